@@ -1,0 +1,53 @@
+# ShaCache. `make` alone lists what there is to make.
+
+STATE ?= var
+SWIFT_BUILD = swift build --configuration release
+# One file to copy to a server that has no Swift. lld, since gold warns about Foundation's own code.
+RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
+BIN = .build/release
+DESTDIR ?=
+PREFIX ?= /usr/local
+
+.PHONY: help packages build run test test-unit test-system lint format bench install clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+packages: ## Install with apt what is missing to build and run.
+	@ops/install-packages run
+
+build: packages ## Build shacached and shacache-admin for release.
+	$(SWIFT_BUILD) $(RELEASE)
+
+run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) and HTTPS_PORT (8443).
+	@STATE='$(STATE)' BIN='$(BIN)' exec ops/run
+
+test: test-unit test-system ## Run all tests.
+
+test-unit: packages ## Run the tests in Swift, with a real database and a real disk.
+	ops/with-database swift test
+
+test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, with the real client.
+	@ops/install-packages test
+	ops/test-system
+
+lint: build ## Check formatting, scripts, nginx files; the build itself takes no warning.
+	@ops/install-packages test
+	ops/lint
+
+format: ## Format the Swift sources.
+	swift format --in-place --recursive Package.swift Sources Tests
+
+bench: build ## Measure requests per second beside nginx's static files.
+	@ops/install-packages bench
+	bench/run
+
+install: ## Install binaries, nginx snippets, SQL and systemd units below DESTDIR and PREFIX.
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shacached $(BIN)/shacache-admin
+	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
+	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
+	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
+	install -D -m 644 -t $(DESTDIR)/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+
+clean: ## Remove what was built; STATE stays.
+	rm -rf .build

@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// `import` without an access level is internal everywhere: what a module shows of another is written out.
+// A warning is a mistake that waits.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "ShaCache",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
+        .target(name: "Postgres", dependencies: ["CPostgres"], swiftSettings: settings),
+        .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
+
+        .target(name: "ShaCache", dependencies: ["OpenSSL"], swiftSettings: settings),
+        .target(name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux"], swiftSettings: settings),
+        .target(name: "Service", dependencies: ["ShaCache", "Storage", "Postgres"], swiftSettings: settings),
+        .target(
+            name: "Configuration",
+            dependencies: [
+                "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+
+        .executableTarget(
+            name: "shacached",
+            dependencies: [
+                "Configuration", "FastCGI", "Postgres", "Service", "ShaCache", "Storage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "shacache-admin",
+            dependencies: [
+                "Configuration", "Storage", "OpenSSL",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
+
+        .testTarget(name: "ShaCacheTests", dependencies: ["ShaCache", "OpenSSL"], swiftSettings: settings),
+        .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: settings),
+        .testTarget(name: "ServiceTests", dependencies: ["Service"], swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,17 @@
+public import Postgres
+
+extension Configuration {
+    /// Statements of a worker end after 10 s, also those that wait for another upload of the same blob: then the
+    /// answer is 503, and a stuck session holds up nobody for longer.
+    public var workerDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 10) }
+
+    public var adminDatabase: Connection.Target { target(role: "shacache_admin") }
+
+    /// For migrations.
+    public var ownerDatabase: Connection.Target { target(role: "shacache_owner") }
+
+    private func target(role: String, statementTimeLimit: Int = 0) -> Connection.Target {
+        Connection.Target(
+            connectionString: database.connection, role: role, statementTimeLimit: statementTimeLimit)
+    }
+}

@@ -1,0 +1,42 @@
+import CFastCGI
+import Glibc
+
+/// One request from nginx, for as long as its connection stands.
+public struct FastCGIRequest: ~Copyable {
+    private let request: UnsafeMutablePointer<FCGX_Request>
+
+    init(_ request: UnsafeMutablePointer<FCGX_Request>) { self.request = request }
+
+    /// A parameter that nginx set; empty when it did not.
+    public func bytes(_ name: String) -> [UInt8] {
+        guard let value = FCGX_GetParam(name, request.pointee.envp) else { return [] }
+        return Array(UnsafeBufferPointer(start: value, count: strlen(value))).map { UInt8(bitPattern: $0) }
+    }
+
+    public func text(_ name: String) -> String { String(decoding: bytes(name), as: UTF8.self) }
+
+    /// Sends status, headers and body. A client that has gone is nobody's error.
+    public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
+        drain()
+        var head = "Status: \(status)\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        head += "\r\n"
+        write(Array(head.utf8))
+        write(body)
+    }
+
+    private func write(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { buffer in
+            _ = FCGX_PutStr(
+                buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count), request.pointee.out)
+        }
+    }
+
+    /// Bodies come as files, so nothing is in this stream but its end. Unread, it would turn the close of the
+    /// connection into a reset, and nginx might lose the answer.
+    private func drain() {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+            while FCGX_GetStr(buffer.baseAddress, Int32(buffer.count), request.pointee.in) > 0 {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import COpenSSL
+
+/// An X.509 certificate.
+public final class Certificate {
+    let handle: OpaquePointer  // X509 *
+
+    /// Takes ownership of the handle.
+    init(owning handle: OpaquePointer) { self.handle = handle }
+
+    deinit { X509_free(handle) }
+
+    /// - Parameter pem: the first certificate in it is read; text around it is ignored, as everywhere.
+    public convenience init(pem: [UInt8]) throws {
+        self.init(
+            owning: try withReader(pem) { bio in
+                try require(PEM_read_bio_X509(bio, nil, nil, nil), "read a certificate")
+            })
+    }
+
+    public func pem() throws -> String {
+        try writtenText { bio in try check(PEM_write_bio_X509(bio, handle), "write a certificate") }
+    }
+
+    /// The SHA-256 of the DER form: what names a certificate, whoever issued it.
+    public func fingerprint() throws -> [UInt8] {
+        Hash.digest(.sha256, of: try encoded("write a certificate") { i2d_X509(handle, $0) })
+    }
+
+    public func publicKey() throws -> PublicKey {
+        PublicKey(owning: try require(X509_get_pubkey(handle), "read the certificate's key"))
+    }
+
+    public var subject: String { Self.text(of: X509_get_subject_name(handle)) }
+    public var issuer: String { Self.text(of: X509_get_issuer_name(handle)) }
+
+    /// In hexadecimal, as `openssl x509 -serial` prints it.
+    public var serial: String {
+        guard let number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(handle), nil) else { return "" }
+        defer { BN_free(number) }
+        guard let text = BN_bn2hex(number) else { return "" }
+        defer { CRYPTO_free(text, #file, #line) }
+        return String(cString: text)
+    }
+
+    /// Seconds since 1970.
+    public var notBefore: Int { Self.seconds(X509_get0_notBefore(handle)) }
+    /// Seconds since 1970.
+    public var notAfter: Int { Self.seconds(X509_get0_notAfter(handle)) }
+
+    /// RFC 2253, as nginx's `$ssl_client_s_dn`.
+    private static func text(of name: OpaquePointer?) -> String {
+        let written = try? writtenText { bio in
+            X509_NAME_print_ex(bio, name, 0, name_as_rfc2253)
+        }
+        return written ?? ""
+    }
+
+    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int {
+        let epoch = ASN1_TIME_set(nil, 0)
+        defer { ASN1_TIME_free(epoch) }
+        var days: Int32 = 0
+        var seconds: Int32 = 0
+        guard ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 else { return 0 }
+        return Int(days) * 86_400 + Int(seconds)
+    }
+}

@@ -1,0 +1,115 @@
+import COpenSSL
+
+/// Makes certificates: who may sign, for how long, and what each may be used for.
+public struct CertificateAuthority {
+    private let certificate: Certificate
+    private let key: PrivateKey
+
+    public init(certificate: Certificate, key: PrivateKey) throws {
+        guard X509_check_private_key(certificate.handle, key.handle) == 1 else {
+            throw OpenSSLError("use the authority: its key does not belong to its certificate")
+        }
+        self.certificate = certificate
+        self.key = key
+    }
+
+    public enum Role {
+        /// Signs other certificates.
+        case authority
+        /// Proves an account to the server, and can't serve as a server's certificate.
+        case client
+
+        /// OpenSSL's configuration syntax (x509v3_config).
+        var extensions: [(Int32, String)] {
+            switch self {
+            case .authority:
+                [
+                    (NID_basic_constraints, "critical,CA:TRUE,pathlen:0"),
+                    (NID_key_usage, "critical,keyCertSign,cRLSign"),
+                    (NID_subject_key_identifier, "hash"),
+                ]
+            case .client:
+                [
+                    (NID_basic_constraints, "critical,CA:FALSE"),
+                    (NID_key_usage, "critical,digitalSignature"),
+                    (NID_ext_key_usage, "clientAuth"),
+                    (NID_subject_key_identifier, "hash"),
+                    (NID_authority_key_identifier, "keyid:always"),
+                ]
+            }
+        }
+    }
+
+    /// A new authority that vouches for itself.
+    public static func create(name: String, key: PrivateKey, days: Int) throws -> Certificate {
+        try build(commonName: name, publicKey: key.handle, role: .authority, days: days, issuer: nil, signer: key)
+    }
+
+    /// A client certificate for a key that we made.
+    public func issue(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
+        try Self.build(
+            commonName: commonName, publicKey: key.handle, role: .client, days: days, issuer: certificate,
+            signer: self.key)
+    }
+
+    /// A client certificate for a key that we never see.
+    ///
+    /// Of the request only the key counts, and the proof that its sender holds it: the name is ours to give.
+    /// - Parameter request: PKCS#10 in PEM.
+    /// - Throws: `OpenSSLError` also when the key is too weak for the deployed clients' TLS (RSA under 2048 bits).
+    public func sign(request: [UInt8], commonName: String, days: Int) throws -> Certificate {
+        let request = try withReader(request) { bio in
+            try require(PEM_read_bio_X509_REQ(bio, nil, nil, nil), "read a certificate signing request")
+        }
+        defer { X509_REQ_free(request) }
+        let key = try require(X509_REQ_get0_pubkey(request), "read the request's key")
+        try check(X509_REQ_verify(request, key), "verify that the request was signed by its own key")
+        guard EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key) >= 2048 else {
+            throw OpenSSLError("sign the request: an RSA key under 2048 bits can't be used for TLS")
+        }
+        return try Self.build(
+            commonName: commonName, publicKey: key, role: .client, days: days, issuer: certificate, signer: self.key)
+    }
+
+    private static func build(
+        commonName: String, publicKey: OpaquePointer, role: Role, days: Int, issuer: Certificate?, signer: PrivateKey
+    ) throws -> Certificate {
+        let certificate = Certificate(owning: try require(X509_new(), "make a certificate"))
+        let handle = certificate.handle
+        try check(X509_set_version(handle, Int(X509_VERSION_3)), "set the version")
+        try setRandomSerial(handle)
+        // An hour back: the clients' clocks aren't all right.
+        _ = try require(X509_gmtime_adj(X509_getm_notBefore(handle), -3600), "set the validity")
+        _ = try require(X509_gmtime_adj(X509_getm_notAfter(handle), days * 86_400), "set the validity")
+        try check(
+            X509_NAME_add_entry_by_txt(
+                X509_get_subject_name(handle), "CN", MBSTRING_UTF8, commonName, -1, -1, 0), "set the name")
+        let issuerHandle = issuer?.handle ?? handle
+        try check(X509_set_issuer_name(handle, X509_get_subject_name(issuerHandle)), "set the issuer")
+        try check(X509_set_pubkey(handle, publicKey), "set the key")
+        for (identifier, value) in role.extensions {
+            try add(identifier, value, to: handle, issuer: issuerHandle)
+        }
+        guard X509_sign(handle, signer.handle, EVP_sha256()) > 0 else { throw OpenSSLError("sign a certificate") }
+        return certificate
+    }
+
+    /// 159 random bits: unguessable, and positive in the 20 bytes that RFC 5280 (4.1.2.2) allows.
+    private static func setRandomSerial(_ certificate: OpaquePointer) throws {
+        let number = try require(BN_new(), "make a serial number")
+        defer { BN_free(number) }
+        try check(BN_rand(number, 159, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY), "make a serial number")
+        _ = try require(BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)), "set the serial number")
+    }
+
+    private static func add(_ identifier: Int32, _ value: String, to certificate: OpaquePointer, issuer: OpaquePointer)
+        throws
+    {
+        var context = X509V3_CTX()
+        X509V3_set_ctx(&context, issuer, certificate, nil, nil, 0)
+        let made = try require(
+            X509V3_EXT_conf_nid(nil, &context, identifier, value), "make the extension \(value)")
+        defer { X509_EXTENSION_free(made) }
+        try check(X509_add_ext(certificate, made, -1), "add the extension \(value)")
+    }
+}

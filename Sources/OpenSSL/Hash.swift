@@ -1,0 +1,47 @@
+import COpenSSL
+
+/// A message digest over bytes that arrive in pieces.
+public struct Hash: ~Copyable {
+    public enum Algorithm: Sendable {
+        case sha1, sha256, sha512
+
+        /// Owned by libcrypto, never freed.
+        var type: OpaquePointer {
+            switch self {
+            case .sha1: EVP_sha1()
+            case .sha256: EVP_sha256()
+            case .sha512: EVP_sha512()
+            }
+        }
+    }
+
+    private let context: OpaquePointer  // EVP_MD_CTX *
+
+    public init(_ algorithm: Algorithm) {
+        // Both fail only when out of memory, which Swift itself doesn't survive either.
+        context = EVP_MD_CTX_new()
+        precondition(EVP_DigestInit_ex(context, algorithm.type, nil) == 1)
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    public func update(_ bytes: UnsafeRawBufferPointer) {
+        precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1)
+    }
+
+    public consuming func finish() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { buffer, count in
+            var length: UInt32 = 0
+            precondition(EVP_DigestFinal_ex(context, buffer.baseAddress, &length) == 1)
+            count = Int(length)
+        }
+    }
+
+    public static func digest(_ algorithm: Algorithm, of bytes: some Sequence<UInt8>) -> [UInt8] {
+        let hash = Hash(algorithm)
+        if bytes.withContiguousStorageIfAvailable({ hash.update(UnsafeRawBufferPointer($0)) }) == nil {
+            Array(bytes).withUnsafeBytes { hash.update($0) }
+        }
+        return hash.finish()
+    }
+}

@@ -1,0 +1,33 @@
+import COpenSSL
+
+/// Lends OpenSSL a read-only view of `bytes` for as long as `body` runs.
+func withReader<Result>(_ bytes: [UInt8], _ body: (OpaquePointer) throws -> Result) throws -> Result {
+    try bytes.withUnsafeBytes { buffer in
+        let bio = try require(BIO_new_mem_buf(buffer.baseAddress, Int32(buffer.count)), "read from memory")
+        defer { BIO_free(bio) }
+        return try body(bio)
+    }
+}
+
+/// What `body` wrote into the BIO that it is lent, as text: PEM is ASCII.
+func writtenText(_ body: (OpaquePointer) throws -> Void) throws -> String {
+    let bio = try require(BIO_new(BIO_s_mem()), "write to memory")
+    defer { BIO_free(bio) }
+    try body(bio)
+    let bytes = [UInt8](unsafeUninitializedCapacity: BIO_ctrl_pending(bio)) { buffer, count in
+        count = max(0, Int(BIO_read(bio, buffer.baseAddress, Int32(buffer.count))))
+    }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+/// The DER form that one of OpenSSL's `i2d_` functions writes: asked for the size first, then for the bytes.
+func encoded(_ operation: String, _ i2d: (UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>?) -> Int32) throws
+    -> [UInt8]
+{
+    let size = i2d(nil)
+    guard size > 0 else { throw OpenSSLError(operation) }
+    return [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
+        var cursor = buffer.baseAddress
+        count = Int(i2d(&cursor))
+    }
+}

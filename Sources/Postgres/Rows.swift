@@ -1,0 +1,66 @@
+import CPostgres
+
+/// What a statement answered. Columns are counted from 0, as they stand in the SELECT.
+public final class Rows: Sequence {
+    private let result: OpaquePointer  // PGresult *
+
+    /// Takes ownership of the handle.
+    init(owning result: OpaquePointer) { self.result = result }
+
+    deinit { PQclear(result) }
+
+    public var count: Int { Int(PQntuples(result)) }
+
+    public var first: Row? { count > 0 ? Row(rows: self, index: 0) : nil }
+
+    public var columns: [(name: String, isNumber: Bool)] {
+        (0..<PQnfields(result)).map { column in
+            // The OIDs of bigint, integer and numeric, in pg_type.dat.
+            (String(cString: PQfname(result, column)), [20, 23, 1700].contains(PQftype(result, column)))
+        }
+    }
+
+    public func makeIterator() -> AnyIterator<Row> {
+        var next = 0
+        return AnyIterator {
+            guard next < self.count else { return nil }
+            defer { next += 1 }
+            return Row(rows: self, index: next)
+        }
+    }
+
+    public struct Row {
+        fileprivate let rows: Rows
+        fileprivate let index: Int
+
+        /// The value's bytes as the server sent them, for as long as `body` runs. NULL is empty.
+        public func withBytes<Result>(_ column: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
+            -> Result
+        {
+            try body(
+                UnsafeRawBufferPointer(
+                    start: PQgetvalue(rows.result, Int32(index), Int32(column)),
+                    count: Int(PQgetlength(rows.result, Int32(index), Int32(column)))))
+        }
+
+        public func text(_ column: Int) -> String? {
+            guard PQgetisnull(rows.result, Int32(index), Int32(column)) == 0 else { return nil }
+            return withBytes(column) { String(decoding: $0, as: UTF8.self) }
+        }
+
+        public func int(_ column: Int) -> Int? { text(column).flatMap { Int($0) } }
+
+        public func bool(_ column: Int) -> Bool { text(column) == "t" }
+
+        /// Of a bytea, which the server writes as hex digits.
+        public func bytes(_ column: Int) -> [UInt8]? {
+            guard PQgetisnull(rows.result, Int32(index), Int32(column)) == 0 else { return nil }
+            var length = 0
+            guard let bytes = PQunescapeBytea(PQgetvalue(rows.result, Int32(index), Int32(column)), &length) else {
+                return nil
+            }
+            defer { PQfreemem(bytes) }
+            return Array(UnsafeBufferPointer(start: bytes, count: length))
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// One HTTP request as nginx hands it on. Texts are empty where the client sent nothing.
+public struct Request: Sendable {
+    public var method = "GET"
+    /// As the client sent it, not normalised: bytes, since nothing says that they are UTF-8.
+    public var target: [UInt8] = []
+    /// What a virtual host's root stands for.
+    public var mount = Mount.prefixes
+    public var purpose = Purpose.request
+
+    public var contentLength = ""
+    public var transferEncoding = ""
+    /// The file in the spool that holds the body; empty when the body is.
+    public var bodyFile = ""
+
+    public var range = ""
+    public var ifMatch = ""
+    public var ifNoneMatch = ""
+    public var ifRange = ""
+
+    /// nginx's `$ssl_client_verify`: `SUCCESS`, `NONE`, `FAILED:` and why, or empty without TLS.
+    public var certificateVerification = ""
+    /// nginx's `$ssl_client_escaped_cert`.
+    public var certificate: [UInt8] = []
+    /// The operator lets this address write as the account `local`.
+    public var isLocalWriter = false
+
+    public var clientAddress = ""
+    public var requestID = ""
+    /// When its first byte came.
+    public var start = ContinuousClock.now
+
+    public init() {}
+
+    public enum Mount: String, Sendable {
+        /// `/shacache` and `/shadir`, and slapproxy's `/shacache/cache` and `/shacache/dir`.
+        case prefixes = ""
+        case shacache, shadir
+    }
+
+    /// Why nginx asks.
+    public enum Purpose: String, Sendable {
+        case request = ""
+        /// Whether to receive the body of an upload at all.
+        case admission
+        /// A health check, from an address that the operator allows.
+        case health
+    }
+
+    var isUpload: Bool { method == "PUT" || method == "POST" }
+}

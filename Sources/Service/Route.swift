@@ -1,0 +1,66 @@
+import ShaCache
+
+/// What a request's path names.
+enum Route {
+    /// All blobs: the place to which a body is posted.
+    case blobs
+    case blob(Digest)
+    case entries(Key)
+    case live
+    case ready
+
+    /// What may be done there, as the header Allow lists it.
+    var allowedMethods: [String] {
+        switch self {
+        case .blobs: ["POST", "OPTIONS"]
+        case .blob, .entries: ["GET", "HEAD", "PUT", "OPTIONS"]
+        case .live, .ready: ["GET", "HEAD"]
+        }
+    }
+
+    /// - Returns: nil when the path names nothing.
+    static func find(_ request: Request) throws(Refusal) -> Route? {
+        let path = request.target.prefix { $0 != UInt8(ascii: "?") }
+        guard path.first == UInt8(ascii: "/"), !path.contains(UInt8(ascii: "#")) else {
+            throw .malformedRequest("the request's target is not a path")
+        }
+        if request.purpose == .health { return health(path) }
+        switch request.mount {
+        case .prefixes: return try underPrefix(path)
+        // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in use.
+        case .shacache:
+            if let route = blob(path.dropFirst()) { return route }
+            return try underPrefix(path)
+        case .shadir: return .entries(try Key(percentEncoded: path.dropFirst()))
+        }
+    }
+
+    private static func health(_ path: ArraySlice<UInt8>) -> Route? {
+        if path.elementsEqual("/-/live".utf8) { return .live }
+        return path.elementsEqual("/-/ready".utf8) ? .ready : nil
+    }
+
+    private static func underPrefix(_ path: ArraySlice<UInt8>) throws(Refusal) -> Route? {
+        if let rest = path.under("/shacache/dir") { return .entries(try Key(percentEncoded: rest)) }
+        if let rest = path.under("/shadir") { return .entries(try Key(percentEncoded: rest)) }
+        if let rest = path.under("/shacache/cache") ?? path.under("/shacache") { return blob(rest) }
+        return nil
+    }
+
+    /// - Parameter name: what stands after the mount's slash.
+    private static func blob(_ name: ArraySlice<UInt8>) -> Route? {
+        guard !name.isEmpty else { return .blobs }
+        guard let decoded = percentDecoded(name) else { return nil }
+        return Digest(String(decoding: decoded, as: UTF8.self)).map { .blob($0) }
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// What stands after `prefix` and a slash; nothing when the path is the prefix itself.
+    fileprivate func under(_ prefix: String) -> ArraySlice<UInt8>? {
+        guard starts(with: prefix.utf8) else { return nil }
+        let rest = dropFirst(prefix.utf8.count)
+        guard let slash = rest.first else { return rest }
+        return slash == UInt8(ascii: "/") ? rest.dropFirst() : nil
+    }
+}

@@ -1,0 +1,78 @@
+import ShaCache
+import Storage
+
+extension Service {
+    /// The blob itself is sent by nginx: the answer names the file, and nginx adds length and ranges.
+    func blob(_ digest: Digest, for request: Request) throws -> Response {
+        guard try isIntact(digest) else { return Response(404, line: "no blob has the SHA-512 \(digest)") }
+        let tag = "\"\(digest)\""
+        let headers = [
+            ("Content-Type", "application/octet-stream"),
+            ("Cache-Control", "public, max-age=31556926, immutable"),
+            ("ETag", tag),
+        ]
+        // RFC 9110, 13.2.2: If-Match first, then If-None-Match.
+        guard request.ifMatch.isEmpty || request.ifMatch.lists(tag, weakly: false) else {
+            return Response(412, line: "the blob's ETag is \(tag)")
+        }
+        if request.ifNoneMatch.lists(tag, weakly: true) { return Response(304, headers: headers) }
+        // nginx knows nothing of this ETag: conditions that hold are kept from it, and where If-Range doesn't hold,
+        // its own judgement that no tag matches is the right one.
+        let place = "\(digest.description.prefix(3))/\(digest)"
+        guard request.ifMatch.isEmpty, request.ifRange != tag else {
+            return Response(200, headers: [("X-Accel-Redirect", "/-/blob-if/\(place)")])
+        }
+        return Response(200, headers: headers + [("X-Accel-Redirect", "/-/blob/\(place)")])
+    }
+
+    private func isIntact(_ digest: Digest) throws -> Bool {
+        switch try store.presence(of: digest) {
+        case .intact: return true
+        case .missing: return false
+        case .unconfirmed(let size):
+            guard try catalog.size(of: digest) == size else { return false }
+            try store.confirm(digest, size: size)
+            return true
+        }
+    }
+
+    func entries(of key: Key) throws -> Response {
+        var body: [UInt8] = [UInt8(ascii: "[")]
+        let count = try catalog.forEachEntry(of: key) { metadata, signature in
+            if body.count > 1 { body.append(contentsOf: ", ".utf8) }
+            body.append(UInt8(ascii: "["))
+            body.appendJSONString(metadata)
+            body.append(contentsOf: ", ".utf8)
+            body.appendJSONString(signature)
+            body.append(UInt8(ascii: "]"))
+        }
+        guard count > 0 else { return Response(404, line: "nothing is listed under the key \(key.text)") }
+        body.append(UInt8(ascii: "]"))
+        return Response(
+            200, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: body)
+    }
+
+    func readiness() -> Response {
+        do {
+            let schema = try catalog.appliedSchemaNumber() ?? 0
+            guard schema >= Catalog.schemaNumber else {
+                return Response(
+                    503, line: "the database has schema \(schema), this worker needs \(Catalog.schemaNumber)")
+            }
+            try store.probe()
+        } catch {
+            return Response(503, line: "\(error)")
+        }
+        return Response(200, line: "ready")
+    }
+}
+
+extension String {
+    /// Whether a list of entity tags (RFC 9110, 13.1.1 and 13.1.2) holds `tag`.
+    fileprivate func lists(_ tag: String, weakly: Bool) -> Bool {
+        split(separator: ",").contains { item in
+            let item = item.drop { $0 == " " }.prefix { $0 != " " }
+            return item == tag || item == "*" || (weakly && item == "W/\(tag)")
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import Postgres
+import ShaCache
+import Storage
+
+extension Service {
+    func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
+        switch route {
+        case .blob(let digest):
+            upload.target = .blob
+            upload.sha512 = digest
+        case .entries(let key):
+            upload.key = key
+        case .blobs, .live, .ready:
+            break
+        }
+        try identify(request, upload: &upload)
+        let length = try request.declaredLength()
+        try admit(bytes: length, for: upload.target)
+        if request.purpose == .admission { return Response(204) }
+        upload.noteReceived()
+
+        let file = try request.openBody(in: store)
+        defer { file.discard() }
+        let size = try file.size()
+        upload.bytes = size
+        guard length == nil || length == size else {
+            throw Refusal.incompleteBody(expected: length ?? 0, received: size)
+        }
+        try checkLimit(size, for: upload.target)
+        if case .entries(let key) = route {
+            try takeEntry(file, under: key, upload: &upload)
+            return Response(201)
+        }
+        let digest = try takeBlob(file, upload: &upload)
+        return Response(201, headers: [("Content-Type", "text/plain")], body: Array(digest.description.utf8))
+    }
+
+    private func admit(bytes: Int?, for target: UploadRecord.Target) throws {
+        try checkLimit(bytes ?? 0, for: target)
+        // Of a body that came with the request, the bytes lie on the disk already; asking for their room again
+        // keeps the reserve whole.
+        try store.admit(bytes: bytes ?? 0)
+    }
+
+    private func checkLimit(_ bytes: Int, for target: UploadRecord.Target) throws(Refusal) {
+        switch target {
+        case .entry where bytes > Entry.sizeLimit:
+            throw .tooLarge(limit: Entry.sizeLimit, what: "an entry")
+        case .blob:
+            guard let limit = rules.blobSize, bytes > limit else { return }
+            throw .tooLarge(limit: limit, what: "a blob")
+        case .entry:
+            return
+        }
+    }
+
+    private func takeBlob(_ file: borrowing IncomingFile, upload: inout UploadRecord) throws -> Digest {
+        let digest = try upload.timing("hash") { try file.digest() }
+        if let expected = upload.sha512, expected != digest {
+            throw Refusal.digestMismatch(expected: expected, received: digest)
+        }
+        upload.sha512 = digest
+        try upload.timing("synchronize") { try file.seal() }
+        let (record, size) = (upload, try file.size())
+        var isPublished = false
+        try upload.timing("commit") {
+            try patiently(unless: { isPublished }) {
+                try catalog.recordBlob(digest, size: size, upload: record) {
+                    try store.publish(file, as: digest)
+                    isPublished = true
+                }
+            }
+        }
+        return digest
+    }
+
+    private func takeEntry(_ file: borrowing IncomingFile, under key: Key, upload: inout UploadRecord) throws {
+        let entry = try Entry(body: try file.contents())
+        upload.sha512 = entry.sha512
+        let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
+        let result = entry.verify(against: signers)
+        upload.signatureResult = result
+        try rules.signatures.check(result)
+        let record = upload
+        try upload.timing("commit") {
+            try patiently { try catalog.recordEntry(entry, under: key, upload: record, limits: rules.keys) }
+        }
+    }
+
+    /// Tries again for a while when the database is away: a restart takes seconds, and a builder whose upload fails
+    /// sleeps for half an hour.
+    func patiently<Result>(unless isTooLate: () -> Bool = { false }, _ body: () throws -> Result) throws -> Result {
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            do {
+                return try body()
+            } catch let error as DatabaseError where error.kind == .unavailable {
+                guard ContinuousClock.now < deadline, !isTooLate() else { throw error }
+                pause(milliseconds: 100)
+            }
+        }
+    }
+
+    private static let patience = Duration.seconds(5)
+}
+
+extension SignaturePolicy {
+    fileprivate func check(_ result: SignatureResult) throws(Refusal) {
+        switch (self, result) {
+        case (.record, _), (.require, .verified): return
+        case (.require, .unsigned): throw .unsigned
+        case (.require, .unknownSigner): throw .unknownSigner
+        }
+    }
+}
+
+extension Request {
+    /// In bytes; nil when the body comes in chunks.
+    fileprivate func declaredLength() throws(Refusal) -> Int? {
+        guard contentLength.isEmpty else {
+            guard let length = Int(contentLength), length >= 0 else {
+                throw .malformedRequest("the Content-Length is not a number")
+            }
+            return length
+        }
+        guard !transferEncoding.isEmpty else { throw .lengthRequired }
+        return nil
+    }
+
+    fileprivate func openBody(in store: BlobStore) throws(StoreError) -> IncomingFile {
+        if bodyFile.isEmpty { return try IncomingFile(creatingIn: store) }
+        return try IncomingFile(named: bodyFile, in: store)
+    }
+}

@@ -1,0 +1,94 @@
+public import ShaCache
+public import Storage
+
+/// What HTTP means: it turns a request into a response, with the store and the catalog behind it.
+///
+/// It belongs to one thread, as its catalog does. Below it nothing knows a status code; above it nothing knows a rule.
+public final class Service {
+    let store: BlobStore
+    let catalog: Catalog
+    let rules: Rules
+
+    public init(store: BlobStore, catalog: Catalog, rules: Rules) {
+        self.store = store
+        self.catalog = catalog
+        self.rules = rules
+    }
+
+    /// What the operator decides.
+    public struct Rules: Sendable {
+        public let signatures: SignaturePolicy
+        public let keys: KeyLimits
+        /// In bytes; nil is unlimited.
+        public let blobSize: Int?
+
+        public init(signatures: SignaturePolicy, keys: KeyLimits, blobSize: Int?) {
+            self.signatures = signatures
+            self.keys = keys
+            self.blobSize = blobSize
+        }
+    }
+
+    /// A request that was answered, and what is left to do when the client has its answer.
+    public struct Answer {
+        public let requestID: String
+        public let response: Response
+        /// Of uploads.
+        public let upload: UploadRecord?
+        /// Why it was not taken, in words and with a cause that only the log may know.
+        public let failure: Failure?
+    }
+
+    public func answer(_ request: Request) -> Answer {
+        var upload = request.uploadRecord
+        var response: Response
+        var failure: Failure?
+        do {
+            response = try respond(to: request, upload: &upload)
+        } catch {
+            let cause = Failure(error)
+            response = cause.response
+            failure = cause
+        }
+        // The deployed clients splice the body of a failed resume into the file that they are downloading.
+        if !request.range.isEmpty, !request.isUpload, response.status >= 300 { response.body = [] }
+        if request.purpose == .admission, response.status >= 300 { response = response.verdict }
+        response.declareLength()
+        return Answer(requestID: request.requestID, response: response, upload: upload, failure: failure)
+    }
+
+    /// Writes down an upload that was not taken. What was taken is on record already.
+    public func record(_ answer: Answer) throws {
+        guard let upload = answer.upload, let failure = answer.failure else { return }
+        try catalog.record(upload, failure: failure.recorded)
+    }
+
+    private func respond(to request: Request, upload: inout UploadRecord?) throws -> Response {
+        guard let route = try Route.find(request) else { return Response(404, line: "nothing is here") }
+        guard route.allowedMethods.contains(request.method) else {
+            return Response(
+                405, line: "\(request.method) is not possible here",
+                headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
+        }
+        if request.method == "OPTIONS" {
+            return Response(204, headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
+        }
+        guard !request.isUpload else { return try take(request, for: route, upload: &upload!) }
+        switch route {
+        case .blob(let digest): return try blob(digest, for: request)
+        case .entries(let key): return try entries(of: key)
+        case .live: return Response(200, line: "live")
+        case .ready: return readiness()
+        case .blobs: preconditionFailure("only POST is allowed there")
+        }
+    }
+}
+
+extension Request {
+    /// nil when it doesn't try to upload anything. Filled in as more becomes known.
+    fileprivate var uploadRecord: UploadRecord? {
+        guard isUpload else { return nil }
+        return UploadRecord(
+            target: method == "POST" ? .blob : .entry, clientAddress: clientAddress, requestID: requestID, start: start)
+    }
+}

@@ -1,0 +1,42 @@
+import OpenSSL
+
+/// The name of a blob: the SHA-512 of its bytes, in lowercase hex.
+public struct Digest: Hashable, Sendable, CustomStringConvertible {
+    /// 128 lowercase hexadecimal digits.
+    public let description: String
+
+    /// - Parameter text: 128 hexadecimal digits; uppercase is accepted, and becomes lowercase.
+    public init?(_ text: some StringProtocol) {
+        let digits = text.utf8
+        guard digits.count == 128, digits.allSatisfy(\.isHexDigit) else { return nil }
+        description = text.lowercased()
+    }
+
+    /// - Parameter bytes: what SHA-512 gave, 64 bytes.
+    public init(bytes: [UInt8]) {
+        precondition(bytes.count == 64, "a SHA-512 has 64 bytes")
+        description = hex(bytes)
+    }
+
+    public var bytes: [UInt8] {
+        let digits = Array(description.utf8)
+        return stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }
+    }
+}
+
+/// Lowercase hexadecimal.
+public func hex(_ bytes: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
+extension UInt8 {
+    var isDigit: Bool { self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9") }
+
+    var isHexDigit: Bool {
+        isDigit || (self | 0x20 >= UInt8(ascii: "a") && self | 0x20 <= UInt8(ascii: "f"))
+    }
+
+    /// Of a hexadecimal digit.
+    var nibble: UInt8 { isDigit ? self - UInt8(ascii: "0") : (self | 0x20) - UInt8(ascii: "a") + 10 }
+}

@@ -1,0 +1,71 @@
+import OpenSSL
+
+/// One signed statement about a blob: the pair that a client sent, and what it says.
+///
+/// Only a pair that every deployed client can read becomes an `Entry`: a single unreadable one in a list makes
+/// the real client lose the whole key.
+public struct Entry: Sendable {
+    /// A JSON object in text, byte for byte as it was signed.
+    public let metadata: String
+    /// Base64, or empty when unsigned.
+    public let signature: String
+    /// The blob that the metadata names. It need not exist.
+    public let sha512: Digest
+    public let facts: Facts
+    let signatureBytes: [UInt8]
+
+    /// What an entry may weigh as a request body, in bytes.
+    public static let sizeLimit = 1 << 20
+
+    /// - Parameter body: a JSON list of two strings, metadata and signature.
+    public init(body: [UInt8]) throws(Refusal) {
+        guard body.count <= Self.sizeLimit else { throw .tooLarge(limit: Self.sizeLimit, what: "an entry") }
+        let (metadata, signature) = try Self.pair(body)
+        guard !metadata.utf8.contains(0) else { throw .malformedEntry("the metadata holds a NUL") }
+        let object = try Self.object(metadata)
+        guard let name = object["sha512"] else { throw .malformedEntry("the metadata has no sha512") }
+        guard let sha512 = name.string.flatMap({ Digest($0) }) else {
+            throw .malformedEntry("the metadata's sha512 is not 128 hexadecimal digits")
+        }
+        guard let signatureBytes = base64Decoded(signature.utf8), signature.isEmpty || !signatureBytes.isEmpty else {
+            throw .malformedEntry("the signature is not base64")
+        }
+        self.metadata = metadata
+        self.signature = signature
+        self.sha512 = sha512
+        self.signatureBytes = signatureBytes
+        facts = Facts(object)
+    }
+
+    /// SHA-256 over metadata, a zero byte and signature: the pair's identity under its key.
+    public var digest: [UInt8] {
+        Hash.digest(.sha256, of: Array(metadata.utf8) + [0] + Array(signature.utf8))
+    }
+
+    private static func pair(_ body: [UInt8]) throws(Refusal) -> (metadata: String, signature: String) {
+        let document: JSON
+        do {
+            document = try JSON(body)
+        } catch {
+            throw .malformedEntry("the body is not JSON: \(error.reason) at byte \(error.offset)")
+        }
+        guard case .array(let pair) = document, pair.count == 2, case .string(let metadata) = pair[0],
+            case .string(let signature) = pair[1]
+        else { throw .malformedEntry("the body is not a list of exactly two strings") }
+        guard let metadata = metadata.string, let signature = signature.string else {
+            throw .malformedEntry("the body holds a lone surrogate")
+        }
+        return (metadata, signature)
+    }
+
+    private static func object(_ metadata: String) throws(Refusal) -> JSON {
+        let document: JSON
+        do {
+            document = try JSON(Array(metadata.utf8))
+        } catch {
+            throw .malformedEntry("the metadata is not JSON: \(error.reason) at byte \(error.offset)")
+        }
+        guard case .object = document else { throw .malformedEntry("the metadata is not a JSON object") }
+        return document
+    }
+}

@@ -1,0 +1,50 @@
+/// A JSON value, read as strictly as Python's `json` reads it: the deployed clients decide what is valid.
+///
+/// Like them it takes `NaN`, `Infinity`, `-Infinity`, repeated names (the last one counts) and escaped lone
+/// surrogates. Unlike Foundation's reader it refuses UTF-16, a byte order mark, and a comma before a bracket.
+public indirect enum JSON {
+    case null
+    case bool(Bool)
+    case number
+    case string(Text)
+    case array([JSON])
+    case object([(name: Text, value: JSON)])
+
+    /// The characters of a JSON string.
+    public struct Text {
+        /// UTF-8, in which a lone surrogate has the three bytes that UTF-8 itself never uses.
+        let bytes: [UInt8]
+        /// An escape such as `\ud800` without its other half: Python reads it, but can't encode it again.
+        public let hasLoneSurrogate: Bool
+
+        /// nil when it can't be said in Unicode.
+        public var string: String? { hasLoneSurrogate ? nil : String(decoding: bytes, as: UTF8.self) }
+    }
+
+    /// The value of a member of an object; nil for other values too.
+    public subscript(name: String) -> JSON? {
+        guard case .object(let members) = self else { return nil }
+        return members.last { $0.name.bytes.elementsEqual(name.utf8) }?.value
+    }
+
+    public var string: String? {
+        guard case .string(let text) = self else { return nil }
+        return text.string
+    }
+
+    /// Why bytes are not JSON, and where.
+    public struct Malformed: Error {
+        public let reason: String
+        /// Counted in bytes from 0.
+        public let offset: Int
+    }
+
+    public init(_ bytes: [UInt8]) throws(Malformed) {
+        // Checked as a whole, so that the reader need only know about ASCII.
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw Malformed(reason: "invalid UTF-8", offset: 0)
+        }
+        var reader = JSONReader(bytes)
+        self = try reader.document()
+    }
+}

@@ -1,0 +1,56 @@
+/// Why a request is turned down although nothing is broken on our side.
+public enum Refusal: Error, Equatable {
+    case malformedRequest(String)
+    case lengthRequired
+    case malformedKey(String)
+    case malformedEntry(String)
+    case incompleteBody(expected: Int, received: Int)
+    case digestMismatch(expected: Digest, received: Digest)
+    /// - Parameter limit: in bytes.
+    case tooLarge(limit: Int, what: String)
+    /// No identity, or one that doesn't count: the text says which and why.
+    case notAuthorized(String)
+    case unsigned
+    case unknownSigner
+    case keyIsFull(String)
+}
+
+extension Refusal {
+    /// A stable name to group by in reports.
+    public var name: String {
+        switch self {
+        case .malformedRequest: "malformed request"
+        case .lengthRequired: "length required"
+        case .malformedKey: "malformed key"
+        case .malformedEntry: "malformed entry"
+        case .incompleteBody: "incomplete body"
+        case .digestMismatch: "digest mismatch"
+        case .tooLarge: "too large"
+        case .notAuthorized: "not authorized"
+        case .unsigned: "unsigned"
+        case .unknownSigner: "unknown signer"
+        case .keyIsFull: "key is full"
+        }
+    }
+
+    /// What was wrong with what, on one line.
+    public var message: String {
+        switch self {
+        case .malformedRequest(let reason), .malformedKey(let reason), .malformedEntry(let reason),
+            .notAuthorized(let reason), .keyIsFull(let reason):
+            reason
+        case .lengthRequired:
+            "send a Content-Length, or the body in chunks"
+        case .incompleteBody(let expected, let received):
+            "the body ended after \(received) of \(expected) bytes"
+        case .digestMismatch(let expected, let received):
+            "the body's SHA-512 is \(received), not \(expected)"
+        case .tooLarge(let limit, let what):
+            "\(what) may have at most \(limit) bytes"
+        case .unsigned:
+            "this server takes signed entries only, and this one has no signature"
+        case .unknownSigner:
+            "this server takes entries of registered signers only, and none of them made this signature"
+        }
+    }
+}

@@ -1,0 +1,42 @@
+public import OpenSSL
+
+/// Somebody whose signatures this server knows. Nodes choose by themselves whom they trust.
+public struct Signer {
+    public typealias ID = Int
+
+    public let id: ID
+    public let key: PublicKey
+
+    public init(id: ID, key: PublicKey) {
+        self.id = id
+        self.key = key
+    }
+}
+
+/// What the server found out about an entry's signature when it was uploaded.
+public enum SignatureResult: Equatable, Sendable {
+    case verified(Signer.ID)
+    case unsigned
+    case unknownSigner
+}
+
+/// Which entries are taken.
+public enum SignaturePolicy: String, Codable, Sendable {
+    /// All, marked with what was found.
+    case record
+    /// Only those that a registered, unrevoked signer verifies.
+    case require
+}
+
+extension Entry {
+    /// Checks the signature against each signer's key, as the deployed clients do: RSA PKCS#1 v1.5 over the
+    /// metadata's bytes with SHA-1, which the protocol demands, or with SHA-256.
+    public func verify(against signers: [Signer]) -> SignatureResult {
+        guard !signature.isEmpty else { return .unsigned }
+        let signer = signers.first { signer in
+            signer.key.verifies(signatureBytes, of: metadata.utf8, with: .sha1)
+                || signer.key.verifies(signatureBytes, of: metadata.utf8, with: .sha256)
+        }
+        return signer.map { .verified($0.id) } ?? .unknownSigner
+    }
+}

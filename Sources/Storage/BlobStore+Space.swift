@@ -1,0 +1,23 @@
+import Glibc
+
+extension BlobStore {
+    /// Room on the store's file system.
+    public struct Free: Sendable {
+        public let bytes: Int
+        public let inodes: Int
+        /// Kept free for what is under way: directories grow, and nginx is receiving other bodies. One part in a
+        /// hundred, at most 1 GiB.
+        public let reservedBytes: Int
+        /// One part in a hundred. 0 on file systems that don't count inodes.
+        public let reservedInodes: Int
+    }
+
+    public func free() throws(StoreError) -> Free {
+        var status = statvfs()
+        try system("look at the store's free space") { statvfs(incoming, &status) }
+        let block = Int(status.f_frsize)
+        return Free(
+            bytes: Int(status.f_bavail) * block, inodes: Int(status.f_favail),
+            reservedBytes: min(Int(status.f_blocks) * block / 100, 1 << 30), reservedInodes: Int(status.f_files) / 100)
+    }
+}

@@ -1,0 +1,114 @@
+import CLinux
+import Glibc
+public import ShaCache
+import Synchronization
+
+/// The bytes of all blobs, in files named for their digest, and the spool into which nginx writes request bodies.
+///
+///     DIRECTORY/blobs/3f9/3f9a…   the blobs, below the first three digits of their name
+///     DIRECTORY/incoming/         nginx's client_body_temp_path, on the same file system
+///
+/// Shared by all threads: the directory is what is shared, and the kernel orders their calls.
+public final class BlobStore: Sendable {
+    private let directory: String
+    private let hasFailedToSynchronize = Atomic(false)
+
+    public init(directory: String) { self.directory = directory }
+
+    var incoming: String { "\(directory)/incoming" }
+
+    private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(3))" }
+
+    private func path(_ digest: Digest) -> String { "\(shelf(digest))/\(digest)" }
+
+    /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
+    public func prepare() throws(StoreError) {
+        for name in ["", "/blobs", "/incoming"] { try makeDirectory(directory + name) }
+        for number in 0..<4096 {
+            let digits = String(number, radix: 16)
+            try makeDirectory("\(directory)/blobs/" + String(repeating: "0", count: 3 - digits.count) + digits)
+        }
+        for name in ["/blobs", ""] {
+            try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
+        }
+    }
+
+    private func makeDirectory(_ path: String) throws(StoreError) {
+        guard mkdir(path, 0o750) != 0, errno != EEXIST else { return }
+        throw StoreError("make a directory of the store")
+    }
+
+    // MARK: Reading
+
+    public enum Presence: Equatable, Sendable {
+        case intact
+        /// Not there, or not with the size that it was stored with.
+        case missing
+        /// The file does not know the size that it should have: it came back from a backup without its attributes,
+        /// or lies on a file system that has none.
+        case unconfirmed(size: Int)
+    }
+
+    /// Whether a blob can be served, without asking the database.
+    public func presence(of digest: Digest) throws(StoreError) -> Presence {
+        let file: FileHandle
+        do {
+            file = try FileHandle(opening: path(digest), as: "open a blob")
+        } catch {
+            guard errno == ENOENT else { throw error }
+            return .missing
+        }
+        let size = Int(try file.status().st_size)
+        guard let stored = file.storedSize else { return .unconfirmed(size: size) }
+        return stored == size ? .intact : .missing
+    }
+
+    /// Writes down the size of a file that `presence` called unconfirmed. A file system without attributes is no
+    /// error: then every look asks the database.
+    public func confirm(_ digest: Digest, size: Int) throws(StoreError) {
+        let file = try FileHandle(opening: path(digest), as: "open a blob")
+        file.setStoredSize(size)
+    }
+
+    // MARK: Writing
+
+    /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the
+    /// name survives a crash.
+    ///
+    /// A file that already has the name is replaced by these bytes, which were just verified: that is what heals a
+    /// damaged one, and no look at the old file could be trusted as much.
+    public func publish(_ file: borrowing IncomingFile, as digest: Digest) throws(StoreError) {
+        try system("rename the upload") { rename(file.path, path(digest)) }
+        try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
+    }
+
+    /// Never tried again after a failure: Linux then forgets which pages were not written, and a second fsync
+    /// succeeds without them. So no upload is acknowledged until the workers are started again.
+    func synchronize(_ file: borrowing FileHandle) throws(StoreError) {
+        do {
+            try file.synchronize()
+        } catch {
+            hasFailedToSynchronize.store(true, ordering: .relaxed)
+            throw error
+        }
+    }
+
+    /// - Throws: `StoreError` when an upload of so many bytes can't be taken now.
+    public func admit(bytes: Int) throws(StoreError) {
+        guard !hasFailedToSynchronize.load(ordering: .relaxed) else {
+            throw StoreError(.readOnly, "the store takes no uploads since an fsync failed")
+        }
+        let free = try self.free()
+        guard free.bytes - bytes >= free.reservedBytes, free.inodes >= free.reservedInodes else {
+            throw StoreError(.noSpace, "the store has no room for the upload")
+        }
+    }
+
+    /// Writes, synchronises and removes a file: what an upload will need.
+    public func probe() throws {
+        try admit(bytes: 0)
+        let file = try IncomingFile(creatingIn: self)
+        defer { file.discard() }
+        try synchronize(file.handle)
+    }
+}

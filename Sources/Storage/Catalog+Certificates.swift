@@ -1,0 +1,77 @@
+public import OpenSSL
+import Postgres
+
+extension Catalog {
+    /// Where a certificate came from.
+    public enum CertificateOrigin: String, Sendable {
+        /// Key and certificate are ours.
+        case issued
+        /// We signed a request.
+        case signed
+        /// Another authority's, which nginx must trust too.
+        case registered
+    }
+
+    public func addCertificate(
+        _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String
+    ) throws {
+        let fingerprint = try certificate.fingerprint()
+        try change(by: actor, "certificate add", account, detail: "\(origin.rawValue) \(certificate.subject)") {
+            let owner = try connection.run(
+                """
+                SELECT account.name FROM shacache.certificate JOIN shacache.account ON account.id = account_id
+                WHERE fingerprint = \(fingerprint)
+                """
+            ).first
+            if let owner { throw AdministrationError.exists("certificate like this, of account", owner.text(0)!) }
+            try connection.run(
+                """
+                INSERT INTO shacache.certificate (
+                    fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin)
+                VALUES (
+                    \(fingerprint), \(try accountID(account)), \(certificate.subject), \(certificate.issuer),
+                    \(certificate.serial), to_timestamp(\(certificate.notBefore)),
+                    to_timestamp(\(certificate.notAfter)), \(origin.rawValue))
+                """)
+        }
+    }
+
+    /// Works on the next request, on connections that stand already too.
+    ///
+    /// - Parameter prefix: the fingerprint in lowercase hex, or as much of its beginning as is unique.
+    /// - Returns: the whole fingerprint and the account.
+    public func revokeCertificate(_ prefix: String, by actor: String) throws -> (fingerprint: String, account: String) {
+        let matches = try connection.run(
+            """
+            SELECT encode(fingerprint, 'hex'), account.name
+            FROM shacache.certificate JOIN shacache.account ON account.id = account_id
+            WHERE starts_with(encode(fingerprint, 'hex'), \(prefix))
+            """)
+        guard let match = matches.first else { throw AdministrationError.unknown("certificate", prefix) }
+        guard matches.count == 1 else { throw AdministrationError.ambiguous("certificate", prefix) }
+        let (fingerprint, account) = (match.text(0)!, match.text(1)!)
+        try change(by: actor, "certificate revoke", account, detail: fingerprint) {
+            try connection.run(
+                """
+                UPDATE shacache.certificate SET revoked_at = coalesce(revoked_at, now())
+                WHERE fingerprint = decode(\(fingerprint), 'hex')
+                """)
+        }
+        return (fingerprint, account)
+    }
+
+    /// - Parameter account: nil lists those of all.
+    public func certificates(of account: String? = nil) throws -> Table {
+        Table(
+            try connection.run(
+                """
+                SELECT encode(fingerprint, 'hex') AS fingerprint, account.name AS account,
+                    CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN not_after <= now() THEN 'expired'
+                        ELSE 'valid' END AS state,
+                    not_after, origin, subject, issuer, serial
+                FROM shacache.certificate JOIN shacache.account ON account.id = account_id
+                WHERE account.name = coalesce(\(account), account.name)
+                ORDER BY account.name, not_after DESC
+                """))
+    }
+}

@@ -1,0 +1,94 @@
+import Postgres
+public import ShaCache
+
+/// How much may stand under one key. The deployed clients check every entry of a key with a process of its own, so
+/// a flooded key is an attack on them.
+public struct KeyLimits: Sendable {
+    public let entries: Int
+    /// Of metadata and signatures together.
+    public let bytes: Int
+    /// Of one account, so that none can use up a key that others need.
+    public let entriesPerAccount: Int
+
+    public init(entries: Int, bytes: Int, entriesPerAccount: Int) {
+        self.entries = entries
+        self.bytes = bytes
+        self.entriesPerAccount = entriesPerAccount
+    }
+}
+
+extension Catalog {
+    /// Calls `body` with the metadata and the signature of each entry of a key, oldest first.
+    ///
+    /// - Returns: how many there are.
+    public func forEachEntry(
+        of key: Key, _ body: (_ metadata: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer) -> Void
+    ) throws -> Int {
+        let rows = try reading {
+            try connection.run("SELECT metadata, signature FROM shacache.entry WHERE key = \(key.text) ORDER BY id")
+        }
+        for row in rows {
+            row.withBytes(0) { metadata in row.withBytes(1) { signature in body(metadata, signature) } }
+        }
+        return rows.count
+    }
+
+    /// Puts an entry under a key, unless the same pair stands there already.
+    ///
+    /// - Throws: `Refusal.keyIsFull`, or `DatabaseError`.
+    public func recordEntry(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
+        let digest = entry.digest
+        try connection.transaction {
+            // Uploads to one key are done one after the other: they count what is there.
+            try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
+            let present = try connection.run(
+                """
+                SELECT coalesce(bool_or(digest = \(digest)), false), count(*),
+                    count(*) FILTER (WHERE account_id = \(upload.account?.id)),
+                    coalesce(sum(octet_length(metadata) + octet_length(signature)), 0)
+                FROM shacache.entry WHERE key = \(key.text)
+                """
+            ).first!
+            let isDuplicate = present.bool(0)
+            if !isDuplicate {
+                try limits.check(
+                    adding: entry, entries: present.int(1)!, ofAccount: present.int(2)!, bytes: present.int(3)!)
+                try insert(entry, digest: digest, under: key, upload: upload)
+            }
+            // Whoever collects garbage one day must see that somebody counts on this blob.
+            try connection.run(
+                "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
+            try record(upload, isDuplicate: isDuplicate)
+        }
+    }
+
+    private func insert(_ entry: Entry, digest: [UInt8], under key: Key, upload: UploadRecord) throws {
+        let result = upload.signatureResult
+        try connection.run(
+            """
+            INSERT INTO shacache.entry (
+                key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
+                url, software_url, software_root, multiarch, os)
+            VALUES (
+                \(key.text), \(entry.metadata), \(entry.signature), \(digest), \(entry.sha512.bytes),
+                \(upload.account?.id), \(upload.certificate), \(result?.name), \(result?.signer),
+                \(entry.facts.url), \(entry.facts.softwareURL), \(entry.facts.softwareRoot),
+                \(entry.facts.multiarch), \(entry.facts.os))
+            """)
+    }
+}
+
+extension KeyLimits {
+    fileprivate func check(adding entry: Entry, entries count: Int, ofAccount own: Int, bytes: Int) throws(Refusal) {
+        guard count < entries else {
+            throw .keyIsFull("the key has \(count) entries, the most that a key may have")
+        }
+        guard own < entriesPerAccount else {
+            throw .keyIsFull("this account has \(own) entries under the key, the most that one account may have")
+        }
+        let added = entry.metadata.utf8.count + entry.signature.utf8.count
+        guard bytes + added <= self.bytes else {
+            throw .keyIsFull("with this entry the key would hold \(bytes + added) bytes, more than \(self.bytes)")
+        }
+    }
+}

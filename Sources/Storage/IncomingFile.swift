@@ -1,0 +1,92 @@
+import CLinux
+import Glibc
+import OpenSSL
+public import ShaCache
+
+/// A request body on its way to become a blob: in the spool, complete, and not yet anything that was acknowledged.
+public struct IncomingFile: ~Copyable {
+    let path: String
+    let handle: FileHandle
+    private let store: BlobStore
+
+    /// - Parameter name: of the file that nginx wrote. Only its last part counts: it lies in the spool or nowhere.
+    public init(named name: String, in store: BlobStore) throws(StoreError) {
+        path = "\(store.incoming)/\(name.split(separator: "/").last ?? "")"
+        handle = try FileHandle(opening: path, as: "open the request body in the spool")
+        self.store = store
+    }
+
+    /// A new, empty file: nginx writes none for an empty body.
+    public init(creatingIn store: BlobStore) throws(StoreError) {
+        path = "\(store.incoming)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        handle = try FileHandle(
+            opening: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, as: "make a file in the spool")
+        self.store = store
+    }
+
+    /// In bytes.
+    public func size() throws(StoreError) -> Int { Int(try handle.status().st_size) }
+
+    /// Removes the name. After `publish` there is none any more, which is as well.
+    public func discard() { unlink(path) }
+
+    /// Calls `body` with the bytes, a piece at a time.
+    private func read(_ body: (UnsafeRawBufferPointer) -> Void) throws(StoreError) {
+        // As fast as mmap on the prototype, and a file that is cut meanwhile is an error, not a SIGBUS.
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { piece.deallocate() }
+        posix_fadvise(handle.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        var offset = 0
+        while true {
+            let count = pread(handle.descriptor, piece.baseAddress, piece.count, offset)
+            guard count != 0 else { return }
+            guard count > 0 else {
+                guard errno == EINTR else { throw StoreError("read the request body") }
+                continue
+            }
+            body(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+            offset += count
+        }
+    }
+
+    /// The SHA-512 of the bytes as they lie on the disk, which is what will be served.
+    public func digest() throws(StoreError) -> Digest {
+        let hash = Hash(.sha512)
+        try read { hash.update($0) }
+        return Digest(bytes: hash.finish())
+    }
+
+    /// The bytes, for a body that is known to be small.
+    public func contents() throws(StoreError) -> [UInt8] {
+        var contents: [UInt8] = []
+        try read { contents.append(contentsOf: $0) }
+        return contents
+    }
+
+    /// Makes the bytes and their recorded size survive a crash, and the file read-only.
+    public func seal() throws(StoreError) {
+        handle.setStoredSize(try size())
+        try system("make the upload read-only") { fchmod(handle.descriptor, 0o440) }
+        try store.synchronize(handle)
+    }
+}
+
+/// The attribute that holds, in decimal, the size in bytes with which a blob was stored.
+private let sizeAttribute = "user.shacache.size"
+
+extension FileHandle {
+    /// nil when the attribute is absent, or the file system has none.
+    var storedSize: Int? {
+        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { buffer in
+            let count = fgetxattr(descriptor, sizeAttribute, buffer.baseAddress, buffer.count)
+            guard count > 0 else { return nil }
+            return Int(String(decoding: buffer[..<count], as: UTF8.self))
+        }
+    }
+
+    /// Without attributes in the file system, readers ask the database; so failing is no error.
+    func setStoredSize(_ size: Int) {
+        let text = String(size)
+        _ = fsetxattr(descriptor, sizeAttribute, text, text.utf8.count, 0)
+    }
+}

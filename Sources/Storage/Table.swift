@@ -1,0 +1,55 @@
+import Foundation
+import Postgres
+
+/// What a query answered, for people and for scripts.
+public struct Table: Sendable {
+    public let columns: [String]
+    public let rows: [[Value]]
+
+    public enum Value: Sendable {
+        case null
+        case number(String)
+        case text(String)
+
+        public var text: String {
+            switch self {
+            case .null: ""
+            case .number(let text), .text(let text): text
+            }
+        }
+    }
+
+    public init(columns: [String], rows: [[Value]]) {
+        self.columns = columns
+        self.rows = rows
+    }
+
+    init(_ rows: Rows) {
+        columns = rows.columns.map(\.name)
+        self.rows = rows.map { row in
+            rows.columns.enumerated().map { index, column in
+                guard let text = row.text(index) else { return .null }
+                return column.isNumber ? .number(text) : .text(text)
+            }
+        }
+    }
+}
+
+/// As a list of objects.
+extension Table: Encodable {
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.unkeyedContainer()
+        for row in rows { try container.encode(Dictionary(uniqueKeysWithValues: zip(columns, row))) }
+    }
+}
+
+extension Table.Value: Encodable {
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .text(let text): try container.encode(text)
+        case .number(let text): try container.encode(Decimal(string: text))
+        }
+    }
+}

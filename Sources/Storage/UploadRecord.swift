@@ -1,0 +1,70 @@
+public import ShaCache
+
+/// What the record of uploads says of one, beside how it ended.
+public struct UploadRecord: Sendable {
+    public enum Target: String, Sendable {
+        case blob, entry
+    }
+
+    public var target: Target
+    public let clientAddress: String
+    public let requestID: String
+    /// When the first byte of the request came.
+    public let start: ContinuousClock.Instant
+    public var account: Account?
+    /// SHA-256 of the client certificate that was shown, also when nobody knows it.
+    public var certificate: [UInt8]?
+    public var key: Key?
+    public var sha512: Digest?
+    /// Of the body.
+    public var bytes: Int?
+    public var signatureResult: SignatureResult?
+    /// Where the time went, for the log.
+    public private(set) var stages: [(name: String, duration: Duration)] = []
+
+    public init(target: Target, clientAddress: String, requestID: String, start: ContinuousClock.Instant) {
+        self.target = target
+        self.clientAddress = clientAddress
+        self.requestID = requestID
+        self.start = start
+    }
+
+    /// Notes that everything until now went into receiving the request.
+    public mutating func noteReceived() { stages.append(("receive", start.duration(to: .now))) }
+
+    /// Does one step of the upload, and notes how long it took.
+    public mutating func timing<Result>(_ name: String, _ step: () throws -> Result) rethrows -> Result {
+        let start = ContinuousClock.now
+        defer { stages.append((name, start.duration(to: .now))) }
+        return try step()
+    }
+
+    /// How an upload that was not taken ended.
+    public struct Failure: Sendable {
+        public let status: Int
+        /// A stable name to group by.
+        public let reason: String
+        public let detail: String
+
+        public init(status: Int, reason: String, detail: String) {
+            self.status = status
+            self.reason = reason
+            self.detail = detail
+        }
+    }
+}
+
+extension SignatureResult {
+    var name: String {
+        switch self {
+        case .verified: "verified"
+        case .unsigned: "unsigned"
+        case .unknownSigner: "unknown signer"
+        }
+    }
+
+    var signer: Signer.ID? {
+        guard case .verified(let id) = self else { return nil }
+        return id
+    }
+}

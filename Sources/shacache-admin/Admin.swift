@@ -1,0 +1,59 @@
+import ArgumentParser
+import Configuration
+import Foundation
+import Storage
+
+@main
+struct Admin: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shacache-admin",
+        abstract: "Runs a ShaCache server: accounts, certificates, signers, and the database's schema.",
+        discussion: """
+            To let somebody upload, make an account, then a certificate for it:
+
+              shacache-admin account add alice
+              shacache-admin certificate issue alice --out /root/for-alice
+
+            Every change works on the next request, and is written to the table shacache.audit with your name. \
+            Exit codes: 0 done, 1 not done (stderr says why), 64 wrong usage.
+            """,
+        subcommands: [
+            AccountCommand.self, CertificateCommand.self, SignerCommand.self, AuthorityCommand.self, Migrate.self,
+            Status.self,
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            guard exitCode(for: error) == .failure else { exit(withError: error) }
+            FileHandle.standardError.write(Data("shacache-admin: \(error)\n".utf8))
+            exit(withError: ExitCode.failure)
+        }
+    }
+}
+
+/// What every command takes.
+struct CommonOptions: ParsableArguments {
+    @Option(help: "The configuration file; ops/shacache.toml explains every option.")
+    var config = "/etc/shacache/shacache.toml"
+
+    @Flag(help: "Print JSON, for scripts.")
+    var json = false
+
+    func configuration() throws -> Configuration { try Configuration(file: config) }
+
+    func catalog() throws -> Catalog { Catalog(try configuration().adminDatabase) }
+
+    /// Prints a list in the form that was asked for.
+    func show(_ table: Table) throws { print(json ? try prettyJSON(table) : table.text()) }
+
+    /// Says what was done, on a terminal; scripts read the exit code.
+    func report(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+
+    /// Whom the audit names: the person behind sudo.
+    var actor: String {
+        ProcessInfo.processInfo.environment["SUDO_USER"] ?? NSUserName()
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import Configuration
+import OpenSSL
+
+struct AuthorityCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ca", abstract: "The authority that makes client certificates.", subcommands: [Create.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make the authority's key and certificate, in the files that [ca] names.",
+            discussion: """
+                nginx trusts the certificate (ssl_client_certificate). The key makes accounts' certificates: keep it \
+                where only operators come, which need not be the server. Nothing is ever overwritten.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Option(help: "The authority's common name.")
+        var name = "ShaCache CA"
+        @Option(help: "How long it is valid.")
+        var days = 3650
+
+        func run() throws {
+            let files = try options.configuration().authorityFiles()
+            let key = try PrivateKey.generate()
+            let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
+            try writeNew(key.pem(), to: files.key, mode: 0o600)
+            try writeNew(certificate.pem(), to: files.certificate, mode: 0o644)
+            options.report("wrote \(files.key) and \(files.certificate)")
+        }
+    }
+}
+
+extension Configuration {
+    func authorityFiles() throws -> CertificateAuthorityFiles {
+        guard let ca else { throw Failure("the configuration has no section [ca]") }
+        return ca
+    }
+
+    func authority() throws -> CertificateAuthority {
+        let files = try authorityFiles()
+        return try CertificateAuthority(
+            certificate: Certificate(pem: contents(of: files.certificate)),
+            key: PrivateKey(pem: contents(of: files.key)))
+    }
+}

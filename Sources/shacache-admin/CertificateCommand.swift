@@ -1,0 +1,99 @@
+import ArgumentParser
+import OpenSSL
+import Storage
+
+struct CertificateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "certificate", abstract: "TLS client certificates: how a machine proves its account.",
+        discussion: """
+            An account may have several valid certificates at once: to change one, issue the next, hand it over, \
+            then revoke the old one.
+            """,
+        subcommands: [Issue.self, Sign.self, Register.self, List.self, Revoke.self])
+
+    struct Issue: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Make a key and a certificate with our authority.")
+        @OptionGroup var options: CommonOptions
+        @Argument var account: String
+        @Option(help: "The directory for ACCOUNT.key and ACCOUNT.crt; nothing in it is overwritten.")
+        var out: String
+        @Option(help: "How long it is valid.")
+        var days = 365
+
+        func run() throws {
+            let key = try PrivateKey.generate()
+            let certificate = try options.configuration().authority().issue(commonName: account, key: key, days: days)
+            let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
+            // The files first: a certificate that is on record but was never handed out helps nobody.
+            try writeNew(key.pem(), to: paths[0], mode: 0o600)
+            try writeNew(certificate.pem(), to: paths[1], mode: 0o644)
+            try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor)
+            options.report("wrote \(paths[0]) and \(paths[1])")
+        }
+    }
+
+    struct Sign: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a certificate for a key that stays with its owner, from a certificate signing request.",
+            discussion: "Of the request only the key counts; the certificate's name is the account's.")
+        @OptionGroup var options: CommonOptions
+        @Argument var account: String
+        @Argument(help: "The request, PKCS#10 in PEM.") var request: String
+        @Option(help: "The certificate's file; it is not overwritten.")
+        var out: String
+        @Option(help: "How long it is valid.")
+        var days = 365
+
+        func run() throws {
+            let certificate = try options.configuration().authority().sign(
+                request: contents(of: request), commonName: account, days: days)
+            try writeNew(certificate.pem(), to: out, mode: 0o644)
+            try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor)
+            options.report("wrote \(out)")
+        }
+    }
+
+    struct Register: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Accept a certificate that another authority made.",
+            discussion: "nginx must trust that authority too: append its certificate to ssl_client_certificate's file.")
+        @OptionGroup var options: CommonOptions
+        @Argument var account: String
+        @Argument(help: "The certificate in PEM.") var file: String
+
+        func run() throws {
+            let certificate = try Certificate(pem: contents(of: file))
+            try options.catalog().addCertificate(certificate, of: account, origin: .registered, by: options.actor)
+            options.report("registered \(certificate.subject)")
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List certificates.")
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "Only those of this account.") var account: String?
+
+        func run() throws { try options.show(try options.catalog().certificates(of: account)) }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Refuse a certificate from its next request on, also on connections that stand.")
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "Its SHA-256 fingerprint, or the unique beginning of it (at least 8 digits).")
+        var fingerprint: String
+
+        private var digits: String { fingerprint.lowercased().replacing(":", with: "") }
+
+        func validate() throws {
+            guard digits.count >= 8, digits.allSatisfy(\.isHexDigit) else {
+                throw ValidationError("a fingerprint takes 8 or more hexadecimal digits")
+            }
+        }
+
+        func run() throws {
+            let revoked = try options.catalog().revokeCertificate(digits, by: options.actor)
+            options.report("revoked \(revoked.fingerprint) of \(revoked.account)")
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import Logging
+import Service
+import ShaCache
+import Storage
+
+extension Service.Answer {
+    struct Event {
+        let level: Logger.Level
+        let message: Logger.Message
+        let metadata: Logger.Metadata
+    }
+
+    /// What the log says of it: every upload, and whatever failed. Downloads are in nginx's log.
+    var event: Event? {
+        if let failure, failure.status >= 500 {
+            return Event(level: .error, message: "failed", metadata: metadata)
+        }
+        guard upload != nil, failure != nil || response.status == 201 else { return nil }
+        return Event(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
+    }
+
+    private var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "request_id": "\(requestID)", "status": .stringConvertible(failure?.status ?? response.status),
+        ]
+        if let failure {
+            metadata["reason"] = "\(failure.name)"
+            metadata["detail"] = "\(failure.message)"
+            metadata["cause"] = failure.cause.map { "\($0)" }
+        }
+        guard let upload else { return metadata }
+        metadata["target"] = "\(upload.target)"
+        metadata["client"] = "\(upload.clientAddress)"
+        metadata["account"] = upload.account.map { "\($0.name)" }
+        metadata["key"] = upload.key.map { "\($0.text)" }
+        metadata["sha512"] = upload.sha512.map { "\($0)" }
+        metadata["bytes"] = upload.bytes.map { .stringConvertible($0) }
+        let stages = [("total", upload.start.duration(to: .now))] + upload.stages
+        for (name, duration) in stages {
+            metadata["\(name)_milliseconds"] = .stringConvertible(Int(duration / .milliseconds(1)))
+        }
+        return metadata
+    }
+}

@@ -1,0 +1,37 @@
+import Foundation
+import Logging
+import ShaCache
+
+/// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event.
+struct JSONLogHandler: LogHandler {
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    init(logLevel: Logger.Level) { self.logLevel = logLevel }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var line = Array("{\"time\": ".utf8)
+        line.appendJSONString(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)).utf8)
+        let fields: [(String, Logger.MetadataValue)] =
+            [("level", "\(event.level)"), ("event", "\(event.message)"), ("pid", .stringConvertible(getpid()))]
+            + metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
+        for (name, value) in fields {
+            line.append(contentsOf: ", ".utf8)
+            line.appendJSONString(name.utf8)
+            line.append(contentsOf: ": ".utf8)
+            if case .stringConvertible(let number as any BinaryInteger) = value {
+                line.append(contentsOf: "\(number)".utf8)
+            } else {
+                line.appendJSONString("\(value)".utf8)
+            }
+        }
+        line.append(contentsOf: "}\n".utf8)
+        // One call, so that lines of several threads and processes don't mix.
+        FileHandle.standardError.write(Data(line))
+    }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Configuration
+import FastCGI
+import Foundation
+import Logging
+import Service
+import Storage
+
+@main
+struct Shacached: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shacached",
+        abstract: "Answers nginx's FastCGI requests: one worker of a ShaCache server.",
+        discussion: """
+            It listens on two sockets that it is handed as systemd hands them (LISTEN_FDS=2): first the one for \
+            lookups, then the one for uploads. Any number of workers may share them. SIGTERM and SIGINT let it \
+            finish what it has begun and exit with 0. It logs to stderr, one JSON object a line.
+            """)
+
+    @Option(help: "The configuration file; ops/shacache.toml explains every option.")
+    var config = "/etc/shacache/shacache.toml"
+
+    @Flag(help: "Read the configuration file, say whether it is right, and exit.")
+    var checkConfig = false
+
+    func run() throws {
+        do {
+            let configuration = try Configuration(file: config)
+            if checkConfig {
+                print("\(config): the configuration is right")
+            } else {
+                try serve(configuration)
+            }
+        } catch {
+            FileHandle.standardError.write(Data("shacached: \(error)\n".utf8))
+            throw ExitCode.failure
+        }
+    }
+
+    private func serve(_ configuration: Configuration) throws {
+        let log = Logger(label: "shacached") { _ in JSONLogHandler(logLevel: configuration.log.level) }
+        // Before any thread: signals are waited for, never handled in the middle of something.
+        let signals = SignalSet(SIGTERM, SIGINT)
+        signals.block()
+        let sockets = try Sockets.inherited()
+        let store = BlobStore(directory: configuration.store.directory)
+        try store.prepare()
+        Listener.prepareProcess(listeners: [sockets.lookups, sockets.uploads])
+
+        let crew = Crew(configuration: configuration, store: store, log: log)
+        crew.start(configuration.worker.lookupThreads, on: sockets.lookups)
+        crew.start(configuration.worker.uploadThreads, on: sockets.uploads)
+        log.info("started")
+        repeat { sweep(store, log) } while !signals.arrive(withinSeconds: Self.sweepInterval)
+        log.info("draining")
+        crew.finish()
+        log.info("stopped")
+    }
+
+    /// Seconds. What is swept costs space only.
+    private static let sweepInterval = 3600
+
+    private func sweep(_ store: BlobStore, _ log: Logger) {
+        do {
+            let removed = try store.sweep()
+            if removed > 0 { log.notice("swept", metadata: ["leftovers": "\(removed)"]) }
+        } catch {
+            log.error("sweep failed", metadata: ["cause": "\(error)"])
+        }
+    }
+}

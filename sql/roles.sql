@@ -1,0 +1,24 @@
+-- The four roles of a ShaCache database. They belong to the whole cluster, so a
+-- superuser runs this file once, before the first migration; running it again is harmless.
+-- How each role proves itself (peer, password, certificate) is pg_hba.conf's matter.
+DO $$
+DECLARE
+    role text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['shacache_owner', 'shacache_worker', 'shacache_admin', 'shacache_report']
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', role);
+        END IF;
+    END LOOP;
+END
+$$;
+
+COMMENT ON ROLE shacache_owner IS 'Owns the schema; only `shacache-admin migrate` logs in as it.';
+COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, never alter or delete what was uploaded.';
+COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
+COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
+
+-- A report that somebody leaves running must not hold back vacuum for hours.
+ALTER ROLE shacache_report SET statement_timeout = '5min';
+ALTER ROLE shacache_report SET default_transaction_read_only = on;
