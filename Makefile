@@ -25,7 +25,8 @@ run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) a
 test: test-unit test-system ## Run all tests.
 
 test-unit: packages ## Run the tests in Swift, with a real database and a real disk.
-	ops/with-database swift test
+	@ops/install-packages test
+	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust swift test
 
 test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, with the real client.
 	@ops/install-packages test

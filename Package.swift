@@ -50,9 +50,19 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
-        .testTarget(name: "ShaCacheTests", dependencies: ["ShaCache", "OpenSSL"], swiftSettings: settings),
-        .testTarget(name: "StorageTests", dependencies: ["Storage"], swiftSettings: settings),
-        .testTarget(name: "ServiceTests", dependencies: ["Service"], swiftSettings: settings),
+        .target(
+            name: "Fixtures", dependencies: ["OpenSSL", "Postgres", "Storage"], path: "Tests/Fixtures",
+            swiftSettings: settings),
+        .testTarget(
+            name: "ShaCacheTests", dependencies: ["Fixtures", "ShaCache"], exclude: ["documents.py"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "StorageTests", dependencies: ["Fixtures", "OpenSSL", "Postgres", "ShaCache", "Storage"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: ["Configuration", "Fixtures", "OpenSSL", "Service", "ShaCache", "Storage"],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -106,11 +106,22 @@ CREATE TABLE shacache.upload (
     request_id text NOT NULL,
     CONSTRAINT target_is_known CHECK (target IN ('blob', 'entry')),
     CONSTRAINT outcome_is_known CHECK (outcome IN ('accepted', 'refused', 'failed')),
+    CONSTRAINT outcome_is_what_the_status_says CHECK (
+        outcome = CASE WHEN status = 201 THEN 'accepted' WHEN status BETWEEN 400 AND 499 THEN 'refused' ELSE 'failed' END
+    ),
     CONSTRAINT only_what_was_not_accepted_has_a_reason CHECK ((outcome = 'accepted') = (reason IS NULL)),
     CONSTRAINT accepted_is_complete CHECK (
         outcome <> 'accepted'
         OR (account_id IS NOT NULL AND sha512 IS NOT NULL AND bytes IS NOT NULL AND duplicate IS NOT NULL)
-    )
+    ),
+    CONSTRAINT accepted_entry_is_complete CHECK (
+        outcome <> 'accepted' OR target = 'blob' OR (key IS NOT NULL AND signature_result IS NOT NULL)
+    ),
+    CONSTRAINT certificate_is_sha256 CHECK (octet_length(certificate) = 32),
+    CONSTRAINT sha512_is_sha512 CHECK (octet_length(sha512) = 64),
+    CONSTRAINT bytes_is_not_negative CHECK (bytes >= 0),
+    CONSTRAINT signature_result_is_known CHECK (signature_result IN ('verified', 'unsigned', 'unknown signer')),
+    CONSTRAINT signer_is_who_verified CHECK ((signature_result = 'verified') = (signer_id IS NOT NULL))
 );
 CREATE INDEX upload_by_time ON shacache.upload (at);
 CREATE INDEX upload_by_account ON shacache.upload (account_id, at);

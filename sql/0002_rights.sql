@@ -1,5 +1,13 @@
 -- Who may do what. Nobody but the owner alters tables, and no role of a running service deletes.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+DO $$
+BEGIN
+    -- Temporary tables could fill the disk.
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I TO shacache_worker, shacache_admin, shacache_report', current_database());
+END
+$$;
 GRANT USAGE ON SCHEMA shacache TO shacache_worker, shacache_admin;
 
 GRANT SELECT ON shacache.account, shacache.certificate, shacache.signer, shacache.migration TO shacache_worker;

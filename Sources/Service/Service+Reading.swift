@@ -18,7 +18,7 @@ extension Service {
         if request.ifNoneMatch.lists(tag, weakly: true) { return Response(304, headers: headers) }
         // nginx knows nothing of this ETag: conditions that hold are kept from it, and where If-Range doesn't hold,
         // its own judgement that no tag matches is the right one.
-        let place = "\(digest.description.prefix(3))/\(digest)"
+        let place = BlobStore.place(of: digest)
         guard request.ifMatch.isEmpty, request.ifRange != tag else {
             return Response(200, headers: [("X-Accel-Redirect", "/-/blob-if/\(place)")])
         }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// The bytes of all blobs, in files named for their digest, and the spool into which nginx writes request bodies.
 ///
-///     DIRECTORY/blobs/3f9/3f9a…   the blobs, below the first three digits of their name
+///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
 ///     DIRECTORY/incoming/         nginx's client_body_temp_path, on the same file system
 ///
 /// Shared by all threads: the directory is what is shared, and the kernel orders their calls.
@@ -17,17 +17,17 @@ public final class BlobStore: Sendable {
 
     var incoming: String { "\(directory)/incoming" }
 
-    private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(3))" }
+    /// Where a blob lies below the directory of blobs, which nginx knows as its root.
+    public static func place(of digest: Digest) -> String { "\(digest.description.prefix(2))/\(digest)" }
 
-    private func path(_ digest: Digest) -> String { "\(shelf(digest))/\(digest)" }
+    private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
+
+    private func path(_ digest: Digest) -> String { "\(directory)/blobs/\(Self.place(of: digest))" }
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
         for name in ["", "/blobs", "/incoming"] { try makeDirectory(directory + name) }
-        for number in 0..<4096 {
-            let digits = String(number, radix: 16)
-            try makeDirectory("\(directory)/blobs/" + String(repeating: "0", count: 3 - digits.count) + digits)
-        }
+        for number in UInt8.min...UInt8.max { try makeDirectory("\(directory)/blobs/\(hex([number]))") }
         for name in ["/blobs", ""] {
             try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
         }

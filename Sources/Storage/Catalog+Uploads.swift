@@ -61,7 +61,7 @@ extension Catalog {
 
 extension UploadRecord {
     /// nginx says `unix:` for a client on a unix socket, which is no address to PostgreSQL.
-    fileprivate var inetAddress: String? { clientAddress.hasPrefix("unix:") ? nil : clientAddress }
+    fileprivate var inetAddress: String? { clientAddress.isEmpty || clientAddress == "unix:" ? nil : clientAddress }
 }
 
 extension Digest {

@@ -12,8 +12,8 @@ struct Shacached: ParsableCommand {
         commandName: "shacached",
         abstract: "Answers nginx's FastCGI requests: one worker of a ShaCache server.",
         discussion: """
-            It listens on two sockets that it is handed as systemd hands them (LISTEN_FDS=2): first the one for \
-            lookups, then the one for uploads. Any number of workers may share them. SIGTERM and SIGINT let it \
+            It listens on two sockets that it is handed as systemd hands them, named `read` for lookups and `write` \
+            for uploads (LISTEN_FDNAMES). Any number of workers may share them. SIGTERM and SIGINT let it \
             finish what it has begun and exit with 0. It logs to stderr, one JSON object a line.
             """)
 

@@ -6,13 +6,16 @@ struct Sockets {
     let lookups: Listener
     let uploads: Listener
 
-    /// Takes them as systemd passes them (sd_listen_fds(3)): from descriptor 3 on, meant for this process.
+    /// Takes them as systemd passes them (sd_listen_fds_with_names(3)): from descriptor 3 on, in any order, meant for
+    /// this process.
     static func inherited() throws -> Sockets {
         let environment = ProcessInfo.processInfo.environment
-        guard environment["LISTEN_FDS"] == "2", environment["LISTEN_PID"] == "\(getpid())" else {
-            throw NoSockets()
-        }
-        return Sockets(lookups: Listener(inherited: 3), uploads: Listener(inherited: 4))
+        let names = environment["LISTEN_FDNAMES", default: ""].split(separator: ":")
+        guard environment["LISTEN_PID"] == "\(getpid())", environment["LISTEN_FDS"] == "\(names.count)",
+            let lookups = names.firstIndex(of: "read"), let uploads = names.firstIndex(of: "write")
+        else { throw NoSockets() }
+        return Sockets(
+            lookups: Listener(inherited: Int32(3 + lookups)), uploads: Listener(inherited: Int32(3 + uploads)))
     }
 }
 

@@ -1,0 +1,29 @@
+import Foundation
+public import Postgres
+public import Storage
+
+/// A database of a test's own, with the schema that production has, on the server that `make test-unit` starts.
+public struct TestDatabase: Sendable {
+    public let name: String
+
+    public init() throws {
+        name = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+        let administrator = Connection(Connection.Target(connectionString: "dbname=postgres", role: "postgres"))
+        // Roles are the whole server's: tests that run at once make them one after the other.
+        try administrator.transaction {
+            try administrator.run("SELECT pg_advisory_xact_lock(1)")
+            let roles = try String(contentsOfFile: "\(repository)/sql/roles.sql", encoding: .utf8)
+            try administrator.runScript(SQL(script: roles))
+        }
+        try administrator.runScript(SQL(script: "CREATE DATABASE \(name) OWNER shacache_owner"))
+        _ = try catalog(as: "shacache_owner").migrate(from: "\(repository)/sql")
+    }
+
+    public func target(as role: String, statementTimeLimit: Int = 0) -> Connection.Target {
+        Connection.Target(connectionString: "dbname=\(name)", role: role, statementTimeLimit: statementTimeLimit)
+    }
+
+    public func connection(as role: String = "shacache_owner") -> Connection { Connection(target(as: role)) }
+
+    public func catalog(as role: String = "shacache_worker") -> Catalog { Catalog(target(as: role)) }
+}

@@ -1,0 +1,20 @@
+import Foundation
+public import Storage
+
+extension BlobStore {
+    /// What nginx leaves in the spool for a body, and passes on by name.
+    public func spool(_ body: [UInt8], in directory: TemporaryDirectory) throws -> String {
+        let path = "\(directory.path)/incoming/\(UUID().uuidString)"
+        try Data(body).write(to: URL(filePath: path))
+        return path
+    }
+}
+
+extension UploadRecord {
+    /// By an account, as the service would fill it in.
+    public static func of(_ account: Account, target: Target = .blob) -> UploadRecord {
+        var record = UploadRecord(target: target, clientAddress: "127.0.0.1", requestID: "test", start: .now)
+        record.account = account
+        return record
+    }
+}

@@ -1,0 +1,49 @@
+import Configuration
+import Fixtures
+import Foundation
+import Testing
+
+struct ConfigurationTests {
+    private let minimal = "[database]\nconnection = \"dbname=shacache\"\n[store]\ndirectory = \"/srv/shacache\"\n"
+
+    private func configuration(_ text: String) throws -> Configuration {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/shacache.toml"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        return try Configuration(file: path)
+    }
+
+    @Test func `what is left out has its default`() throws {
+        let configuration = try configuration(minimal)
+        #expect(configuration.worker.lookupThreads == 8)
+        #expect(configuration.uploads.rules.signatures == .record)
+        #expect(configuration.uploads.rules.blobSize == nil)
+        #expect(configuration.ca == nil)
+    }
+
+    @Test(arguments: [
+        ("[worker]\nthreads = 3", "unknown option worker.threads"), ("[wrker]\n", "unknown option wrker"),
+        ("[worker]\nlookup-threads = 0", "worker.lookup-threads"),
+        ("[worker]\nlookup-threads = \"8\"", "worker.lookup-threads"),
+        ("[uploads]\nsignatures = \"maybe\"", "uploads.signatures"), ("[log]\nlevel = \"loud\"", "log.level"),
+        ("[log", "line 6"),
+    ])
+    func `what is wrong is named`(_ addition: String, _ words: String) {
+        #expect { try configuration(minimal + "\n" + addition) } throws: { "\($0)".contains(words) }
+    }
+
+    @Test func `a missing section is named, and so is a missing file`() {
+        #expect { try configuration("") } throws: { "\($0)".contains("database is missing") }
+        #expect { try Configuration(file: "/nowhere/shacache.toml") } throws: {
+            "\($0)".contains("/nowhere/shacache.toml")
+        }
+    }
+
+    /// The example shows every option with its default: so it can't say what isn't so.
+    @Test func `the example holds every option, and with its comments taken away nothing changes`() throws {
+        let example = try String(contentsOfFile: "\(repository)/ops/shacache.toml", encoding: .utf8)
+        let uncommented = example.replacing(/(?m)^#([a-z-]+ = )/) { "\($0.output.1)" }
+        #expect(uncommented != example)
+        #expect("\(try configuration(uncommented))" == "\(try configuration(example))")
+    }
+}

@@ -1,0 +1,149 @@
+import Fixtures
+import Foundation
+import OpenSSL
+import Postgres
+import Service
+import ShaCache
+import Storage
+import Testing
+
+struct UploadTests {
+    private let directory: TemporaryDirectory
+    private let store: BlobStore
+    private let database: TestDatabase
+    private let metadata = "{\"sha512\": \"\(String(repeating: "d", count: 128))\"}"
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        store = BlobStore(directory: directory.path)
+        try store.prepare()
+        database = try TestDatabase()
+        try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
+    }
+
+    private func service(_ rules: Service.Rules = .forTests(), database target: Connection.Target? = nil) -> Service {
+        Service(store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules)
+    }
+
+    private func upload(_ method: String, _ target: String, _ body: String) throws -> Request {
+        var request = Request()
+        request.method = method
+        request.target = Array(target.utf8)
+        request.isLocalWriter = true
+        request.clientAddress = "127.0.0.1"
+        request.contentLength = "\(body.utf8.count)"
+        request.bodyFile = try store.spool(Array(body.utf8), in: directory)
+        return request
+    }
+
+    private func entry(signedBy key: SigningKey?) throws -> Request {
+        let signature = try key?.sign(metadata) ?? ""
+        let body = try JSONEncoder().encode([metadata, signature])
+        return try upload("PUT", "/shadir/k", String(decoding: body, as: UTF8.self))
+    }
+
+    private func results() throws -> [String] {
+        try database.connection().run("SELECT signature_result FROM shacache.entry ORDER BY id").map { $0.text(0)! }
+    }
+
+    @Test func `entries are marked with what their signature is worth`() throws {
+        let (known, unknown) = (try SigningKey(), try SigningKey())
+        try register(known)
+        for key in [known, nil, unknown] { #expect(service().answer(try entry(signedBy: key)).response.status == 201) }
+        #expect(try results() == ["verified", "unsigned", "unknown signer"])
+    }
+
+    /// Fails without SignaturePolicy.check.
+    @Test func `where signatures are required, only registered signers' entries are taken`() throws {
+        let (known, unknown) = (try SigningKey(), try SigningKey())
+        try register(known)
+        let service = service(.forTests(signatures: .require))
+        #expect(service.answer(try entry(signedBy: nil)).response.status == 403)
+        #expect(service.answer(try entry(signedBy: unknown)).response.status == 403)
+        #expect(service.answer(try entry(signedBy: known)).response.status == 201)
+        try database.catalog(as: "shacache_admin").revokeSigner("known", by: "tester")
+        #expect(service.answer(try entry(signedBy: known)).response.status == 403)
+        #expect(try results() == ["verified"])
+    }
+
+    private func register(_ key: SigningKey) throws {
+        let certificate = try key.certificate()
+        try database.catalog(as: "shacache_admin").addSigner(
+            "known", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+    }
+
+    @Test func `a blob over the limit is refused, before its body comes and after`() throws {
+        let service = service(.forTests(blobSize: 4))
+        #expect(service.answer(try upload("POST", "/shacache", "1234")).response.status == 201)
+        var request = try upload("POST", "/shacache", "12345")
+        #expect(service.answer(request).response.status == 413)
+        (request.contentLength, request.transferEncoding) = ("", "chunked")
+        #expect(service.answer(request).response.status == 413)
+        (request.contentLength, request.purpose) = ("5", .admission)
+        let verdict = service.answer(request).response
+        #expect(verdict.status == 403)
+        #expect(verdict.header("X-Refusal-Status") == "413")
+        #expect(verdict.header("X-Refusal") == "a blob may have at most 4 bytes")
+    }
+
+    /// Fails without the comparison of size and length in Service.take.
+    @Test func `a body that is shorter than announced is refused`() throws {
+        var request = try upload("POST", "/shacache", "1234")
+        request.contentLength = "5"
+        let response = service().answer(request).response
+        #expect(response.status == 400)
+        #expect(String(decoding: response.body, as: UTF8.self) == "the body ended after 4 of 5 bytes\n")
+    }
+
+    @Test(arguments: ["-1", "x", "1e3", "99999999999999999999"])
+    func `a length that is no number is refused`(_ length: String) throws {
+        var request = try upload("POST", "/shacache", "1234")
+        request.contentLength = length
+        #expect(service().answer(request).response.status == 400)
+    }
+
+    @Test func `certificates that nginx did not find good count for nothing`() throws {
+        for verdict in ["FAILED:certificate has expired", "NONE", "", "success", "SUCCESS "] {
+            var request = try upload("POST", "/shacache", "1234")
+            (request.isLocalWriter, request.certificateVerification) = (false, verdict)
+            #expect(service().answer(request).response.status == 403, "\(verdict)")
+        }
+    }
+
+    /// A certificate that was shown and refused must not fall back to the address.
+    @Test func `a bad certificate is refused from a local address too`() throws {
+        var request = try upload("POST", "/shacache", "1234")
+        request.certificateVerification = "FAILED:certificate revoked"
+        #expect(service().answer(request).response.status == 403)
+    }
+
+    @Test func `without its database the service says so, and downloads go on`() throws {
+        let digest = String(
+            decoding: service().answer(try upload("POST", "/shacache", "1234")).response.body, as: UTF8.self)
+        let nowhere = Connection.Target(connectionString: "host=/nowhere dbname=x", role: "shacache_worker")
+        let service = service(database: nowhere)
+        for (method, target) in [("POST", "/shacache"), ("GET", "/shadir/k")] {
+            let response = service.answer(try upload(method, target, "1234")).response
+            #expect(response.status == 503)
+            #expect(response.header("Retry-After") == "10")
+        }
+        var download = Request()
+        download.target = Array("/shacache/\(digest)".utf8)
+        #expect(service.answer(download).response.status == 200)
+    }
+
+    @Test func `a blob that came back from a backup without attributes is served when the database knows its size`()
+        throws
+    {
+        let digest = String(
+            decoding: service().answer(try upload("POST", "/shacache", "1234")).response.body, as: UTF8.self)
+        let path = "\(directory.path)/blobs/\(digest.prefix(2))/\(digest)"
+        _ = try output(of: "setfattr", "-x", "user.shacache.size", path)
+        var download = Request()
+        download.target = Array("/shacache/\(digest)".utf8)
+        #expect(service().answer(download).response.status == 200)
+        _ = try output(of: "setfattr", "-x", "user.shacache.size", path)
+        #expect(truncate(path, 3) == 0)
+        #expect(service().answer(download).response.status == 404)
+    }
+}

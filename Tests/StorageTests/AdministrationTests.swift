@@ -1,0 +1,99 @@
+import Fixtures
+import Foundation
+import OpenSSL
+import Postgres
+import ShaCache
+import Storage
+import Testing
+
+struct AdministrationTests {
+    private let database: TestDatabase
+    private let admin: Catalog
+    private let worker: Catalog
+
+    init() throws {
+        database = try TestDatabase()
+        admin = database.catalog(as: "shacache_admin")
+        worker = database.catalog()
+        try admin.addAccount("alice", comment: "builds", by: "tester")
+    }
+
+    private func certificate() throws -> Certificate {
+        try CertificateAuthority.create(name: "self", key: .generate(), days: 1)
+    }
+
+    private func standing(_ certificate: Certificate) throws -> String {
+        switch try worker.standing(ofCertificate: certificate.fingerprint()) {
+        case .valid(let account): "valid \(account.name)"
+        case .unknown: "unknown"
+        case .revoked(let account): "revoked \(account.name)"
+        case .disabled(let account): "disabled \(account.name)"
+        }
+    }
+
+    private func audit() throws -> [String] {
+        try database.connection().run("SELECT actor || ' ' || action || ' ' || subject FROM shacache.audit ORDER BY id")
+            .map { $0.text(0)! }
+    }
+
+    @Test func `a certificate stands for its account until it is revoked`() throws {
+        let (old, new) = (try certificate(), try certificate())
+        #expect(try standing(old) == "unknown")
+        for certificate in [old, new] {
+            try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
+        }
+        #expect(try standing(old) == "valid alice")
+        _ = try admin.revokeCertificate(hex(old.fingerprint()), by: "tester")
+        #expect(try standing(old) == "revoked alice")
+        #expect(try standing(new) == "valid alice")
+    }
+
+    @Test func `a disabled account can come back`() throws {
+        let certificate = try certificate()
+        try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
+        try admin.setAccount("alice", enabled: false, by: "tester")
+        #expect(try standing(certificate) == "disabled alice")
+        #expect(try worker.enabledAccount(named: "alice") == nil)
+        try admin.setAccount("alice", enabled: true, by: "tester")
+        #expect(try standing(certificate) == "valid alice")
+    }
+
+    @Test func `each change is on record with who made it, and none that failed`() throws {
+        #expect(throws: AdministrationError.self) { try admin.addAccount("alice", comment: "", by: "tester") }
+        #expect(throws: AdministrationError.self) { try admin.addAccount("Alice Smith", comment: "", by: "tester") }
+        #expect(throws: AdministrationError.self) { try admin.setAccount("bob", enabled: false, by: "tester") }
+        #expect(throws: AdministrationError.self) { try admin.revokeSigner("bob", by: "tester") }
+        try admin.setAccount("alice", enabled: false, by: "other")
+        let rows = try audit()
+        #expect(rows == ["tester account add alice", "other account disable alice"])
+    }
+
+    @Test func `a revoked signer's signatures count no more`() throws {
+        let key = try SigningKey()
+        let certificate = try key.certificate()
+        try admin.addSigner(
+            "bob", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+        #expect(try worker.signers().count == 1)
+        #expect(throws: AdministrationError.self) {
+            try admin.addSigner(
+                "bobby", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+        }
+        try admin.revokeSigner("bob", by: "tester")
+        #expect(try worker.signers().isEmpty)
+    }
+
+    @Test func `migrating again changes nothing, and a changed migration is refused`() throws {
+        let owner = database.catalog(as: "shacache_owner")
+        #expect(try owner.migrate(from: "\(repository)/sql").isEmpty)
+        let directory = try TemporaryDirectory()
+        for name in try FileManager.default.contentsOfDirectory(atPath: "\(repository)/sql") where name != "roles.sql" {
+            try FileManager.default.copyItem(atPath: "\(repository)/sql/\(name)", toPath: "\(directory.path)/\(name)")
+        }
+        try Data("SELECT 1".utf8).write(to: URL(filePath: "\(directory.path)/0002_rights.sql"))
+        #expect(throws: MigrationError.self) { try owner.migrate(from: directory.path) }
+    }
+
+    @Test func `the code counts on the newest migration`() throws {
+        #expect(try worker.appliedSchemaNumber() == Catalog.schemaNumber)
+    }
+}

@@ -1,0 +1,122 @@
+import Fixtures
+import Foundation
+import OpenSSL
+import ShaCache
+import Storage
+import Testing
+
+struct BlobStoreTests {
+    private let directory: TemporaryDirectory
+    private let store: BlobStore
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        store = BlobStore(directory: directory.path)
+        try store.prepare()
+    }
+
+    private func upload(_ body: [UInt8]) throws -> Digest {
+        let file = try IncomingFile(named: store.spool(body, in: directory), in: store)
+        let digest = try file.digest()
+        try file.seal()
+        try store.publish(file, as: digest)
+        return digest
+    }
+
+    private func path(_ digest: Digest) -> String {
+        "\(directory.path)/blobs/\(digest.description.prefix(2))/\(digest)"
+    }
+
+    private var spooled: [String] {
+        get throws { try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming") }
+    }
+
+    @Test(arguments: [0, 1, 1 << 20, 3 << 20 + 1])
+    func `what was published is there, under the hash of its bytes`(_ size: Int) throws {
+        let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        let digest = try upload(body)
+        #expect(digest.bytes == Hash.digest(.sha512, of: body))
+        #expect(try Data(contentsOf: URL(filePath: path(digest))) == Data(body))
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(try spooled.isEmpty)
+    }
+
+    @Test func `what nobody published is missing`() throws {
+        #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .missing)
+    }
+
+    /// Fails without the comparison in BlobStore.presence(of:).
+    @Test(arguments: [0, 4, 6])
+    func `a file of another size than it was stored with is missing, and heals`(_ size: off_t) throws {
+        let digest = try upload(Array("bytes".utf8))
+        #expect(truncate(path(digest), size) == 0)
+        #expect(try store.presence(of: digest) == .missing)
+        #expect(try upload(Array("bytes".utf8)) == digest)
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(try String(contentsOfFile: path(digest), encoding: .utf8) == "bytes")
+    }
+
+    /// Fails when publish keeps a file that has the name already.
+    @Test func `a flipped bit heals with the next upload`() throws {
+        let digest = try upload(Array("bytes".utf8))
+        try #require(chmod(path(digest), 0o640) == 0)
+        let file = try #require(FileHandle(forWritingAtPath: path(digest)))
+        try file.write(contentsOf: Data("Bytes".utf8))
+        try file.close()
+        _ = try upload(Array("bytes".utf8))
+        #expect(try String(contentsOfFile: path(digest), encoding: .utf8) == "bytes")
+    }
+
+    @Test func `a file without its attribute is unconfirmed until somebody vouches for its size`() throws {
+        let digest = try upload(Array("bytes".utf8))
+        _ = try output(of: "setfattr", "-x", "user.shacache.size", path(digest))
+        #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
+        try store.confirm(digest, size: 5)
+        #expect(try store.presence(of: digest) == .intact)
+    }
+
+    /// Fails without O_NOFOLLOW.
+    @Test func `a symbolic link is no blob`() throws {
+        let digest = try upload(Array("bytes".utf8))
+        try FileManager.default.moveItem(atPath: path(digest), toPath: "\(directory.path)/elsewhere")
+        try FileManager.default.createSymbolicLink(
+            atPath: path(digest), withDestinationPath: "\(directory.path)/elsewhere")
+        #expect(throws: StoreError.self) { try store.presence(of: digest) }
+    }
+
+    @Test func `a body outside the spool can't be named`() throws {
+        let outside = "\(directory.path)/secret"
+        try Data("secret".utf8).write(to: URL(filePath: outside))
+        for name in [outside, "../secret", "\(directory.path)/incoming/../secret"] {
+            #expect(throws: StoreError.self) { _ = try IncomingFile(named: name, in: store) }
+        }
+    }
+
+    /// Fails when the sweep goes by age alone.
+    @Test func `the sweep removes what nobody has open, and nothing else`() throws {
+        _ = try store.spool([1], in: directory)
+        let open = try store.spool([2], in: directory)
+        let nginx = try #require(FileHandle(forWritingAtPath: open))
+        #expect(try store.sweep() == 1)
+        #expect(try spooled == [URL(filePath: open).lastPathComponent])
+        try nginx.close()
+        #expect(try store.sweep() == 1)
+        #expect(try spooled.isEmpty)
+    }
+
+    @Test func `more bytes than the disk has are not admitted`() throws {
+        try store.admit(bytes: 1)
+        #expect { try store.admit(bytes: .max / 2) } throws: { ($0 as? StoreError)?.kind == .noSpace }
+    }
+
+    @Test func `the probe leaves nothing behind`() throws {
+        try store.probe()
+        #expect(try spooled.isEmpty)
+    }
+
+    @Test func `preparing twice is as good as once`() throws {
+        let digest = try upload([7])
+        try store.prepare()
+        #expect(try store.presence(of: digest) == .intact)
+    }
+}

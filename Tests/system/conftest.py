@@ -1,0 +1,66 @@
+"""A whole network cache for the tests, started as a person starts one: by ops/run, with nothing of its own."""
+
+import pytest
+
+from stack import Database, Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """The cache that tests share: they leave it as they found it, but for what they uploaded."""
+    with Stack(tmp_path_factory.mktemp("shared"), ANONYMOUS="1") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def direct(tmp_path_factory):
+    """The same, with nginx serving blobs by itself."""
+    with Stack(tmp_path_factory.mktemp("direct"), ANONYMOUS="1", DIRECT="1") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def closed(tmp_path_factory):
+    """The same, with no writes over plain HTTP."""
+    with Stack(tmp_path_factory.mktemp("closed")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """The same, and it believes a request that says in X-Test-Address where it comes from."""
+    with Stack(tmp_path_factory.mktemp("elsewhere"), ANONYMOUS="1") as stack:
+        site = stack.state / "nginx/site.conf"
+        trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
+        site.write_text(f"{trust}\n{site.read_text()}")
+        stack.reload_nginx()
+        yield stack
+
+
+@pytest.fixture(params=["stack", "direct"])
+def cache(request):
+    """Each way of serving blobs."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a cache of the test's own, for what would disturb others: `start(WORKERS="1")`."""
+    started = []
+
+    def start(**settings):
+        started.append(Stack(tmp_path / f"stack-{len(started)}", **settings))
+        return started[-1].__enter__()
+
+    yield start
+    for stack in started:
+        stack.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """An empty database with all migrations."""
+    with Stack(tmp_path_factory.mktemp("database")) as stack:
+        database = Database(stack)
+        database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.audit RESTART IDENTITY")
+        yield database

@@ -1,0 +1,62 @@
+"""What a person may set, checked once."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping
+
+from .failure import Failure
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    state: Path
+    programs: Path  # the directory of shacached and shacache-admin
+    http_port: int
+    https_port: int
+    workers: int
+    anonymous: bool
+    direct: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        settings = cls(
+            state=_path(environ, "STATE", Path("var")),
+            programs=_path(environ, "BIN", REPOSITORY / ".build" / "release"),
+            http_port=_number(environ, "HTTP_PORT", 8080, 65535),
+            https_port=_number(environ, "HTTPS_PORT", 8443, 65535),
+            workers=_number(environ, "WORKERS", 2, 64),
+            anonymous=_switch(environ, "ANONYMOUS"),
+            direct=_switch(environ, "DIRECT"),
+        )
+        if settings.http_port == settings.https_port:
+            raise Failure(f"HTTPS_PORT {settings.https_port}: the same as HTTP_PORT")
+        return settings
+
+
+def _path(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    path = Path(environ.get(name) or default).resolve()
+    # These paths are written into nginx.conf, TOML, a URL and shell commands as they are.
+    for part in (path, REPOSITORY):
+        if strange := re.search(r"[^\w./+@~-]", str(part)):
+            raise Failure(
+                f"{part}: the path holds {strange[0]!r}",
+                "use a path of letters, digits and . _ - + @ ~",
+            )
+    return path
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environ.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= most:
+        raise Failure(f"{name}={text}: not a number from 1 to {most}")
+    return int(text)
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name, "")
+    if text not in ("", "0", "1"):
+        raise Failure(f"{name}={text}: neither 0 nor 1")
+    return text == "1"

@@ -1,0 +1,110 @@
+"""The directory under which everything lies: where what is, whose it is, and that one runner has it."""
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from .failure import Failure
+from .people import People, User
+
+# sun_path holds 108 bytes with the NUL; a longer path can't be bound.
+SOCKET_PATH_LIMIT = 107
+
+
+class State:
+    def __init__(self, root: Path):
+        self.root = root
+        self.run = root / "run"
+        self.postgres_socket = root / "run" / "postgresql"
+        self.pgdata = root / "pgdata"
+        self.ca = root / "ca"
+        self.tls = root / "tls"
+        self.client = root / "client"
+        self.store = root / "store"
+        self.log = root / "log"
+        self.nginx = root / "nginx"
+        self.configuration = root / "shacache.toml"
+        self.env = root / "env"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds STATE for this process alone; the kernel lets go of it however the process ends."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = open(self.root / "lock", "a+")
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise Failure(f"{self.root}: can't be written to: {reason}", "set STATE to a directory of yours") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise Failure(
+                    f"{self.root}: in use by another run (pid {lock.read().strip()})",
+                    "end that one, or choose another STATE, HTTP_PORT and HTTPS_PORT",
+                ) from None
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            yield
+
+    def check_socket_paths(self) -> None:
+        longest = self.postgres_socket / ".s.PGSQL.5432"
+        if len(os.fsencode(longest)) > SOCKET_PATH_LIMIT:
+            raise Failure(
+                f"{longest}: longer than the {SOCKET_PATH_LIMIT} bytes that a socket's path may have",
+                "choose a STATE with a shorter path",
+            )
+
+    def make_directories(self, people: People) -> None:
+        """Those that exist are left as they are: STATE may have been a directory before."""
+        for path, owner, mode in (
+            (self.run, people.me, 0o755),
+            (self.postgres_socket, people.database, 0o755),
+            (self.ca, people.me, 0o700),
+            (self.tls, people.me, 0o755),
+            (self.client, people.me, 0o755),
+            (self.log, people.me, 0o755),
+            (self.nginx, people.me, 0o755),
+            (self.nginx / "temp", people.web, 0o700),
+            (self.store, people.web, 0o750),
+        ):
+            if not path.exists():
+                make_directory(path, owner, mode)
+            _refuse_foreign(path, owner)
+        if self.pgdata.exists():
+            _refuse_foreign(self.pgdata, people.database)
+
+
+def _refuse_foreign(path: Path, owner: User) -> None:
+    """A STATE goes on under the user who began it: its files can't be read, or would change hands, under another."""
+    if path.stat().st_uid != owner.uid:
+        raise Failure(
+            f"{path}: belongs to uid {path.stat().st_uid}, not to {owner.name}",
+            "run as the user who made this STATE, or choose another",
+        )
+
+
+def make_directory(path: Path, owner: User, mode: int) -> None:
+    """Under its name it is complete, whenever this is killed."""
+    beside = path.with_name(path.name + ".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    os.chown(beside, owner.uid, owner.gid)
+    beside.chmod(mode)
+    beside.rename(path)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Readers see the old file or the new one, whenever this is killed.
+
+    After a power cut they may see neither: every start writes these files anew.
+    """
+    beside = path.with_name(path.name + ".new")
+    with open(beside, "w") as file:
+        file.write(text)
+    beside.rename(path)

@@ -1,0 +1,53 @@
+"""What a person reads when all is ready: what runs where, and what to type next."""
+
+from .demo import Client
+from .settings import REPOSITORY, Settings
+from .state import State
+
+TEXT = """\
+ShaCache is ready after {seconds:.1f} s; everything lies under {root}.
+{steps}
+Downloads  {c.download_shacache}
+           {c.download_shadir}
+Uploads    {c.upload_shacache}
+           {c.upload_shadir}
+{notes}
+Try it with curl, in another terminal:
+
+  hash=$(curl -sS --cacert {c.authority} --cert {c.certificate} \\
+    --key {c.key} --data-binary @{file} {c.upload_shacache})
+  metadata="{{\\"sha512\\": \\"$hash\\", \\"file\\": \\"{file.name}\\"}}"
+  signature=$(printf %s "$metadata" | openssl dgst -sha1 -sign {c.signature_key} | base64 -w 0)
+  python3 -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$metadata" "$signature" |
+    curl -sS --cacert {c.authority} --cert {c.certificate} \\
+    --key {c.key} -X PUT --data-binary @- {c.upload_shadir}/try:curl
+  curl -sS {c.download_shadir}/try:curl
+  curl -sS {c.download_shacache}/$hash | cmp - {file} && echo the same bytes
+
+or with the client that SlapOS uses:
+
+  python3 -m venv {client}/venv && {client}/venv/bin/pip install slapos.libnetworkcache==0.30
+  {client}/venv/bin/networkcache-upload -c {c.configuration} -k try:client -f {file} file={file.name}
+  {client}/venv/bin/networkcache-download -c {c.configuration} -k try:client -l
+  {client}/venv/bin/networkcache-download -c {c.configuration} -k try:client | cmp - {file} && echo the same bytes
+
+Ctrl-C ends it. Scripts find all of this in {env}.
+"""
+
+
+def welcome(settings: Settings, state: State, client: Client, seconds: float, steps: list[str]) -> str:
+    notes = ""
+    if settings.anonymous:
+        notes += "ANONYMOUS  this machine may upload without a certificate, to the download URLs too\n"
+    if settings.direct:
+        notes += "DIRECT     nginx serves the blobs itself\n"
+    return TEXT.format(
+        seconds=seconds,
+        root=state.root,
+        steps="".join(f"  {step}\n" for step in steps),
+        c=client,
+        client=state.client,
+        env=state.env,
+        notes=notes,
+        file=REPOSITORY / "README.md",
+    )
