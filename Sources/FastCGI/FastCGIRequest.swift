@@ -10,10 +10,14 @@ public struct FastCGIRequest: ~Copyable {
     /// A parameter that nginx set; empty when it did not.
     public func bytes(_ name: String) -> [UInt8] {
         guard let value = FCGX_GetParam(name, request.pointee.envp) else { return [] }
-        return Array(UnsafeBufferPointer(start: value, count: strlen(value))).map { UInt8(bitPattern: $0) }
+        return Array(UnsafeRawBufferPointer(start: value, count: strlen(value)))
     }
 
-    public func text(_ name: String) -> String { String(decoding: bytes(name), as: UTF8.self) }
+    /// The same as text, in which what is not UTF-8 is replaced.
+    public func text(_ name: String) -> String {
+        guard let value = FCGX_GetParam(name, request.pointee.envp) else { return "" }
+        return String(cString: value)
+    }
 
     /// Sends status, headers and body. A client that has gone is nobody's error.
     public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {

@@ -31,7 +31,7 @@ enum Route {
         case .shacache:
             if let route = blob(path.dropFirst()) { return route }
             return try underPrefix(path)
-        case .shadir: return .entries(try Key(percentEncoded: path.dropFirst()))
+        case .shadir: return .entries(try Key(percentEncoded: Array(path.dropFirst())))
         }
     }
 
@@ -41,8 +41,8 @@ enum Route {
     }
 
     private static func underPrefix(_ path: ArraySlice<UInt8>) throws(Refusal) -> Route? {
-        if let rest = path.under("/shacache/dir") { return .entries(try Key(percentEncoded: rest)) }
-        if let rest = path.under("/shadir") { return .entries(try Key(percentEncoded: rest)) }
+        if let rest = path.under("/shacache/dir") { return .entries(try Key(percentEncoded: Array(rest))) }
+        if let rest = path.under("/shadir") { return .entries(try Key(percentEncoded: Array(rest))) }
         if let rest = path.under("/shacache/cache") ?? path.under("/shacache") { return blob(rest) }
         return nil
     }
@@ -50,8 +50,7 @@ enum Route {
     /// - Parameter name: what stands after the mount's slash.
     private static func blob(_ name: ArraySlice<UInt8>) -> Route? {
         guard !name.isEmpty else { return .blobs }
-        guard let decoded = percentDecoded(name) else { return nil }
-        return Digest(String(decoding: decoded, as: UTF8.self)).map { .blob($0) }
+        return percentDecoded(Array(name)).flatMap { Digest(hex: $0) }.map { .blob($0) }
     }
 }
 

@@ -7,7 +7,7 @@ public struct ClientCertificate: Sendable {
 
     /// - Parameter escaped: PEM with percent escapes, nginx's `$ssl_client_escaped_cert`.
     /// - Returns: nil when it is not a certificate.
-    public init?(escaped: some Collection<UInt8>) {
+    public init?(escaped: [UInt8]) {
         guard let pem = percentDecoded(escaped), let fingerprint = try? Certificate(pem: pem).fingerprint() else {
             return nil
         }

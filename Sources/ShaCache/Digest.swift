@@ -5,12 +5,14 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     /// 128 lowercase hexadecimal digits.
     public let description: String
 
-    /// - Parameter text: 128 hexadecimal digits; uppercase is accepted, and becomes lowercase.
-    public init?(_ text: some StringProtocol) {
-        let digits = text.utf8
+    /// - Parameter digits: 128 of them, hexadecimal; uppercase is accepted, and becomes lowercase.
+    public init?(hex digits: [UInt8]) {
         guard digits.count == 128, digits.allSatisfy(\.isHexDigit) else { return nil }
-        description = text.lowercased()
+        // The bit that makes an ASCII letter lowercase, and that every digit has.
+        description = String(decoding: digits.map { $0 | 0x20 }, as: UTF8.self)
     }
+
+    public init?(_ text: String) { self.init(hex: Array(text.utf8)) }
 
     /// - Parameter bytes: what SHA-512 gave, 64 bytes.
     public init(bytes: [UInt8]) {
@@ -25,7 +27,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Lowercase hexadecimal.
-public func hex(_ bytes: some Sequence<UInt8>) -> String {
+public func hex(_ bytes: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
     return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -1,6 +1,8 @@
 extension [UInt8] {
     /// Appends text as a JSON string. Only what JSON demands is escaped, so that readers get the same bytes back.
-    public mutating func appendJSONString(_ utf8: some Sequence<UInt8>) {
+    ///
+    /// - Parameter utf8: not checked to be UTF-8.
+    public mutating func appendJSONString(_ utf8: UnsafeRawBufferPointer) {
         append(UInt8(ascii: "\""))
         for byte in utf8 {
             switch byte {
@@ -14,5 +16,10 @@ extension [UInt8] {
             }
         }
         append(UInt8(ascii: "\""))
+    }
+
+    public mutating func appendJSONString(_ text: String) {
+        var text = text
+        text.withUTF8 { appendJSONString(UnsafeRawBufferPointer($0)) }
     }
 }

@@ -9,7 +9,7 @@ public struct Key: Sendable {
     public static let lengthLimit = 1024
 
     /// - Parameter raw: as it stood in the request's path, percent escapes and all.
-    public init(percentEncoded raw: some Collection<UInt8>) throws(Refusal) {
+    public init(percentEncoded raw: [UInt8]) throws(Refusal) {
         guard let bytes = percentDecoded(raw) else {
             throw .malformedKey("the key holds a % that is not followed by two hexadecimal digits")
         }

@@ -1,17 +1,22 @@
 /// Decodes the percent escapes of a URL path, once. `+` stays a plus: it means a space only in HTML forms.
 ///
 /// - Returns: nil when a `%` is not followed by two hexadecimal digits.
-public func percentDecoded(_ text: some Collection<UInt8>) -> [UInt8]? {
+public func percentDecoded(_ text: [UInt8]) -> [UInt8]? {
+    guard text.contains(UInt8(ascii: "%")) else { return text }
     var decoded: [UInt8] = []
     decoded.reserveCapacity(text.count)
-    var rest = text[...]
-    while let byte = rest.popFirst() {
-        guard byte == UInt8(ascii: "%") else {
-            decoded.append(byte)
+    var position = 0
+    while position < text.count {
+        guard text[position] == UInt8(ascii: "%") else {
+            decoded.append(text[position])
+            position += 1
             continue
         }
-        guard let high = rest.popFirst(), let low = rest.popFirst(), high.isHexDigit, low.isHexDigit else { return nil }
-        decoded.append(high.nibble << 4 | low.nibble)
+        guard position + 2 < text.count, text[position + 1].isHexDigit, text[position + 2].isHexDigit else {
+            return nil
+        }
+        decoded.append(text[position + 1].nibble << 4 | text[position + 2].nibble)
+        position += 3
     }
     return decoded
 }

@@ -16,18 +16,18 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         var line = Array("{\"time\": ".utf8)
-        line.appendJSONString(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)).utf8)
+        line.appendJSONString(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
         let fields: [(String, Logger.MetadataValue)] =
             [("level", "\(event.level)"), ("event", "\(event.message)"), ("pid", .stringConvertible(getpid()))]
             + metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
         for (name, value) in fields {
             line.append(contentsOf: ", ".utf8)
-            line.appendJSONString(name.utf8)
+            line.appendJSONString(name)
             line.append(contentsOf: ": ".utf8)
             if case .stringConvertible(let number as any BinaryInteger) = value {
                 line.append(contentsOf: "\(number)".utf8)
             } else {
-                line.appendJSONString("\(value)".utf8)
+                line.appendJSONString("\(value)")
             }
         }
         line.append(contentsOf: "}\n".utf8)

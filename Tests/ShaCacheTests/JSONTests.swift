@@ -42,7 +42,7 @@ struct JSONTests {
     @Test func `a written string is read back the same`() throws {
         let text = "\u{0}\u{1F}\"\\/\n é😀\u{7F}"
         var bytes: [UInt8] = []
-        bytes.appendJSONString(text.utf8)
+        bytes.appendJSONString(text)
         #expect(try JSON(bytes).string.map { Array($0.utf8) } == Array(text.utf8))
     }
 }

@@ -30,7 +30,7 @@ struct CatalogTests {
         return notes
     }
 
-    private func key(_ text: String) throws -> Key { try Key(percentEncoded: text.utf8) }
+    private func key(_ text: String) throws -> Key { try Key(percentEncoded: Array(text.utf8)) }
 
     private func count(_ table: String) throws -> Int? {
         try database.connection().run(SQL(script: "SELECT count(*) FROM shacache.\(table)")).first?.int(0)
