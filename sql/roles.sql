@@ -19,6 +19,9 @@ COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, never a
 COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
 COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
 
+-- A 201 is a promise, whatever the server's default is. With a synchronous standby, raise it to remote_apply here.
+ALTER ROLE shacache_worker SET synchronous_commit = on;
+
 -- A report that somebody leaves running must not hold back vacuum for hours.
 ALTER ROLE shacache_report SET statement_timeout = '5min';
 ALTER ROLE shacache_report SET default_transaction_read_only = on;

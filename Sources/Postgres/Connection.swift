@@ -87,9 +87,11 @@ public final class Connection {
     }
 
     private func connect() throws -> OpaquePointer {
-        // Later keywords override what the connection string says; the timeout is in seconds.
-        let keywords = ["dbname", "user", "client_encoding", "connect_timeout"]
-        let values = try Parameters([target.connectionString, target.role, "UTF8", "3"].map { .text($0) })
+        // What stands before the connection string (dbname) is a default that it may change; what stands after it is
+        // not to be changed. A server that vanished without a word is given up after so many seconds, and milliseconds.
+        let keywords = ["connect_timeout", "tcp_user_timeout", "keepalives_idle", "dbname", "user", "client_encoding"]
+        let values = try Parameters(
+            ["3", "15000", "10", target.connectionString, target.role, "UTF8"].map { .text($0) })
         let opened = try values.withPointers { values in
             try Parameters(keywords.map { .text($0) }).withPointers { keywords in
                 PQconnectdbParams(keywords + [nil], values + [nil], 1)

@@ -15,8 +15,13 @@ extension Service {
         }
         try identify(request, upload: &upload)
         let length = try request.declaredLength()
-        try admit(bytes: length, for: upload.target)
-        if request.purpose == .admission { return Response(204) }
+        try checkLimit(length ?? 0, for: upload.target)
+        guard request.purpose != .admission else {
+            try store.admit(bytes: length ?? 0)
+            return Response(204)
+        }
+        // The bytes that came with the request have their room already.
+        try store.admit(bytes: 0)
         upload.noteReceived()
 
         let file = try request.openBody(in: store)
@@ -33,13 +38,6 @@ extension Service {
         }
         let digest = try takeBlob(file, upload: &upload)
         return Response(201, headers: [("Content-Type", "text/plain")], body: Array(digest.description.utf8))
-    }
-
-    private func admit(bytes: Int?, for target: UploadRecord.Target) throws {
-        try checkLimit(bytes ?? 0, for: target)
-        // Of a body that came with the request, the bytes lie on the disk already; asking for their room again
-        // keeps the reserve whole.
-        try store.admit(bytes: bytes ?? 0)
     }
 
     private func checkLimit(_ bytes: Int, for target: UploadRecord.Target) throws(Refusal) {

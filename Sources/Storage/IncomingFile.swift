@@ -8,12 +8,14 @@ public struct IncomingFile: ~Copyable {
     let path: String
     let handle: FileHandle
     private let store: BlobStore
+    private let isOurs: Bool
 
     /// - Parameter name: of the file that nginx wrote. Only its last part counts: it lies in the spool or nowhere.
     public init(named name: String, in store: BlobStore) throws(StoreError) {
         path = "\(store.incoming)/\(name.split(separator: "/").last ?? "")"
         handle = try FileHandle(opening: path, as: "open the request body in the spool")
         self.store = store
+        isOurs = false
     }
 
     /// A new, empty file: nginx writes none for an empty body.
@@ -22,13 +24,17 @@ public struct IncomingFile: ~Copyable {
         handle = try FileHandle(
             opening: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, as: "make a file in the spool")
         self.store = store
+        isOurs = true
     }
 
     /// In bytes.
     public func size() throws(StoreError) -> Int { Int(try handle.status().st_size) }
 
-    /// Removes the name. After `publish` there is none any more, which is as well.
-    public func discard() { unlink(path) }
+    /// Removes a file that we made, unless it was published. What nginx made is nginx's to remove: after a restart it
+    /// may have given the same name to another body.
+    public func discard() {
+        if isOurs { unlink(path) }
+    }
 
     /// Calls `body` with the bytes, a piece at a time.
     private func read(_ body: (UnsafeRawBufferPointer) -> Void) throws(StoreError) {
