@@ -4,15 +4,7 @@ import Storage
 
 extension Service {
     func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
-        switch route {
-        case .blob(let digest):
-            upload.target = .blob
-            upload.sha512 = digest
-        case .entries(let key):
-            upload.key = key
-        case .blobs, .live, .ready:
-            break
-        }
+        upload.aim(at: route)
         try identify(request, upload: &upload)
         let length = try request.declaredLength()
         try checkLimit(length ?? 0, for: upload.target)
@@ -26,18 +18,22 @@ extension Service {
 
         let file = try request.openBody(in: store)
         defer { file.discard() }
-        let size = try file.size()
-        upload.bytes = size
-        guard length == nil || length == size else {
-            throw Refusal.incompleteBody(expected: length ?? 0, received: size)
-        }
-        try checkLimit(size, for: upload.target)
+        try measure(file, declared: length, upload: &upload)
         if case .entries(let key) = route {
             try takeEntry(file, under: key, upload: &upload)
             return Response(201)
         }
         let digest = try takeBlob(file, upload: &upload)
         return Response(201, headers: [("Content-Type", "text/plain")], body: Array(digest.description.utf8))
+    }
+
+    private func measure(_ file: borrowing IncomingFile, declared length: Int?, upload: inout UploadRecord) throws {
+        let size = try file.size()
+        upload.bytes = size
+        guard length == nil || length == size else {
+            throw Refusal.incompleteBody(expected: length ?? 0, received: size)
+        }
+        try checkLimit(size, for: upload.target)
     }
 
     private func checkLimit(_ bytes: Int, for target: UploadRecord.Target) throws(Refusal) {
@@ -100,6 +96,16 @@ extension Service {
     }
 
     private static let patience = Duration.seconds(5)
+}
+
+extension UploadRecord {
+    fileprivate mutating func aim(at route: Route) {
+        switch route {
+        case .blob(let digest): (target, sha512) = (.blob, digest)
+        case .entries(let key): self.key = key
+        case .blobs, .live, .ready: break
+        }
+    }
 }
 
 extension SignaturePolicy {
