@@ -6,7 +6,6 @@ SWIFT_BUILD = swift build --configuration release
 RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
-PREFIX ?= /usr/local
 
 .PHONY: help packages build run test test-unit test-system lint format bench install clean
 
@@ -45,8 +44,8 @@ bench: build ## Measure requests per second beside nginx's static files.
 	@ops/install-packages bench
 	bench/run
 
-install: ## Install binaries, nginx snippets, SQL and systemd units below DESTDIR and PREFIX.
-	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shacached $(BIN)/shacache-admin
+install: ## Install binaries, nginx snippets, SQL and systemd units below DESTDIR.
+	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-admin
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml

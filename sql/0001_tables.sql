@@ -1,6 +1,4 @@
--- The directory, the record of uploads, and who may write.
-CREATE SCHEMA IF NOT EXISTS shacache;
-
+-- The directory, the record of uploads, and who may write. `shacache-admin migrate` has made the schema.
 CREATE TABLE shacache.account (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text COLLATE "C" NOT NULL CONSTRAINT account_name_is_unique UNIQUE,
@@ -66,9 +64,7 @@ CREATE TABLE shacache.entry (
     signature_result text NOT NULL,
     signer_id bigint REFERENCES shacache.signer,
     created_at timestamptz NOT NULL DEFAULT now(),
-    url text,
     software_url text,
-    software_root text,
     multiarch text,
     os text[],
     CONSTRAINT entry_is_once_under_its_key UNIQUE (key, digest),
@@ -80,10 +76,9 @@ CREATE TABLE shacache.entry (
 );
 CREATE INDEX entry_by_key ON shacache.entry (key, id);
 CREATE INDEX entry_by_sha512 ON shacache.entry (sha512);
-CREATE INDEX entry_by_software_url ON shacache.entry (md5(software_url)) WHERE software_url IS NOT NULL;
 COMMENT ON COLUMN shacache.entry.metadata IS 'Byte for byte as it was sent: the signature covers these bytes.';
 COMMENT ON COLUMN shacache.entry.digest IS 'SHA-256 over metadata, a zero byte, signature: what makes the pair unique under its key.';
-COMMENT ON COLUMN shacache.entry.url IS 'This and the columns after it are copied out of the metadata, for reports only.';
+COMMENT ON COLUMN shacache.entry.software_url IS 'This and the columns after it are copied out of the metadata, for reports only.';
 
 CREATE TABLE shacache.upload (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -9,7 +9,11 @@ public final class Acceptor {
     private let shutdown: Shutdown
     private let epoll: Int32
 
+    /// Once in each process: libfcgi takes SIGTERM, SIGUSR1 and SIGPIPE here.
+    private static let library: Void = { FCGX_Init() }()
+
     public init(listener: Listener, shutdown: Shutdown) {
+        Self.library
         self.shutdown = shutdown
         request = .allocate(capacity: 1)
         FCGX_InitRequest(request, listener.descriptor, FCGI_FAIL_ACCEPT_ON_INTR)
@@ -32,18 +36,17 @@ public final class Acceptor {
 
     /// Waits for a request and lends it to `body`; the connection closes when `body` returns.
     ///
-    /// - Returns: false when there is none because a shutdown was requested.
-    public func next(_ body: (borrowing FastCGIRequest) -> Void) -> Bool {
+    /// - Returns: what `body` returned; nil when a shutdown was requested.
+    public func next<Result>(_ body: (borrowing FastCGIRequest) -> Result) -> Result? {
         while !shutdown.isRequested {
             let result = FCGX_Accept_r(request)
             if result == 0 {
-                body(FastCGIRequest(request))
-                FCGX_Finish_r(request)
-                return true
+                defer { FCGX_Finish_r(request) }
+                return body(FastCGIRequest(request))
             }
             wait(after: result)
         }
-        return false
+        return nil
     }
 
     private func wait(after result: Int32) {

@@ -21,7 +21,6 @@ public struct FastCGIRequest: ~Copyable {
 
     /// Sends status, headers and body. A client that has gone is nobody's error.
     public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
-        drain()
         var head = "Status: \(status)\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         head += "\r\n"
@@ -33,14 +32,6 @@ public struct FastCGIRequest: ~Copyable {
         bytes.withUnsafeBytes { buffer in
             _ = FCGX_PutStr(
                 buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count), request.pointee.out)
-        }
-    }
-
-    /// Bodies come as files, so nothing is in this stream but its end. Unread, it would turn the close of the
-    /// connection into a reset, and nginx might lose the answer.
-    private func drain() {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
-            while FCGX_GetStr(buffer.baseAddress, Int32(buffer.count), request.pointee.in) > 0 {}
         }
     }
 }

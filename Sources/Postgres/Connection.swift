@@ -43,9 +43,9 @@ public final class Connection {
     }
 
     /// Runs statements that come without values, several in one text if need be.
-    public func runScript(_ sql: SQL) throws {
+    public func runScript(_ statements: String) throws {
         let handle = try session()
-        _ = try conclude(PQexec(handle, sql.text), on: handle, statement: String(sql.text.prefix(80)))
+        _ = try conclude(PQexec(handle, statements), on: handle, statement: String(statements.prefix(80)))
     }
 
     /// Commits what `body` did when it returns, and rolls it back when it throws.
@@ -66,7 +66,7 @@ public final class Connection {
         }
         do {
             try run("COMMIT")
-        } catch let error as DatabaseError where error.kind == .unavailable {
+        } catch let error as DatabaseError where error.kind == .lost {
             throw DatabaseError(.unknownOutcome, error.message, statement: error.statement)
         }
         return result
@@ -103,9 +103,16 @@ public final class Connection {
             defer { PQfinish(opened) }
             throw DatabaseError(.unavailable, DatabaseError.firstLine(PQerrorMessage(opened)), statement: "")
         }
-        handle = opened
+        // Notices would go to stderr, between the lines of a log.
+        PQsetNoticeProcessor(opened, { _, _ in }, nil)
         let settings = "SET statement_timeout = '\(target.statementTimeLimit)s'; SET TimeZone = 'UTC'"
-        _ = try conclude(PQexec(opened, settings), on: opened, statement: settings)
+        let result = PQexec(opened, settings)
+        defer { PQclear(result) }
+        guard PQresultStatus(result) == PGRES_COMMAND_OK else {
+            defer { PQfinish(opened) }
+            throw DatabaseError(result: result, connection: opened, statement: settings)
+        }
+        handle = opened
         return opened
     }
 
@@ -130,7 +137,7 @@ public final class Connection {
         defer { PQclear(result) }
         let error = DatabaseError(result: result, connection: handle, statement: statement)
         // The server may have become a standby, or be about to end: the next use looks for a better one.
-        if error.kind == .unavailable && !isInTransaction { disconnect() }
+        if [.unavailable, .lost].contains(error.kind), !isInTransaction { disconnect() }
         throw error
     }
 }

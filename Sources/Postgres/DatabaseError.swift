@@ -3,8 +3,11 @@ import CPostgres
 /// What PostgreSQL refused or could not answer, with the statement that was asked.
 public struct DatabaseError: Error, CustomStringConvertible {
     public enum Kind: Equatable, Sendable {
-        /// The server can't be reached, is starting or stopping, or lacks room: the same call may succeed later.
+        /// The server can't be reached, is starting or stopping, lacks room or took too long: nothing was done, and the
+        /// same call may succeed later.
         case unavailable
+        /// The session ended before the server answered.
+        case lost
         /// The connection was lost while a COMMIT was under way: it may or may not have happened.
         case unknownOutcome
         /// The server understood and said no. The code is PostgreSQL's SQLSTATE (manual, appendix A).
@@ -14,24 +17,29 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public let kind: Kind
     public let message: String
     public let statement: String
+    /// The name of the constraint that a row would have broken.
+    public let constraint: String?
 
-    init(_ kind: Kind, _ message: String, statement: String) {
+    init(_ kind: Kind, _ message: String, statement: String, constraint: String? = nil) {
         self.kind = kind
         self.message = message
         self.statement = statement
+        self.constraint = constraint
     }
 
     /// - Parameter result: of a failed statement; not consumed.
     init(result: OpaquePointer?, connection: OpaquePointer, statement: String) {
-        let sqlState = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) }
+        func field(_ letter: Unicode.Scalar) -> String? {
+            PQresultErrorField(result, Int32(letter.value)).map { String(cString: $0) }
+        }
         self.init(
-            Self.kind(sqlState: sqlState, connection: connection),
+            Self.kind(sqlState: field("C"), connection: connection),
             Self.firstLine(result == nil ? PQerrorMessage(connection) : PQresultErrorMessage(result)),
-            statement: statement)
+            statement: statement, constraint: field("n"))
     }
 
     private static func kind(sqlState: String?, connection: OpaquePointer) -> Kind {
-        guard PQstatus(connection) == CONNECTION_OK, let sqlState else { return .unavailable }
+        guard PQstatus(connection) == CONNECTION_OK, let sqlState else { return .lost }
         // By class: connection, transaction rollback, resources, operator intervention (also the statement
         // time limit); and 25006, which is what a primary that was demoted to standby says.
         let passing = ["08", "40", "53", "57"].contains(sqlState.prefix(2)) || sqlState == "25006"
@@ -46,7 +54,4 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public var description: String {
         statement.isEmpty ? "database: \(message)" : "database: \(message) (in: \(statement))"
     }
-
-    public var isCheckViolation: Bool { kind == .rejected(sqlState: "23514") }
-    public var isUniqueViolation: Bool { kind == .rejected(sqlState: "23505") }
 }

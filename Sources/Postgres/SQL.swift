@@ -24,9 +24,6 @@ public struct SQL: ExpressibleByStringInterpolation {
         values = stringInterpolation.values
     }
 
-    /// A file of statements, run as they stand.
-    public init(script: String) { self.init(stringLiteral: script) }
-
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var text = ""
         fileprivate var values: [Value?] = []

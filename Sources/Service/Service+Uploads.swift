@@ -1,3 +1,4 @@
+import Glibc
 import Postgres
 import ShaCache
 import Storage
@@ -55,14 +56,10 @@ extension Service {
         }
         upload.sha512 = digest
         try upload.timing("synchronize") { try file.seal() }
-        let (record, size) = (upload, try file.size())
-        var isPublished = false
+        let (record, size) = (upload, upload.bytes!)
         try upload.timing("commit") {
-            try patiently(unless: { isPublished }) {
-                try catalog.recordBlob(digest, size: size, upload: record) {
-                    try store.publish(file, as: digest)
-                    isPublished = true
-                }
+            try patiently {
+                try catalog.recordBlob(digest, size: size, upload: record) { try store.publish(file, as: digest) }
             }
         }
         return digest
@@ -83,14 +80,14 @@ extension Service {
 
     /// Tries again for a while when the database is away: a restart takes seconds, and a builder whose upload fails
     /// sleeps for half an hour.
-    func patiently<Result>(unless isTooLate: () -> Bool = { false }, _ body: () throws -> Result) throws -> Result {
+    func patiently<Result>(_ body: () throws -> Result) throws -> Result {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             do {
                 return try body()
-            } catch let error as DatabaseError where error.kind == .unavailable {
-                guard ContinuousClock.now < deadline, !isTooLate() else { throw error }
-                pause(milliseconds: 100)
+            } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+                guard ContinuousClock.now < deadline else { throw error }
+                usleep(100_000)
             }
         }
     }

@@ -2,17 +2,13 @@ extension Entry {
     /// What reports want to know of the metadata. Anything of another shape than usual is left out, not refused:
     /// the metadata belongs to who signed it.
     public struct Facts: Sendable {
-        public let url: String?
         public let softwareURL: String?
-        public let softwareRoot: String?
         public let multiarch: String?
         /// Distribution, version, id.
         public let os: [String]?
 
         init(_ metadata: JSON) {
-            url = metadata["url"]?.plainString
             softwareURL = metadata["software_url"]?.plainString
-            softwareRoot = metadata["software_root"]?.plainString
             multiarch = metadata["multiarch"]?.plainString
             os = metadata["os"]?.plainStrings
         }

@@ -7,9 +7,9 @@ extension BlobStore {
         public let inodes: Int
         /// Kept free for what is under way: directories grow, and nginx is receiving other bodies. One part in a
         /// hundred, at most 1 GiB.
-        public let reservedBytes: Int
+        let reservedBytes: Int
         /// One part in a hundred. 0 on file systems that don't count inodes.
-        public let reservedInodes: Int
+        let reservedInodes: Int
     }
 
     public func free() throws(StoreError) -> Free {

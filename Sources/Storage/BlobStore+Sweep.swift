@@ -4,31 +4,33 @@ import Glibc
 extension BlobStore {
     /// Removes the bodies that a killed nginx or worker left in the spool.
     ///
-    /// - Returns: how many were removed.
+    /// - Returns: how many were removed; 0 while another worker is at it.
     public func sweep() throws(StoreError) -> Int {
         guard let stream = opendir(incoming) else { throw StoreError("read the spool") }
         defer { closedir(stream) }
+        // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
+        guard flock(dirfd(stream), LOCK_EX | LOCK_NB) == 0 else { return 0 }
         var removed = 0
         while let item = readdir(stream) {
             let name = withUnsafeBytes(of: item.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard name != ".", name != ".." else { continue }
-            if isAbandoned("\(incoming)/\(name)"), unlink("\(incoming)/\(name)") == 0 { removed += 1 }
+            if removeIfAbandoned("\(incoming)/\(name)") { removed += 1 }
         }
         return removed
     }
 
     /// nginx keeps a body open until its request has ended, so a file that nobody has open belongs to no request.
-    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE). Where it grants none
-    /// at all, as on NFS, age decides.
-    private func isAbandoned(_ path: String) -> Bool {
+    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and whoever opens it then
+    /// waits until we are done. Where it grants none at all, as on NFS, age decides.
+    private func removeIfAbandoned(_ path: String) -> Bool {
         guard let file = try? FileHandle(opening: path, as: "open a leftover"), let status = try? file.status(),
             status.st_mode & S_IFMT == S_IFREG
         else { return false }
-        if fcntl(file.descriptor, f_setlease, Int32(F_WRLCK)) == 0 { return true }
-        guard errno != EAGAIN else { return false }
-        return Int(status.st_mtim.tv_sec) < time(nil) - Self.leftoverAge
+        if fcntl(file.descriptor, f_setlease, Int32(F_WRLCK)) != 0 {
+            guard errno != EAGAIN, Int(status.st_mtim.tv_sec) < time(nil) - Self.leftoverAge else { return false }
+        }
+        return unlink(path) == 0
     }
 
     /// Seconds. The deployed clients give up after one hour.

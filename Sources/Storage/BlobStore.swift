@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 public import ShaCache
 import Synchronization
@@ -8,7 +7,7 @@ import Synchronization
 ///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
 ///     DIRECTORY/incoming/         nginx's client_body_temp_path, on the same file system
 ///
-/// Shared by all threads: the directory is what is shared, and the kernel orders their calls.
+/// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
 public final class BlobStore: Sendable {
     private let directory: String
     private let hasFailedToSynchronize = Atomic(false)
@@ -55,7 +54,7 @@ public final class BlobStore: Sendable {
         do {
             file = try FileHandle(opening: path(digest), as: "open a blob")
         } catch {
-            guard errno == ENOENT else { throw error }
+            guard error.code == ENOENT else { throw error }
             return .missing
         }
         let size = Int(try file.status().st_size)
@@ -67,6 +66,9 @@ public final class BlobStore: Sendable {
     /// error: then every look asks the database.
     public func confirm(_ digest: Digest, size: Int) throws(StoreError) {
         let file = try FileHandle(opening: path(digest), as: "open a blob")
+        // Writing an attribute takes the write bit (xattr(7)), which a sealed blob lacks.
+        fchmod(file.descriptor, 0o640)
+        defer { fchmod(file.descriptor, 0o440) }
         file.setStoredSize(size)
     }
 
@@ -78,7 +80,14 @@ public final class BlobStore: Sendable {
     /// A file that already has the name is replaced by these bytes, which were just verified: that is what heals a
     /// damaged one, and no look at the old file could be trusted as much.
     public func publish(_ file: borrowing IncomingFile, as digest: Digest) throws(StoreError) {
-        try system("rename the upload") { rename(file.path, path(digest)) }
+        // What was hashed is what is published: by its open file, since its name in the spool is nginx's to reuse.
+        let own = "\(incoming)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        try system("link the upload") {
+            linkat(AT_FDCWD, "/proc/self/fd/\(file.handle.descriptor)", AT_FDCWD, own, AT_SYMLINK_FOLLOW)
+        }
+        // It is still there when both names are the same file already: then rename(2) does nothing.
+        defer { unlink(own) }
+        try system("rename the upload") { rename(own, path(digest)) }
         try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
     }
 

@@ -35,10 +35,13 @@ extension Catalog {
                     """)
                 return result
             }
-        } catch let error as DatabaseError where error.isUniqueViolation {
-            throw AdministrationError.exists(action.split(separator: " ").first.map(String.init) ?? "", subject)
-        } catch let error as DatabaseError where error.isCheckViolation {
-            throw AdministrationError.badName(subject)
+        } catch let error as DatabaseError {
+            switch error.constraint {
+            case "account_name_is_a_word", "signer_name_is_a_word": throw AdministrationError.badName(subject)
+            case "account_name_is_unique": throw AdministrationError.exists("account", subject)
+            case "signer_name_is_unique": throw AdministrationError.exists("signer", subject)
+            default: throw error
+            }
         }
     }
 

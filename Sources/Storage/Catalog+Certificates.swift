@@ -12,8 +12,10 @@ extension Catalog {
         case registered
     }
 
+    /// - Parameter handOver: brings the certificate to its owner; when that fails, nothing is recorded.
     public func addCertificate(
-        _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String
+        _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
+        handOver: () throws -> Void = {}
     ) throws {
         let fingerprint = try certificate.fingerprint()
         try change(by: actor, "certificate add", account, detail: "\(origin.rawValue) \(certificate.subject)") {
@@ -33,6 +35,7 @@ extension Catalog {
                     \(certificate.serial), to_timestamp(\(certificate.notBefore)),
                     to_timestamp(\(certificate.notAfter)), \(origin.rawValue))
                 """)
+            try handOver()
         }
     }
 

@@ -68,12 +68,11 @@ extension Catalog {
             """
             INSERT INTO shacache.entry (
                 key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
-                url, software_url, software_root, multiarch, os)
+                software_url, multiarch, os)
             VALUES (
                 \(key.text), \(entry.metadata), \(entry.signature), \(digest), \(entry.sha512.bytes),
                 \(upload.account?.id), \(upload.certificate), \(result?.name), \(result?.signer),
-                \(entry.facts.url), \(entry.facts.softwareURL), \(entry.facts.softwareRoot),
-                \(entry.facts.multiarch), \(entry.facts.os))
+                \(entry.facts.softwareURL), \(entry.facts.multiarch), \(entry.facts.os))
             """)
     }
 }

@@ -60,7 +60,7 @@ extension Catalog {
                 }
                 return nil
             }
-            try connection.runScript(SQL(script: text))
+            try connection.runScript(text)
             try connection.run(
                 "INSERT INTO shacache.migration (number, name, sha256) VALUES (\(number), \(name), \(sha256))")
             return name

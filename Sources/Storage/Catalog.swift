@@ -13,7 +13,7 @@ public final class Catalog {
     func reading<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
-        } catch let error as DatabaseError where error.kind == .unavailable {
+        } catch let error as DatabaseError where error.kind == .lost {
             return try body()
         }
     }

@@ -30,8 +30,8 @@ public struct IncomingFile: ~Copyable {
     /// In bytes.
     public func size() throws(StoreError) -> Int { Int(try handle.status().st_size) }
 
-    /// Removes a file that we made, unless it was published. What nginx made is nginx's to remove: after a restart it
-    /// may have given the same name to another body.
+    /// Removes the name of a file that we made; a blob made of it stays. What nginx made is nginx's to remove: after a
+    /// restart it may have given the same name to another body.
     public func discard() {
         if isOurs { unlink(path) }
     }

@@ -5,7 +5,7 @@ public struct StoreError: Error, CustomStringConvertible {
     public enum Kind: Sendable {
         /// No bytes or inodes are left, or a quota is used up.
         case noSpace
-        /// An earlier fsync failed, so nothing more is acknowledged until somebody has looked at the disk.
+        /// An earlier fsync of this process failed, so it acknowledges nothing more: somebody should look at the disk.
         case readOnly
         /// Anything else: a wrong permission, a broken disk, a spool that nginx and the worker don't share.
         case broken
@@ -13,16 +13,20 @@ public struct StoreError: Error, CustomStringConvertible {
 
     public let kind: Kind
     public let description: String
+    /// The system's number for it, if a system call failed.
+    let code: Int32?
 
-    init(_ kind: Kind, _ description: String) {
+    init(_ kind: Kind, _ description: String, code: Int32? = nil) {
         self.kind = kind
         self.description = description
+        self.code = code
     }
 
     /// Of the system call that has just failed.
     init(_ operation: String, errno code: Int32 = errno) {
         self.init(
-            [ENOSPC, EDQUOT].contains(code) ? .noSpace : .broken, "\(operation): \(String(cString: strerror(code)))")
+            [ENOSPC, EDQUOT].contains(code) ? .noSpace : .broken, "\(operation): \(String(cString: strerror(code)))",
+            code: code)
     }
 }
 

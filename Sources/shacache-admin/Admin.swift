@@ -28,7 +28,7 @@ struct Admin: ParsableCommand {
             try command.run()
         } catch {
             guard exitCode(for: error) == .failure else { exit(withError: error) }
-            FileHandle.standardError.write(Data("shacache-admin: \(error)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("shacache-admin: \(error)\n".utf8))
             exit(withError: ExitCode.failure)
         }
     }
@@ -50,7 +50,7 @@ struct CommonOptions: ParsableArguments {
     func show(_ table: Table) throws { print(json ? try prettyJSON(table) : table.text()) }
 
     /// Says what was done, on a terminal; scripts read the exit code.
-    func report(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+    func report(_ line: String) { try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8)) }
 
     /// Whom the audit names: the person behind sudo.
     var actor: String {

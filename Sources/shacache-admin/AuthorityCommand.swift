@@ -11,20 +11,19 @@ struct AuthorityCommand: ParsableCommand {
             abstract: "Make the authority's key and certificate, in the files that [ca] names.",
             discussion: """
                 nginx trusts the certificate (ssl_client_certificate). The key makes accounts' certificates: keep it \
-                where only operators come, which need not be the server. Nothing is ever overwritten.
+                where only operators come, which need not be the server. Nothing is ever overwritten. Ten years are \
+                `--days 3650`.
                 """)
         @OptionGroup var options: CommonOptions
         @Option(help: "The authority's common name.")
         var name = "ShaCache CA"
-        @Option(help: "How long it is valid.")
-        var days = 3650
+        @OptionGroup var validity: Validity
 
         func run() throws {
             let files = try options.configuration().authorityFiles()
             let key = try PrivateKey.generate()
-            let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
-            try writeNew(key.pem(), to: files.key, mode: 0o600)
-            try writeNew(certificate.pem(), to: files.certificate, mode: 0o644)
+            let certificate = try CertificateAuthority.create(name: name, key: key, days: validity.days)
+            try writeNew([(key.pem(), files.key, 0o600), (certificate.pem(), files.certificate, 0o644)])
             options.report("wrote \(files.key) and \(files.certificate)")
         }
     }

@@ -17,17 +17,16 @@ struct CertificateCommand: ParsableCommand {
         @Argument var account: String
         @Option(help: "The directory for ACCOUNT.key and ACCOUNT.crt; nothing in it is overwritten.")
         var out: String
-        @Option(help: "How long it is valid.")
-        var days = 365
+        @OptionGroup var validity: Validity
 
         func run() throws {
             let key = try PrivateKey.generate()
-            let certificate = try options.configuration().authority().issue(commonName: account, key: key, days: days)
+            let certificate = try options.configuration().authority().issue(
+                commonName: account, key: key, days: validity.days)
             let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
-            // The files first: a certificate that is on record but was never handed out helps nobody.
-            try writeNew(key.pem(), to: paths[0], mode: 0o600)
-            try writeNew(certificate.pem(), to: paths[1], mode: 0o644)
-            try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor)
+            try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor) {
+                try writeNew([(key.pem(), paths[0], 0o600), (certificate.pem(), paths[1], 0o644)])
+            }
             options.report("wrote \(paths[0]) and \(paths[1])")
         }
     }
@@ -41,14 +40,14 @@ struct CertificateCommand: ParsableCommand {
         @Argument(help: "The request, PKCS#10 in PEM.") var request: String
         @Option(help: "The certificate's file; it is not overwritten.")
         var out: String
-        @Option(help: "How long it is valid.")
-        var days = 365
+        @OptionGroup var validity: Validity
 
         func run() throws {
             let certificate = try options.configuration().authority().sign(
-                request: contents(of: request), commonName: account, days: days)
-            try writeNew(certificate.pem(), to: out, mode: 0o644)
-            try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor)
+                request: contents(of: request), commonName: account, days: validity.days)
+            try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor) {
+                try writeNew([(certificate.pem(), out, 0o644)])
+            }
             options.report("wrote \(out)")
         }
     }
@@ -95,5 +94,16 @@ struct CertificateCommand: ParsableCommand {
             let revoked = try options.catalog().revokeCertificate(digits, by: options.actor)
             options.report("revoked \(revoked.fingerprint) of \(revoked.account)")
         }
+    }
+}
+
+/// How long a certificate is valid.
+struct Validity: ParsableArguments {
+    @Option(help: "How long it is valid.")
+    var days = 365
+
+    func validate() throws {
+        // More than a lifetime; and OpenSSL counts seconds in a C long.
+        guard (1...36_500).contains(days) else { throw ValidationError("--days takes 1 to 36500") }
     }
 }

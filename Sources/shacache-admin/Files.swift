@@ -12,13 +12,23 @@ func contents(of path: String) throws -> [UInt8] {
     return [UInt8](data)
 }
 
-/// Writes a new file, and never over an old one: it may hold the only copy of a key.
+/// Writes new files, all or none, and never over an old one: it may hold the only copy of a key.
 ///
-/// - Parameter mode: 0o600 for what only its owner may read; from the first byte on.
-func writeNew(_ text: String, to path: String, mode: mode_t) throws {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
-    guard descriptor >= 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
-    let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    try file.write(contentsOf: Data(text.utf8))
-    try file.synchronize()
+/// A mode of 0o600 holds from the first byte on.
+func writeNew(_ files: [(text: String, path: String, mode: mode_t)]) throws {
+    var made: [String] = []
+    do {
+        for (text, path, mode) in files {
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+            let code = errno
+            guard descriptor >= 0 else { throw Failure("\(path): \(String(cString: strerror(code)))") }
+            made.append(path)
+            let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+            try file.write(contentsOf: Data(text.utf8))
+            try file.synchronize()
+        }
+    } catch {
+        for path in made { unlink(path) }
+        throw error
+    }
 }

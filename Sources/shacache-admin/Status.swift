@@ -16,7 +16,8 @@ struct Status: ParsableCommand {
         guard schema >= Catalog.schemaNumber else {
             throw Failure("the database has schema \(schema), not \(Catalog.schemaNumber): run shacache-admin migrate")
         }
-        let free = try BlobStore(directory: configuration.store.directory).free()
+        let store = BlobStore(directory: configuration.store.directory)
+        let free = try store.free()
         let summary = try catalog.summary().adding([
             ("free_bytes", free.bytes), ("free_inodes", free.inodes), ("schema", schema),
         ])
@@ -27,7 +28,7 @@ struct Status: ParsableCommand {
                 print(column.replacing("_", with: " ") + ": " + value.text)
             }
         }
-        guard free.bytes > free.reservedBytes else { throw Failure("the store has no room for uploads") }
+        try store.admit(bytes: 0)
     }
 }
 

@@ -1,6 +1,5 @@
 import Logging
 import Service
-import ShaCache
 import Storage
 
 extension Service.Answer {

@@ -2,7 +2,6 @@ import Configuration
 import FastCGI
 import Foundation
 import Logging
-import Postgres
 import Service
 import Storage
 
@@ -40,16 +39,15 @@ struct Crew {
         let acceptor = Acceptor(listener: listener, shutdown: shutdown)
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase), rules: configuration.uploads.rules)
-        var unrecorded: Service.Answer?
-        while acceptor.next({ request in
+        while let answer = acceptor.next({ request in
             let answer = service.answer(Request(request))
             let response = answer.response
             request.send(
                 status: "\(response.status) \(response.reason)", headers: response.headers, body: response.body)
-            unrecorded = answer
+            return answer
         }) {
             // The client has its answer; nobody waits for what follows.
-            if let answer = unrecorded { conclude(answer, service) }
+            conclude(answer, service)
         }
     }
 

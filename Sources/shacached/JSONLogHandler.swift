@@ -31,7 +31,8 @@ struct JSONLogHandler: LogHandler {
             }
         }
         line.append(contentsOf: "}\n".utf8)
-        // One call, so that lines of several threads and processes don't mix.
-        FileHandle.standardError.write(Data(line))
+        // One call, so that lines of several threads and processes don't mix; and not Foundation's, which ends the
+        // process when the disk under the log is full.
+        line.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }

@@ -2,8 +2,8 @@ import FastCGI
 import Service
 
 extension Request {
-    /// Every parameter that nginx/parameters.conf sets, and no other: what a client sends reaches the worker under
-    /// no name that nginx did not choose.
+    /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the worker
+    /// under no name that they did not choose.
     init(_ source: borrowing FastCGIRequest) {
         self.init()
         method = source.text("REQUEST_METHOD")

@@ -32,7 +32,7 @@ struct Shacached: ParsableCommand {
                 try serve(configuration)
             }
         } catch {
-            FileHandle.standardError.write(Data("shacached: \(error)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("shacached: \(error)\n".utf8))
             throw ExitCode.failure
         }
     }
@@ -40,12 +40,14 @@ struct Shacached: ParsableCommand {
     private func serve(_ configuration: Configuration) throws {
         let log = Logger(label: "shacached") { _ in JSONLogHandler(logLevel: configuration.log.level) }
         // Before any thread: signals are waited for, never handled in the middle of something.
-        let signals = SignalSet(SIGTERM, SIGINT)
+        // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
+        let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
         signals.block()
+        // Whoever opens a file in the spool while it is swept, a backup say, makes the kernel send this.
+        signal(SIGIO, SIG_IGN)
         let sockets = try Sockets.inherited()
         let store = BlobStore(directory: configuration.store.directory)
         try store.prepare()
-        Listener.prepareProcess(listeners: [sockets.lookups, sockets.uploads])
 
         let crew = Crew(configuration: configuration, store: store, log: log)
         crew.start(configuration.worker.lookupThreads, on: sockets.lookups)

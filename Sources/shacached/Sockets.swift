@@ -1,7 +1,7 @@
 import FastCGI
 import Foundation
 
-/// The two listening sockets of a worker. Which of them a request comes through decides what it may do.
+/// The two listening sockets of a worker, each with threads of its own: so uploads can't keep lookups waiting.
 struct Sockets {
     let lookups: Listener
     let uploads: Listener

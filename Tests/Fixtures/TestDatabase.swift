@@ -13,9 +13,9 @@ public struct TestDatabase: Sendable {
         try administrator.transaction {
             try administrator.run("SELECT pg_advisory_xact_lock(1)")
             let roles = try String(contentsOfFile: "\(repository)/sql/roles.sql", encoding: .utf8)
-            try administrator.runScript(SQL(script: roles))
+            try administrator.runScript(roles)
         }
-        try administrator.runScript(SQL(script: "CREATE DATABASE \(name) OWNER shacache_owner"))
+        try administrator.runScript("CREATE DATABASE \(name) OWNER shacache_owner")
         _ = try catalog(as: "shacache_owner").migrate(from: "\(repository)/sql")
     }
 

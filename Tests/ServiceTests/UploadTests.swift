@@ -102,11 +102,19 @@ struct UploadTests {
         #expect(service().answer(request).response.status == 400)
     }
 
-    @Test func `certificates that nginx did not find good count for nothing`() throws {
-        for verdict in ["FAILED:certificate has expired", "NONE", "", "success", "SUCCESS "] {
+    @Test func `a certificate counts when nginx found it good, and not otherwise`() throws {
+        let certificate = try CertificateAuthority.create(name: "self", key: .generate(), days: 1)
+        try database.catalog(as: "shacache_admin").addCertificate(
+            certificate, of: "local", origin: .registered, by: "tester")
+        let escaped = Array(try certificate.pem().replacing("\n", with: "%0A").replacing("+", with: "%2B").utf8)
+        for (verdict, status) in [
+            ("SUCCESS", 201), ("FAILED:certificate has expired", 403), ("NONE", 403), ("", 403), ("success", 403),
+            ("SUCCESS ", 403),
+        ] {
             var request = try upload("POST", "/shacache", "1234")
             (request.isLocalWriter, request.certificateVerification) = (false, verdict)
-            #expect(service().answer(request).response.status == 403, "\(verdict)")
+            request.certificate = escaped
+            #expect(service().answer(request).response.status == status, "\(verdict)")
         }
     }
 

@@ -33,7 +33,7 @@ struct CatalogTests {
     private func key(_ text: String) throws -> Key { try Key(percentEncoded: Array(text.utf8)) }
 
     private func count(_ table: String) throws -> Int? {
-        try database.connection().run(SQL(script: "SELECT count(*) FROM shacache.\(table)")).first?.int(0)
+        try database.connection().run(SQL(stringLiteral: "SELECT count(*) FROM shacache.\(table)")).first?.int(0)
     }
 
     @Test func `entries come oldest first, and the same pair once`() throws {
