@@ -5,9 +5,11 @@ extension Service {
     /// Finds out who uploads, as things stand at this moment: kept-alive and resumed TLS connections outlive a
     /// revocation, and this question does not.
     func identify(_ request: Request, upload: inout UploadRecord) throws {
+        // On record also when it counts for nothing.
+        upload.certificate = ClientCertificate(escaped: request.certificate)?.fingerprint
         switch request.certificateVerification {
         case "SUCCESS":
-            try identify(certificate: request.certificate, upload: &upload)
+            try identifyByCertificate(upload: &upload)
         case "", "NONE":
             guard request.isLocalWriter else {
                 throw Refusal.notAuthorized(
@@ -24,11 +26,10 @@ extension Service {
         }
     }
 
-    private func identify(certificate: [UInt8], upload: inout UploadRecord) throws {
-        guard let fingerprint = ClientCertificate(escaped: certificate)?.fingerprint else {
+    private func identifyByCertificate(upload: inout UploadRecord) throws {
+        guard let fingerprint = upload.certificate else {
             throw Refusal.notAuthorized("the client certificate can't be read")
         }
-        upload.certificate = fingerprint
         switch try patiently({ try catalog.standing(ofCertificate: fingerprint) }) {
         case .valid(let account):
             upload.account = account

@@ -16,11 +16,9 @@ extension Service {
             return Response(412, line: "the blob's ETag is \(tag)")
         }
         if request.ifNoneMatch.lists(tag, weakly: true) { return Response(304, headers: headers) }
-        // nginx knows nothing of this ETag: conditions that hold are kept from it, and where If-Range doesn't hold,
-        // its own judgement that no tag matches is the right one.
         let place = BlobStore.place(of: digest)
-        guard request.ifMatch.isEmpty, request.ifRange != tag else {
-            return Response(200, headers: [("X-Accel-Redirect", "/-/blob-if/\(place)")])
+        if let location = request.locationWithoutConditions(tag) {
+            return Response(200, headers: [("X-Accel-Redirect", "\(location)/\(place)")])
         }
         return Response(200, headers: headers + [("X-Accel-Redirect", "/-/blob/\(place)")])
     }
@@ -64,6 +62,15 @@ extension Service {
             return Response(503, line: "\(error)")
         }
         return Response(200, line: "ready")
+    }
+}
+
+extension Request {
+    /// Where nginx asks again without the conditions that hold: it compares them with an ETag of its own. nil where
+    /// there is none, or only an If-Range that doesn't hold: of that, its own judgement is the right one.
+    fileprivate func locationWithoutConditions(_ tag: String) -> String? {
+        if ifMatch.isEmpty { return ifRange == tag ? "/-/blob-if" : nil }
+        return ifRange.isEmpty || ifRange == tag ? "/-/blob-if" : "/-/blob-whole"
     }
 }
 

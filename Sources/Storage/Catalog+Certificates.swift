@@ -1,5 +1,6 @@
 public import OpenSSL
 import Postgres
+import ShaCache
 
 extension Catalog {
     /// Where a certificate came from.
@@ -18,7 +19,10 @@ extension Catalog {
         handOver: () throws -> Void = {}
     ) throws {
         let fingerprint = try certificate.fingerprint()
-        try change(by: actor, "certificate add", account, detail: "\(origin.rawValue) \(certificate.subject)") {
+        try change(
+            by: actor, "certificate add", account,
+            detail: "\(origin.rawValue) \(hex(fingerprint)) \(certificate.subject)"
+        ) {
             let owner = try connection.run(
                 """
                 SELECT account.name FROM shacache.certificate JOIN shacache.account ON account.id = account_id
@@ -65,7 +69,8 @@ extension Catalog {
 
     /// - Parameter account: nil lists those of all.
     public func certificates(of account: String? = nil) throws -> Table {
-        Table(
+        if let account { _ = try accountID(account) }
+        return Table(
             try connection.run(
                 """
                 SELECT encode(fingerprint, 'hex') AS fingerprint, account.name AS account,

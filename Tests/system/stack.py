@@ -4,14 +4,12 @@ import hashlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -40,6 +38,7 @@ class Stack:
         self.state = directory / "var"
         self.settings = {"HTTP_PORT": str(free_port()), "HTTPS_PORT": str(free_port()), **settings}
         self.output = directory / "output"
+        self.prefix = []  # words before ops/run: another user to run it as, say
         self.runner = None
 
     def __enter__(self):
@@ -54,12 +53,18 @@ class Stack:
     def __exit__(self, *_):
         self.stop()
 
-    def start(self, timeout=60):
-        """Starts it, and waits until it says that it is ready."""
+    def launch(self):
+        """Starts it."""
         with open(self.output, "ab") as output:
             self.runner = subprocess.Popen(
-                [REPOSITORY / "ops/run"], env={**os.environ, "STATE": str(self.state), **self.settings},
+                [*self.prefix, REPOSITORY / "ops/run"],
+                env={**os.environ, "STATE": str(self.state), **self.settings},
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+
+    def start(self, timeout=60):
+        """Starts it, and waits until it says that it is ready."""
+        (self.state / "env").unlink(missing_ok=True)  # of a run that was killed
+        self.launch()
         deadline = time.monotonic() + timeout
         while not (self.state / "env").exists():
             if self.runner.poll() is not None:

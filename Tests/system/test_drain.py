@@ -1,0 +1,134 @@
+"""Ended in order nothing is dropped; killed, everything is back at once, or after the next start."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import processes
+import pytest
+from halfway import LARGE, SMALL, HalfUpload
+from history import DOWNLOAD, LIST, LOOK_UP, UPLOAD, History, Load
+from stack import Stack, eventually
+from wire import Wire
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory):
+    """A cache with one worker."""
+    with Stack(tmp_path_factory.mktemp("drain"), WORKERS="1") as stack:
+        yield stack
+
+
+def takes_no_more(stack):
+    try:
+        Wire(stack).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_worker_that_is_asked_to_end_under_load_fails_no_request(workers, start):
+    # Fails without Crew.finish, when Acceptor closes what it has accepted, or when the runner makes the sockets anew
+    # for each worker: with one worker requests wait in their queue.
+    stack = start(WORKERS=workers)
+    history = History(stack)
+    with Load(stack, history) as load:
+        for turn in range(4):
+            load.wait_for(50, UPLOAD)
+            processes.send(stack, f"worker-{turn % int(workers) + 1}", signal.SIGTERM)
+        load.wait_for(50, UPLOAD)
+    assert history.check() == set()
+    assert not history.failures(UPLOAD, LIST, DOWNLOAD)
+    assert set(history.statuses(LOOK_UP)) <= {200, 404}, history.failures(LOOK_UP)
+    assert "was killed" not in stack.output.read_text()
+
+
+def test_the_runner_ends_when_all_that_is_in_flight_is_answered(start):
+    # Fails when Supervisor.stop ends workers before nginx, or Nginx.end_steps begins with SIGTERM; pid files and env
+    # stay without Service.forget and the `finally` in serve.py.
+    stack = start(WORKERS="2")
+    body = os.urandom(30_000_000)
+    digest = stack.request("POST", "/shacache", body, context=stack.tls())[2].decode()
+    uploads = [HalfUpload(stack, SMALL), HalfUpload(stack, LARGE), HalfUpload(stack, LARGE, chunked=True)]
+    download = Wire(stack)
+    download.send(f"GET /shacache/{digest} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    # Each of them has come as far as nginx.
+    eventually(lambda: len(list((stack.store / "incoming").iterdir())) == len(uploads))
+    assert download.socket.recv(1, socket.MSG_PEEK)
+    stack.runner.send_signal(signal.SIGTERM)
+    eventually(lambda: takes_no_more(stack))
+    assert stack.runner.poll() is None
+    for upload in uploads:
+        answer = upload.finish()
+        assert (answer.status, answer.body) == (201, upload.digest.encode())
+    assert stack.runner.poll() is None
+    assert download.answer().body == body
+    download.close()
+    assert stack.runner.wait(20) == 0
+    assert processes.of(stack) == []
+    assert not (stack.state / "env").exists()
+    assert not list((stack.state / "run").glob("*.pid"))
+    stack.start()
+    for upload in uploads:
+        assert stack.request("GET", f"/shacache/{upload.digest}")[2] == upload.body
+
+
+def test_who_asks_twice_need_not_wait_for_slow_clients(start):
+    # Fails without `hurried` in Supervisor.stop.
+    stack = start(WORKERS="1")
+    upload = HalfUpload(stack, LARGE)
+    eventually(lambda: list((stack.store / "incoming").iterdir()))
+    stack.runner.send_signal(signal.SIGTERM)
+    eventually(lambda: takes_no_more(stack))
+    stack.runner.send_signal(signal.SIGINT)
+    assert stack.runner.wait(20) == 0
+    assert processes.of(stack) == []
+    upload.cut()
+
+
+def test_a_run_that_is_killed_under_load_is_recovered_by_the_next_one(start):
+    # Fails without end_leftovers, or when a start makes anew what is there.
+    stack = start(WORKERS="2")
+    history = History(stack)
+    with Load(stack, history) as load:
+        load.wait_for(100, UPLOAD)
+        old = processes.of(stack)
+        stack.runner.kill()
+        stack.runner.wait()
+        stack.start()
+        assert not [pid for pid in old if processes.is_alive(pid)]
+        load.wait_for(100, UPLOAD)
+    history.check()
+    assert set(history.statuses()) <= {200, 201, 404, 503, None}, history.failures()
+
+
+def test_a_first_start_that_is_killed_at_any_moment_is_completed_by_the_next_one(tmp_path):
+    # Fails when something is made in place rather than beside it: make_cluster, make_directory, write_file.
+    stack = Stack(tmp_path / "stack", WORKERS="1")
+    for seconds in (0.2, 0.6, 1.0, 1.4, 0.4, 0.3):
+        stack.launch()
+        time.sleep(seconds)  # the moment is what this is about
+        stack.runner.kill()
+        stack.runner.wait()
+    with stack:
+        assert stack.request("POST", "/shacache", b"after all", context=stack.tls())[0] == 201
+    assert stack.stop() == 0
+    assert processes.of(stack) == []
+
+
+@pytest.mark.parametrize("name, program", [("worker-1", "shacached"), ("nginx", "nginx"), ("postgres", "postgres")])
+def test_a_service_that_is_killed_is_back_within_a_second(name, program, lone, record_property):
+    # Fails without Supervisor.revive; without make_room, nginx and PostgreSQL find their place taken. Three seconds,
+    # since whoever runs this may be busy.
+    begun = time.monotonic()
+    pid = processes.send(lone, name)
+    eventually(lambda: processes.is_live(lone) and lone.request("GET", "/shadir/make-run:round-trip")[0] == 200, 3)
+    seconds = time.monotonic() - begun
+    record_property("seconds", seconds)
+    print(f"{name} was back after {seconds:.2f} s")
+    assert seconds < 3
+    eventually(lambda: Path(f"/proc/{pid}/comm").read_text().strip() == program)
+    assert lone.request("POST", "/shacache", os.urandom(1000), context=lone.tls())[0] == 201
