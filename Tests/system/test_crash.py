@@ -42,8 +42,8 @@ def kill_nginx(stack):
 
 
 def test_workers_killed_at_random_under_load_lose_nothing_that_was_acknowledged(start):
-    # Fails when the answer comes before COMMIT, or COMMIT before the name (Catalog.recordBlob); without
-    # `fastcgi_next_upstream off` (nginx/upload.conf); when the runner doesn't revive workers.
+    # Fails when the answer comes before COMMIT, or COMMIT before the name (Catalog.recordBlob), and when the runner
+    # doesn't revive workers.
     stack = start(WORKERS="2")
     history, generator = History(stack), random.Random(1)
     with Load(stack, history) as load:
@@ -129,7 +129,7 @@ def test_nginx_killed_under_load_loses_nothing_and_the_next_worker_sweeps_what_i
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_body_that_is_still_coming_is_never_swept(lone, size):
-    # Fails without the lease in BlobStore.isAbandoned: the other leftover, as young, must go.
+    # Fails without the lease in BlobStore.removeIfAbandoned: the other leftover, as young, must go.
     upload = HalfUpload(lone, size)
     [coming] = eventually(lambda: spool(lone))
     leftover = coming.with_name("leftover")
@@ -145,8 +145,8 @@ def test_a_body_that_is_still_coming_is_never_swept(lone, size):
 
 
 def test_workers_that_sweep_at_the_same_time_leave_each_other_alone(start):
-    # Fails when SIGIO, by which the kernel tells the holder of a lease that somebody opens the file, ends the worker
-    # (BlobStore.isAbandoned).
+    # Fails without the flock in BlobStore.sweep and `signal(SIGIO, SIG_IGN)` (Shacached.serve): the kernel tells the
+    # holder of a lease by SIGIO that somebody opens the file, and that would end the worker.
     stack = start(WORKERS="4")
     stack.stop()
     incoming = stack.store / "incoming"
@@ -158,24 +158,6 @@ def test_workers_that_sweep_at_the_same_time_leave_each_other_alone(start):
     stack.start()
     eventually(lambda: not spool(stack))
     assert "was killed" not in stack.output.read_text()
-
-
-def test_a_worker_never_removes_a_body_that_got_the_name_of_one_that_it_has_stored(lone, tmp_path):
-    # Fails when IncomingFile.discard removes the name after BlobStore.publish gave the file another one: an nginx that
-    # was started again counts from 1 again.
-    worker = processes.fresh_worker(lone)
-    kill_nginx(lone)
-    # Between the rename and the end of the request: the fsync of the directory.
-    with Trace([worker], tmp_path / "trace", "trace=fsync,rename", "inject=fsync:delay_enter=3s:when=2"):
-        slow = HalfUpload(lone, SMALL)
-        [first] = eventually(lambda: spool(lone))
-        slow.send_rest()
-        eventually(lambda: not spool(lone))
-        kill_nginx(lone)
-        upload = HalfUpload(lone, SMALL)
-        assert eventually(lambda: spool(lone)) == [first], "nginx numbers its files in another way"
-        eventually(lambda: is_on_record(lone, slow.digest))
-    assert upload.finish().status == 201
 
 
 def test_an_upload_in_flight_survives_the_death_of_nginxs_master(lone):

@@ -21,7 +21,9 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 # What a distribution's nginx.conf holds in production. Built-in paths below /var would be refused to this user.
 MAIN = """\
 daemon off;
-worker_processes auto;
+# Many more than cores: while a body comes faster than it is written, nginx reads on, and that process's other
+# connections wait.
+worker_processes 32;
 pid {temp}/nginx.pid;
 events {{
     worker_connections 4096;
