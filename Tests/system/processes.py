@@ -36,6 +36,11 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def named(stack, name):
+    """Those of them that run this program."""
+    return [pid for pid in of(stack) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
 def send(stack, name, number=signal.SIGKILL):
     """Sends a service a signal, and waits until the runner has put another in its place; returns the new pid."""
     old = stack.pid(name)
