@@ -10,6 +10,8 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
     name: "ShaCache",
+    // Named apart from its target: a directory `shacache` beside `ShaCache` is the same one on some file systems.
+    products: [.executable(name: "shacache", targets: ["shacache-client"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -19,6 +21,9 @@ let package = Package(
         .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
@@ -36,6 +41,12 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .target(name: "TextTable", swiftSettings: settings),
+        .target(name: "Threads", swiftSettings: settings),
+        .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
+        .target(name: "Archives", dependencies: ["CArchive", "CZlib", "Threads"], swiftSettings: settings),
+        .target(name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"], swiftSettings: settings),
+
         .executableTarget(
             name: "shacached",
             dependencies: [
@@ -46,7 +57,13 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "Configuration", "Storage", "OpenSSL",
+                "Configuration", "Storage", "OpenSSL", "TextTable",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "shacache-client",
+            dependencies: [
+                "Client", "OpenSSL", "ShaCache", "TextTable", "Threads",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
@@ -63,6 +80,9 @@ let package = Package(
             name: "ServiceTests",
             dependencies: ["Configuration", "Fixtures", "OpenSSL", "Service", "ShaCache", "Storage"],
             swiftSettings: settings),
+        .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
+        .testTarget(
+            name: "ClientTests", dependencies: ["Client", "Fixtures", "OpenSSL", "ShaCache"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

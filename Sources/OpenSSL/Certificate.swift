@@ -1,7 +1,9 @@
 import COpenSSL
 
 /// An X.509 certificate.
-public final class Certificate {
+///
+/// Several threads may use it at once: OpenSSL counts references atomically, and nothing changes it once it is made.
+public final class Certificate: @unchecked Sendable {
     let handle: OpaquePointer  // X509 *
 
     /// Takes ownership of the handle.
@@ -32,6 +34,18 @@ public final class Certificate {
 
     public var subject: String { Self.text(of: X509_get_subject_name(handle)) }
     public var issuer: String { Self.text(of: X509_get_issuer_name(handle)) }
+
+    /// The first common name of the subject; nil when it has none.
+    public var commonName: String? {
+        let name = X509_get_subject_name(handle)
+        let index = X509_NAME_get_index_by_NID(name, NID_commonName, -1)
+        guard index >= 0, let value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index)) else { return nil }
+        var text: UnsafeMutablePointer<UInt8>?
+        let count = ASN1_STRING_to_UTF8(&text, value)
+        guard count >= 0, let text else { return nil }
+        defer { CRYPTO_free(text, #file, #line) }
+        return String(decoding: UnsafeBufferPointer(start: text, count: Int(count)), as: UTF8.self)
+    }
 
     /// In hexadecimal, as `openssl x509 -serial` prints it.
     public var serial: String {

@@ -18,6 +18,8 @@ public struct CertificateAuthority {
         case authority
         /// Proves an account to the server, and can't serve as a server's certificate.
         case client
+        /// Carries the key that checks an entry's signature: of such a certificate only the key counts.
+        case signer
 
         /// OpenSSL's configuration syntax (x509v3_config).
         var extensions: [(Int32, String)] {
@@ -26,6 +28,12 @@ public struct CertificateAuthority {
                 [
                     (NID_basic_constraints, "critical,CA:TRUE,pathlen:0"),
                     (NID_key_usage, "critical,keyCertSign,cRLSign"),
+                    (NID_subject_key_identifier, "hash"),
+                ]
+            case .signer:
+                [
+                    (NID_basic_constraints, "critical,CA:FALSE"),
+                    (NID_key_usage, "critical,digitalSignature"),
                     (NID_subject_key_identifier, "hash"),
                 ]
             case .client:
@@ -43,6 +51,11 @@ public struct CertificateAuthority {
     /// A new authority that vouches for itself.
     public static func create(name: String, key: PrivateKey, days: Int) throws -> Certificate {
         try build(commonName: name, publicKey: key.handle, role: .authority, days: days, issuer: nil, signer: key)
+    }
+
+    /// A certificate that vouches for itself, for nodes to list among those that they trust.
+    public static func createSigner(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
+        try build(commonName: commonName, publicKey: key.handle, role: .signer, days: days, issuer: nil, signer: key)
     }
 
     /// A client certificate for a key that we made.

@@ -3,11 +3,14 @@ import COpenSSL
 /// A message digest over bytes that arrive in pieces.
 public struct Hash: ~Copyable {
     public enum Algorithm: Sendable {
+        /// MD5 names things, in the keys that the deployed clients make; it proves nothing.
+        case md5
         case sha1, sha256, sha512
 
         /// Owned by libcrypto, never freed.
         var type: OpaquePointer {
             switch self {
+            case .md5: EVP_md5()
             case .sha1: EVP_sha1()
             case .sha256: EVP_sha256()
             case .sha512: EVP_sha512()

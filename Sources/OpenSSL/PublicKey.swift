@@ -1,7 +1,9 @@
 import COpenSSL
 
 /// A public key that checks signatures.
-public final class PublicKey {
+///
+/// Several threads may use it at once: OpenSSL counts references atomically, and nothing changes it once it is made.
+public final class PublicKey: @unchecked Sendable {
     let handle: OpaquePointer  // EVP_PKEY *
 
     /// Takes ownership of the handle.

@@ -33,3 +33,16 @@ private func base64Value(_ character: UInt8) -> UInt32? {
     default: nil
     }
 }
+
+/// Base64 with padding and without line breaks.
+public func base64(_ bytes: [UInt8]) -> String {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+        let group = bytes[start...].prefix(3)
+        let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << (8 * (3 - group.count))
+        text += (0...group.count).map { alphabet[Int(bits >> (18 - 6 * $0) & 63)] }
+        text += [UInt8](repeating: UInt8(ascii: "="), count: 3 - group.count)
+    }
+    return String(decoding: text, as: UTF8.self)
+}

@@ -20,7 +20,16 @@ public struct Entry: Sendable {
     /// - Parameter body: a JSON list of two strings, metadata and signature.
     public init(body: [UInt8]) throws(Refusal) {
         guard body.count <= Self.sizeLimit else { throw .tooLarge(limit: Self.sizeLimit, what: "an entry") }
-        let (metadata, signature) = try Self.pair(body)
+        try self.init(pair: Self.document(body, "body"))
+    }
+
+    /// - Parameter pair: a list of two strings, metadata and signature, as a directory lists it.
+    public init(pair: JSON) throws(Refusal) {
+        let (metadata, signature) = try Self.strings(pair)
+        try self.init(metadata: metadata, signature: signature)
+    }
+
+    public init(metadata: String, signature: String) throws(Refusal) {
         guard !metadata.utf8.contains(0) else { throw .malformedEntry("the metadata holds a NUL") }
         let object = try Self.object(metadata)
         guard let name = object["sha512"] else { throw .malformedEntry("the metadata has no sha512") }
@@ -37,19 +46,22 @@ public struct Entry: Sendable {
         facts = Facts(object)
     }
 
+    /// As a request sends it.
+    public var body: [UInt8] {
+        var body = Array("[".utf8)
+        body.appendJSONString(metadata)
+        body += Array(", ".utf8)
+        body.appendJSONString(signature)
+        return body + Array("]".utf8)
+    }
+
     /// SHA-256 over metadata, a zero byte and signature: the pair's identity under its key.
     public var digest: [UInt8] {
         Hash.digest(.sha256, of: Array(metadata.utf8) + [0] + Array(signature.utf8))
     }
 
-    private static func pair(_ body: [UInt8]) throws(Refusal) -> (metadata: String, signature: String) {
-        let document: JSON
-        do {
-            document = try JSON(body)
-        } catch {
-            throw .malformedEntry("the body is not JSON: \(error.reason) at byte \(error.offset)")
-        }
-        guard case .array(let pair) = document, pair.count == 2, case .string(let metadata) = pair[0],
+    private static func strings(_ pair: JSON) throws(Refusal) -> (metadata: String, signature: String) {
+        guard case .array(let pair) = pair, pair.count == 2, case .string(let metadata) = pair[0],
             case .string(let signature) = pair[1]
         else { throw .malformedEntry("the body is not a list of exactly two strings") }
         guard let metadata = metadata.string, let signature = signature.string else {
@@ -59,13 +71,16 @@ public struct Entry: Sendable {
     }
 
     private static func object(_ metadata: String) throws(Refusal) -> JSON {
-        let document: JSON
-        do {
-            document = try JSON(Array(metadata.utf8))
-        } catch {
-            throw .malformedEntry("the metadata is not JSON: \(error.reason) at byte \(error.offset)")
-        }
+        let document = try document(Array(metadata.utf8), "metadata")
         guard case .object = document else { throw .malformedEntry("the metadata is not a JSON object") }
         return document
+    }
+
+    private static func document(_ text: [UInt8], _ what: String) throws(Refusal) -> JSON {
+        do {
+            return try JSON(text)
+        } catch {
+            throw .malformedEntry("the \(what) is not JSON: \(error.reason) at byte \(error.offset)")
+        }
     }
 }

@@ -2,20 +2,28 @@
 ///
 /// Like them it takes `NaN`, `Infinity`, `-Infinity`, repeated names (the last one counts) and escaped lone
 /// surrogates. Unlike Foundation's reader it refuses UTF-16, a byte order mark, and a comma before a bracket.
-public indirect enum JSON {
+public indirect enum JSON: Sendable {
     case null
     case bool(Bool)
-    case number
+    /// As it is written, `NaN`, `Infinity` and `-Infinity` too.
+    case number(String)
     case string(Text)
     case array([JSON])
     case object([(name: Text, value: JSON)])
 
     /// The characters of a JSON string.
-    public struct Text {
+    public struct Text: Sendable {
         /// UTF-8, in which a lone surrogate has the three bytes that UTF-8 itself never uses.
         let bytes: [UInt8]
         /// An escape such as `\ud800` without its other half: Python reads it, but can't encode it again.
         public let hasLoneSurrogate: Bool
+
+        init(bytes: [UInt8], hasLoneSurrogate: Bool) {
+            self.bytes = bytes
+            self.hasLoneSurrogate = hasLoneSurrogate
+        }
+
+        public init(_ string: String) { self.init(bytes: Array(string.utf8), hasLoneSurrogate: false) }
 
         /// nil when it can't be said in Unicode.
         public var string: String? { hasLoneSurrogate ? nil : String(decoding: bytes, as: UTF8.self) }
@@ -31,6 +39,14 @@ public indirect enum JSON {
         guard case .string(let text) = self else { return nil }
         return text.string
     }
+
+    public init(_ string: String) { self = .string(Text(string)) }
+
+    public static func object(_ members: KeyValuePairs<String, JSON>) -> JSON {
+        .object(members.map { (Text($0.key), $0.value) })
+    }
+
+    public init(_ strings: [String]) { self = .array(strings.map { JSON($0) }) }
 
     /// Why bytes are not JSON, and where.
     public struct Malformed: Error {

@@ -103,11 +103,12 @@ struct JSONReader {
         if take("null") { return .null }
         if take("true") { return .bool(true) }
         if take("false") { return .bool(false) }
-        if take("NaN") || take("Infinity") || take("-Infinity") { return .number }
+        for name in ["NaN", "Infinity", "-Infinity"] where take(name) { return .number(name) }
         return try number()
     }
 
     private mutating func number() throws(JSON.Malformed) -> JSON {
+        let start = position
         _ = take("-")
         let whole = digits()
         guard whole > 0 else { throw malformed("not a value") }
@@ -127,7 +128,7 @@ struct JSONReader {
         guard !isInteger || whole <= Self.integerDigitLimit else {
             throw malformed("an integer has more than \(Self.integerDigitLimit) digits")
         }
-        return .number
+        return .number(String(decoding: bytes[start..<position], as: UTF8.self))
     }
 
     /// Skips digits, and says how many.

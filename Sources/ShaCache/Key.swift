@@ -13,12 +13,17 @@ public struct Key: Sendable {
         guard let bytes = percentDecoded(raw) else {
             throw .malformedKey("the key holds a % that is not followed by two hexadecimal digits")
         }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .malformedKey("the key is not valid UTF-8")
+        }
+        try self.init(text)
+    }
+
+    public init(_ text: String) throws(Refusal) {
+        let bytes = text.utf8
         guard !bytes.isEmpty else { throw .malformedKey("the key is empty") }
         guard bytes.count <= Self.lengthLimit else {
             throw .malformedKey("the key has \(bytes.count) bytes, more than \(Self.lengthLimit)")
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw .malformedKey("the key is not valid UTF-8")
         }
         guard text != ".", text != ".." else { throw .malformedKey("the key is \(text), which names no entry") }
         guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
@@ -26,4 +31,7 @@ public struct Key: Sendable {
         }
         self.text = text
     }
+
+    /// - Parameter text: made of hexadecimal digits and the like, so that nothing can be wrong with it.
+    init(known text: String) { self.text = text }
 }

@@ -1,7 +1,7 @@
 public import OpenSSL
 
 /// Somebody whose signatures this server knows. Nodes choose by themselves whom they trust.
-public struct Signer {
+public struct Signer: Sendable {
     public typealias ID = Int
 
     public let id: ID

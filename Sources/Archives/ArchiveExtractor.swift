@@ -1,0 +1,70 @@
+import Glibc
+
+/// To whom extracted files are given.
+public struct Owner: Sendable {
+    let user: UInt32
+    let group: UInt32
+
+    public init(user: UInt32, group: UInt32) {
+        self.user = user
+        self.group = group
+    }
+}
+
+/// Makes a tree of a tar, plain or in gzip, that somebody else made: all of it at once, or nothing.
+///
+/// Whatever the archive says, nothing appears outside of `root/name`, and nothing in it leads out.
+public struct ArchiveExtractor: Sendable {
+    private let name: Path
+    private let root: Path
+    private let owner: Owner?
+
+    /// - Parameters:
+    ///   - name: of the archive's topmost directory, and of the tree in `root`.
+    ///   - root: absolute, when the archive's links shall be allowed to lead to absolute places in the tree.
+    ///   - owner: of all that is made; nil for whom the process runs as. What the archive says of it is ignored.
+    public init(name: String, root: String, owner: Owner? = nil) {
+        self.name = Path(name)
+        self.root = Path(root)
+        self.owner = owner
+    }
+
+    public struct Summary: Sendable {
+        /// Members of any kind.
+        public internal(set) var members = 0
+        /// Of the files' contents, without holes.
+        public internal(set) var bytes = 0
+    }
+
+    /// - Parameters:
+    ///   - descriptor: is read to its end; the caller closes it.
+    ///   - progress: is told how many bytes were read from the descriptor so far, and may throw to end it.
+    /// - Throws: `ArchiveError`, or what `progress` threw. Then nothing stays behind.
+    public func extract(from descriptor: CInt, progress: (_ bytesRead: Int) throws -> Void = { _ in }) throws -> Summary
+    {
+        guard name.isName else { throw ArchiveError.unsafe(member: name.description, reason: "is no name of a file") }
+        let root = try Descriptor(root, flags: O_DIRECTORY, following: true)
+        try refuseExisting(in: root.number)
+        let workspace = try Workspace(for: name, in: root)
+        return try withoutActuallyEscaping(progress) { progress in
+            let source = TarSource(descriptor: descriptor, progress: progress)
+            let summary = try inCLocale { try fill(workspace, from: try TarReader(source)) }
+            try workspace.publish()
+            return summary
+        }
+    }
+
+    /// Publishing would find out, but late.
+    private func refuseExisting(in root: CInt) throws(ArchiveError) {
+        var status = stat()
+        guard name.withCString({ fstatat(root, $0, &status, AT_SYMLINK_NOFOLLOW) }) != 0 else {
+            throw .exists(self.root.appending(name).description)
+        }
+    }
+
+    private func fill(_ workspace: borrowing Workspace, from reader: TarReader) throws -> Summary {
+        var unpacking = Unpacking(name: name, reader: reader, into: workspace.directory.number, owner: owner)
+        while let member = try reader.next() { try unpacking.add(member) }
+        return try unpacking.finish(at: root.appending(name))
+    }
+}

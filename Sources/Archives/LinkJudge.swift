@@ -1,0 +1,66 @@
+import Glibc
+
+/// Whether symbolic links lead out of a tree, judged as the kernel will follow them where the tree will finally be.
+///
+/// Directories and links are looked up in the tree itself, since `..` behind a linked directory goes up from where the
+/// link leads to, which the text of the target doesn't show.
+struct LinkJudge: ~Copyable {
+    private let top: Descriptor
+    private let location: [Path.Component]
+
+    /// As many as the kernel follows. It gives up in a circle, but a program that goes by the text may get out of it.
+    private static let linksFollowed = 40
+
+    /// - Parameter location: absolute; only below it may absolute targets lie, and by the same spelling.
+    init(top: consuming Descriptor, location: Path) {
+        self.top = top
+        self.location = location.components
+    }
+
+    /// - Parameter directory: that the link is in, from the top of the tree; it is not reached through links.
+    func leaves(_ target: Path, from directory: [Path.Component]) -> Bool {
+        var place = directory
+        guard var ahead = steps(to: target, &place) else { return true }
+        var links = Self.linksFollowed
+        while let step = ahead.popLast() {
+            guard step != [dot, dot] else {
+                guard place.popLast() != nil else { return true }
+                continue
+            }
+            place.append(step)
+            guard let next = readLink(place) else { continue }
+            place.removeLast()
+            links -= 1
+            guard links >= 0 else { return true }
+            guard let detour = steps(to: next, &place) else { return true }
+            ahead += detour
+        }
+        return false
+    }
+
+    /// The way to a target, its first step last. An absolute one begins at the top.
+    ///
+    /// - Returns: nil when it lies elsewhere.
+    private func steps(to target: Path, _ place: inout [Path.Component]) -> [Path.Component]? {
+        guard target.isAbsolute else { return target.components.reversed() }
+        let components = target.components
+        guard components.starts(with: location) else { return nil }
+        place = []
+        return components.dropFirst(location.count).reversed()
+    }
+
+    /// nil when no link is there.
+    private func readLink(_ place: [Path.Component]) -> Path? { Archives.readLink(Path(place), in: top.number) }
+}
+
+private let dot = UInt8(ascii: ".")
+
+/// nil when no link is there.
+func readLink(_ path: Path, in directory: CInt = AT_FDCWD) -> Path? {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX) + 1) { buffer in
+        let count = path.withCString { readlinkat(directory, $0, buffer.baseAddress!, buffer.count - 1) }
+        guard count >= 0 else { return nil }
+        buffer[count] = 0
+        return Path(cString: buffer.baseAddress!)
+    }
+}

@@ -1,0 +1,61 @@
+import CArchive
+import Glibc
+
+/// What an archive says of one of its members.
+struct Member {
+    enum Kind {
+        case directory
+        case file
+        case symbolicLink(to: Path)
+        case hardLink(to: Path)
+        case other(mode_t)
+    }
+
+    let path: Path
+    let kind: Kind
+    let attributes: Attributes
+    /// Of the contents.
+    let size: Int
+
+    /// - Parameter entry: `struct archive_entry *`, owned by the archive that it was read from.
+    init(_ entry: OpaquePointer) {
+        path = archive_entry_pathname(entry).map { Path(cString: $0) } ?? Path("")
+        kind = Self.kind(of: entry)
+        size = max(0, Int(archive_entry_size(entry)))
+        attributes = Attributes(
+            permissions: archive_entry_perm(entry),
+            modified: timespec(tv_sec: archive_entry_mtime(entry), tv_nsec: archive_entry_mtime_nsec(entry)))
+    }
+
+    private static func kind(of entry: OpaquePointer) -> Kind {
+        // Also when the header gives a type besides: a hard link is what would be made.
+        if let target = archive_entry_hardlink(entry) { return .hardLink(to: Path(cString: target)) }
+        switch archive_entry_filetype(entry) {
+        case S_IFDIR: return .directory
+        case S_IFREG: return .file
+        case S_IFLNK: return .symbolicLink(to: archive_entry_symlink(entry).map { Path(cString: $0) } ?? Path(""))
+        case let type: return .other(type)
+        }
+    }
+}
+
+/// What a member keeps of its own, besides contents. The owner isn't among it: that is for the installer to say.
+struct Attributes {
+    var permissions: mode_t
+    let modified: timespec
+
+    /// Without the bits that let others act as the owner: an archive doesn't grant them.
+    init(permissions: mode_t, modified: timespec) {
+        self.permissions = permissions & 0o777
+        self.modified = modified
+    }
+
+    /// Of the last access and the last change, as utimensat takes them.
+    var times: [timespec] { [modified, modified] }
+
+    /// Of a directory that the archive doesn't mention, but puts something into.
+    static let unmentioned = Attributes(permissions: 0o755, modified: timespec(tv_sec: 0, tv_nsec: utimeNow))
+}
+
+/// UTIME_NOW, a macro that Swift doesn't import.
+private let utimeNow = (1 << 30) - 1

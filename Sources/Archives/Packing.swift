@@ -1,0 +1,98 @@
+import Glibc
+
+/// One walk through a tree, from the top down and by name, into a tar.
+struct Packing: ~Copyable {
+    private let tar: TarWriter
+    private let metadata = DiskMetadata()
+    private let hardLinks = HardLinks()
+    private let judge: LinkJudge
+    private let progress: (Int) throws -> Void
+    private let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+    private(set) var summary = DirectoryArchive.Summary()
+
+    init(of directory: Path, seenFrom location: Path, into tar: TarWriter, progress: @escaping (Int) throws -> Void)
+        throws
+    {
+        let top = try Descriptor(directory, flags: O_DIRECTORY)
+        judge = LinkJudge(top: top, location: location)
+        self.tar = tar
+        self.progress = progress
+    }
+
+    deinit { piece.deallocate() }
+
+    mutating func add(_ file: Path, as member: Path) throws {
+        var status = stat()
+        try system("look at \(file)") { file.withCString { lstat($0, &status) } }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: try addDirectory(file, as: member, status)
+        case S_IFREG: try addFile(file, as: member)
+        case S_IFLNK: try addLink(file, as: member, status)
+        case let type: summary.leftOut.append((member.description, "is a \(kind(type))"))
+        }
+    }
+
+    private mutating func addDirectory(_ directory: Path, as member: Path, _ status: stat) throws {
+        try begin(try metadata.entry(for: member, of: directory, status), member)
+        for name in try names(in: directory).sorted() {
+            try add(directory.appending(name), as: member.appending(name))
+        }
+    }
+
+    private mutating func addLink(_ link: Path, as member: Path, _ status: stat) throws {
+        try begin(try metadata.entry(for: member, of: link, status), member)
+        guard let target = readLink(link) else { throw ArchiveError("read \(link)") }
+        // The member's first component is the top of the tree.
+        if judge.leaves(target, from: Array(member.components.dropFirst().dropLast())) {
+            summary.leavingLinks.append((member.description, target.description))
+        }
+    }
+
+    private mutating func addFile(_ path: Path, as member: Path) throws {
+        // Not to wait for the writer of a FIFO that took the name of the file.
+        let file = try Descriptor(path, flags: O_RDONLY | O_NONBLOCK)
+        let status = try file.status()
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw ArchiveError.changed(path: path.description, how: "is no file any more")
+        }
+        var entry = try metadata.entry(for: member, of: path, status)
+        entry.link(with: hardLinks)
+        // Nothing for a hard link to a member before.
+        let size = entry.size
+        try begin(entry, member)
+        if size > 0 { try copy(file, path, size: size, as: member) }
+    }
+
+    private mutating func begin(_ entry: consuming TarEntry, _ member: Path) throws {
+        entry.dropFractionOfTime()
+        try tar.begin(entry, member)
+        summary.members += 1
+    }
+
+    /// The header has promised the size: more or less would shift all that follows.
+    private mutating func copy(_ file: borrowing Descriptor, _ path: Path, size: Int, as member: Path) throws {
+        var left = size
+        var count = 0
+        repeat {
+            count = try file.read(into: piece, path)
+            guard count <= left else {
+                throw ArchiveError.changed(path: path.description, how: "grew while it was read")
+            }
+            try tar.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), member)
+            left -= count
+            summary.bytes += count
+            try progress(summary.bytes)
+        } while count == piece.count
+        guard left == 0 else { throw ArchiveError.changed(path: path.description, how: "shrank while it was read") }
+    }
+}
+
+/// For messages.
+func kind(_ type: mode_t) -> String {
+    switch type {
+    case S_IFSOCK: "socket"
+    case S_IFIFO: "FIFO"
+    case S_IFBLK, S_IFCHR: "device"
+    default: "file of an unknown kind"
+    }
+}

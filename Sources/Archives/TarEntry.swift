@@ -1,0 +1,44 @@
+import CArchive
+import Glibc
+
+/// What a tar says of one member, on its way into an archive.
+struct TarEntry: ~Copyable {
+    private(set) var handle: OpaquePointer  // struct archive_entry *
+
+    init(_ member: Path, of file: Path) {
+        // Null only when out of memory, which Swift itself doesn't survive either.
+        handle = archive_entry_new()
+        member.withCString { archive_entry_copy_pathname(handle, $0) }
+        file.withCString { archive_entry_copy_sourcepath(handle, $0) }
+    }
+
+    deinit { archive_entry_free(handle) }
+
+    var size: Int { Int(archive_entry_size(handle)) }
+
+    /// As a plain header has it. Of fractions, libarchive would keep those of a few members with long names.
+    func dropFractionOfTime() { archive_entry_set_mtime(handle, archive_entry_mtime(handle), 0) }
+
+    /// Makes it a hard link when `links` knows the file already.
+    mutating func link(with links: borrowing HardLinks) { links.resolve(&handle) }
+}
+
+/// Which files were met before, under another name.
+struct HardLinks: ~Copyable {
+    private let handle: OpaquePointer  // struct archive_entry_linkresolver *
+
+    init() {
+        handle = archive_entry_linkresolver_new()
+        archive_entry_linkresolver_set_strategy(handle, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED)
+    }
+
+    deinit { archive_entry_linkresolver_free(handle) }
+
+    /// For a tar it alters the entry in place, keeps copies only, and never holds one back.
+    fileprivate func resolve(_ entry: inout OpaquePointer) {
+        var given: OpaquePointer? = entry
+        var heldBack: OpaquePointer?
+        archive_entry_linkify(handle, &given, &heldBack)
+        precondition(given == entry && heldBack == nil)
+    }
+}

@@ -1,0 +1,30 @@
+import Glibc
+
+/// A thread of the system.
+struct Thread: Sendable {
+    private let handle: pthread_t
+
+    private final class Work: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    init(_ body: @escaping @Sendable () -> Void) throws(ArchiveError) {
+        let work = Unmanaged.passRetained(Work(body))
+        var handle = pthread_t()
+        let code = pthread_create(
+            &handle, nil,
+            { argument in
+                Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
+                return nil
+            }, work.toOpaque())
+        guard code == 0 else {
+            work.release()
+            throw ArchiveError("start a thread", errno: code)
+        }
+        self.handle = handle
+    }
+
+    /// Waits for its end; once.
+    func join() { pthread_join(handle, nil) }
+}

@@ -1,0 +1,52 @@
+import Glibc
+
+/// One reading of an archive, member by member, into a directory.
+struct Unpacking: ~Copyable {
+    private let name: Path
+    private let reader: TarReader
+    private let directory: CInt
+    private var tree: TreeWriter
+    private var summary = ArchiveExtractor.Summary()
+
+    /// - Parameter directory: open as long as this is in use.
+    init(name: Path, reader: TarReader, into directory: CInt, owner: Owner?) {
+        self.name = name
+        self.reader = reader
+        self.directory = directory
+        tree = TreeWriter(directory: directory, owner: owner)
+    }
+
+    mutating func add(_ member: Member) throws {
+        guard let place = try member.place(in: name) else { return }
+        switch member.kind {
+        case .directory: try tree.makeDirectory(place, member.attributes)
+        case .file: try addFile(member, at: place)
+        case .symbolicLink(let target): try tree.noteLink(place, to: target, member.attributes)
+        case .hardLink(let target): try tree.makeHardLink(place, to: try member.place(ofTarget: target, in: name))
+        case .other(let type): throw member.refusal("is a \(kind(type))")
+        }
+        summary.members += 1
+    }
+
+    private mutating func addFile(_ member: Member, at place: Path) throws {
+        // Not the size that the header gives: a sum of those could be more than a number holds.
+        var count = 0
+        try tree.makeFile(place, member.attributes) { file in
+            try reader.readContents { bytes, offset in
+                try file.write(bytes, at: offset, place)
+                count += bytes.count
+            }
+            // A hole at the end has no bytes to write.
+            try system("write \(place)") { ftruncate(file.number, member.size) }
+        }
+        summary.bytes += count
+    }
+
+    /// - Parameter location: where the tree will be.
+    consuming func finish(at location: Path) throws -> ArchiveExtractor.Summary {
+        guard summary.members > 0 else { throw ArchiveError.malformed("it has no \(name)/") }
+        let judge = LinkJudge(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), location: location)
+        try tree.finish { link, target in judge.leaves(target, from: Array(link.components.dropFirst().dropLast())) }
+        return summary
+    }
+}

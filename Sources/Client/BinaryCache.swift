@@ -1,0 +1,116 @@
+import Archives
+import Glibc
+import ShaCache
+
+/// slapgrid's binary cache: compiled software releases, for nodes that are like the one that compiled them.
+public struct BinaryCache {
+    let cache: Cache
+    let signature: Signature
+    let reporter: Reporter
+
+    /// - Parameter cache: for binaries.
+    public init(_ cache: Cache, signature: Signature, reporter: Reporter) {
+        self.cache = cache
+        self.signature = signature
+        self.reporter = reporter
+    }
+
+    var configuration: NodeConfiguration { cache.configuration }
+
+    /// What became of a release that was to be published.
+    public enum Published: Sendable {
+        case stored(Uploader.Stored, Uploader.Indexed)
+        /// The configuration forbids it; the reason names the prefix.
+        case blacklisted(String)
+    }
+
+    /// Packs a release's directory and lists it under the release's key, with this machine's platform.
+    public func publish(_ directory: String, softwareURL: String, platform: Platform) throws -> Published {
+        if let prefix = configuration.prefixes(.uploadBlacklist).first(where: softwareURL.hasPrefix) {
+            return .blacklisted(prefix)
+        }
+        let path = try absolute(directory)
+        guard !exists("\(path)/.shared") else {
+            throw Misuse(
+                "\(path): uses parts that it shares with other releases (it holds .shared)",
+                hint: "build it without shared parts: they would be missing on other machines")
+        }
+        let key = Key.softwareRelease(url: softwareURL)
+        let root = String(path[..<path.lastIndex(of: "/")!])
+        if !path.hasSuffix("/\(key.text)") {
+            reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
+        }
+        let uploader = Uploader(cache, signature: signature, reporter: reporter)
+        let source = Source.release(path, name: key.text, location: "\(root)/\(key.text)")
+        let stored = try uploader.store(source, item: key.text)
+        var metadata = Metadata()
+        metadata["software_url"] = JSON(softwareURL)
+        metadata["software_root"] = JSON(root)
+        metadata["multiarch"] = JSON(platform.multiarch)
+        metadata["os"] = JSON(platform.os)
+        return .stored(stored, try uploader.index(stored.digest, under: key, metadata: metadata))
+    }
+
+    /// Installs a release as `softwareRoot/KEY`: all of it at once, or nothing.
+    ///
+    /// - Returns: the directory.
+    /// - Throws: `CacheFailure.missing` also when no trusted entry fits this machine, or a blacklist forbids it.
+    public func install(softwareURL: String, softwareRoot: String, platform: Platform) throws -> String {
+        let key = Key.softwareRelease(url: softwareURL)
+        if let prefix = configuration.downloadBlacklist.first(where: softwareURL.hasPrefix) {
+            throw CacheFailure.missing("\(softwareURL): blacklisted by \(prefix) in the configuration")
+        }
+        let root = try absolute(softwareRoot)
+        let directory = "\(root)/\(key.text)"
+        guard !exists(directory) else { throw AlreadyInstalled(directory: directory) }
+        let archive = try OpenFile.temporary(in: root)
+        try fetch(key, fitting: platform, into: archive)
+        try unpack(archive, as: key.text, in: root)
+        return directory
+    }
+
+    /// Something has the release's name already; it may be another program's work in progress.
+    public struct AlreadyInstalled: Error, CustomStringConvertible {
+        public let directory: String
+        public var description: String { "\(directory): is there already" }
+    }
+
+    /// The prefix in `download-from-binary-cache-force-url-list` that forbids to compile this release.
+    public func forcingPrefix(of softwareURL: String) -> String? {
+        configuration.prefixes(.forcedList).first(where: softwareURL.hasPrefix)
+    }
+
+    private func fetch(_ key: Key, fitting platform: Platform, into archive: OpenFile) throws {
+        let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
+        let trusted = try downloader.trusted(key)
+        let fitting = trusted.filter { Platform($0.metadata).map(platform.runs) ?? false }
+        guard !fitting.isEmpty else {
+            let seen = Set(trusted.map { Platform($0.metadata)?.description ?? "no platform" }).sorted()
+            throw CacheFailure.missing(
+                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
+        }
+        _ = try downloader.first(of: fitting.map(\.entry)) { entry in
+            let incoming = try IncomingBlob(archive)
+            try incoming.clear()
+            try downloader.receive(entry.sha512, into: incoming, item: key.text)
+        }
+    }
+
+    /// The tree belongs to whom the software root belongs to, as what slapgrid makes.
+    private func unpack(_ archive: OpenFile, as name: String, in root: String) throws {
+        var status = stat()
+        try system(root) { stat(root, &status) }
+        let owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
+        let size = try archive.size()
+        try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
+        _ = try ArchiveExtractor(name: name, root: root, owner: owner).extract(from: archive.descriptor) { done in
+            reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
+        }
+    }
+
+    private func absolute(_ path: String) throws -> String {
+        guard isDirectory(path), let real = realpath(path, nil) else { throw Misuse("\(path): is not a directory") }
+        defer { free(real) }
+        return String(cString: real)
+    }
+}

@@ -1,0 +1,164 @@
+import HTTP
+public import ShaCache
+
+/// A network cache as a node uses it: SHACACHE and SHADIR over HTTP. Belongs to one thread.
+public final class Cache {
+    /// Which cache, and how to deal with it. Several threads share it, each with a `Cache` of its own.
+    public struct Settings: Sendable {
+        public let configuration: NodeConfiguration
+        public let use: Use
+        let retry: Retry
+
+        /// - Parameter retries: tries after the first, of what another try can help.
+        public init(_ configuration: NodeConfiguration, for use: Use, retries: Int, reporter: Reporter) {
+            self.configuration = configuration
+            self.use = use
+            retry = Retry(limit: retries, reporter: reporter)
+        }
+    }
+
+    let settings: Settings
+    private let session = Session(agent: "shacache")
+
+    public init(_ settings: Settings) { self.settings = settings }
+
+    var configuration: NodeConfiguration { settings.configuration }
+    var use: Use { settings.use }
+
+    /// What a server needs at most to take in a large body before it answers, in seconds: the deployed clients'.
+    private static let uploadAnswerLimit = 3600
+
+    // MARK: SHADIR
+
+    /// - Throws: `CacheFailure.missing` when nothing was ever listed there.
+    public func listing(of key: Key, trusting certificates: TrustedCertificates) throws -> Listing {
+        let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
+        let response = try answer(to: request(.get, directory, key.percentEncoded))
+        return try Listing(response.body, trusting: certificates)
+    }
+
+    /// Adds an entry. The same one again changes nothing.
+    func put(_ entry: Entry, under key: Key) throws {
+        let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
+        var request = request(.put, directory, key.percentEncoded)
+        request.body = Body(entry.body)
+        request.headers = [("Content-Type", "application/json")]
+        request.patience.answer = Self.uploadAnswerLimit
+        _ = try answer(to: request)
+    }
+
+    // MARK: SHACACHE
+
+    /// What a server says of a blob that it has.
+    public struct BlobStatus: Sendable {
+        /// In bytes; nil when the server doesn't say.
+        public let size: Int?
+        /// When it was stored, in seconds since 1970; nil when the server doesn't say.
+        public let modified: Int?
+    }
+
+    /// - Returns: nil when the blob isn't there.
+    public func status(of digest: Digest) throws -> BlobStatus? {
+        let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
+        do {
+            let response = try head(request(.head, cache, digest.description))
+            return BlobStatus(size: response.contentLength, modified: response.date("last-modified"))
+        } catch CacheFailure.missing {
+            return nil
+        }
+    }
+
+    /// Whether a blob needn't be sent. Where only uploading is configured, nobody can tell.
+    func holds(_ digest: Digest) throws -> Bool {
+        guard configuration.endpoint(.download, .cache, for: use) != nil else { return false }
+        return try status(of: digest) != nil
+    }
+
+    /// Servers that know no HEAD are asked with a GET whose answer isn't read, as the deployed clients ask.
+    private func head(_ request: Request) throws -> Head {
+        do {
+            return try answer(to: request).head
+        } catch CacheFailure.refused {
+            struct Seen: Error { let head: Head }
+            do {
+                return try answer(to: Request(.get, like: request)) { head, _ in throw Seen(head: head) }.head
+            } catch let seen as Seen {
+                return seen.head
+            }
+        }
+    }
+
+    /// Sends a blob; returns the name that the server gives it.
+    func post(_ body: Body) throws -> Digest {
+        let cache = try configuration.requiredEndpoint(.upload, .cache, for: use)
+        var request = request(.post, cache)
+        request.body = body
+        request.headers = [("Content-Type", "application/octet-stream")]
+        request.patience.answer = Self.uploadAnswerLimit
+        let response = try answer(to: request)
+        guard let digest = Digest(response.words) else {
+            throw CacheFailure.malformed("\(request.url): answered \(response.status) without the blob's name")
+        }
+        return digest
+    }
+
+    /// Gets a blob's bytes from an offset on.
+    ///
+    /// - Parameters:
+    ///   - offset: asked for again before each try, in bytes.
+    ///   - receive: gets the offset of each piece, and the size of the whole blob where the server says it. The first
+    ///     offset is 0 when the server sends all in spite of what was asked.
+    func get(
+        _ digest: Digest, from offset: @escaping () -> Int,
+        receive: @escaping (_ offset: Int, _ size: Int?, UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
+        var last = offset()
+        let hasProgressed = {
+            defer { last = offset() }
+            return offset() > last
+        }
+        _ = try answer(to: request(.get, cache, digest.description), hasProgressed: hasProgressed) { request in
+            let start = offset()
+            var request = request
+            if start > 0 { request.headers = [("Range", "bytes=\(start)-")] }
+            var position: Int?
+            return try self.session.send(request) { head, bytes in
+                let first = head.rangeStart ?? 0
+                try receive(position ?? first, head.contentLength.map { first + $0 }, bytes)
+                position = (position ?? first) + bytes.count
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    private func request(_ method: Request.Method, _ endpoint: Endpoint, _ name: String? = nil) -> Request {
+        var request = Request(method, name.map { "\(endpoint.url)/\($0)" } ?? endpoint.url)
+        request.identity = endpoint.identity
+        return request
+    }
+
+    private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
+        try answer(to: request, hasProgressed: { false }) { try self.session.send($0, receive: receive) }
+    }
+
+    /// Sends a request until it is answered for good, and turns what isn't success into a failure.
+    private func answer(
+        to request: Request, hasProgressed: () -> Bool, _ send: (Request) throws -> Response
+    ) throws -> Response {
+        let response: Response
+        do {
+            response = try settings.retry(hasProgressed: hasProgressed) { try send(request) }
+        } catch let failure as HTTPFailure {
+            throw failure.kind == .misuse ? Misuse(failure.description) : CacheFailure.unreachable(failure.description)
+        }
+        let said = "\(request.method.rawValue) \(request.url): \(response.status) \(response.words)"
+        switch response.status {
+        case 200..<300: return response
+        case 404: throw CacheFailure.missing(said)
+        case _ where response.isWorthRetrying: throw CacheFailure.unreachable(said)
+        default: throw CacheFailure.refused(said, status: response.status)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+public import ShaCache
+
+/// Gets blobs out of a cache, and lets no wrong byte through. Belongs to one thread.
+public struct Downloader {
+    let cache: Cache
+    let certificates: TrustedCertificates
+    let reporter: Reporter
+
+    public init(_ cache: Cache, trusting certificates: TrustedCertificates, reporter: Reporter) {
+        self.cache = cache
+        self.certificates = certificates
+        self.reporter = reporter
+    }
+
+    /// Delivers the blob of the first trusted entry that passes the filters and whose blob can be had.
+    ///
+    /// - Returns: that entry.
+    /// - Throws: `CacheFailure` of the last entry tried, or of the search.
+    public func fetch(
+        _ key: Key, filters: [MetadataFilter], item: String, to destination: Destination
+    ) throws -> Entry {
+        let trusted = try trusted(key)
+        let passing = filters.apply(to: trusted, metadata: \.metadata, warn: reporter.warn)
+        guard !passing.isEmpty else {
+            throw CacheFailure.missing("\(key.text): none of \(trusted.count) trusted entries passes the filters")
+        }
+        return try first(of: passing.map(\.entry)) { try fetch($0.sha512, item: item, to: destination) }
+    }
+
+    /// The first entry for which `fetch` succeeds.
+    func first(of candidates: [Entry], _ fetch: (Entry) throws -> Void) throws -> Entry {
+        var tried: Set<Digest> = []
+        var failure: CacheFailure?
+        for entry in candidates where tried.insert(entry.sha512).inserted {
+            do {
+                try fetch(entry)
+                return entry
+            } catch let error as CacheFailure {
+                // Something that is there and wrong says more than something that isn't there.
+                if case .missing = error, failure != nil {} else { failure = error }
+                if candidates.count > tried.count { reporter.warn("\(error); tries the next entry") }
+            }
+        }
+        throw failure!
+    }
+
+    /// The trusted entries that pass the filters; none when that are none.
+    public func select(_ key: Key, filters: [MetadataFilter]) throws -> [(entry: Entry, metadata: JSON)] {
+        let trusted = try listing(key).trusted
+        return filters.apply(to: trusted, metadata: \.metadata, warn: reporter.warn)
+    }
+
+    /// - Throws: `CacheFailure` when there are none.
+    func trusted(_ key: Key) throws -> [(entry: Entry, metadata: JSON)] {
+        let listing = try listing(key)
+        guard listing.trusted.isEmpty else { return listing.trusted }
+        throw listing.entries.isEmpty
+            ? CacheFailure.missing("\(key.text): has no entries")
+            : CacheFailure.untrusted("\(key.text): none of its \(listing.entries.count) entries is trusted")
+    }
+
+    private func listing(_ key: Key) throws -> Listing {
+        let listing = try cache.listing(of: key, trusting: certificates)
+        for (index, entry) in listing.entries.enumerated() {
+            guard case .unreadable(let reason) = entry else { continue }
+            reporter.warn("\(key.text): entry \(index + 1) can't be read: \(reason)")
+        }
+        return listing
+    }
+
+    /// Delivers a blob, with the bytes that an earlier call may have left.
+    public func fetch(_ digest: Digest, item: String, to destination: Destination) throws {
+        let place = try GatheringPlace(of: digest, for: destination)
+        let incoming = try IncomingBlob(place.file)
+        let isGoingOn = incoming.size > 0
+        do {
+            try receive(digest, into: incoming, item: item)
+            try place.deliver()
+        } catch let error as CacheFailure {
+            // The next call can go on from here.
+            if case .unreachable = error, incoming.size > 0 { throw error }
+            place.discard()
+            if case .missing = error { throw error }
+            guard isGoingOn else { throw error }
+            reporter.note("\(error); starts again, without the bytes of an earlier call")
+            try fetch(digest, item: item, to: destination)
+        }
+    }
+
+    /// - Throws: `CacheFailure.untrusted` when the bytes that came are others than the name says.
+    func receive(_ digest: Digest, into incoming: IncomingBlob, item: String) throws {
+        do {
+            try cache.get(digest, from: { incoming.size }) { offset, size, bytes in
+                try incoming.take(bytes, at: offset)
+                reporter.progress(Progress(item: item, step: .receiving, done: incoming.size, total: size))
+            }
+        } catch CacheFailure.refused(_, status: 416) {
+            // Nothing follows the bytes that an earlier call left: they are all, or too many.
+        }
+        let received = incoming.finish()
+        guard received == digest else {
+            throw CacheFailure.untrusted("\(digest): the cache sent other bytes, whose SHA-512 is \(received)")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Threads
+
+/// A file that one thread writes while others read behind it, each at its own pace: bytes are hashed and sent while
+/// the next ones are still being fetched or compressed. Bytes never change once they are written.
+final class GrowingFile: Sendable {
+    private struct State {
+        /// In bytes.
+        var size = 0
+        var end: Result<Void, any Error>?
+    }
+
+    private let file: OpenFile
+    private let state: Monitor<State>
+
+    /// An empty one, which `append` fills.
+    init(empty file: OpenFile) {
+        self.file = file
+        state = Monitor(State())
+    }
+
+    /// One that is whole already.
+    init(whole file: OpenFile) throws {
+        self.file = file
+        state = Monitor(State(size: try file.size(), end: .success(())))
+    }
+
+    /// Called by the one thread that writes.
+    func append(_ bytes: UnsafeRawBufferPointer) throws {
+        // Readers may have given it up: what would follow is of use to nobody.
+        let size = try state.wait { state in
+            try state.end?.get()
+            return state.size
+        }
+        try file.write(bytes, at: size)
+        state.change { $0.size += bytes.count }
+    }
+
+    /// No more bytes come; after a failure readers get that failure. The first call counts, and either side may make
+    /// it: a reader that has given up ends the writing so.
+    func finish(_ result: Result<Void, any Error> = .success(())) { state.change { $0.end = $0.end ?? result } }
+
+    /// In bytes; nil while the file still grows.
+    var finalSize: Int? { state.wait { .some($0.end == nil ? nil : $0.size) } }
+
+    /// Waits for the end.
+    func wholeSize() throws -> Int {
+        try state.wait { state in
+            try state.end.map { end in
+                try end.get()
+                return state.size
+            }
+        }
+    }
+
+    /// Reads some bytes from an offset on, and waits for them if it must; 0 at the end.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let available = try state.wait { state -> Int? in
+            if case .failure(let error) = state.end { throw error }
+            return state.size > offset || state.end != nil ? state.size - offset : nil
+        }
+        guard available > 0 else { return 0 }
+        let count = try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(available)))
+        guard count > 0 else { throw Shortened(description: "\(file.path): became shorter while it was read") }
+        return count
+    }
+
+    struct Shortened: Error, CustomStringConvertible { let description: String }
+}

@@ -1,0 +1,45 @@
+import Glibc
+import OpenSSL
+import ShaCache
+
+/// A blob on its way in: bytes on the disk, hashed as they arrive, under no name that anybody takes for the whole.
+final class IncomingBlob {
+    let file: OpenFile
+    /// In bytes.
+    private(set) var size = 0
+    private var hash: Hash? = Hash(.sha512)
+
+    /// Goes on with what an earlier call left in the file.
+    init(_ file: OpenFile) throws {
+        self.file = file
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { piece.deallocate() }
+        while case let count = try file.read(at: size, into: piece), count > 0 {
+            absorb(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+        }
+    }
+
+    /// - Parameter offset: where the bytes stand in the blob: after the last ones, or 0 to begin anew.
+    func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+        if offset == 0, size > 0 { try clear() }
+        guard offset == size else {
+            throw CacheFailure.malformed("the cache sent bytes from \(offset) on instead of \(size)")
+        }
+        try file.write(bytes, at: offset)
+        absorb(bytes)
+    }
+
+    func clear() throws {
+        try system(file.path) { ftruncate(file.descriptor, 0) }
+        size = 0
+        hash = Hash(.sha512)
+    }
+
+    /// The SHA-512 of all bytes; nothing can be added after.
+    func finish() -> Digest { Digest(bytes: hash.take()!.finish()) }
+
+    private func absorb(_ bytes: UnsafeRawBufferPointer) {
+        hash!.update(bytes)
+        size += bytes.count
+    }
+}

@@ -1,0 +1,56 @@
+public import ShaCache
+
+/// What an entry says of its blob, in the order in which it is said.
+public struct Metadata: Sendable {
+    public private(set) var members: [(name: String, value: JSON)] = []
+
+    public init() {}
+
+    /// - Parameter path: of a file with a JSON object.
+    public init(file path: String) throws {
+        let document: JSON
+        do {
+            document = try JSON(contents(of: path))
+        } catch let malformed as JSON.Malformed {
+            throw Misuse("\(path): not JSON: \(malformed.reason) at byte \(malformed.offset)")
+        }
+        guard case .object(let members) = document else { throw Misuse("\(path): not a JSON object") }
+        for member in members {
+            guard let name = member.name.string else { throw Misuse("\(path): a name holds a lone surrogate") }
+            self[name] = member.value
+        }
+    }
+
+    /// Sets a member where it stands, or at the end.
+    public subscript(name: String) -> JSON? {
+        get { members.first { $0.name == name }?.value }
+        set {
+            let index = members.firstIndex { $0.name == name }
+            switch (index, newValue) {
+            case (let index?, let value?): members[index].value = value
+            case (let index?, nil): members.remove(at: index)
+            case (nil, let value?): members.append((name, value))
+            case (nil, nil): break
+            }
+        }
+    }
+
+    /// Adds a member that isn't there yet.
+    public mutating func setDefault(_ name: String, _ value: JSON) {
+        if self[name] == nil { self[name] = value }
+    }
+
+    /// - Parameter assignment: `NAME=VALUE`; the value is a text.
+    public mutating func assign(_ assignment: String) throws {
+        guard let equals = assignment.firstIndex(of: "=") else {
+            throw Misuse("\(assignment): there is no = in it", hint: "write NAME=VALUE")
+        }
+        self[String(assignment[..<equals])] = JSON(String(assignment[assignment.index(after: equals)...]))
+    }
+
+    /// As the deployed client writes it: the blob's name first.
+    func object(naming digest: Digest) -> JSON {
+        let others = members.filter { $0.name != "sha512" }
+        return .object([(JSON.Text("sha512"), JSON(digest.description))] + others.map { (JSON.Text($0.name), $0.value) })
+    }
+}

@@ -1,0 +1,89 @@
+import ShaCache
+
+/// One condition on entries' metadata, `NAME OPERATOR VALUE`: those of the deployed client, with Python's comparisons.
+public struct MetadataFilter: Sendable {
+    enum Operator: String {
+        case equal = "=="
+        case atLeast = ">="
+        case atMost = "<="
+        case greater = ">"
+        case less = "<"
+        /// Keeps the entries with the greatest value that is greater than VALUE.
+        case greatest = ">>"
+        /// Keeps the entries with the least value that is less than VALUE.
+        case least = "<<"
+    }
+
+    let name: String
+    let `operator`: Operator
+    let value: JSON
+
+    /// - Parameter text: for example `revision>=12` or `os==["debian", "12", ""]`. The value is JSON.
+    public init(_ text: String) throws(Misuse) {
+        // The deployed client's own expression.
+        guard let match = text.firstMatch(of: /<<|>>|[<>]=?|==/) else {
+            throw Misuse(
+                "\(text): a filter has one of == >= <= > < >> << in it",
+                hint: "for example 'revision>=12' or 'os==[\"debian\", \"12\", \"\"]', in single quotes for the shell")
+        }
+        name = String(text[..<match.range.lowerBound])
+        `operator` = Operator(rawValue: String(match.output))!
+        let literal = text[match.range.upperBound...]
+        do {
+            value = try JSON(Array(literal.utf8))
+        } catch {
+            throw Misuse(
+                "\(text): the value \(literal) is not JSON",
+                hint: "a text stands in double quotes: '\(name)\(match.output)\"\(literal)\"'")
+        }
+    }
+
+    /// - Parameter warn: told of entries whose value can't be compared with the filter's; they are left out.
+    func apply<Element>(
+        to elements: [Element], metadata: (Element) -> JSON, warn: (String) -> Void
+    ) -> [Element] {
+        let named = elements.compactMap { element in metadata(element)[name].map { (element, $0) } }
+        switch `operator` {
+        case .greatest, .least: return extremes(named, warn: warn)
+        default: return named.filter { holds($0.1, value, warn: warn) }.map(\.0)
+        }
+    }
+
+    /// All entries that share the greatest value, or the least.
+    private func extremes<Element>(_ named: [(Element, JSON)], warn: (String) -> Void) -> [Element] {
+        var kept: [Element] = []
+        var bound = value
+        for (element, candidate) in named {
+            if holds(candidate, bound, warn: warn) {
+                (kept, bound) = ([element], candidate)
+            } else if !kept.isEmpty, candidate.equals(bound) {
+                kept.append(element)
+            }
+        }
+        return kept
+    }
+
+    private func holds(_ candidate: JSON, _ bound: JSON, warn: (String) -> Void) -> Bool {
+        if case .equal = `operator` { return candidate.equals(bound) }
+        do {
+            let order = try candidate.order(bound)
+            return switch `operator` {
+            case .equal: order == .equal
+            case .atLeast: order == .greater || order == .equal
+            case .atMost: order == .less || order == .equal
+            case .greater, .greatest: order == .greater
+            case .less, .least: order == .less
+            }
+        } catch {
+            warn("\(name): \(candidate.dumped()) can't be compared with \(bound.dumped())")
+            return false
+        }
+    }
+}
+
+extension [MetadataFilter] {
+    /// The entries that pass all filters, one after the other.
+    func apply<Entry>(to entries: [Entry], metadata: (Entry) -> JSON, warn: (String) -> Void) -> [Entry] {
+        reduce(entries) { $1.apply(to: $0, metadata: metadata, warn: warn) }
+    }
+}

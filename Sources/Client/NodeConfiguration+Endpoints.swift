@@ -1,0 +1,88 @@
+public import HTTP
+
+/// One of the cache's two services, as one machine reaches it.
+public struct Endpoint: Sendable {
+    /// Without a slash at its end.
+    public let url: String
+    public let identity: Identity
+
+    init(url: String, identity: Identity) {
+        var url = Substring(url)
+        while url.hasSuffix("/") { url.removeLast() }
+        self.url = String(url)
+        self.identity = identity
+    }
+}
+
+/// What a cache is used for: each use has URLs of its own in the configuration.
+public enum Use: Sendable, CaseIterable {
+    /// The download cache.
+    case sources
+    /// The binary cache.
+    case binaries
+}
+
+public enum Service: Sendable, CaseIterable {
+    case cache, directory
+}
+
+public enum Direction: Sendable, CaseIterable {
+    case download, upload
+}
+
+extension NodeConfiguration {
+    public static func option(_ direction: Direction, _ service: Service, for use: Use) -> Option {
+        switch (use, direction, service) {
+        case (.sources, .download, .cache): .downloadCacheURL
+        case (.sources, .download, .directory): .downloadDirectoryURL
+        case (.sources, .upload, .cache): .uploadCacheURL
+        case (.sources, .upload, .directory): .uploadDirectoryURL
+        case (.binaries, .download, .cache): .downloadBinaryCacheURL
+        case (.binaries, .download, .directory): .downloadBinaryDirectoryURL
+        case (.binaries, .upload, .cache): .uploadBinaryCacheURL
+        case (.binaries, .upload, .directory): .uploadBinaryDirectoryURL
+        }
+    }
+
+    /// nil when its URL isn't set.
+    public func endpoint(_ direction: Direction, _ service: Service, for use: Use) -> Endpoint? {
+        self[Self.option(direction, service, for: use)].map { Endpoint(url: $0, identity: identity(service)) }
+    }
+
+    /// - Throws: `Unconfigured` when its URL isn't set.
+    public func requiredEndpoint(_ direction: Direction, _ service: Service, for use: Use) throws -> Endpoint {
+        guard let endpoint = endpoint(direction, service, for: use) else {
+            let option = Self.option(direction, service, for: use).rawValue
+            throw Unconfigured(
+                description: "\(option) isn't set",
+                hint: "set it in the section [networkcache] of \(file ?? Self.defaultFile), or with --option \(option)=URL")
+        }
+        return endpoint
+    }
+
+    /// How this machine proves itself to a service. Files that aren't there are left out when only reading: nodes
+    /// often share one configuration, and need none for that.
+    public func identity(_ service: Service) -> Identity {
+        switch service {
+        case .cache:
+            Identity(
+                authorityFile: self[.cacheAuthorityFile], certificateFile: self[.cacheCertificateFile],
+                keyFile: self[.cacheKeyFile])
+        case .directory:
+            Identity(
+                authorityFile: self[.directoryAuthorityFile], certificateFile: self[.directoryCertificateFile],
+                keyFile: self[.directoryKeyFile])
+        }
+    }
+
+    /// The URL prefixes of a list, one a line.
+    public func prefixes(_ option: Option) -> [String] {
+        (self[option] ?? "").split(separator: "\n").map(\.trimmed).filter { !$0.isEmpty }
+    }
+
+    /// Software releases that are not to be taken from the cache. The old name counts when the new one is empty.
+    public var downloadBlacklist: [String] {
+        let prefixes = prefixes(.downloadBlacklist)
+        return prefixes.isEmpty ? self.prefixes(.binaryBlacklist) : prefixes
+    }
+}

@@ -1,0 +1,88 @@
+/// What a node's `slapos.cfg` says about network caches: the section `[networkcache]`, and what `[slapos]` has instead.
+public struct NodeConfiguration: Sendable {
+    /// The options, by the names that the deployed clients read.
+    public enum Option: String, CaseIterable, Sendable {
+        case downloadCacheURL = "download-cache-url"
+        case downloadDirectoryURL = "download-dir-url"
+        case uploadCacheURL = "upload-cache-url"
+        case uploadDirectoryURL = "upload-dir-url"
+        case downloadBinaryCacheURL = "download-binary-cache-url"
+        case downloadBinaryDirectoryURL = "download-binary-dir-url"
+        case uploadBinaryCacheURL = "upload-binary-cache-url"
+        case uploadBinaryDirectoryURL = "upload-binary-dir-url"
+        case signatureKeyFile = "signature-private-key-file"
+        case signatureCertificateFile = "signature-certificate-file"
+        case signatureCertificates = "signature-certificate-list"
+        case cacheAuthorityFile = "shacache-ca-file"
+        case cacheCertificateFile = "shacache-cert-file"
+        case cacheKeyFile = "shacache-key-file"
+        case directoryAuthorityFile = "shadir-ca-file"
+        case directoryCertificateFile = "shadir-cert-file"
+        case directoryKeyFile = "shadir-key-file"
+        case uploadBlacklist = "upload-to-binary-cache-url-blacklist"
+        case downloadBlacklist = "download-from-binary-cache-url-blacklist"
+        case binaryBlacklist = "binary-cache-url-blacklist"
+        case forcedList = "download-from-binary-cache-force-url-list"
+        case softwareRoot = "software_root"
+        case computer = "computer_id"
+    }
+
+    /// A value, and where it was said.
+    public struct Setting: Sendable {
+        public let value: String
+        /// `/etc/opt/slapos/slapos.cfg:12`, or `--option`.
+        public let source: String
+    }
+
+    /// The file that was read; nil when there is none.
+    public let file: String?
+    private var settings: [Option: Setting]
+
+    public static let defaultFile = "/etc/opt/slapos/slapos.cfg"
+
+    /// - Parameters:
+    ///   - file: must be there. nil reads `/etc/opt/slapos/slapos.cfg` if there is one.
+    ///   - overrides: `NAME=VALUE`, which count before the file.
+    public init(file: String?, overrides: [String] = []) throws {
+        let path = file ?? Self.defaultFile
+        let isThere = file != nil || exists(path)
+        self.file = isThere ? path : nil
+        settings = isThere ? try Self.read(path) : [:]
+        for override in overrides { try apply(override) }
+    }
+
+    public subscript(option: Option) -> String? {
+        guard let value = settings[option]?.value, !value.isEmpty else { return nil }
+        return value
+    }
+
+    public func setting(_ option: Option) -> Setting? { settings[option] }
+
+    private static func read(_ path: String) throws -> [Option: Setting] {
+        let file = OptionFile(String(decoding: try contents(of: path), as: UTF8.self))
+        var settings: [Option: Setting] = [:]
+        for option in Option.allCases {
+            // Old files have underscores. slapgrid takes each option from either section.
+            let spellings = [option.rawValue, option.rawValue.replacing("-", with: "_")]
+            let found = ["networkcache", "slapos"].lazy.flatMap { section in
+                spellings.lazy.compactMap { file.option($0, in: section) }
+            }
+            guard let first = found.first(where: { !$0.value.isEmpty }) ?? found.first else { continue }
+            settings[option] = Setting(value: first.value, source: "\(path):\(first.line)")
+        }
+        return settings
+    }
+
+    private mutating func apply(_ override: String) throws {
+        guard let equals = override.firstIndex(of: "=") else {
+            throw Misuse("--option \(override): there is no = in it", hint: "write --option NAME=VALUE")
+        }
+        let name = override[..<equals].replacing("_", with: "-")
+        guard let option = Option.allCases.first(where: { $0.rawValue.replacing("_", with: "-") == name }) else {
+            throw Misuse(
+                "--option \(override): there is no option \(override[..<equals])",
+                hint: "shacache config lists the options")
+        }
+        settings[option] = Setting(value: String(override[override.index(after: equals)...]), source: "--option")
+    }
+}

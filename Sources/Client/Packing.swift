@@ -1,0 +1,26 @@
+import Archives
+import Glibc
+
+/// A directory on its way to become a tar.gz.
+struct Packing: Sendable {
+    let directory: String
+    /// The archive's one top-level name.
+    let name: String
+    /// Where the tree will be when it is extracted: links may lead there.
+    let location: String
+    let item: String
+    let reporter: Reporter
+
+    /// What nodes would not get, or refuse, is a warning.
+    func write(to file: GrowingFile) throws {
+        let archive = DirectoryArchive(directory: directory, name: name, location: location)
+        let summary = try archive.write(
+            threads: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            progress: { reporter.progress(Progress(item: item, step: .packing, done: $0, total: nil)) },
+            to: file.append)
+        for (member, reason) in summary.leftOut { reporter.warn("\(member): left out: \(reason)") }
+        for (member, target) in summary.leavingLinks {
+            reporter.warn("\(member): a link that leads out, to \(target): shacache install refuses it")
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/// Whom the client tells what happens, while it happens. Called from several threads.
+public struct Reporter: Sendable {
+    /// Something is wrong, and the work goes on.
+    public let warn: @Sendable (String) -> Void
+    /// What a person may want to know who looks for a problem.
+    public let note: @Sendable (String) -> Void
+    public let progress: @Sendable (Progress) -> Void
+
+    public init(
+        warn: @escaping @Sendable (String) -> Void, note: @escaping @Sendable (String) -> Void,
+        progress: @escaping @Sendable (Progress) -> Void
+    ) {
+        self.warn = warn
+        self.note = note
+        self.progress = progress
+    }
+}
+
+/// How far one piece of work has come.
+public struct Progress: Sendable {
+    public enum Step: String, Sendable {
+        case fetching, packing, sending, receiving, unpacking
+    }
+
+    /// What the user calls it.
+    public let item: String
+    public let step: Step
+    /// In bytes.
+    public let done: Int
+    /// In bytes; nil when nobody knows yet.
+    public let total: Int?
+}

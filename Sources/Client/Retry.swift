@@ -1,0 +1,55 @@
+import Glibc
+import HTTP
+
+/// Tries again what another try can help: 1, 2, 4… seconds after a failure, or when the server says.
+struct Retry: Sendable {
+    /// Tries after the first.
+    let limit: Int
+    let reporter: Reporter
+
+    /// What a server may ask for at most, in seconds.
+    private static let longestPause = 300
+
+    /// - Parameter hasProgressed: whether more is there than before the last try: the count starts again then.
+    func callAsFunction(hasProgressed: () -> Bool = { false }, _ send: () throws -> Response) throws -> Response {
+        var failures = 0
+        while true {
+            let answer = try attempt(send)
+            if case .success(let response) = answer, !response.isWorthRetrying { return response }
+            failures = hasProgressed() ? 1 : failures + 1
+            guard failures <= limit else { return try answer.get() }
+            let pause = answer.pause ?? 1 << (failures - 1)
+            reporter.note("\(answer.reason); tries again in \(pause) s")
+            sleep(UInt32(min(pause, Self.longestPause)))
+        }
+    }
+
+    /// Failures that another try can't help are thrown at once.
+    private func attempt(_ send: () throws -> Response) throws -> Result<Response, HTTPFailure> {
+        do {
+            return .success(try send())
+        } catch let failure as HTTPFailure where [.unreachable, .interrupted].contains(failure.kind) {
+            return .failure(failure)
+        }
+    }
+}
+
+extension Response {
+    /// Too many requests, or a server in trouble. A full disk (507) won't be empty in a minute.
+    var isWorthRetrying: Bool { [408, 425, 429, 500, 502, 503, 504].contains(status) }
+}
+
+extension Result<Response, HTTPFailure> {
+    /// In seconds, if the server named one.
+    fileprivate var pause: Int? {
+        guard case .success(let response) = self else { return nil }
+        return response.head["retry-after"].flatMap { Int($0) }.map { max(1, $0) }
+    }
+
+    fileprivate var reason: String {
+        switch self {
+        case .success(let response): "status \(response.status) \(response.words)"
+        case .failure(let failure): failure.description
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import OpenSSL
+import ShaCache
+import Synchronization
+import Threads
+
+/// Finds out, in a thread of its own, a file's name and whether the cache has it.
+final class Search: Sendable {
+    private let found: Flag
+    private let work: Background<(Digest, Bool)>
+
+    init(of file: GrowingFile, in cache: Cache.Settings) throws {
+        let found = Flag()
+        self.found = found
+        work = try Background {
+            let digest = try file.digest()
+            let isThere = try Cache(cache).holds(digest)
+            if isThere { found.raise() }
+            return (digest, isThere)
+        }
+    }
+
+    var hasFound: Bool { found.isRaised }
+
+    /// Waits for it, once.
+    func result() throws -> (Digest, isThere: Bool) { try work.value() }
+}
+
+extension GrowingFile {
+    /// Waits for the file's end.
+    func digest() throws -> Digest {
+        let hash = Hash(.sha512)
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { piece.deallocate() }
+        var offset = 0
+        while case let count = try read(at: offset, into: piece), count > 0 {
+            hash.update(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+            offset += count
+        }
+        return Digest(bytes: hash.finish())
+    }
+}
+
+/// Raised once by one thread, seen by others.
+private final class Flag: Sendable {
+    private let state = Atomic(false)
+
+    var isRaised: Bool { state.load(ordering: .relaxed) }
+
+    func raise() { state.store(true, ordering: .relaxed) }
+}

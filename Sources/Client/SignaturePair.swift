@@ -1,0 +1,71 @@
+import Glibc
+public import OpenSSL
+
+/// A key to sign entries with, and the certificate that nodes check its signatures by.
+public struct SignaturePair {
+    private let key: PrivateKey
+    public let certificate: Certificate
+
+    /// The deployed clients' own: a century, since of the certificate only the key counts.
+    private static let days = 36_500
+
+    /// - Parameter bits: of the RSA key.
+    public init(commonName: String, bits: Int) throws {
+        key = try PrivateKey.generateRSA(bits: bits)
+        certificate = try CertificateAuthority.createSigner(commonName: commonName, key: key, days: Self.days)
+    }
+
+    /// Writes the pair into new files; when one of them is there already, neither is written.
+    ///
+    /// - Parameter certificateFile: nil writes only the key.
+    public func write(key keyFile: String, certificate certificateFile: String?) throws {
+        for path in [certificateFile, keyFile].compactMap(\.self) where isTaken(path) {
+            throw Misuse("\(path): exists, and is not overwritten")
+        }
+        try create(keyFile, mode: 0o600, key.pem())
+        guard let certificateFile else { return }
+        do {
+            try create(certificateFile, mode: 0o644, certificate.pem())
+        } catch {
+            unlink(keyFile)
+            throw error
+        }
+    }
+
+    /// A dangling link too.
+    private func isTaken(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    private func create(_ path: String, mode: mode_t, _ text: String) throws {
+        let file = try OpenFile(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
+        do {
+            try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+            try file.synchronize()
+        } catch {
+            unlink(path)
+            throw error
+        }
+    }
+}
+
+/// What the older form of generate-signature-key reads from `slapos.cfg`.
+extension NodeConfiguration {
+    public func signaturePairFiles() throws -> (key: String, certificate: String) {
+        guard let key = self[.signatureKeyFile], let certificate = self[.signatureCertificateFile] else {
+            throw Misuse(
+                "\(file ?? Self.defaultFile): sets not both signature-private-key-file and signature-certificate-file",
+                hint: "set both in the section [networkcache], or give KEY_FILE and COMMON_NAME")
+        }
+        return (key, certificate)
+    }
+
+    /// The name of this machine in SlapOS, else its host name.
+    public var commonName: String {
+        if let computer = self[.computer] { return computer }
+        var names = utsname()
+        uname(&names)
+        return withUnsafeBytes(of: names.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,103 @@
+import Archives
+import Glibc
+import Threads
+import HTTP
+import ShaCache
+
+/// What a user wants to have in the cache.
+public enum Source: Sendable {
+    case file(String)
+    /// Goes in as a tar.gz of it.
+    case directory(String)
+    /// A compiled software release: a directory, but for the mark that slapgrid puts on one when it has told so.
+    ///
+    /// - Parameters:
+    ///   - name: of the archive's one top-level member.
+    ///   - location: where it will be on a node.
+    case release(String, name: String, location: String)
+    /// Its contents, fetched from there.
+    case url(String)
+
+    /// - Parameter name: a path, or a URL.
+    public init(_ name: String) {
+        if name.prefixMatch(of: /https?:\/\//) != nil {
+            self = .url(name)
+        } else {
+            let path = name.hasPrefix("file://") ? Self.path(of: name) : name
+            self = isDirectory(path) ? .directory(path) : .file(path)
+        }
+    }
+
+    private static func path(of fileURL: String) -> String {
+        let raw = fileURL.dropFirst("file://".count).drop { $0 != "/" }
+        return String(decoding: percentDecoded(Array(raw.utf8)) ?? Array(raw.utf8), as: UTF8.self)
+    }
+
+    /// What a directory listing would call it.
+    public var baseName: String {
+        switch self {
+        case .file(let path): Self.lastPart(path)
+        case .directory(let path): "\(Self.lastPart(path)).tar.gz"
+        case .release(_, let name, _): "\(name).tar.gz"
+        case .url(let url): Self.lastPart(String(url.prefix { $0 != "?" && $0 != "#" }))
+        }
+    }
+
+    private static func lastPart(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+
+    /// Calls `body` with the bytes, which may still be growing while it runs.
+    func withFile<Result>(
+        item: String, reporter: Reporter, _ body: (GrowingFile) throws -> Result
+    ) throws -> Result {
+        switch self {
+        case .file(let path):
+            // A pipe has no size, and can't be read twice.
+            let file = try OpenFile(path)
+            guard try file.isRegular else { return try withProduct(body) { try copy(file, to: $0) } }
+            return try body(GrowingFile(whole: file))
+        case .directory(let path):
+            return try Source.release(path, name: Self.lastPart(path), location: path).withFile(
+                item: item, reporter: reporter, body)
+        case .release(let path, let name, let location):
+            let archive = Packing(directory: path, name: name, location: location, item: item, reporter: reporter)
+            return try withProduct(body) { try archive.write(to: $0) }
+        case .url(let url):
+            return try withProduct(body) { try Origin(url: url, item: item, reporter: reporter).fetch(into: $0) }
+        }
+    }
+}
+
+/// Calls `body` with a temporary file that `produce` fills in a thread of its own meanwhile.
+func withProduct<Result>(
+    _ body: (GrowingFile) throws -> Result, from produce: @escaping @Sendable (GrowingFile) throws -> Void
+) throws -> Result {
+    let file = GrowingFile(empty: try OpenFile.temporary(in: temporaryDirectory))
+    let producer = try Background {
+        do {
+            try produce(file)
+            file.finish()
+        } catch {
+            file.finish(.failure(error))
+        }
+    }
+    defer {
+        file.finish(.failure(GivenUp()))
+        try? producer.value()
+    }
+    return try body(file)
+}
+
+/// Nobody waits for the rest any more.
+private struct GivenUp: Error {}
+
+private func copy(_ source: OpenFile, to target: GrowingFile) throws {
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer { piece.deallocate() }
+    while case let count = Glibc.read(source.descriptor, piece.baseAddress, piece.count), count != 0 {
+        guard count > 0 else {
+            guard errno == EINTR else { throw SystemFailure(source.path) }
+            continue
+        }
+        try target.append(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+    }
+}

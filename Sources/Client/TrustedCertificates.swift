@@ -1,0 +1,68 @@
+public import OpenSSL
+import ShaCache
+
+/// The certificates whose signatures a node believes: its `signature-certificate-list`. Of each only the key counts.
+public struct TrustedCertificates: Sendable {
+    public struct Member: Sendable {
+        /// Its common name, or its whole subject.
+        public let name: String
+        public let certificate: Certificate
+        let signer: Signer
+    }
+
+    public let members: [Member]
+
+    private static let marker = "-----BEGIN CERTIFICATE-----"
+
+    /// - Parameter list: PEM, one after another. One that can't be read is left out with a warning, as the deployed
+    ///   clients do.
+    public init(_ list: String, reporter: Reporter) {
+        let texts = list.components(startingWith: Self.marker)
+        members = texts.enumerated().compactMap { index, text in
+            do {
+                let certificate = try Certificate(pem: Array(text.utf8))
+                return Member(
+                    name: certificate.commonName ?? certificate.subject, certificate: certificate,
+                    signer: Signer(id: index, key: try certificate.publicKey()))
+            } catch {
+                reporter.warn("certificate \(index + 1) of \(texts.count) in signature-certificate-list: \(error)")
+                return nil
+            }
+        }
+    }
+
+    /// Whose key a signing key is the other half of; nil when it is none of ours.
+    func member(matching key: PublicKey) -> Member? {
+        guard let wanted = try? key.der() else { return nil }
+        return members.first { (try? $0.signer.key.der()) == wanted }
+    }
+
+    /// - Parameter favourite: the member that verified the entry before. Most entries of a key have one signer, so
+    ///   that one is asked first.
+    func trust(_ entry: Entry, favourite: inout Int) -> Trust {
+        guard !entry.signature.isEmpty else { return .unsigned }
+        let order = [favourite] + members.indices.filter { $0 != favourite }
+        for index in order where members.indices.contains(index) {
+            guard case .verified = entry.verify(against: [members[index].signer]) else { continue }
+            favourite = index
+            return .trusted(members[index].name)
+        }
+        return .unknownSigner
+    }
+}
+
+/// Whether a node believes an entry.
+public enum Trust: Equatable, Sendable {
+    /// With the name of the certificate that verifies it.
+    case trusted(String)
+    case unsigned
+    /// Signed, and no certificate of the list verifies it: somebody else's, or changed since.
+    case unknownSigner
+}
+
+extension String {
+    /// The parts that start with `marker`; what stands before the first is dropped.
+    fileprivate func components(startingWith marker: String) -> [String] {
+        split(separator: marker, omittingEmptySubsequences: false).dropFirst().map { marker + $0 }
+    }
+}

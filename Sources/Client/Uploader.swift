@@ -1,0 +1,105 @@
+import HTTP
+import OpenSSL
+public import ShaCache
+
+/// Puts things into a cache, and says what was there already. Belongs to one thread.
+public struct Uploader {
+    let cache: Cache
+    let signature: Signature
+    let reporter: Reporter
+
+    public init(_ cache: Cache, signature: Signature, reporter: Reporter) {
+        self.cache = cache
+        self.signature = signature
+        self.reporter = reporter
+    }
+
+    /// A blob that the cache has now.
+    public struct Stored: Sendable {
+        public let digest: Digest
+        /// In bytes.
+        public let size: Int
+        /// Nothing had to be sent.
+        public let wasThere: Bool
+    }
+
+    /// Files below this size are hashed before anything is sent, in bytes. From here on they are sent and hashed at
+    /// once, and the sending ends when the hash is known and the cache has it.
+    private static let overlapThreshold = 32 << 20
+
+    public func store(_ source: Source, item: String) throws -> Stored {
+        try source.withFile(item: item, reporter: reporter) { try storeAndReadBack($0, item: item) }
+    }
+
+    public func store(_ fetched: Origin.Fetched, item: String) throws -> Stored {
+        try storeAndReadBack(GrowingFile(whole: fetched.file), item: item)
+    }
+
+    private func storeAndReadBack(_ file: GrowingFile, item: String) throws -> Stored {
+        let stored = try store(file, item: item)
+        if !stored.wasThere { try readBack(stored) }
+        return stored
+    }
+
+    private func store(_ file: GrowingFile, item: String) throws -> Stored {
+        let search = try Search(of: file, in: cache.settings)
+        guard file.finalSize ?? .max < Self.overlapThreshold else { return try sendAndSearch(file, search, item: item) }
+        let (digest, isThere) = try search.result()
+        if !isThere { try check(send(file, item: item) {}, is: digest) }
+        return Stored(digest: digest, size: try file.wholeSize(), wasThere: isThere)
+    }
+
+    private func sendAndSearch(_ file: GrowingFile, _ search: Search, item: String) throws -> Stored {
+        let sent = Result { try send(file, item: item) { if search.hasFound { throw Found() } } }
+        if case .failure(let error) = sent, !(error is Found) {
+            // Nothing that is still to be hashed can change that.
+            file.finish(.failure(error))
+        }
+        let (digest, isThere) = try search.result()
+        if !isThere { try check(sent.get(), is: digest) }
+        return Stored(digest: digest, size: try file.wholeSize(), wasThere: isThere)
+    }
+
+    /// The cache has the blob: the rest needn't be sent.
+    private struct Found: Error {}
+
+    private func check(_ received: Digest, is digest: Digest) throws {
+        guard received == digest else {
+            throw CacheFailure.malformed("the cache stored \(received) instead of \(digest): the file changed meanwhile")
+        }
+    }
+
+    /// - Parameter goesOn: called before each piece; what it throws ends the sending.
+    private func send(_ file: GrowingFile, item: String, goesOn: @escaping () throws -> Void) throws -> Digest {
+        func post(count: Int?) throws -> Digest {
+            try cache.post(
+                Body(count: count) { offset, buffer in
+                    try goesOn()
+                    let read = try file.read(at: offset, into: buffer)
+                    reporter.progress(
+                        Progress(item: item, step: .sending, done: offset + read, total: file.finalSize))
+                    return read
+                })
+        }
+        guard file.finalSize == nil else { return try post(count: file.finalSize) }
+        do {
+            return try post(count: nil)
+        } catch CacheFailure.refused(let words, let status) where [400, 411, 501].contains(status) {
+            // Some servers take no body in chunks.
+            reporter.note("\(words); waits for the whole file to send it with its size")
+            return try post(count: file.wholeSize())
+        }
+    }
+
+    /// Asks the side that nodes read from.
+    private func readBack(_ stored: Stored) throws {
+        guard cache.configuration.endpoint(.download, .cache, for: cache.use) != nil else { return }
+        guard let status = try cache.status(of: stored.digest) else {
+            throw CacheFailure.malformed("\(stored.digest): not there after the cache accepted it")
+        }
+        guard status.size == nil || status.size == stored.size else {
+            throw CacheFailure.malformed(
+                "\(stored.digest): has \(status.size!) bytes after \(stored.size) were accepted")
+        }
+    }
+}

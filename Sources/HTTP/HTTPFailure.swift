@@ -1,0 +1,39 @@
+import CCurl
+
+/// Why there is no answer, or no whole one.
+public struct HTTPFailure: Error, CustomStringConvertible {
+    public enum Kind: Sendable {
+        /// No connection came about.
+        case unreachable
+        /// The connection broke, or stalled, before the answer was whole.
+        case interrupted
+        /// The other side's certificate, or ours, was not accepted.
+        case certificate
+        /// Never worth another try: a URL that is none, a certificate file that can't be read.
+        case misuse
+    }
+
+    public let kind: Kind
+    public let description: String
+
+    init(_ kind: Kind, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+
+    init(_ code: CURLcode, _ words: String, url: String) {
+        let reason = words.isEmpty ? String(cString: curl_easy_strerror(code)) : words
+        self.init(Self.kind(of: code), "\(url): \(reason)")
+    }
+
+    private static func kind(of code: CURLcode) -> Kind {
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_PROXY: .unreachable
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CONNECT_ERROR: .certificate
+        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE,
+            CURLE_OUT_OF_MEMORY, CURLE_TOO_MANY_REDIRECTS:
+            .misuse
+        default: .interrupted
+        }
+    }
+}

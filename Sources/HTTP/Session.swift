@@ -1,0 +1,86 @@
+import CCurl
+
+/// Sends requests one after the other, and keeps connections open between them. Belongs to one thread at a time.
+///
+/// Proxies are those of the environment (`http_proxy`, `https_proxy`, `no_proxy`), as everywhere.
+public final class Session {
+    private let handle: UnsafeMutableRawPointer  // CURL *
+    private let agent: String
+
+    /// Once for the process, before the first handle: it isn't safe in several threads.
+    private static let library: CURLcode = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+
+    /// - Parameter agent: the User-Agent.
+    public init(agent: String) {
+        precondition(Self.library == CURLE_OK)
+        // Null only when out of memory, which Swift itself doesn't survive either.
+        handle = curl_easy_init()!
+        self.agent = agent
+    }
+
+    deinit { curl_easy_cleanup(handle) }
+
+    /// Gets what a request is answered with, an error status too.
+    ///
+    /// - Parameter receive: called with the bytes of a successful answer, a piece at a time, instead of collecting
+    ///   them. What it throws ends the request and comes out here.
+    /// - Throws: `HTTPFailure`, or what `receive` or the body's `read` threw.
+    public func send(_ request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
+        // Takes back all options, and keeps the connections.
+        curl_easy_reset(handle)
+        let transfer = Transfer(request, receive: receive)
+        var headers: UnsafeMutablePointer<curl_slist>?
+        for header in request.headers { headers = curl_slist_append(headers, "\(header.name): \(header.value)") }
+        defer { curl_slist_free_all(headers) }
+        curl_set_pointer(handle, CURLOPT_HTTPHEADER, headers)
+        apply(request)
+        apply(request.identity)
+        return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(CURL_ERROR_SIZE)) { words in
+            words.initialize(repeating: 0)
+            curl_set_pointer(handle, CURLOPT_ERRORBUFFER, words.baseAddress)
+            let code = transfer.connect(to: handle) { curl_easy_perform(handle) }
+            return try transfer.response(code, words: String(cString: words.baseAddress!))
+        }
+    }
+
+    private func apply(_ request: Request) {
+        curl_set_text(handle, CURLOPT_URL, request.url)
+        curl_set_text(handle, CURLOPT_USERAGENT, agent)
+        // Keys hold `..` and `//`, which mean themselves.
+        curl_set_number(handle, CURLOPT_PATH_AS_IS, 1)
+        curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+        curl_set_text(handle, CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        curl_set_number(handle, CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0 ? 1 : 0)
+        curl_set_number(handle, CURLOPT_MAXREDIRS, request.redirectLimit)
+        curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, request.patience.connect)
+        curl_set_number(handle, CURLOPT_TCP_KEEPALIVE, 1)
+        // Otherwise a name that is looked up may end the process by a signal, with several threads.
+        curl_set_number(handle, CURLOPT_NOSIGNAL, 1)
+        curl_set_number(handle, CURLOPT_BUFFERSIZE, 512 << 10)
+        curl_set_number(handle, CURLOPT_UPLOAD_BUFFERSIZE, 1 << 20)
+        // HTTP/2's flow control makes uploads slower, and one at a time has nothing to gain from it.
+        let version = request.body == nil ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
+        curl_set_number(handle, CURLOPT_HTTP_VERSION, Int(version))
+        apply(request.method, sending: request.body)
+    }
+
+    private func apply(_ method: Request.Method, sending body: Body?) {
+        switch method {
+        case .get: curl_set_number(handle, CURLOPT_HTTPGET, 1)
+        case .head: curl_set_number(handle, CURLOPT_NOBODY, 1)
+        case .post, .put:
+            curl_set_number(handle, CURLOPT_UPLOAD, 1)
+            curl_set_text(handle, CURLOPT_CUSTOMREQUEST, method.rawValue)
+            curl_set_size(handle, CURLOPT_INFILESIZE_LARGE, body?.count ?? -1)
+        }
+    }
+
+    private func apply(_ identity: Identity) {
+        if let file = identity.authorityFile { curl_set_text(handle, CURLOPT_CAINFO, file) }
+        guard let certificate = identity.certificateFile else { return }
+        curl_set_text(handle, CURLOPT_SSLCERT, certificate)
+        if let key = identity.keyFile { curl_set_text(handle, CURLOPT_SSLKEY, key) }
+        // Otherwise an encrypted key would be asked for on the terminal.
+        curl_set_text(handle, CURLOPT_KEYPASSWD, "")
+    }
+}

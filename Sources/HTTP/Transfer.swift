@@ -1,0 +1,130 @@
+import CCurl
+
+/// One request on its way: what libcurl's callbacks work on.
+public final class Transfer {
+    /// Takes bytes of an answer, in order.
+    public typealias Receiver = (Head, UnsafeRawBufferPointer) throws -> Void
+
+    private let request: Request
+    private let receive: Receiver?
+    private var status = 0
+    private var headers: [String: String] = [:]
+    private var collected: [UInt8] = []
+    private var sent = 0
+    private var isSent = false
+    private var thrown: (any Error)?
+    private var watch = StallWatch()
+
+    private static let collectionLimit = 64 << 20
+
+    init(_ request: Request, receive: Receiver?) {
+        self.request = request
+        self.receive = receive
+        isSent = request.body == nil
+    }
+
+    /// Sets the callbacks, and keeps this object alive while `perform` runs.
+    func connect(to handle: UnsafeMutableRawPointer, _ perform: () -> CURLcode) -> CURLcode {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        curl_set_piece_function(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            of(context).takeHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            return size * count
+        }
+        curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+        curl_set_piece_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            // Any other number than that of the bytes ends the transfer.
+            of(context).take(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : .max
+        }
+        curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+        curl_set_piece_function(handle, CURLOPT_READFUNCTION) { bytes, size, count, context in
+            of(context).give(UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+        }
+        curl_set_pointer(handle, CURLOPT_READDATA, context)
+        curl_set_seek_function(handle) { context, offset, _ in
+            of(context).sent = Int(offset)
+            return CURL_SEEKFUNC_OK
+        }
+        curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+        curl_set_number(handle, CURLOPT_NOPROGRESS, 0)
+        curl_set_progress_function(handle) { context, _, received, _, sent in
+            of(context).goesOn(received: received, sent: sent) ? 0 : 1
+        }
+        curl_set_pointer(handle, CURLOPT_XFERINFODATA, context)
+        return withExtendedLifetime(self) { perform() }
+    }
+
+    /// What came of it.
+    func response(_ code: CURLcode, words: String) throws -> Response {
+        if let thrown { throw thrown }
+        guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.url) }
+        return Response(head: Head(status: status, headers: headers), body: collected)
+    }
+
+    private func takeHeader(_ line: UnsafeRawBufferPointer) {
+        let text = String(decoding: line, as: UTF8.self)
+        guard !text.hasPrefix("HTTP/") else {
+            // After an interim answer or a redirect, the next one.
+            status = text.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
+            headers = [:]
+            return
+        }
+        guard let colon = text.firstIndex(of: ":") else { return }
+        let value = text[text.index(after: colon)...]
+        headers[text[..<colon].lowercased()] = value.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let head = Head(status: status, headers: headers)
+        guard head.isSuccess, let receive else {
+            collected.append(contentsOf: bytes.prefix(max(0, Self.collectionLimit - collected.count)))
+            return true
+        }
+        return attempt { try receive(head, bytes) } != nil
+    }
+
+    private func give(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let body = request.body else { return 0 }
+        guard let count = attempt({ try body.read(sent, buffer) }) else { return Int(CURL_READFUNC_ABORT) }
+        // Waiting for our own bytes says nothing about the other side.
+        watch.restart()
+        sent += count
+        isSent = count == 0 || sent == body.count
+        return count
+    }
+
+    private func goesOn(received: Int, sent: Int) -> Bool {
+        let isWaiting = isSent && status == 0
+        let limit = isWaiting ? request.patience.answer : request.patience.stall
+        guard !watch.isMoving(received + sent, within: limit) else { return true }
+        thrown = thrown ?? HTTPFailure(.interrupted, "\(request.url): nothing moved for \(limit) s")
+        return false
+    }
+
+    /// Errors can't pass through C: the first is kept, and thrown when libcurl has returned.
+    private func attempt<Result>(_ body: () throws -> Result) -> Result? {
+        do {
+            return try body()
+        } catch {
+            thrown = thrown ?? error
+            return nil
+        }
+    }
+}
+
+private func of(_ context: UnsafeMutableRawPointer?) -> Transfer {
+    Unmanaged<Transfer>.fromOpaque(context!).takeUnretainedValue()
+}
+
+/// Notices when nothing moves any more.
+private struct StallWatch {
+    private var count = 0
+    private var since = ContinuousClock.now
+
+    mutating func restart() { since = .now }
+
+    mutating func isMoving(_ count: Int, within seconds: Int) -> Bool {
+        let now = ContinuousClock.now
+        if count != self.count { (self.count, since) = (count, now) }
+        return now - since < .seconds(seconds)
+    }
+}

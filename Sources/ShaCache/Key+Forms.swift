@@ -1,0 +1,32 @@
+import OpenSSL
+
+/// The keys that the deployed clients make of what they look for.
+extension Key {
+    /// Of a source archive, by the URL of its origin.
+    public static func source(url: String) -> Key { Key(known: "file-urlmd5:\(md5(url))") }
+
+    /// Of a Python distribution.
+    public static func python(name: String, version: String) throws(Refusal) -> Key {
+        try Key("pypi:\(name)=\(version)")
+    }
+
+    /// Of a compiled software release, by the URL of its profile; its directory on a node has the same name.
+    public static func softwareRelease(url: String) -> Key { Key(known: md5(url)) }
+
+    private static func md5(_ text: String) -> String { hex(Hash.digest(.md5, of: text.utf8)) }
+
+    /// As it stands in a request's path. Only what would end the path or can't be in it is escaped: some servers of
+    /// the protocol take the rest as it comes, which is how the deployed clients send it.
+    public var percentEncoded: String {
+        var encoded: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case 0...0x20, 0x7F..., UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"):
+                encoded += Array("%\(hex([byte]).uppercased())".utf8)
+            default:
+                encoded.append(byte)
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+}

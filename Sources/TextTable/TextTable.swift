@@ -1,0 +1,23 @@
+/// Columns under their names, for a terminal. Control characters are shown, never sent to it.
+///
+/// - Parameter rows: each as many as there are columns.
+public func textTable(columns: [String], rows: [[String]]) -> String {
+    let lines =
+        [columns.map { $0.uppercased().replacing("_", with: " ") }] + rows.map { $0.map(\.visible) }
+    let widths = columns.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+    return lines.map { line in
+        let cells = zip(line, widths).map { text, width in
+            text + String(repeating: " ", count: width - text.count)
+        }
+        return cells.joined(separator: "  ").replacing(/\ +$/, with: "")
+    }.joined(separator: "\n")
+}
+
+extension String {
+    /// With U+FFFD for each control character: what others wrote can't steer the terminal.
+    public var visible: String {
+        String(
+            String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 })
+        )
+    }
+}

@@ -1,0 +1,40 @@
+import Synchronization
+
+/// Work that a thread of its own does, and its result, which one other thread waits for.
+public final class Background<Value: Sendable>: Sendable {
+    private let outcome = Monitor<Result<Value, any Error>?>(nil)
+    private let thread: Thread
+
+    public init(_ work: @escaping @Sendable () throws -> Value) throws(ThreadFailure) {
+        thread = try Thread { [outcome] in
+            let result = Result { try work() }
+            outcome.change { $0 = result }
+        }
+    }
+
+    /// Waits for the end; once.
+    public func value() throws -> Value {
+        thread.join()
+        return try outcome.wait { $0 }.get()
+    }
+}
+
+/// Does `work` for each element, on a few threads at once; returns when all are done.
+public func concurrently<Element: Sendable>(
+    _ elements: [Element], threads: Int, _ work: @escaping @Sendable (Int, Element) -> Void
+) throws {
+    let next = Counter()
+    let crew = try (0..<min(threads, elements.count)).map { _ in
+        try Thread {
+            while case let index = next.take(), index < elements.count { work(index, elements[index]) }
+        }
+    }
+    for member in crew { member.join() }
+}
+
+/// Hands out 0, 1, 2 and so on, each once.
+private final class Counter: Sendable {
+    private let next = Atomic(0)
+
+    func take() -> Int { next.wrappingAdd(1, ordering: .relaxed).oldValue }
+}

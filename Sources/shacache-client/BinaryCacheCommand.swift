@@ -1,0 +1,84 @@
+import ArgumentParser
+import Client
+
+struct BinaryCacheCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "binary-cache",
+        abstract: "Publish and install compiled software releases, as slapgrid does.",
+        discussion: """
+            Key, metadata, archive and matching rule are slapgrid's, so that either side may be slapgrid. The lists of \
+            slapos.cfg are honoured: upload-to-binary-cache-url-blacklist, download-from-binary-cache-url-blacklist \
+            (old name binary-cache-url-blacklist) and download-from-binary-cache-force-url-list.
+            """,
+        subcommands: [Publish.self, Install.self])
+
+    struct Publish: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Pack a compiled release and put it into the binary cache.",
+            discussion: """
+                Of what nodes would refuse (links that lead out of the release) and of what no archive holds \
+                (sockets, devices) there are warnings. A blacklisted URL is not published, which is a warning too.
+                """)
+        @Argument(help: "The release's directory, usually /opt/slapgrid/MD5-OF-URL.") var directory: String
+        @Option(help: "The URL of the release's profile.") var softwareUrl: String
+        @OptionGroup var options: CommonOptions
+
+        func run() throws {
+            try options.perform { job in
+                let signature = try Signature(job.configuration, reporter: job.reporter)
+                let cache = BinaryCache(
+                    Cache(job.settings(for: .binaries)), signature: signature, reporter: job.reporter)
+                switch try cache.publish(directory, softwareURL: softwareUrl, platform: .here()) {
+                case .blacklisted(let prefix):
+                    job.terminal.warn("\(softwareUrl): not published: blacklisted by \(prefix) in the configuration")
+                case .stored(let stored, let indexed):
+                    let blob = stored.wasThere ? "was there" : "sent"
+                    let entry = indexed == .wasThere ? "was listed" : "listed"
+                    job.terminal.result("\(softwareUrl): \(blob), \(size(stored.size)), \(entry)")
+                    job.terminal.output(stored.digest.description)
+                }
+            }
+        }
+    }
+
+    struct Install: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Install a compiled release from the binary cache: all of it at once, or nothing.",
+            discussion: """
+                Takes the first trusted entry that fits this machine. Refuses archives with absolute or .. paths, \
+                links that lead out of the release, and devices. The files belong to the owner of the software root; \
+                setuid and setgid bits are dropped.
+
+                Exit codes: 0 installed, or there already; 1 misuse, 2 failed (no space, unsafe archive), 3 no entry \
+                fits, 4 entries and none is trusted, 5 the cache can't be reached. After 3, 4 and 5 the release can \
+                be compiled here, unless download-from-binary-cache-force-url-list forbids it.
+                """)
+        @Option(help: "The URL of the release's profile.") var softwareUrl: String
+        @Option(help: "Where releases are; otherwise software_root of slapos.cfg, else /opt/slapgrid.")
+        var softwareRoot: String?
+        @OptionGroup var options: CommonOptions
+
+        func run() throws {
+            try options.perform { job in
+                let signature = Signature(
+                    trusting: job.configuration.trustedCertificates(reporter: job.reporter))
+                let cache = BinaryCache(
+                    Cache(job.settings(for: .binaries)), signature: signature, reporter: job.reporter)
+                let root = softwareRoot ?? job.configuration[.softwareRoot] ?? "/opt/slapgrid"
+                do {
+                    let path = try cache.install(softwareURL: softwareUrl, softwareRoot: root, platform: .here())
+                    job.terminal.result("\(softwareUrl): installed")
+                    job.terminal.output(path)
+                } catch let already as BinaryCache.AlreadyInstalled {
+                    job.terminal.result("\(already)")
+                    job.terminal.output(already.directory)
+                } catch let failure as CacheFailure {
+                    if let prefix = cache.forcingPrefix(of: softwareUrl) {
+                        job.terminal.warn("\(softwareUrl): not to be compiled here: the binary cache is forced for \(prefix)")
+                    }
+                    throw failure
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import ArgumentParser
+import Client
+import Glibc
+
+/// What every command takes.
+struct CommonOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The configuration, slapos.cfg or alike. Otherwise that of SHACACHE_CONFIG, else \(NodeConfiguration.defaultFile).",
+            valueName: "file"))
+    var config: String?
+
+    @Option(
+        name: [.customLong("option"), .customShort("O")],
+        help: ArgumentHelp(
+            "Set an option of the configuration for this call, e.g. download-cache-url=http://cache/shacache.",
+            valueName: "name=value"))
+    var overrides: [String] = []
+
+    @Option(help: "How often to try again what another try can help.")
+    var retries = 4
+
+    @Flag(name: .shortAndLong, help: "Say nothing but warnings and errors.")
+    var quiet = false
+
+    @Flag(name: .shortAndLong, help: "Say what is tried and why.")
+    var verbose = false
+
+    @Flag(help: "Print the result as JSON.")
+    var json = false
+
+    @Flag(help: "Fail when there was a warning.")
+    var strict = false
+
+    func validate() throws {
+        guard retries >= 0, retries <= 20 else { throw ValidationError("--retries takes 0 to 20") }
+    }
+
+    func configuration() throws -> NodeConfiguration {
+        let environment = getenv("SHACACHE_CONFIG").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        return try NodeConfiguration(file: config ?? environment, overrides: overrides)
+    }
+
+    /// Runs a command's work, says what went wrong, and ends with the exit code that tells it.
+    func perform(_ work: (Job) throws -> Void) throws {
+        let terminal = Terminal(quiet ? .quiet : verbose ? .verbose : .normal)
+        do {
+            try work(Job(options: self, configuration: try configuration(), terminal: terminal))
+        } catch let ended as Ended {
+            throw ended
+        } catch {
+            terminal.error("\(error)", hint: error.hint)
+            throw Ended(status: ExitStatus(error))
+        }
+        if strict, terminal.warnings > 0 {
+            terminal.error("there were \(terminal.warnings) warnings, and --strict")
+            throw Ended(status: .failed)
+        }
+    }
+}
+
+/// What a command works with.
+struct Job {
+    let options: CommonOptions
+    let configuration: NodeConfiguration
+    let terminal: Terminal
+
+    var reporter: Reporter { terminal.reporter }
+
+    func settings(for use: Use) -> Cache.Settings {
+        Cache.Settings(configuration, for: use, retries: options.retries, reporter: reporter)
+    }
+}

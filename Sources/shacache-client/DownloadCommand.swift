@@ -1,0 +1,114 @@
+import ArgumentParser
+import Client
+import ShaCache
+
+struct DownloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "download",
+        abstract: "Get what the cache has under a key, once its signature and its bytes are proved.",
+        discussion: """
+            Takes the first entry that a certificate of signature-certificate-list verifies and that passes the \
+            filters; when its blob can't be had, the next one. The bytes are verified while they arrive, and appear \
+            under FILE, or on standard output, only when they are whole and right. What a cut connection or a killed \
+            call left beside FILE is gone on with by the next call.
+
+            A FILTER is NAME, one of == >= <= > < >> <<, and a JSON value; >> and << take the greatest and the least \
+            value beyond VALUE. Filters are applied one after the other:
+
+              shacache download --key app:web 'revision>=[4,2]' 'revision<<Infinity' -o web.tar.gz
+
+            The download cache in one command:
+
+              shacache download --url $URL --origin $URL --upload-on-miss -o archive.tar.gz
+
+            Exit codes: 0 got it, 1 misuse, 2 failed (no space, refused, the origin's fault), 3 not in the cache, \
+            4 there but not trusted, 5 the cache can't be reached.
+            """)
+
+    @OptionGroup var key: KeyOptions
+    @Argument(help: "Conditions on the metadata.")
+    var filters: [String] = []
+    @Option(name: .shortAndLong, help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"))
+    var output: String?
+    @Option(help: ArgumentHelp("Fetch from there what the cache doesn't have, or can't be trusted with.", valueName: "url"))
+    var origin: String?
+    @Flag(help: "Put into the cache what came from the origin. That it fails is a warning.")
+    var uploadOnMiss = false
+    @OptionGroup var metadata: MetadataOptions
+    @OptionGroup var options: CommonOptions
+
+    func validate() throws {
+        guard key.count == 1 else { throw ValidationError("give one of --key, --url and --pypi") }
+        guard !uploadOnMiss || origin != nil else { throw ValidationError("--upload-on-miss takes an --origin") }
+        guard uploadOnMiss || metadata.isEmpty else { throw ValidationError("metadata is for --upload-on-miss") }
+    }
+
+    func run() throws {
+        try options.perform { job in
+            let key = try key.required()
+            let filters = try filters.map { try MetadataFilter($0) }
+            let destination = try Destination(output)
+            let item = output ?? key.text
+            do {
+                let entry = try fromCache(job, key, filters, item, destination)
+                job.terminal.finish(item)
+                job.terminal.result("\(item): from the cache, \(entry.sha512)")
+                if options.json, output != nil { job.terminal.output(entry.description(of: key)) }
+            } catch let failure where origin != nil && Self.isMiss(failure) {
+                try fromOrigin(job, key, item, destination, insteadOf: failure)
+            }
+        }
+    }
+
+    private func fromCache(
+        _ job: Job, _ key: Key, _ filters: [MetadataFilter], _ item: String, _ destination: Destination
+    ) throws -> Entry {
+        let downloader = Downloader(
+            Cache(job.settings(for: .sources)),
+            trusting: job.configuration.trustedCertificates(reporter: job.reporter), reporter: job.reporter)
+        return try downloader.fetch(key, filters: filters, item: item, to: destination)
+    }
+
+    /// Whether the origin may help: the cache hasn't got it, isn't trusted, can't be reached, or isn't configured.
+    private static func isMiss(_ error: any Error) -> Bool { error is CacheFailure || error is Unconfigured }
+
+    private func fromOrigin(
+        _ job: Job, _ key: Key, _ item: String, _ destination: Destination, insteadOf failure: any Error
+    ) throws {
+        if ExitStatus(failure) == .missing {
+            job.terminal.note("\(failure); fetches from \(origin!)")
+        } else {
+            job.terminal.warn("\(failure); fetches from \(origin!)")
+        }
+        let fetched = try Origin(url: origin!, item: item, reporter: job.reporter).fetch(to: destination)
+        job.terminal.finish(item)
+        job.terminal.result("\(item): from the origin, \(origin!)")
+        guard uploadOnMiss, ExitStatus(failure) != .unreachable else { return }
+        do {
+            try upload(fetched, job, key, item)
+        } catch {
+            job.terminal.warn("\(item): not put into the cache: \(error)")
+        }
+    }
+
+    private func upload(_ fetched: Origin.Fetched, _ job: Job, _ key: Key, _ item: String) throws {
+        let signature = try Signature(job.configuration, reporter: job.reporter)
+        let uploader = Uploader(Cache(job.settings(for: .sources)), signature: signature, reporter: job.reporter)
+        var metadata = try metadata.read()
+        self.key.complete(&metadata, baseName: Source(origin!).baseName)
+        let stored = try uploader.store(fetched, item: item)
+        _ = try uploader.index(stored.digest, under: key, metadata: metadata)
+        job.terminal.finish(item)
+        job.terminal.result("\(item): listed under \(key.text), \(stored.digest)")
+    }
+}
+
+extension Entry {
+    /// JSON for scripts.
+    func description(of key: Key) -> String {
+        JSON.object([
+            "key": JSON(key.text), "sha512": JSON(sha512.description),
+            "metadata": (try? JSON(Array(metadata.utf8))) ?? .null,
+        ]).dumped(indent: 2)
+    }
+}

@@ -1,0 +1,45 @@
+import Client
+
+/// What the exit code says; `shacache help` lists them.
+enum ExitStatus: Int32 {
+    case done = 0
+    case misuse = 1
+    case failed = 2
+    case missing = 3
+    case untrusted = 4
+    case unreachable = 5
+
+    init(_ error: any Error) {
+        self =
+            switch error {
+            case is Misuse, is Unconfigured: .misuse
+            case CacheFailure.missing: .missing
+            case CacheFailure.untrusted: .untrusted
+            case CacheFailure.unreachable, CacheFailure.malformed: .unreachable
+            case let stated as Ended: stated.status
+            default: .failed
+            }
+    }
+
+    /// Of several pieces of work: what all that failed have in common.
+    init(_ statuses: [ExitStatus]) {
+        let failures = Set(statuses.filter { $0 != .done })
+        self = failures.count > 1 ? .failed : failures.first ?? .done
+    }
+}
+
+/// The command is over, and has said why.
+struct Ended: Error {
+    let status: ExitStatus
+}
+
+extension Error {
+    /// How to mend it, if it says so.
+    var hint: String? {
+        switch self {
+        case let misuse as Misuse: misuse.hint
+        case let unconfigured as Unconfigured: unconfigured.hint
+        default: nil
+        }
+    }
+}

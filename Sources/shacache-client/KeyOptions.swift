@@ -1,0 +1,72 @@
+import ArgumentParser
+import Client
+import ShaCache
+
+/// What is looked for, in one of the forms that the cache's users have.
+struct KeyOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "The key itself.")
+    var key: String?
+
+    @Option(name: .shortAndLong, help: "The URL of a source archive (key file-urlmd5:…).")
+    var url: String?
+
+    @Option(help: ArgumentHelp("A Python distribution (key pypi:…).", valueName: "name==version"))
+    var pypi: String?
+
+    var count: Int { [key, url, pypi].count { $0 != nil } }
+
+    func validate() throws {
+        guard count <= 1 else { throw ValidationError("give only one of --key, --url and --pypi") }
+        guard let pypi else { return }
+        guard (try? Self.distribution(pypi)) != nil else { throw ValidationError("--pypi takes NAME==VERSION") }
+    }
+
+    /// nil when none of the options is there.
+    func chosen() throws -> Key? {
+        do {
+            if let key { return try Key(key) }
+            if let url { return Key.source(url: url) }
+            if let pypi {
+                let (name, version) = try Self.distribution(pypi)
+                return try Key.python(name: name, version: version)
+            }
+        } catch let refusal as Refusal {
+            throw Misuse(refusal.message)
+        }
+        return nil
+    }
+
+    func required() throws -> Key {
+        guard let key = try chosen() else { throw Misuse("give one of --key, --url and --pypi") }
+        return key
+    }
+
+    /// Adds what the deployed clients say in such a key's entries.
+    func complete(_ metadata: inout Metadata, baseName: String) {
+        if let url { metadata.setDefault("url", JSON(url)) }
+        if pypi != nil { metadata.setDefault("basename", JSON(baseName)) }
+    }
+
+    private static func distribution(_ text: String) throws -> (name: String, version: String) {
+        guard let match = text.wholeMatch(of: /([^=]+)==([^=].*)/) else { throw Misuse("\(text): not NAME==VERSION") }
+        return (String(match.1), String(match.2))
+    }
+}
+
+/// Metadata that the user adds.
+struct MetadataOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Add to the metadata, as a text.", valueName: "name=value"))
+    var meta: [String] = []
+
+    @Option(help: ArgumentHelp("Add the members of a JSON object to the metadata.", valueName: "file.json"))
+    var metadata: String?
+
+    var isEmpty: Bool { meta.isEmpty && metadata == nil }
+
+    /// The file's members, with those over them that were given one by one.
+    func read() throws -> Metadata {
+        var result = try metadata.map { try Metadata(file: $0) } ?? Metadata()
+        for assignment in meta { try result.assign(assignment) }
+        return result
+    }
+}

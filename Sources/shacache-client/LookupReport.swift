@@ -1,0 +1,102 @@
+import Client
+import Glibc
+import ShaCache
+import TextTable
+
+/// A lookup, for people and for scripts.
+struct LookupReport {
+    private let lookup: Lookup
+    private let key: Key
+    private let here: Platform
+
+    init(_ lookup: Lookup, key: Key, here: Platform) {
+        self.lookup = lookup
+        self.key = key
+        self.here = here
+    }
+
+    // MARK: Judging
+
+    private func fits(_ row: Lookup.Row) -> Bool? { row.platform.map(here.runs) }
+
+    func status(fitting isRelease: Bool) -> ExitStatus {
+        let trusted = lookup.rows.filter(\.isTrusted)
+        guard !trusted.isEmpty else { return lookup.lines.isEmpty ? .missing : .untrusted }
+        let usable = trusted.contains { $0.blob != nil && (!isRelease || fits($0) == true) }
+        return usable ? .done : .missing
+    }
+
+    // MARK: Text
+
+    var text: String {
+        guard !lookup.lines.isEmpty else { return "\(key.text.visible): has no entries" }
+        let columns = ["trusted", "signer", "blob", "size", "stored", "platform", "fits", "says", "sha512"]
+        let table = textTable(columns: columns, rows: lookup.lines.map(cells))
+        return "\(key.text.visible): \(lookup.lines.count) entries; this machine is \(here)\n\n\(table)"
+    }
+
+    private func cells(_ line: Lookup.Line) -> [String] {
+        switch line {
+        case .unreadable(let reason): ["no", "–", "–", "–", "–", "–", "–", "unreadable: \(reason)", "–"]
+        case .entry(let row):
+            [
+                row.isTrusted ? "yes" : "no", row.signer, row.blob == nil ? "dangling" : "there",
+                row.blob?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
+                fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist, String(row.entry.sha512.description.prefix(16)) + "…",
+            ]
+        }
+    }
+
+    // MARK: JSON
+
+    var json: JSON {
+        .object([
+            "key": JSON(key.text),
+            "here": .object(["multiarch": JSON(here.multiarch), "os": JSON(here.os)]),
+            "entries": .array(lookup.lines.map(json)),
+        ])
+    }
+
+    private func json(_ line: Lookup.Line) -> JSON {
+        switch line {
+        case .unreadable(let reason): .object(["trusted": .bool(false), "unreadable": JSON(reason)])
+        case .entry(let row):
+            .object([
+                "trusted": .bool(row.isTrusted), "signer": row.isTrusted ? JSON(row.signer) : .null,
+                "reason": row.isTrusted ? .null : JSON(row.signer),
+                "sha512": JSON(row.entry.sha512.description), "blob": .bool(row.blob != nil),
+                "size": row.blob?.size.map { .number("\($0)") } ?? .null,
+                "stored": row.blob?.modified.map { .number("\($0)") } ?? .null,
+                "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.metadata,
+            ])
+        }
+    }
+}
+
+extension Lookup.Row {
+    fileprivate var isTrusted: Bool {
+        if case .trusted = trust { true } else { false }
+    }
+
+    /// Who vouches for it, or why nobody does.
+    fileprivate var signer: String {
+        switch trust {
+        case .trusted(let name): name
+        case .unsigned: "unsigned"
+        case .unknownSigner: "no listed certificate verifies it"
+        }
+    }
+
+    /// How long the blob has been in the cache.
+    fileprivate var age: String? {
+        blob?.modified.map { "\(duration(Double(max(0, time(nil) - $0)))) ago" }
+    }
+
+    /// What the metadata says, shortly, beside what has a column of its own.
+    fileprivate var gist: String {
+        guard case .object(let members) = metadata else { return "" }
+        let shown = members.filter { !["sha512", "multiarch", "os"].contains($0.name.string ?? "") }
+        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(separator: " ")
+        return text.count > 60 ? "\(text.prefix(59))…" : text
+    }
+}

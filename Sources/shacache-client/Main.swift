@@ -1,0 +1,59 @@
+import ArgumentParser
+import Client
+import Glibc
+
+struct Shacache: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shacache",
+        abstract: "Puts software into a network cache and gets it out again, with every byte and signature checked.",
+        discussion: """
+            Reads the configuration that slapgrid has, /etc/opt/slapos/slapos.cfg; `shacache config` shows what is in \
+            force, `shacache doctor` whether it works.
+
+            Exit codes: 0 done, 1 misuse (arguments or configuration), 2 failed, 3 not in the cache, 4 there but not \
+            trusted, 5 the cache can't be reached. Data goes to standard output, talk to standard error. Proxies are \
+            those of http_proxy, https_proxy and no_proxy; large temporary files lie in TMPDIR, else in /var/tmp.
+            """,
+        version: clientVersion,
+        subcommands: [
+            UploadCommand.self, DownloadCommand.self, LookupCommand.self, BinaryCacheCommand.self,
+            GenerateSignatureKeyCommand.self, DoctorCommand.self, ConfigCommand.self,
+        ])
+}
+
+@main
+enum Main {
+    static func main() {
+        // A reader that has gone is an error of the write, which says more.
+        signal(SIGPIPE, SIG_IGN)
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let name = CommandLine.arguments[0].split(separator: "/").last.map(String.init) ?? "shacache"
+        switch name {
+        case "networkcache-upload": deployed(NetworkcacheUpload.self, arguments)
+        case "networkcache-download": deployed(NetworkcacheDownload.self, arguments)
+        case "generate-signature-key": deployed(DeployedGenerateSignatureKey.self, arguments)
+        default: run(Shacache.self, arguments, misuse: .misuse)
+        }
+    }
+
+    /// Runs a command; help and completion scripts are no failure.
+    private static func run(
+        _ root: (some ParsableCommand).Type, _ arguments: [String], misuse: ExitStatus
+    ) {
+        do {
+            var command = try root.parseAsRoot(arguments)
+            try command.run()
+        } catch let ended as Ended {
+            exit(ended.status.rawValue)
+        } catch {
+            guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
+            send("\(root.fullMessage(for: error))\n", to: STDERR_FILENO)
+            exit(misuse.rawValue)
+        }
+    }
+
+    /// Runs a command as the deployed clients' script of that name does: 2 for wrong arguments, 1 for all else.
+    private static func deployed(_ root: (some DeployedCommand).Type, _ arguments: [String]) {
+        run(root, root.expandingAbbreviations(arguments), misuse: .failed)
+    }
+}

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Client
+import ShaCache
+
+/// `networkcache-download` of slapos.libnetworkcache.
+struct NetworkcacheDownload: DeployedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "networkcache-download",
+        abstract: "Print what the network cache has under a key. See also: shacache download")
+    static let longOptions = ["config", "key", "url", "list", "help"]
+
+    @OptionGroup var options: DeployedOptions
+    @Flag(name: .shortAndLong, help: "List found results instead of downloading the first one.")
+    var list = false
+    @Argument(help: ArgumentHelp("Filter metadata; applied in the order of appearance.", valueName: "key{==,<=,>=,<,>,<<,>>}value"))
+    var meta: [String] = []
+
+    func validate() throws {
+        guard options.key != nil || options.url != nil else {
+            throw ValidationError("one of the arguments -k/--key -u/--url is required")
+        }
+    }
+
+    func carryOut() throws {
+        let settings = try options.settings()
+        let terminal = Terminal(.quiet)
+        let signature = try options.signature(settings)
+        let filters = try meta.map { try MetadataFilter($0) }
+        let downloader = Downloader(Cache(settings), trusting: signature.certificates, reporter: terminal.reporter)
+        let found = try downloader.select(options.identifier()!, filters: filters)
+        guard !found.isEmpty else { throw Misuse("No result found with given criteria.") }
+        guard !list else {
+            return terminal.output(JSON.array(found.map(\.metadata)).dumped(indent: 2, sortingNames: true))
+        }
+        try downloader.fetch(found[0].entry.sha512, item: "", to: Destination(nil))
+    }
+}

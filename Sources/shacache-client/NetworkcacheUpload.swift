@@ -1,0 +1,56 @@
+import ArgumentParser
+import Client
+import ShaCache
+
+/// `networkcache-upload` of slapos.libnetworkcache.
+struct NetworkcacheUpload: DeployedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "networkcache-upload", abstract: "Upload a file to the network cache. See also: shacache upload")
+    static let longOptions = ["config", "key", "url", "file", "metadata", "help"]
+
+    @OptionGroup var options: DeployedOptions
+    @Option(name: [.customShort("f", allowingJoined: true), .long], help: "Upload the contents of this file, overriding --url.")
+    var file: String?
+    @Option(
+        name: [.customShort("m", allowingJoined: true), .long],
+        help: "Take a file containing a json-serializable dictionary with shadir metadata.")
+    var metadata: String?
+    @Argument(help: ArgumentHelp("Extra metadata. Warning: interpreted as string.", valueName: "key=value"))
+    var meta: [String] = []
+
+    func validate() throws {
+        guard file != nil || options.url != nil else { throw ValidationError("either --file or --url is required") }
+    }
+
+    func carryOut() throws {
+        let settings = try options.settings()
+        let signature = try options.signature(settings)
+        let uploader = Uploader(Cache(settings), signature: signature, reporter: Terminal(.quiet).reporter)
+        let source = try source()
+        guard let key = try options.identifier() else {
+            _ = try uploader.store(source, item: "")
+            return
+        }
+        let metadata = try readMetadata()
+        let stored = try uploader.store(source, item: "")
+        guard !metadata.members.isEmpty else { throw Misuse("metadata should not be empty") }
+        _ = try uploader.index(stored.digest, under: key, metadata: metadata)
+    }
+
+    /// A URL that is no directory is fetched, so it must be one.
+    private func source() throws -> Source {
+        let name = file ?? options.url!
+        switch Source(name) {
+        case .directory where file != nil: throw Misuse("\(name): is a directory")
+        case .file(let path) where file == nil && !name.hasPrefix("file:"): throw Misuse("unknown url type: \(path)")
+        case let source: return source
+        }
+    }
+
+    private func readMetadata() throws -> Metadata {
+        var result = try metadata.map { try Metadata(file: $0) } ?? Metadata()
+        for assignment in meta { try result.assign(assignment) }
+        if let url = options.url { result.setDefault("url", JSON(url)) }
+        return result
+    }
+}

@@ -1,0 +1,102 @@
+import Client
+import Glibc
+import TextTable
+
+/// A line for each file that is under way, and one for all of them, drawn over themselves ten times a second.
+struct ProgressBars {
+    private struct Bar {
+        var progress: Progress
+        let start = ContinuousClock.now
+    }
+
+    private var bars: [Bar] = []
+    private var finished = (items: 0, bytes: 0)
+    private var drawnLines = 0
+    private var lastDrawing = ContinuousClock.now - .seconds(1)
+
+    mutating func update(_ progress: Progress, write: (String) -> Void) {
+        if let index = bars.firstIndex(where: { $0.progress.item == progress.item }) {
+            // Each step has a rate of its own.
+            if bars[index].progress.step == progress.step {
+                bars[index].progress = progress
+            } else {
+                bars[index] = Bar(progress: progress)
+            }
+        } else {
+            bars.append(Bar(progress: progress))
+        }
+        guard ContinuousClock.now - lastDrawing > .milliseconds(100) else { return }
+        draw(write)
+    }
+
+    mutating func finish(_ item: String, write: (String) -> Void) {
+        clear(write: write)
+        guard let index = bars.firstIndex(where: { $0.progress.item == item }) else { return }
+        finished = (finished.items + 1, finished.bytes + bars.remove(at: index).progress.done)
+    }
+
+    /// Makes room for other output; the next update draws again.
+    mutating func clear(write: (String) -> Void) {
+        guard drawnLines > 0 else { return }
+        // Up to the first line of ours, and away with all below.
+        write("\u{1B}[\(drawnLines)A\r\u{1B}[J")
+        drawnLines = 0
+    }
+
+    private mutating func draw(_ write: (String) -> Void) {
+        lastDrawing = .now
+        var lines = bars.map { Self.line($0.progress, seconds: ($0.start.duration(to: .now) / .seconds(1))) }
+        if bars.count + finished.items > 1 { lines.append(total) }
+        let width = Self.width
+        let text = lines.map { String($0.prefix(width)) + "\n" }.joined()
+        let back = drawnLines > 0 ? "\u{1B}[\(drawnLines)A\r\u{1B}[J" : ""
+        write(back + text)
+        drawnLines = lines.count
+    }
+
+    private var total: String {
+        let done = finished.bytes + bars.reduce(0) { $0 + $1.progress.done }
+        let rate = bars.reduce(0.0) { sum, bar in
+            sum + Double(bar.progress.done) / max(0.1, bar.start.duration(to: .now) / .seconds(1))
+        }
+        return "in total: \(finished.items) finished, \(bars.count) under way, \(size(done)), \(size(Int(rate)))/s"
+    }
+
+    private static func line(_ progress: Progress, seconds: Double) -> String {
+        let rate = Double(progress.done) / max(0.1, seconds)
+        let name = String(progress.item.visible.suffix(30))
+        let start = "\(progress.step.rawValue) \(name)"
+        guard let total = progress.total, total > 0 else {
+            return "\(start)  \(size(progress.done))  \(size(Int(rate)))/s"
+        }
+        let part = min(1, Double(progress.done) / Double(total))
+        let filled = Int(part * 20)
+        let bar = String(repeating: "━", count: filled) + String(repeating: "─", count: 20 - filled)
+        let left = rate > 0 ? duration(Double(total - progress.done) / rate) : "–"
+        return "\(start)  \(bar) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  \(size(Int(rate)))/s  \(left) left"
+    }
+
+    private static var width: Int {
+        var window = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 0 else { return 80 }
+        return Int(window.ws_col) - 1
+    }
+}
+
+/// A number of bytes, for people.
+func size(_ bytes: Int) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    var (value, unit) = (Double(bytes), 0)
+    while value >= 1024, unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
+    guard unit > 0 else { return "\(bytes) B" }
+    let tenths = Int(value * 10)
+    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+}
+
+/// Seconds, for people.
+func duration(_ seconds: Double) -> String {
+    let whole = Int(min(seconds, 359_999))
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+    return whole < 172_800 ? "\(whole / 3600) h \(whole % 3600 / 60) min" : "\(whole / 86_400) days"
+}

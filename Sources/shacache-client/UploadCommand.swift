@@ -1,0 +1,91 @@
+import ArgumentParser
+import Client
+import ShaCache
+import Synchronization
+import Threads
+
+struct UploadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "upload",
+        abstract: "Put files, directories or the contents of URLs into the cache.",
+        discussion: """
+            Sends only what the cache lacks. With --key, --url or --pypi it also signs an entry, lists it under that \
+            key, and reads it back; without one the blob can be had by its SHA-512 only. A directory goes in as a \
+            tar.gz. `shacache upload --url URL` fetches URL itself; with FILE the file stands for what is there.
+
+              shacache upload --url https://example.org/a-1.0.tar.gz
+              shacache upload --pypi six==1.16.0 dist/six-1.16.0.tar.gz dist/six-1.16.0-py3-none-any.whl
+              shacache upload --key build:42 --meta commit=1f3c out/
+            """)
+
+    @Argument(help: "Files, directories, and http or https URLs.")
+    var sources: [String] = []
+    @OptionGroup var key: KeyOptions
+    @OptionGroup var metadata: MetadataOptions
+    @Option(name: .shortAndLong, help: "How many at once.")
+    var jobs = 2
+    @OptionGroup var options: CommonOptions
+
+    func validate() throws {
+        guard (1...64).contains(jobs) else { throw ValidationError("--jobs takes 1 to 64") }
+        guard !sources.isEmpty || key.url != nil else { throw ValidationError("give a FILE, DIR or URL, or --url URL") }
+        guard sources.count < 2 || key.url == nil else {
+            throw ValidationError("--url URL names one file: give one FILE, or none to fetch URL itself")
+        }
+        guard key.count > 0 || metadata.isEmpty else {
+            throw ValidationError("metadata belongs to a key: give one of --key, --url and --pypi")
+        }
+    }
+
+    func run() throws {
+        try options.perform { job in
+            let upload = try Plan(self, job)
+            let names = sources.isEmpty ? [key.url!] : sources
+            let outcomes = try upload.carryOut(names, jobs: jobs)
+            try UploadSummary(names: names, outcomes: outcomes, terminal: job.terminal).report(asJSON: options.json)
+        }
+    }
+
+    /// What is the same for all files of a call.
+    private struct Plan: Sendable {
+        let settings: Cache.Settings
+        let signature: Signature
+        let key: Key?
+        let keyOptions: KeyOptions
+        let metadata: Metadata
+        let terminal: Terminal
+
+        init(_ command: UploadCommand, _ job: Job) throws {
+            settings = job.settings(for: .sources)
+            _ = try job.configuration.requiredEndpoint(.upload, .cache, for: .sources)
+            key = try command.key.chosen()
+            if key != nil { _ = try job.configuration.requiredEndpoint(.upload, .directory, for: .sources) }
+            signature = try Signature(job.configuration, reporter: job.reporter)
+            keyOptions = command.key
+            metadata = try command.metadata.read()
+            terminal = job.terminal
+        }
+
+        func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.Outcome] {
+            let outcomes = Mutex<[Int: UploadSummary.Outcome]>([:])
+            try concurrently(names, threads: jobs) { index, name in
+                let outcome = Result { try carryOut(name) }
+                terminal.finish(name)
+                outcomes.withLock { $0[index] = outcome }
+                UploadSummary.say(name, outcome, on: terminal)
+            }
+            return outcomes.withLock { found in names.indices.map { found[$0]! } }
+        }
+
+        private func carryOut(_ name: String) throws -> UploadSummary.Done {
+            let source = Source(name)
+            let uploader = Uploader(Cache(settings), signature: signature, reporter: terminal.reporter)
+            let stored = try uploader.store(source, item: name)
+            guard let key else { return UploadSummary.Done(stored: stored, key: nil, indexed: nil) }
+            var metadata = metadata
+            keyOptions.complete(&metadata, baseName: source.baseName)
+            let indexed = try uploader.index(stored.digest, under: key, metadata: metadata)
+            return UploadSummary.Done(stored: stored, key: key, indexed: indexed)
+        }
+    }
+}

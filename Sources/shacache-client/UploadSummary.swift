@@ -1,0 +1,64 @@
+import Client
+import ShaCache
+
+/// What an upload of several files came to.
+struct UploadSummary {
+    struct Done {
+        let stored: Uploader.Stored
+        let key: Key?
+        let indexed: Uploader.Indexed?
+    }
+
+    typealias Outcome = Result<Done, any Error>
+
+    let names: [String]
+    let outcomes: [Outcome]
+    let terminal: Terminal
+
+    /// One line for each file, as soon as it is through.
+    static func say(_ name: String, _ outcome: Outcome, on terminal: Terminal) {
+        switch outcome {
+        case .failure(let error): terminal.error("\(name): \(error)", hint: error.hint)
+        case .success(let done):
+            let blob = done.stored.wasThere ? "was there" : "sent"
+            let entry = done.key.map { key in
+                let verb = done.indexed == .wasThere ? "was listed" : "listed"
+                return ", \(verb) under \(key.text)"
+            }
+            terminal.result("\(name): \(blob), \(size(done.stored.size))\(entry ?? "")")
+        }
+    }
+
+    /// - Throws: `Ended` when one failed.
+    func report(asJSON: Bool) throws {
+        if asJSON {
+            terminal.output(JSON.array(zip(names, outcomes).map(Self.json)).dumped(indent: 2))
+        } else {
+            for case .success(let done) in outcomes { terminal.output(done.stored.digest.description) }
+        }
+        let statuses = outcomes.map { outcome in
+            switch outcome {
+            case .success: ExitStatus.done
+            case .failure(let error): ExitStatus(error)
+            }
+        }
+        if names.count > 1 {
+            let failed = statuses.count { $0 != .done }
+            terminal.result("\(names.count - failed) of \(names.count) are in the cache")
+        }
+        guard ExitStatus(statuses) == .done else { throw Ended(status: ExitStatus(statuses)) }
+    }
+
+    private static func json(_ name: String, _ outcome: Outcome) -> JSON {
+        switch outcome {
+        case .failure(let error): .object(["source": JSON(name), "error": JSON("\(error)")])
+        case .success(let done):
+            .object([
+                "source": JSON(name), "sha512": JSON(done.stored.digest.description),
+                "size": .number("\(done.stored.size)"), "blob": JSON(done.stored.wasThere ? "was there" : "sent"),
+                "key": done.key.map { JSON($0.text) } ?? .null,
+                "entry": done.indexed.map { JSON($0 == .added ? "added" : "was there") } ?? .null,
+            ])
+        }
+    }
+}

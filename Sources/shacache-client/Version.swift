@@ -1,0 +1,1 @@
+let clientVersion = "0.1"
