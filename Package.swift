@@ -44,7 +44,7 @@ let package = Package(
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
-        .target(name: "Archives", dependencies: ["CArchive", "CZlib", "Threads"], swiftSettings: settings),
+        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Threads"], swiftSettings: settings),
         .target(name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"], swiftSettings: settings),
 
         .executableTarget(

@@ -1,3 +1,5 @@
+import Threads
+
 /// The threads that compress blocks. They end with their owner.
 final class Crew {
     private struct Work {
@@ -9,7 +11,7 @@ final class Crew {
     private let work = Monitor(Work())
     private var threads: [Thread] = []
 
-    init(count: Int, level: Int) throws(ArchiveError) {
+    init(count: Int, level: Int) throws(ThreadFailure) {
         for _ in 0..<count {
             threads.append(try Thread { [work] in Self.compress(work, level: level) })
         }

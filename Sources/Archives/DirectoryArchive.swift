@@ -7,14 +7,17 @@ public struct DirectoryArchive: Sendable {
     private let directory: Path
     private let name: Path
     private let location: Path
+    private let omitted: Set<Path>
 
     /// - Parameters:
     ///   - name: of the one member at the archive's top, which holds all others.
     ///   - location: absolute, where the tree will be when it is extracted. Links may lead there.
-    public init(directory: String, name: String, location: String) {
+    ///   - omitted: names right below the top that stay out.
+    public init(directory: String, name: String, location: String, omitting omitted: [String] = []) {
         self.directory = Path(directory)
         self.name = Path(name)
         self.location = Path(location)
+        self.omitted = Set(omitted.map { Path(directory).appending(Path($0)) })
     }
 
     public struct Summary: Sendable {
@@ -53,7 +56,7 @@ public struct DirectoryArchive: Sendable {
     ) throws -> Summary {
         let gzip = try ParallelGzip(threads: max(1, threads), level: min(max(0, level), 9), sink: sink)
         let tar = try TarWriter { try gzip.write($0) }
-        var packing = try Packing(of: directory, seenFrom: location, into: tar, progress: progress)
+        var packing = try Packing(of: directory, omitting: omitted, seenFrom: location, into: tar, progress: progress)
         try packing.add(directory, as: name)
         try tar.finish()
         try gzip.finish()

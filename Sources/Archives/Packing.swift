@@ -6,15 +6,18 @@ struct Packing: ~Copyable {
     private let metadata = DiskMetadata()
     private let hardLinks = HardLinks()
     private let judge: LinkJudge
+    private let omitted: Set<Path>
     private let progress: (Int) throws -> Void
     private let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private(set) var summary = DirectoryArchive.Summary()
 
-    init(of directory: Path, seenFrom location: Path, into tar: TarWriter, progress: @escaping (Int) throws -> Void)
-        throws
-    {
+    init(
+        of directory: Path, omitting omitted: Set<Path>, seenFrom location: Path, into tar: TarWriter,
+        progress: @escaping (Int) throws -> Void
+    ) throws {
         let top = try Descriptor(directory, flags: O_DIRECTORY)
         judge = LinkJudge(top: top, location: location)
+        self.omitted = omitted
         self.tar = tar
         self.progress = progress
     }
@@ -34,7 +37,7 @@ struct Packing: ~Copyable {
 
     private mutating func addDirectory(_ directory: Path, as member: Path, _ status: stat) throws {
         try begin(try metadata.entry(for: member, of: directory, status), member)
-        for name in try names(in: directory).sorted() {
+        for name in try names(in: directory).sorted() where !omitted.contains(directory.appending(name)) {
             try add(directory.appending(name), as: member.appending(name))
         }
     }

@@ -16,6 +16,15 @@ struct TarEntry: ~Copyable {
 
     var size: Int { Int(archive_entry_size(handle)) }
 
+    /// Whether its names, and those of its owners and of its target, need no charset.
+    var isASCII: Bool {
+        let texts = [
+            archive_entry_pathname(handle), archive_entry_hardlink(handle), archive_entry_symlink(handle),
+            archive_entry_uname(handle), archive_entry_gname(handle),
+        ]
+        return texts.allSatisfy { text in text.map { Path(cString: $0).bytes.allSatisfy { $0 < 0x80 } } ?? true }
+    }
+
     /// As a plain header has it. Of fractions, libarchive would keep those of a few members with long names.
     func dropFractionOfTime() { archive_entry_set_mtime(handle, archive_entry_mtime(handle), 0) }
 

@@ -12,8 +12,6 @@ final class TarWriter {
         handle = archive_write_new()
         // Plain ustar headers, and extended ones where they don't suffice.
         try check(archive_write_set_format_pax_restricted(handle), "make an archive")
-        // Names are bytes. Otherwise libarchive translates them from the locale's charset to UTF-8.
-        try check(archive_write_set_options(handle, "hdrcharset=BINARY"), "make an archive")
         try check(
             archive_write_open(
                 handle, Unmanaged.passUnretained(self).toOpaque(), nil,
@@ -31,8 +29,11 @@ final class TarWriter {
 
     /// - Parameter member: for the message.
     func begin(_ entry: borrowing TarEntry, _ member: Path) throws {
-        // A warning means that the header says something else than the entry.
-        try check(archive_write_header(handle, entry.handle), "archive \(member)")
+        // Names are bytes: in this locale libarchive can't translate those beyond ASCII to UTF-8, so it stores them as
+        // they are, marks the member with hdrcharset=BINARY, and warns of it.
+        let result = inCLocale { archive_write_header(handle, entry.handle) }
+        // Of other members, a warning means that the header says something else than the entry.
+        if result != ARCHIVE_WARN || entry.isASCII { try check(result, "archive \(member)") }
     }
 
     func write(_ contents: UnsafeRawBufferPointer, _ member: Path) throws {

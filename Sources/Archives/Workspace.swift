@@ -1,4 +1,5 @@
 import CArchive
+import CLinux
 import Glibc
 
 /// A directory that nobody else can reach, beside the place where a tree shall appear. It goes away with its owner.

@@ -8,12 +8,14 @@ struct Packing: Sendable {
     let name: String
     /// Where the tree will be when it is extracted: links may lead there.
     let location: String
+    /// Names right below the top that stay out.
+    let omitted: [String]
     let item: String
     let reporter: Reporter
 
     /// What nodes would not get, or refuse, is a warning.
     func write(to file: GrowingFile) throws {
-        let archive = DirectoryArchive(directory: directory, name: name, location: location)
+        let archive = DirectoryArchive(directory: directory, name: name, location: location, omitting: omitted)
         let summary = try archive.write(
             threads: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
             progress: { reporter.progress(Progress(item: item, step: .packing, done: $0, total: nil)) },

@@ -56,11 +56,14 @@ public enum Source: Sendable {
             guard try file.isRegular else { return try withProduct(body) { try copy(file, to: $0) } }
             return try body(GrowingFile(whole: file))
         case .directory(let path):
-            return try Source.release(path, name: Self.lastPart(path), location: path).withFile(
-                item: item, reporter: reporter, body)
+            let archive = Packing(
+                directory: path, name: Self.lastPart(path), location: path, omitted: [], item: item, reporter: reporter)
+            return try withProduct(body, from: archive.write)
         case .release(let path, let name, let location):
-            let archive = Packing(directory: path, name: name, location: location, item: item, reporter: reporter)
-            return try withProduct(body) { try archive.write(to: $0) }
+            let archive = Packing(
+                directory: path, name: name, location: location, omitted: [".completed"], item: item,
+                reporter: reporter)
+            return try withProduct(body, from: archive.write)
         case .url(let url):
             return try withProduct(body) { try Origin(url: url, item: item, reporter: reporter).fetch(into: $0) }
         }

@@ -42,7 +42,7 @@ extension Uploader {
 }
 
 extension Listing {
-    fileprivate func trust(of wanted: Entry) -> Trust? {
+    func trust(of wanted: Entry) -> Trust? {
         for case .readable(let entry, _, let trust) in entries where entry.digest == wanted.digest { return trust }
         return nil
     }

@@ -49,7 +49,7 @@ struct CommonOptions: ParsableArguments {
         } catch let ended as Ended {
             throw ended
         } catch {
-            terminal.error("\(error)", hint: error.hint)
+            terminal.error("\(error)", hint: (error as? any Advising)?.hint)
             throw Ended(status: ExitStatus(error))
         }
         if strict, terminal.warnings > 0 {

@@ -1,4 +1,52 @@
 import ArgumentParser
+import Client
+import ShaCache
+import Synchronization
+import TextTable
+
 struct DoctorCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "doctor", abstract: "x")
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Check the configuration against the server: one line each, with what is wrong and how to mend it.",
+        discussion: """
+            To see that uploads work it uploads a file of 65 bytes and an entry for it under the key \
+            shacache-doctor:probe, always the same ones, so that a cache holds them once; --read-only leaves that out.
+
+            Exit codes: 0 nothing fails (with --strict: no warnings either), 2 something does.
+            """)
+
+    @Flag(help: "Upload nothing.") var readOnly = false
+    @OptionGroup var options: CommonOptions
+
+    func run() throws {
+        try options.perform { job in
+            let findings = Mutex<[Finding]>([])
+            let doctor = Doctor(job.configuration, reporter: job.reporter) { finding in
+                findings.withLock { $0.append(finding) }
+                if !options.json { job.terminal.output(finding.line) }
+            }
+            doctor.examine(writes: !readOnly)
+            let found = findings.withLock { $0 }
+            if options.json { job.terminal.output(JSON.array(found.map(\.json)).dumped(indent: 2)) }
+            let failures = found.count { $0.verdict == .failure }
+            let warnings = found.count { $0.verdict == .warning }
+            job.terminal.result("\(failures) failed, \(warnings) warnings")
+            guard failures == 0, !options.strict || warnings == 0 else { throw Ended(status: .failed) }
+        }
+    }
+}
+
+extension Finding {
+    fileprivate var line: String {
+        let start = "\(verdict.rawValue)\(String(repeating: " ", count: 9 - verdict.rawValue.count))"
+        let mending = mend.map { "\n         mend: \($0.visible)" } ?? ""
+        return "\(start)\(subject): \(text.visible)\(mending)"
+    }
+
+    fileprivate var json: JSON {
+        .object([
+            "verdict": JSON(verdict.rawValue), "subject": JSON(subject), "text": JSON(text),
+            "mend": mend.map { JSON($0) } ?? .null,
+        ])
+    }
 }

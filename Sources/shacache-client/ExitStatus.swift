@@ -32,14 +32,3 @@ enum ExitStatus: Int32 {
 struct Ended: Error {
     let status: ExitStatus
 }
-
-extension Error {
-    /// How to mend it, if it says so.
-    var hint: String? {
-        switch self {
-        case let misuse as Misuse: misuse.hint
-        case let unconfigured as Unconfigured: unconfigured.hint
-        default: nil
-        }
-    }
-}

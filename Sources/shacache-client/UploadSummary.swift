@@ -18,7 +18,7 @@ struct UploadSummary {
     /// One line for each file, as soon as it is through.
     static func say(_ name: String, _ outcome: Outcome, on terminal: Terminal) {
         switch outcome {
-        case .failure(let error): terminal.error("\(name): \(error)", hint: error.hint)
+        case .failure(let error): terminal.error("\(name): \(error)", hint: (error as? any Advising)?.hint)
         case .success(let done):
             let blob = done.stored.wasThere ? "was there" : "sent"
             let entry = done.key.map { key in

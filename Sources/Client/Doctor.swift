@@ -1,0 +1,46 @@
+/// Checks a configuration, and each server that it names, for what would make this machine or the nodes fail.
+public struct Doctor {
+    let configuration: NodeConfiguration
+    let reporter: Reporter
+    let tell: (Finding) -> Void
+
+    /// - Parameter tell: gets each finding as soon as it is known.
+    public init(_ configuration: NodeConfiguration, reporter: Reporter, tell: @escaping (Finding) -> Void) {
+        self.configuration = configuration
+        self.reporter = reporter
+        self.tell = tell
+    }
+
+    /// - Parameter writes: whether to upload a small blob and an entry for it, always the same: the only way to see
+    ///   that uploading works.
+    public func examine(writes: Bool) {
+        examineFile()
+        examineSigning()
+        for service in Service.allCases { examineIdentity(service) }
+        for use in Use.allCases { examine(use, writes: writes) }
+    }
+
+    private func examineFile() {
+        guard let file = configuration.file else {
+            return tell(
+                .warning(
+                    NodeConfiguration.defaultFile, "isn't there",
+                    mend: "name the configuration with --config or in SHACACHE_CONFIG"))
+        }
+        tell(.good(file, "read"))
+    }
+
+    private func examine(_ use: Use, writes: Bool) {
+        let isUsed = Direction.allCases.contains { direction in
+            Service.allCases.contains { configuration.endpoint(direction, $0, for: use) != nil }
+        }
+        guard isUsed else {
+            let option = NodeConfiguration.option(.download, .cache, for: use).rawValue
+            return tell(.good(option, "not set: the \(use == .sources ? "download" : "binary") cache isn't used"))
+        }
+        let visit = ServerVisit(configuration, use, tell: tell)
+        visit.examineDownloads()
+        let isUploaded = writes && visit.examineUploads(signedWith: try? configuration.signingKey(), reporter: reporter)
+        visit.examineRanges(isUploaded: isUploaded)
+    }
+}

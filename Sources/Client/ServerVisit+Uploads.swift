@@ -1,0 +1,97 @@
+import HTTP
+import OpenSSL
+import ShaCache
+
+extension ServerVisit {
+    /// - Returns: whether the probe is in the cache now.
+    func examineUploads(signedWith key: PrivateKey?, reporter: Reporter) -> Bool {
+        let wantsUploads = Service.allCases.contains { configuration.endpoint(.upload, $0, for: use) != nil }
+        guard wantsUploads else {
+            tell(.good(option(.upload, .cache), "not set: this machine uploads nothing"))
+            return false
+        }
+        let isUploaded = examineBlobUpload()
+        examineEntryUpload(signedWith: key, reporter: reporter)
+        return isUploaded
+    }
+
+    private func uploadEndpoint(_ service: Service) -> Endpoint? {
+        if let endpoint = configuration.endpoint(.upload, service, for: use) { return endpoint }
+        tell(
+            .failure(
+                option(.upload, service), "not set, but the other upload URL is: uploads need both",
+                mend: "ask the cache's operator for it"))
+        return nil
+    }
+
+    private func examineBlobUpload() -> Bool {
+        guard let endpoint = uploadEndpoint(.cache) else { return false }
+        let option = option(.upload, .cache)
+        var request = request(.post, endpoint)
+        request.body = Body(Self.probe)
+        guard let response = ask(request, option) else { return false }
+        guard response.status == 201 else {
+            tellRefusal(response, endpoint, option)
+            return false
+        }
+        guard response.body == Array(Self.probeDigest.description.utf8) else {
+            tell(
+                .failure(
+                    option, "\(endpoint.url) takes a file, and answers something else than its SHA-512",
+                    mend: "check that it is the URL of SHACACHE, not of another service"))
+            return false
+        }
+        tell(.good(option, "\(endpoint.url) takes files from this machine"))
+        return true
+    }
+
+    private func examineEntryUpload(signedWith key: PrivateKey?, reporter: Reporter) {
+        guard let endpoint = uploadEndpoint(.directory) else { return }
+        let option = option(.upload, .directory)
+        let metadata = Metadata().object(naming: Self.probeDigest)
+        guard let entry = try? Entry(metadata: metadata, signedWith: key) else { return }
+        var request = request(.put, endpoint, Self.key)
+        request.body = Body(entry.body)
+        guard let response = ask(request, option) else { return }
+        guard response.status == 201 else { return tellRefusal(response, endpoint, option) }
+        if key == nil {
+            tell(
+                .warning(
+                    option, "\(endpoint.url) takes entries, but this machine doesn't sign: no node trusts them",
+                    mend: "set signature-private-key-file; shacache generate-signature-key makes one"))
+        } else {
+            tell(.good(option, "\(endpoint.url) takes entries from this machine"))
+        }
+        readBack(entry, reporter: reporter)
+    }
+
+    private func tellRefusal(_ response: Response, _ endpoint: Endpoint, _ option: String) {
+        let mend =
+            switch response.status {
+            case 400 where response.words.contains("certificate"), 401, 403:
+                if response.words.contains("sign") {
+                    "the server's signature policy refuses it: have the operator register the signing certificate"
+                } else {
+                    "ask the cache's operator for an account and a certificate, and set the …-cert-file and …-key-file"
+                }
+            case 507: "the server has no space left: tell its operator"
+            default: "check the URL; if it is right, tell the cache's operator"
+            }
+        tell(.failure(option, "\(endpoint.url) answers \(response.status) \(response.words)", mend: mend))
+    }
+
+    private func readBack(_ entry: Entry, reporter: Reporter) {
+        guard let endpoint = configuration.endpoint(.download, .directory, for: use) else { return }
+        let option = option(.download, .directory)
+        let certificates = configuration.trustedCertificates(reporter: reporter)
+        guard let response = try? session.send(request(.get, endpoint, Self.key)), response.status == 200,
+            let listing = try? Listing(response.body, trusting: certificates), listing.trust(of: entry) != nil
+        else {
+            return tell(
+                .failure(
+                    option, "doesn't list the entry that the upload URL took: they are different caches",
+                    mend: "check both URLs"))
+        }
+        tell(.good(option, "lists what was uploaded"))
+    }
+}

@@ -1,0 +1,147 @@
+import Glibc
+import HTTP
+import OpenSSL
+import ShaCache
+
+/// The doctor's questions to the servers of one use.
+///
+/// They are asked one by one and raw, not through `Cache`, which would work around what is to be found.
+struct ServerVisit {
+    let configuration: NodeConfiguration
+    let use: Use
+    let tell: (Finding) -> Void
+    let session = Session(agent: "shacache doctor")
+
+    /// What is uploaded, and fetched in parts. Always the same bytes, so that it is stored once.
+    static let probe = Array("shacache doctor was here, to see whether uploads and ranges work\n".utf8)
+    static let probeDigest = Digest(bytes: Hash.digest(.sha512, of: probe))
+    /// A name that no file has.
+    private static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
+    static let key = "shacache-doctor:probe"
+
+    init(_ configuration: NodeConfiguration, _ use: Use, tell: @escaping (Finding) -> Void) {
+        self.configuration = configuration
+        self.use = use
+        self.tell = tell
+    }
+
+    func option(_ direction: Direction, _ service: Service) -> String {
+        NodeConfiguration.option(direction, service, for: use).rawValue
+    }
+
+    func ask(_ request: Request, _ option: String) -> Response? {
+        do {
+            return try session.send(request)
+        } catch {
+            let isOurs = (error as? HTTPFailure)?.kind == .certificate
+            tell(
+                .failure(
+                    option, "\(error)",
+                    mend: isOurs
+                        ? "check the …-ca-file, the server's certificate and the client certificate"
+                        : "check the URL, the network, the proxy, and whether the server runs"))
+            return nil
+        }
+    }
+
+    func request(_ method: Request.Method, _ endpoint: Endpoint, _ name: String? = nil) -> Request {
+        var request = Request(method, name.map { "\(endpoint.url)/\($0)" } ?? endpoint.url)
+        request.identity = endpoint.identity
+        return request
+    }
+
+    // MARK: Downloads
+
+    func examineDownloads() {
+        for service in Service.allCases {
+            let option = option(.download, service)
+            guard let endpoint = configuration.endpoint(.download, service, for: use) else {
+                tell(.warning(option, "not set: nothing can be looked up or fetched", mend: "ask the cache's operator for it"))
+                continue
+            }
+            examineScheme(endpoint, option)
+            let name = service == .cache ? Self.nobody.description : Self.key
+            guard let response = ask(request(.get, endpoint, name), option) else { continue }
+            examine(response, of: endpoint, option)
+            examineClock(response, option)
+        }
+    }
+
+    private func examineScheme(_ endpoint: Endpoint, _ option: String) {
+        guard endpoint.url.hasPrefix("https:"), endpoint.identity.certificateFile == nil else { return }
+        tell(
+            .warning(
+                option, "is https without a client certificate: the deployed Python clients fail with it",
+                mend: "use the plain http URL: hash and signature prove what comes"))
+    }
+
+    private func examine(_ response: Response, of endpoint: Endpoint, _ option: String) {
+        switch response.status {
+        case 200..<300, 404: tell(.good(option, "\(endpoint.url) answers"))
+        case 300..<400:
+            tell(
+                .failure(
+                    option, "\(endpoint.url) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
+                    mend: "set the URL that it leads to"))
+        default:
+            tell(
+                .failure(
+                    option, "\(endpoint.url) answers \(response.status) \(response.words)",
+                    mend: "check the URL's path; if it is right, tell the cache's operator"))
+        }
+    }
+
+    private func examineClock(_ response: Response, _ option: String) {
+        guard let date = response.head.date("date") else { return }
+        let difference = abs(date - time(nil))
+        guard difference > 60 else { return }
+        tell(
+            .warning(
+                option, "its clock and this machine's differ by \(difference) s",
+                mend: "run an NTP client on both: certificates depend on it"))
+    }
+
+    // MARK: Ranges
+
+    /// - Parameter isUploaded: whether the probe must be there.
+    func examineRanges(isUploaded: Bool) {
+        guard let endpoint = configuration.endpoint(.download, .cache, for: use) else { return }
+        let option = option(.download, .cache)
+        var whole = request(.get, endpoint, Self.probeDigest.description)
+        guard let response = try? session.send(whole), response.body == Self.probe else {
+            guard isUploaded else { return }
+            return tell(
+                .failure(
+                    option, "\(endpoint.url) hasn't got the file that the upload URL took: they are different caches",
+                    mend: "check both URLs"))
+        }
+        whole.headers = [("Range", "bytes=9-")]
+        guard let part = try? session.send(whole), part.status == 206, part.body == Array(Self.probe[9...]) else {
+            return tell(
+                .failure(
+                    option, "doesn't send the rest of a file when asked for it: a cut download fails",
+                    mend: "tell the cache's operator: GET with Range must answer 206, also behind proxies"))
+        }
+        examineResume(response, endpoint, option)
+    }
+
+    /// What the deployed clients need beside.
+    private func examineResume(_ response: Response, _ endpoint: Endpoint, _ option: String) {
+        var missing = request(.get, endpoint, Self.nobody.description)
+        missing.headers = [("Range", "bytes=9-")]
+        let errorBody = (try? session.send(missing))?.body ?? []
+        if !errorBody.isEmpty {
+            tell(
+                .failure(
+                    option, "answers errors with a body to a request for a part: the deployed clients take it for the file's",
+                    mend: "tell the cache's operator"))
+        } else if response.head["accept-ranges"] != "bytes" || response.head.contentLength == nil {
+            tell(
+                .warning(
+                    option, "says no Accept-Ranges: bytes with a Content-Length: the deployed clients don't resume",
+                    mend: "tell the cache's operator"))
+        } else {
+            tell(.good(option, "sends the rest of a file when asked for it"))
+        }
+    }
+}
