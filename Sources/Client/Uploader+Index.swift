@@ -40,10 +40,3 @@ extension Uploader {
         }
     }
 }
-
-extension Listing {
-    func trust(of wanted: Entry) -> Trust? {
-        for case .readable(let entry, _, let trust) in entries where entry.digest == wanted.digest { return trust }
-        return nil
-    }
-}

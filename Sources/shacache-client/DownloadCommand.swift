@@ -108,7 +108,7 @@ extension Entry {
     func description(of key: Key) -> String {
         JSON.object([
             "key": JSON(key.text), "sha512": JSON(sha512.description),
-            "metadata": (try? JSON(Array(metadata.utf8))) ?? .null,
+            "metadata": content,
         ]).dumped(indent: 2)
     }
 }
