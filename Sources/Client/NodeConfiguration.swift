@@ -59,7 +59,13 @@ public struct NodeConfiguration: Sendable {
     public func setting(_ option: Option) -> Setting? { settings[option] }
 
     private static func read(_ path: String) throws -> [Option: Setting] {
-        let file = OptionFile(String(decoding: try contents(of: path), as: UTF8.self))
+        let text: [UInt8]
+        do {
+            text = try contents(of: path)
+        } catch {
+            throw Misuse("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
+        }
+        let file = OptionFile(String(decoding: text, as: UTF8.self))
         var settings: [Option: Setting] = [:]
         for option in Option.allCases {
             // Old files have underscores. slapgrid takes each option from either section.

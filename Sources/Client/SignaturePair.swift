@@ -15,13 +15,18 @@ public struct SignaturePair {
         certificate = try CertificateAuthority.createSigner(commonName: commonName, key: key, days: Self.days)
     }
 
+    /// - Throws: `Misuse` when there is something that writing the pair would replace.
+    public static func checkFree(key keyFile: String, certificate certificateFile: String?) throws {
+        for path in [certificateFile, keyFile].compactMap(\.self) where isTaken(path) {
+            throw Misuse("\(path): exists, and is not overwritten")
+        }
+    }
+
     /// Writes the pair into new files; when one of them is there already, neither is written.
     ///
     /// - Parameter certificateFile: nil writes only the key.
     public func write(key keyFile: String, certificate certificateFile: String?) throws {
-        for path in [certificateFile, keyFile].compactMap(\.self) where isTaken(path) {
-            throw Misuse("\(path): exists, and is not overwritten")
-        }
+        try Self.checkFree(key: keyFile, certificate: certificateFile)
         try create(keyFile, mode: 0o600, key.pem())
         guard let certificateFile else { return }
         do {
@@ -33,7 +38,7 @@ public struct SignaturePair {
     }
 
     /// A dangling link too.
-    private func isTaken(_ path: String) -> Bool {
+    private static func isTaken(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
     }

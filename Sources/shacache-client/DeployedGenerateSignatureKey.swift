@@ -16,6 +16,8 @@ struct DeployedGenerateSignatureKey: DeployedCommand {
 
     func carryOut() throws {
         let request = try SignatureKeyRequest(keyFile: keyFile, certificateFile: certFile, commonName: commonName)
+        // First, as the script does, which then prints nothing.
+        try SignaturePair.checkFree(key: request.keyFile, certificate: request.certificateFile)
         print("Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(request.certificateFile ?? "-")')\n")
         let pair = try SignaturePair(commonName: request.name, bits: 3072)
         try pair.write(key: request.keyFile, certificate: request.certificateFile)

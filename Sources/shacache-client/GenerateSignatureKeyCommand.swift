@@ -14,7 +14,9 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Where to put the certificate; - is standard output.", valueName: "file"))
     var certFile = "-"
-    @Flag(help: "An RSA key of 1024 bits instead of 3072, for those who must. It can be broken.")
+    @Flag(
+        name: .customLong("legacy-1024"),
+        help: "An RSA key of 1024 bits instead of 3072, for those who must. It can be broken.")
     var legacy1024 = false
     @Argument(help: "The file for the key; or slapos.cfg, if it is alone.") var keyFile: String
     @Argument(help: "The name in the certificate: who signs.") var commonName: String?

@@ -32,6 +32,10 @@ struct NetworkcacheUpload: DeployedCommand {
             return
         }
         let metadata = try readMetadata()
+        // They are arguments of the Python function that gets the metadata.
+        for name in ["self", "file_descriptor", "key", "sha512"] where metadata[name] != nil {
+            throw Misuse("got multiple values for keyword argument '\(name)'")
+        }
         let stored = try uploader.store(source, item: "")
         guard !metadata.members.isEmpty else { throw Misuse("metadata should not be empty") }
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)

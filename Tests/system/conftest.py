@@ -2,6 +2,8 @@
 
 import pytest
 
+from impostor import Impostor
+from node import Node
 from stack import Database, Stack
 
 
@@ -64,3 +66,25 @@ def database(tmp_path_factory):
         database = Database(stack)
         database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.audit RESTART IDENTITY")
         yield database
+
+
+@pytest.fixture
+def node(stack, tmp_path):
+    """A machine that uses the cache that tests share."""
+    return Node.of(stack, tmp_path / "node")
+
+
+@pytest.fixture
+def impostor():
+    """A server that is no ShaCache."""
+    with Impostor() as impostor:
+        yield impostor
+
+
+@pytest.fixture
+def deceived(stack, impostor, tmp_path):
+    """A machine that takes the impostor for its cache, and trusts the same signers as others."""
+    node = Node.of(stack, tmp_path / "node")
+    node.options |= impostor.options
+    node.write()
+    return node

@@ -4,17 +4,16 @@ import hashlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
-import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from certificates import self_signed
+from cutting import CuttingProxy, ranges
 from deployed import client_of, marks, metadata_of, new_key, selected, sign
 from slapos import libnetworkcache, libnetworkcachetests
 from slapos.libnetworkcache import NetworkcacheClient, NetworkcacheException
@@ -318,55 +317,6 @@ def test_the_client_refuses_a_download_after_its_entry_was_tampered_with_in_the_
 
 
 # Resuming
-
-
-class CuttingProxy:
-    """Passes connections on, and cuts each answer after so many bytes as long as it is told to."""
-
-    def __init__(self, port, cuts):
-        self.requests = []
-        self._port = port
-        self._cuts = list(cuts)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.close()
-
-    def _run(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with client, socket.create_connection(("127.0.0.1", self._port)) as server:
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += client.recv(65536)
-                self.requests.append(request)
-                server.sendall(request)
-                self._answer(server, client, self._cuts.pop(0) if self._cuts else None)
-
-    @staticmethod
-    def _answer(server, client, cut):
-        left = float("inf") if cut is None else cut
-        try:
-            while left > 0 and (data := server.recv(int(min(left, 65536)))):
-                client.sendall(data)
-                left -= len(data)
-        except OSError:
-            pass  # the client has read enough
-
-
-def ranges(proxy):
-    """What each request asked for."""
-    lines = [dict(line.split(b": ", 1) for line in request.split(b"\r\n")[1:-2]) for request in proxy.requests]
-    return [line.get(b"Range") for line in lines]
-
 
 # The client resumes only after an answer with digits-only Content-Length and exactly `Accept-Ranges: bytes`.
 @pytest.mark.parametrize("cuts", [[5_000], [100_000, 300_000, 1_000, 200_000], [999_999]])
