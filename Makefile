@@ -17,7 +17,7 @@ packages: ## Install with apt what is missing to build and run.
 
 build: packages ## Build shacached and shacache-admin for release.
 	@command -v swift >/dev/null || { echo "shacache: swift: not found" >&2; \
-	  echo "shacache: hint: install Swift 6.3 and put its bin directory into PATH" >&2; exit 1; }
+	  echo "shacache: hint: install Swift 6.3 (swift.org/install) and put its bin directory into PATH" >&2; exit 1; }
 	$(SWIFT_BUILD) $(RELEASE)
 
 run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) and HTTPS_PORT (8443).

@@ -15,9 +15,10 @@ struct Shacached: ParsableCommand {
             It listens on two sockets that it is handed as systemd hands them, named `read` for lookups and `write` \
             for uploads (LISTEN_FDNAMES). Any number of workers may share them. SIGTERM and SIGINT let it \
             finish what it has begun and exit with 0. It logs to stderr, one JSON object a line.
-            """)
+            """,
+        version: Configuration.version)
 
-    @Option(help: "The configuration file; ops/shacache.toml explains every option.")
+    @Option(help: "The configuration file; /usr/share/shacache/shacache.toml explains every option.")
     var config = "/etc/shacache/shacache.toml"
 
     @Flag(help: "Read the configuration file, say whether it is right, and exit.")

@@ -44,6 +44,14 @@ def assert_refused(done, *words, code=1):
 
 # Help
 
+
+def test_programs_say_their_version_which_the_changes_have_too():
+    newest = re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    for program in ADMIN, ADMIN.with_name("shacached"):
+        done = subprocess.run([program, "--version"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{newest}\n")
+
+
 VERBS = {
     (): ["account", "certificate", "signer", "ca", "migrate", "status", "Exit codes"],
     ("account",): ["add", "list", "show", "disable", "enable"],
@@ -61,7 +69,7 @@ VERBS = {
     ("signer",): ["add", "list", "revoke"],
     ("signer", "add"): ["<name>", "<file>", "RSA"],
     ("signer", "list"): ["--json"],
-    ("signer", "revoke"): ["<name>"],
+    ("signer", "revoke"): ["<name>", "for good"],
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],
@@ -100,7 +108,8 @@ def test_wrong_usage_ends_with_64_and_says_how_it_is_right(words):
 
 
 def test_a_configuration_that_is_missing_or_wrong_is_named(tmp_path):
-    assert_refused(run("account", "list", "--config", tmp_path / "absent.toml"), tmp_path / "absent.toml")
+    assert_refused(run("status", "--config", tmp_path / "absent.toml"), f"{tmp_path}/absent.toml: No such file")
+    assert_refused(run("status", "--config", tmp_path), tmp_path, "directory")
     (tmp_path / "wrong.toml").write_text("[database]\nconnection = 'x'\npassword = 'y'\n[store]\ndirectory = '/'\n")
     assert_refused(run("account", "list", "--config", tmp_path / "wrong.toml"), "wrong.toml", "database.password")
 
