@@ -47,8 +47,10 @@ struct Shacached: ParsableCommand {
         // Whoever opens a file in the spool while it is swept, a backup say, makes the kernel send this.
         signal(SIGIO, SIG_IGN)
         let sockets = try Sockets.inherited()
-        let store = BlobStore(directory: configuration.store.directory)
-        try store.prepare()
+        let store = try configuration.withStore { store in
+            try store.prepare()
+            return store
+        }
 
         let crew = Crew(configuration: configuration, store: store, log: log)
         crew.start(configuration.worker.lookupThreads, on: sockets.lookups)

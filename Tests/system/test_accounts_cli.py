@@ -477,6 +477,30 @@ def test_the_status_counts_what_is_there(closed):
     assert f"blobs: {blobs}" in closed.admin("status").stdout.splitlines()
 
 
+def test_the_status_leaves_out_what_is_on_another_machine(administration, tmp_path):
+    done = administration("status", "--json")
+    (row,) = json.loads(done.stdout)
+    assert (done.returncode, row["authority_not_after"], row["free_bytes"]) == (0, None, None), done
+    assert f"{tmp_path}/store" in done.stderr
+    assert administration("ca", "create").returncode == 0
+    assert re.search(r"^authority not after: 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+00$", administration("status").stdout, re.M)
+
+
+def test_a_store_that_can_not_be_used_is_named(administration, tmp_path):
+    (tmp_path / "store").mkdir()
+    assert_refused(administration("status"), f"{tmp_path}/store: look at the store's free space: No such file")
+
+
+# Shacached.serve: withStore.
+def test_a_worker_that_can_not_use_its_store_names_it(tmp_path):
+    (tmp_path / "shacache.toml").write_text(f"[database]\nconnection = ''\n[store]\ndirectory = '{tmp_path}/no/store'\n")
+    activate = 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=read:write exec "$@" 3</dev/null 4</dev/null'
+    worker = [ADMIN.with_name("shacached"), "--config", tmp_path / "shacache.toml"]
+    done = subprocess.run(["sh", "-c", activate, "sh", *worker], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"shacached: {tmp_path}/no/store: make a directory of the store: No such file or directory\n"
+
+
 def test_migrating_again_does_nothing_and_an_altered_migration_is_refused(closed, tmp_path):
     assert "up to date" in closed.admin("migrate", "--directory", REPOSITORY / "sql").stderr
     for file in (REPOSITORY / "sql").glob("0*.sql"):
