@@ -17,7 +17,7 @@ packages: ## Install with apt what is missing to build and run.
 
 build: packages ## Build shacached and shacache-admin for release.
 	@command -v swift >/dev/null || { echo "shacache: swift: not found" >&2; \
-	  echo "shacache: hint: install Swift 6.3 and put its bin directory into PATH" >&2; exit 1; }
+	  echo "shacache: hint: install Swift 6.3 (swift.org/install) and put its bin directory into PATH" >&2; exit 1; }
 	$(SWIFT_BUILD) $(RELEASE)
 
 run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) and HTTPS_PORT (8443).
@@ -44,12 +44,14 @@ bench: build ## Measure requests per second beside nginx's static files.
 	@ops/install-packages bench
 	bench/run
 
-install: ## Install binaries, nginx snippets, SQL and systemd units below DESTDIR.
+install: ## Install binaries, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
 	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-admin
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
-	install -D -m 644 -t $(DESTDIR)/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+# Not below /lib: that is a link on a server, which a copied directory would replace.
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache
 
 clean: ## Remove what was built; STATE stays.
 	rm -rf .build

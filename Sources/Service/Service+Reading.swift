@@ -4,7 +4,7 @@ import Storage
 extension Service {
     /// The blob itself is sent by nginx: the answer names the file, and nginx adds length and ranges.
     func blob(_ digest: Digest, for request: Request) throws -> Response {
-        guard try isIntact(digest) else { return Response(404, line: "no blob has the SHA-512 \(digest)") }
+        guard try isIntact(digest) else { return Response(404, line: digest.absence) }
         let tag = "\"\(digest)\""
         let headers = [
             ("Content-Type", "application/octet-stream"),
@@ -26,9 +26,11 @@ extension Service {
     private func isIntact(_ digest: Digest) throws -> Bool {
         switch try store.presence(of: digest) {
         case .intact: return true
-        case .missing: return false
+        case .absent: return false
+        case .damaged(let size, let stored): throw DamagedBlob(digest: digest, size: size, stored: stored)
         case .unconfirmed(let size):
-            guard try catalog.size(of: digest) == size else { return false }
+            guard let stored = try catalog.size(of: digest) else { return false }
+            guard stored == size else { throw DamagedBlob(digest: digest, size: size, stored: stored) }
             try store.confirm(digest, size: size)
             return true
         }
@@ -63,6 +65,19 @@ extension Service {
         }
         return Response(200, line: "ready")
     }
+}
+
+/// A blob whose file has another size than it was stored with. To a client it is as absent as any other, until the next
+/// upload of the same bytes heals it.
+struct DamagedBlob: Error {
+    let digest: Digest
+    let size: Int
+    let stored: Int
+}
+
+extension Digest {
+    /// For a client.
+    var absence: String { "no blob has the SHA-512 \(self)" }
 }
 
 extension Request {

@@ -19,6 +19,9 @@ public final class BlobStore: Sendable {
     /// Where a blob lies below the directory of blobs, which nginx knows as its root.
     public static func place(of digest: Digest) -> String { "\(digest.description.prefix(2))/\(digest)" }
 
+    /// Below the store's directory.
+    private var shelves: [String] { (UInt8.min...UInt8.max).map { "blobs/\(hex([$0]))" } }
+
     private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
 
     private func path(_ digest: Digest) -> String { "\(directory)/blobs/\(Self.place(of: digest))" }
@@ -26,7 +29,7 @@ public final class BlobStore: Sendable {
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
         for name in ["", "/blobs", "/incoming"] { try makeDirectory(directory + name) }
-        for number in UInt8.min...UInt8.max { try makeDirectory("\(directory)/blobs/\(hex([number]))") }
+        for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
         for name in ["/blobs", ""] {
             try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
         }
@@ -41,8 +44,9 @@ public final class BlobStore: Sendable {
 
     public enum Presence: Equatable, Sendable {
         case intact
-        /// Not there, or not with the size that it was stored with.
-        case missing
+        case absent
+        /// Not of the size that it was stored with: the disk, or somebody, has cut it or added to it.
+        case damaged(size: Int, stored: Int)
         /// The file does not know the size that it should have: it came back from a backup without its attributes,
         /// or lies on a file system that has none.
         case unconfirmed(size: Int)
@@ -55,11 +59,11 @@ public final class BlobStore: Sendable {
             file = try FileHandle(opening: path(digest), as: "open a blob")
         } catch {
             guard error.code == ENOENT else { throw error }
-            return .missing
+            return .absent
         }
         let size = Int(try file.status().st_size)
         guard let stored = file.storedSize else { return .unconfirmed(size: size) }
-        return stored == size ? .intact : .missing
+        return stored == size ? .intact : .damaged(size: size, stored: stored)
     }
 
     /// Writes down the size of a file that `presence` called unconfirmed. A file system without attributes is no
@@ -113,9 +117,15 @@ public final class BlobStore: Sendable {
         }
     }
 
-    /// Writes, synchronises and removes a file: what an upload will need.
+    /// Writes, synchronises and removes a file, and looks at every shelf: what an upload will need.
     public func probe() throws {
         try admit(bytes: 0)
+        for shelf in shelves {
+            // Without AT_EACCESS, capabilities that lead to the store don't count.
+            try system("use \(shelf)") {
+                faccessat(AT_FDCWD, "\(directory)/\(shelf)", R_OK | W_OK | X_OK, AT_EACCESS)
+            }
+        }
         let file = try IncomingFile(creatingIn: self)
         defer { file.discard() }
         try synchronize(file.handle)

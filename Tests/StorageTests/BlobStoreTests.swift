@@ -57,16 +57,16 @@ struct BlobStoreTests {
         #expect(try spooled.isEmpty)
     }
 
-    @Test func `what nobody published is missing`() throws {
-        #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .missing)
+    @Test func `what nobody published is absent`() throws {
+        #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .absent)
     }
 
     /// Fails without the comparison in BlobStore.presence(of:).
     @Test(arguments: [0, 4, 6])
-    func `a file of another size than it was stored with is missing, and heals`(_ size: off_t) throws {
+    func `a file of another size than it was stored with is damaged, and heals`(_ size: off_t) throws {
         let digest = try upload(Array("bytes".utf8))
         #expect(truncate(path(digest), size) == 0)
-        #expect(try store.presence(of: digest) == .missing)
+        #expect(try store.presence(of: digest) == .damaged(size: Int(size), stored: 5))
         #expect(try upload(Array("bytes".utf8)) == digest)
         #expect(try store.presence(of: digest) == .intact)
         #expect(try String(contentsOfFile: path(digest), encoding: .utf8) == "bytes")
@@ -128,6 +128,12 @@ struct BlobStoreTests {
     @Test func `the probe leaves nothing behind`() throws {
         try store.probe()
         #expect(try spooled.isEmpty)
+    }
+
+    /// Fails without the look at the shelves in BlobStore.probe().
+    @Test func `the probe fails, and says where, when a shelf is gone`() throws {
+        try #require(rmdir("\(directory.path)/blobs/7f") == 0)
+        #expect { try store.probe() } throws: { "\($0)" == "use blobs/7f: No such file or directory" }
     }
 
     @Test func `preparing twice is as good as once`() throws {

@@ -129,6 +129,16 @@ def test_no_header_writes_a_log_line_of_its_own(stack, header, name, text):
     assert line[name] == text or header == "Host" or not text.isprintable()
 
 
+# log.conf: `"" ""`.
+def test_a_header_that_was_not_sent_is_empty_in_the_log(stack):
+    logs, mark = Logs(stack), os.urandom(8).hex()
+    with Wire(stack) as wire:
+        wire.send(f"GET /{mark} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert wire.answer().status == 404
+    line = logs.find("uri", mark)
+    assert (line["range"], line["agent"], line["host"]) == ("", "", "localhost")
+
+
 # JSONLogHandler: appendJSONString.
 @pytest.mark.parametrize("text", [text for text in NASTY if "\t" not in text and "\x80" not in text])
 def test_no_key_writes_a_log_line_of_its_own(stack, text):
