@@ -114,6 +114,9 @@ def reply(handler, status, body=b"", headers={}, length=None):
     handler.send_response(status)
     for name, value in headers.items():
         handler.send_header(name, value)
+    if handler.close_connection:
+        # Otherwise the deployed client, which asks for it, reads nothing.
+        handler.send_header("Connection", "close")
     if "Transfer-Encoding" not in headers:
         handler.send_header("Content-Length", str(len(body) if length is None else length))
     handler.end_headers()

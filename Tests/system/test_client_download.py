@@ -570,6 +570,8 @@ def test_a_poisoned_entry_hides_no_good_one(stack, deceived, impostor, poison):
     good = json.dumps(pair(stack, impostor.has(b"the good one"))).encode()
     bad = poison(metadata_of())
     real = client_of(stack, **{name: impostor.options[name] for name in ("download-cache-url", "download-dir-url")})
+    impostor.listings["a"] = b"[" + good + b"]"
+    assert len(list(real.select("a"))) == 1
     impostor.listings["a"] = b"[" + bad + b", " + good + b"]"
     # Why it is called poison.
     with pytest.raises((NetworkcacheException, ValueError, TypeError, AttributeError)):
