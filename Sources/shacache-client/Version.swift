@@ -1,1 +1,3 @@
-let clientVersion = "0.1"
+import ShaCache
+
+let clientVersion = Version.current
