@@ -21,7 +21,7 @@ public struct Failure {
         case let blob as DamagedBlob:
             self.init(
                 status: 404, name: "damaged blob", message: blob.digest.absence,
-                cause: "the file of \(blob.digest) has \(blob.size) bytes, and was stored with \(blob.stored)")
+                cause: "the file of \(blob.digest) \(blob.damage)")
         case let error as DatabaseError where error.kind == .unavailable || error.kind == .lost:
             self.init(
                 status: 503, name: "database unavailable", message: "the database is away, try again",

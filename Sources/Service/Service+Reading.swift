@@ -24,16 +24,13 @@ extension Service {
     }
 
     private func isIntact(_ digest: Digest) throws -> Bool {
-        switch try store.presence(of: digest) {
-        case .intact: return true
-        case .absent: return false
-        case .damaged(let size, let stored): throw DamagedBlob(digest: digest, size: size, stored: stored)
-        case .unconfirmed(let size):
+        var presence = try store.presence(of: digest)
+        if case .unconfirmed(let size) = presence {
             guard let stored = try catalog.size(of: digest) else { return false }
-            guard stored == size else { throw DamagedBlob(digest: digest, size: size, stored: stored) }
-            try store.confirm(digest, size: size)
-            return true
+            presence = try store.confirm(digest, size: size, stored: stored)
         }
+        if case .damaged(let damage) = presence { throw DamagedBlob(digest: digest, damage: damage) }
+        return presence == .intact
     }
 
     func entries(of key: Key) throws -> Response {
@@ -67,12 +64,11 @@ extension Service {
     }
 }
 
-/// A blob whose file has another size than it was stored with. To a client it is as absent as any other, until the next
-/// upload of the same bytes heals it.
+/// A blob whose file is not as it was stored. To a client it is as absent as any other, until the next upload of the
+/// same bytes heals it.
 struct DamagedBlob: Error {
     let digest: Digest
-    let size: Int
-    let stored: Int
+    let damage: String
 }
 
 extension Digest {

@@ -3,6 +3,7 @@ import Configuration
 import FastCGI
 import Foundation
 import Logging
+import Postgres
 import Service
 import Storage
 
@@ -53,7 +54,9 @@ struct Shacached: ParsableCommand {
         }
 
         let crew = Crew(configuration: configuration, store: store, log: log)
-        crew.start(configuration.worker.lookupThreads, on: sockets.lookups)
+        // Most downloads need no database: half of the threads stay with them when it hangs.
+        let lookupThreads = configuration.worker.lookupThreads
+        crew.start(lookupThreads, on: sockets.lookups, waiters: Waiters(most: max(1, lookupThreads / 2)))
         crew.start(configuration.worker.uploadThreads, on: sockets.uploads)
         log.info("started")
         repeat { sweep(store, log) } while !signals.arrive(withinSeconds: Self.sweepInterval)

@@ -136,6 +136,27 @@ def test_a_damaged_blob_is_absent_to_clients_and_a_warning_to_operators(is_told_
     assert post(lone, body)[0] == 201
 
 
+# BlobStore.presence and BlobStore.confirm: a 500 would keep the clients from the upload that heals it.
+@pytest.mark.parametrize("damage", ["closed", "restored wrong"])
+def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(damage, lone):
+    body = os.urandom(1000)
+    assert post(lone, body)[0] == 201
+    file = lone.blob_file(name(body))
+    if damage == "closed":
+        file.chmod(0)
+    else:
+        owner = file.stat()
+        file.unlink()
+        file.write_bytes(bytes(1000))
+        os.chown(file, owner.st_uid, owner.st_gid)
+    marked = record.mark()
+    assert lone.request("GET", f"/shacache/{name(body)}", headers=dict([marked]))[0] == 404
+    cause = {"closed": "can't be opened: Permission denied", "restored wrong": "has other bytes than its name says"}
+    assert record.event(lone, marked)["cause"] == f"the file of {name(body)} {cause[damage]}"
+    assert post(lone, body)[0] == 201
+    assert lone.request("GET", f"/shacache/{name(body)}")[2] == body
+
+
 # BlobStore.probe. After a restore, say, as another user.
 def test_a_worker_that_cannot_use_the_blobs_is_not_ready(lone):
     shelf = lone.store / "blobs/7f"
