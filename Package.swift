@@ -45,7 +45,9 @@ let package = Package(
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
         .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Threads"], swiftSettings: settings),
-        .target(name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"], swiftSettings: settings),
+        .target(
+            name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
+            swiftSettings: settings),
 
         .executableTarget(
             name: "shacached",

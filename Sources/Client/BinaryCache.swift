@@ -87,7 +87,8 @@ public struct BinaryCache {
         guard !fitting.isEmpty else {
             let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
             throw CacheFailure.missing(
-                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
+                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))"
+            )
         }
         _ = try downloader.first(of: fitting) { entry in
             let incoming = try IncomingBlob(archive)

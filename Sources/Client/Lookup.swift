@@ -48,7 +48,8 @@ public struct Lookup {
         }
     }
 
-    private static func statuses(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Cache.BlobStatus] {
+    private static func statuses(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Cache.BlobStatus]
+    {
         let found = Monitor<Result<[Digest: Cache.BlobStatus], any Error>>(.success([:]))
         let threads = min(Self.threads, digests.count)
         let shares = (0..<threads).map { stride(from: $0, to: digests.count, by: threads).map { digests[$0] } }

@@ -12,7 +12,8 @@ extension Uploader {
     public func index(_ digest: Digest, under key: Key, metadata: Metadata) throws -> Indexed {
         let entry = try Entry(metadata: metadata.object(naming: digest), signedWith: signature.key)
         if entry.signature.isEmpty {
-            reporter.warn("\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
+            reporter.warn(
+                "\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
         }
         if try listed(entry, under: key) != nil { return .wasThere }
         try cache.put(entry, under: key)

@@ -44,7 +44,8 @@ struct LookupReport {
             [
                 row.isTrusted ? "yes" : "no", row.signer, row.blob == nil ? "dangling" : "there",
                 row.blob?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
-                fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist, String(row.entry.sha512.description.prefix(16)) + "…",
+                fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist,
+                String(row.entry.sha512.description.prefix(16)) + "…",
             ]
         }
     }
@@ -98,7 +99,8 @@ extension Lookup.Row {
     fileprivate var gist: String {
         guard case .object(let members) = entry.content else { return "" }
         let shown = members.filter { !["sha512", "multiarch", "os"].contains($0.name.string ?? "") }
-        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(separator: " ")
+        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(
+            separator: " ")
         return text.count > 60 ? "\(text.prefix(59))…" : text
     }
 }

@@ -12,7 +12,9 @@ struct NetworkcacheDownload: DeployedCommand {
     @OptionGroup var options: DeployedOptions
     @Flag(name: .shortAndLong, help: "List found results instead of downloading the first one.")
     var list = false
-    @Argument(help: ArgumentHelp("Filter metadata; applied in the order of appearance.", valueName: "key{==,<=,>=,<,>,<<,>>}value"))
+    @Argument(
+        help: ArgumentHelp(
+            "Filter metadata; applied in the order of appearance.", valueName: "key{==,<=,>=,<,>,<<,>>}value"))
     var meta: [String] = []
 
     func validate() throws {

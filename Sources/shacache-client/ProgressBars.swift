@@ -73,7 +73,8 @@ struct ProgressBars {
         let filled = Int(part * 20)
         let bar = String(repeating: "━", count: filled) + String(repeating: "─", count: 20 - filled)
         let left = rate > 0 ? duration(Double(total - progress.done) / rate) : "–"
-        return "\(start)  \(bar) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  \(size(Int(rate)))/s  \(left) left"
+        return
+            "\(start)  \(bar) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  \(size(Int(rate)))/s  \(left) left"
     }
 
     private static var width: Int {

@@ -48,7 +48,9 @@ import Testing
             of: "python3", "\(repository)/Tests/ClientTests/options.py", path, "networkcache")
         let python = try JSON(Array(printed))
         let file = OptionFile(text)
-        for name in ["download-cache-url", "download-dir-url", "upload-cache-url", "shacache-ca-file", "shadir-ca-file"] {
+        for name in [
+            "download-cache-url", "download-dir-url", "upload-cache-url", "shacache-ca-file", "shadir-ca-file",
+        ] {
             #expect(file.option(name, in: "networkcache")?.value == python[name]?.string, "\(name)")
         }
         // Empty lines and comments count for nothing in a list.
@@ -80,7 +82,10 @@ import Testing
         #expect(try configuration(text)[.signatureKeyFile] == "/new")
         #expect(try configuration(text, "signature-private-key-file=/flag")[.signatureKeyFile] == "/flag")
         #expect(try configuration(text).downloadBlacklist == ["http://old"])
-        #expect(try configuration(text, "download-from-binary-cache-url-blacklist=http://new").downloadBlacklist == ["http://new"])
+        #expect(
+            try configuration(text, "download-from-binary-cache-url-blacklist=http://new").downloadBlacklist == [
+                "http://new"
+            ])
         #expect(try configuration(text).setting(.signatureKeyFile)?.source.hasSuffix("slapos.cfg:5") == true)
     }
 

@@ -34,7 +34,10 @@ import Testing
 
     /// (id, version, code name) as `distro` 1.9 gives them for these files.
     @Test(arguments: [
-        ("ID=debian\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\n", ["debian", "12", "bookworm"]),
+        (
+            "ID=debian\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\n",
+            ["debian", "12", "bookworm"]
+        ),
         ("ID=debian\nVERSION=\"7 (wheezy)\"\nVERSION_ID=\"7\"\n", ["debian", "7", "wheezy"]),
         ("ID=\"ol\"\nVERSION_ID=\"9.3\"\nVERSION=\"9.3\"\nID_LIKE=\"fedora\"\n", ["oracle", "9.3", ""]),
         ("ID=opensuse-leap\nVERSION_ID=15.5\n", ["opensuse", "15.5", ""]),

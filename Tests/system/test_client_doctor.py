@@ -225,7 +225,7 @@ def test_no_right_to_upload(closed, tmp_path):
 
 def test_a_signature_policy_that_refuses_this_signer(start, tmp_path):
     cache = start()
-    cache.configure('[signatures]\npolicy = "require"\n')
+    cache.configure('[uploads]\nsignatures = "require"\n')
     node = without_uses(Node.of(cache, tmp_path / "node"), "download-binary", "upload-binary")
     assert findings(node, status=DONE) == []
     certificate, key = self_signed(tmp_path, "unregistered")
