@@ -95,6 +95,6 @@ import Testing
     }
 
     @Test func `a file that is named must be there`() {
-        #expect(throws: SystemFailure.self) { try NodeConfiguration(file: "\(directory.path)/nothing") }
+        #expect(throws: Misuse.self) { try NodeConfiguration(file: "\(directory.path)/nothing") }
     }
 }
