@@ -7,7 +7,8 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system lint format bench install clean
+.PHONY: help packages build run test test-unit test-system lint format bench bench-client manual install install-client \
+	clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,9 +16,9 @@ help: ## List the targets.
 packages: ## Install with apt what is missing to build and run.
 	@ops/install-packages run
 
-build: packages ## Build shacached and shacache-admin for release.
+build: packages ## Build shacached, shacache-admin and shacache for release.
 	@command -v swift >/dev/null || { echo "shacache: swift: not found" >&2; \
-	  echo "shacache: hint: install Swift 6.3 and put its bin directory into PATH" >&2; exit 1; }
+	  echo "shacache: hint: install Swift 6.3 (swift.org/install) and put its bin directory into PATH" >&2; exit 1; }
 	$(SWIFT_BUILD) $(RELEASE)
 
 run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) and HTTPS_PORT (8443).
@@ -44,12 +45,32 @@ bench: build ## Measure requests per second beside nginx's static files.
 	@ops/install-packages bench
 	bench/run
 
-install: ## Install binaries, nginx snippets, SQL and systemd units below DESTDIR.
+bench-client: build ## Measure shacache beside the deployed Python client, on the same server.
+	"$$(ops/test-venv)/bin/python" bench/client
+
+manual: ## Write the manual pages in docs/man anew, from what --help says.
+	swift package generate-manual
+	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
+
+install: install-client ## Install programs, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
 	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-admin
+	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
-	install -D -m 644 -t $(DESTDIR)/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+# Not below /lib: that is a link on a server, which a copied directory would replace.
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache
+
+install-client: ## Install shacache alone below DESTDIR, with its manual, completions and the old scripts' names.
+	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacache
+	for name in networkcache-upload networkcache-download generate-signature-key; do \
+	  ln -sf shacache $(DESTDIR)/usr/local/bin/$$name; done
+	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacache.1
+	install -d $(addprefix $(DESTDIR)/usr/local/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(BIN)/shacache --generate-completion-script bash >$(DESTDIR)/usr/local/share/bash-completion/completions/shacache
+	$(BIN)/shacache --generate-completion-script zsh >$(DESTDIR)/usr/local/share/zsh/site-functions/_shacache
+	$(BIN)/shacache --generate-completion-script fish >$(DESTDIR)/usr/local/share/fish/vendor_completions.d/shacache.fish
 
 clean: ## Remove what was built; STATE stays.
 	rm -rf .build

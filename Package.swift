@@ -45,7 +45,9 @@ let package = Package(
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
         .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Threads"], swiftSettings: settings),
-        .target(name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"], swiftSettings: settings),
+        .target(
+            name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
+            swiftSettings: settings),
 
         .executableTarget(
             name: "shacached",
@@ -71,7 +73,7 @@ let package = Package(
             name: "Fixtures", dependencies: ["OpenSSL", "Postgres", "Storage"], path: "Tests/Fixtures",
             swiftSettings: settings),
         .testTarget(
-            name: "ShaCacheTests", dependencies: ["Fixtures", "ShaCache"], exclude: ["documents.py"],
+            name: "ShaCacheTests", dependencies: ["Fixtures", "ShaCache"], exclude: ["comparisons.py", "documents.py"],
             swiftSettings: settings),
         .testTarget(
             name: "StorageTests", dependencies: ["Fixtures", "OpenSSL", "Postgres", "ShaCache", "Storage"],
@@ -82,7 +84,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(
-            name: "ClientTests", dependencies: ["Client", "Fixtures", "OpenSSL", "ShaCache"], swiftSettings: settings),
+            name: "ClientTests", dependencies: ["Client", "Fixtures", "ShaCache"], exclude: ["options.py"],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

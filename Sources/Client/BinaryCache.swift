@@ -83,13 +83,14 @@ public struct BinaryCache {
     private func fetch(_ key: Key, fitting platform: Platform, into archive: OpenFile) throws {
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
         let trusted = try downloader.trusted(key)
-        let fitting = trusted.filter { Platform($0.metadata).map(platform.runs) ?? false }
+        let fitting = trusted.filter { Platform($0.content).map(platform.runs) ?? false }
         guard !fitting.isEmpty else {
-            let seen = Set(trusted.map { Platform($0.metadata)?.description ?? "no platform" }).sorted()
+            let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
             throw CacheFailure.missing(
-                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
+                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))"
+            )
         }
-        _ = try downloader.first(of: fitting.map(\.entry)) { entry in
+        _ = try downloader.first(of: fitting) { entry in
             let incoming = try IncomingBlob(archive)
             try incoming.clear()
             try downloader.receive(entry.sha512, into: incoming, item: key.text)
@@ -108,9 +109,16 @@ public struct BinaryCache {
         }
     }
 
+    /// As the user names it: what was compiled into a release, and its links, go through the same symbolic links.
     private func absolute(_ path: String) throws -> String {
-        guard isDirectory(path), let real = realpath(path, nil) else { throw Misuse("\(path): is not a directory") }
-        defer { free(real) }
-        return String(cString: real)
+        guard isDirectory(path) else { throw Misuse("\(path): is not a directory") }
+        let start = path.hasPrefix("/") ? "" : try workingDirectory()
+        return "/" + "\(start)/\(path)".split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+    }
+
+    private func workingDirectory() throws -> String {
+        guard let path = getcwd(nil, 0) else { throw SystemFailure("the working directory") }
+        defer { free(path) }
+        return String(cString: path)
     }
 }

@@ -31,10 +31,14 @@ public final class Cache {
     // MARK: SHADIR
 
     /// - Throws: `CacheFailure.missing` when nothing was ever listed there.
-    public func listing(of key: Key, trusting certificates: TrustedCertificates) throws -> Listing {
+    func listing(of key: Key, trusting certificates: TrustedCertificates) throws -> Listing {
+        try listing(of: key).verified(by: certificates)
+    }
+
+    func listing(of key: Key) throws -> UnverifiedListing {
         let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
         let response = try answer(to: request(.get, directory, key.percentEncoded))
-        return try Listing(response.body, trusting: certificates)
+        return try UnverifiedListing(response.body)
     }
 
     /// Adds an entry. The same one again changes nothing.

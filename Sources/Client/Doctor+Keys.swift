@@ -39,10 +39,14 @@ extension Doctor {
             }
             tell(
                 .failure(
-                    option, "its certificate is not in signature-certificate-list: the deployed clients refuse to start",
+                    option,
+                    "its certificate is not in signature-certificate-list: the deployed clients refuse to start",
                     mend: "add the certificate that generate-signature-key printed to the list"))
         } catch {
-            tell(.failure(option, "\(error)", mend: (error as? any Advising)?.hint ?? "name a readable PEM file without a passphrase"))
+            tell(
+                .failure(
+                    option, "\(error)",
+                    mend: (error as? any Advising)?.hint ?? "name a readable PEM file without a passphrase"))
         }
     }
 
@@ -98,7 +102,8 @@ extension Doctor {
         do {
             let key = try PrivateKey(pem: contents(of: path)).publicKey().der()
             guard try key == certificate.publicKey().der() else {
-                return tell(.failure(option, "\(path) is another certificate's key", mend: "name the matching key file"))
+                return tell(
+                    .failure(option, "\(path) is another certificate's key", mend: "name the matching key file"))
             }
             examinePermissions(path, option)
         } catch {

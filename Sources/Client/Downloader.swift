@@ -20,11 +20,11 @@ public struct Downloader {
         _ key: Key, filters: [MetadataFilter], item: String, to destination: Destination
     ) throws -> Entry {
         let trusted = try trusted(key)
-        let passing = filters.apply(to: trusted, metadata: \.metadata, warn: reporter.warn)
+        let passing = filters.apply(to: trusted, warn: reporter.warn)
         guard !passing.isEmpty else {
             throw CacheFailure.missing("\(key.text): none of \(trusted.count) trusted entries passes the filters")
         }
-        return try first(of: passing.map(\.entry)) { try fetch($0.sha512, item: item, to: destination) }
+        return try first(of: passing) { try fetch($0.sha512, item: item, to: destination) }
     }
 
     /// The first entry for which `fetch` succeeds.
@@ -45,13 +45,13 @@ public struct Downloader {
     }
 
     /// The trusted entries that pass the filters; none when that are none.
-    public func select(_ key: Key, filters: [MetadataFilter]) throws -> [(entry: Entry, metadata: JSON)] {
+    public func select(_ key: Key, filters: [MetadataFilter]) throws -> [Entry] {
         let trusted = try listing(key).trusted
-        return filters.apply(to: trusted, metadata: \.metadata, warn: reporter.warn)
+        return filters.apply(to: trusted, warn: reporter.warn)
     }
 
     /// - Throws: `CacheFailure` when there are none.
-    func trusted(_ key: Key) throws -> [(entry: Entry, metadata: JSON)] {
+    func trusted(_ key: Key) throws -> [Entry] {
         let listing = try listing(key)
         guard listing.trusted.isEmpty else { return listing.trusted }
         throw listing.entries.isEmpty

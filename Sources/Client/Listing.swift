@@ -1,44 +1,67 @@
 public import ShaCache
+import Synchronization
+import Threads
 
 /// One pair of a key, as this node sees it.
-public enum ListedEntry {
-    case readable(Entry, metadata: JSON, trust: Trust)
+public enum ListedEntry: Sendable {
+    case readable(Entry, Trust)
     /// A pair that is no entry. The deployed clients lose the whole key over some of these.
     case unreadable(reason: String)
 }
 
 /// What a directory lists under a key, oldest first.
-public struct Listing {
+public struct Listing: Sendable {
     public let entries: [ListedEntry]
 
     /// The entries that a certificate of ours vouches for.
-    var trusted: [(entry: Entry, metadata: JSON)] {
+    var trusted: [Entry] {
         entries.compactMap { listed in
-            guard case .readable(let entry, let metadata, .trusted) = listed else { return nil }
-            return (entry, metadata)
+            guard case .readable(let entry, .trusted) = listed else { return nil }
+            return entry
         }
     }
+
+    /// How this node sees an entry; nil when it isn't listed.
+    func trust(of wanted: Entry) -> Trust? {
+        for case .readable(let entry, let trust) in entries where entry.digest == wanted.digest { return trust }
+        return nil
+    }
+}
+
+/// The same before anybody has looked at the signatures.
+struct UnverifiedListing {
+    private let pairs: [Result<Entry, Refusal>]
 
     /// - Parameter body: what the directory answered. Each pair is judged by itself, so that one which is broken, by
     ///   mistake or on purpose, can't hide the others.
-    init(_ body: [UInt8], trusting certificates: TrustedCertificates) throws {
-        var favourite = 0
-        entries = try Self.pairs(body).map { pair in
-            do {
-                let entry = try Entry(pair: pair)
-                let metadata = try JSON(Array(entry.metadata.utf8))
-                return .readable(entry, metadata: metadata, trust: certificates.trust(entry, favourite: &favourite))
-            } catch let refusal as Refusal {
-                return .unreadable(reason: refusal.message)
-            }
-        }
-    }
-
-    private static func pairs(_ body: [UInt8]) throws(CacheFailure) -> [JSON] {
+    init(_ body: [UInt8]) throws(CacheFailure) {
         // Broken UTF-8 in one pair becomes U+FFFD, which breaks that pair's signature and no other's.
         let text = Array(String(decoding: body, as: UTF8.self).utf8)
         guard let document = try? JSON(text) else { throw .malformed("the directory's answer is not JSON") }
         guard case .array(let pairs) = document else { throw .malformed("the directory's answer is not a list") }
-        return pairs
+        self.pairs = pairs.map { pair in Result { () throws(Refusal) in try Entry(pair: pair) } }
+    }
+
+    var digests: Set<Digest> { Set(pairs.compactMap { try? $0.get().sha512 }) }
+
+    func verified(by certificates: TrustedCertificates) throws -> Listing {
+        let verified = Mutex<[Int: [ListedEntry]]>([:])
+        // A thread isn't worth less than this.
+        let chunks = stride(from: 0, to: pairs.count, by: 50).map { pairs[$0...].prefix(50) }
+        try concurrently(chunks, threads: processorCount) { index, chunk in
+            var favourite = 0
+            let entries = chunk.map { Self.verified($0, by: certificates, favourite: &favourite) }
+            verified.withLock { $0[index] = entries }
+        }
+        return Listing(entries: verified.withLock { found in chunks.indices.flatMap { found[$0]! } })
+    }
+
+    private static func verified(
+        _ pair: Result<Entry, Refusal>, by certificates: TrustedCertificates, favourite: inout Int
+    ) -> ListedEntry {
+        switch pair {
+        case .success(let entry): .readable(entry, certificates.trust(entry, favourite: &favourite))
+        case .failure(let refusal): .unreadable(reason: refusal.message)
+        }
     }
 }

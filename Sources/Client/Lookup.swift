@@ -6,7 +6,6 @@ public struct Lookup {
     /// One entry, and its blob.
     public struct Row: Sendable {
         public let entry: Entry
-        public let metadata: JSON
         public let trust: Trust
         /// nil when the entry names none.
         public let platform: Platform?
@@ -26,18 +25,12 @@ public struct Lookup {
     private static let threads = 8
 
     public init(_ key: Key, in cache: Cache, trusting certificates: TrustedCertificates) throws {
-        let listing = try cache.listing(of: key, trusting: certificates)
-        let blobs = try Self.blobs(of: listing, in: cache)
-        lines = listing.entries.map { listed in
-            switch listed {
-            case .unreadable(let reason): .unreadable(reason: reason)
-            case .readable(let entry, let metadata, let trust):
-                .entry(
-                    Row(
-                        entry: entry, metadata: metadata, trust: trust, platform: Platform(metadata),
-                        blob: blobs[entry.sha512] ?? nil))
-            }
-        }
+        let unverified = try cache.listing(of: key)
+        let (digests, settings) = (Array(unverified.digests), cache.settings)
+        let search = try Background { try Self.statuses(of: digests, in: settings) }
+        let listing = Result { try unverified.verified(by: certificates) }
+        let blobs = try search.value()
+        lines = try listing.get().entries.map { Self.line($0, blobs) }
     }
 
     public var rows: [Row] {
@@ -47,20 +40,25 @@ public struct Lookup {
         }
     }
 
-    private static func blobs(of listing: Listing, in cache: Cache) throws -> [Digest: Cache.BlobStatus?] {
-        var digests: Set<Digest> = []
-        for case .readable(let entry, _, _) in listing.entries { digests.insert(entry.sha512) }
-        let found = Monitor<Result<[Digest: Cache.BlobStatus?], any Error>>(.success([:]))
-        let ordered = Array(digests)
-        let threads = min(Self.threads, ordered.count)
-        let shares = (0..<threads).map { stride(from: $0, to: ordered.count, by: threads).map { ordered[$0] } }
-        let settings = cache.settings
+    private static func line(_ listed: ListedEntry, _ blobs: [Digest: Cache.BlobStatus]) -> Line {
+        switch listed {
+        case .unreadable(let reason): .unreadable(reason: reason)
+        case .readable(let entry, let trust):
+            .entry(Row(entry: entry, trust: trust, platform: Platform(entry.content), blob: blobs[entry.sha512]))
+        }
+    }
+
+    private static func statuses(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Cache.BlobStatus]
+    {
+        let found = Monitor<Result<[Digest: Cache.BlobStatus], any Error>>(.success([:]))
+        let threads = min(Self.threads, digests.count)
+        let shares = (0..<threads).map { stride(from: $0, to: digests.count, by: threads).map { digests[$0] } }
         try concurrently(shares, threads: threads) { _, share in
             let cache = Cache(settings)
-            for digest in share {
-                let status = Result { try cache.status(of: digest) }
-                found.change { found in
-                    found = found.flatMap { known in status.map { known.merging([digest: $0]) { $1 } } }
+            let statuses = Result { try share.map { ($0, try cache.status(of: $0)) } }
+            found.change { found in
+                found = found.flatMap { known in
+                    statuses.map { $0.reduce(into: known) { $0[$1.0] = $1.1 } }
                 }
             }
         }

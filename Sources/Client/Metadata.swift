@@ -51,6 +51,7 @@ public struct Metadata: Sendable {
     /// As the deployed client writes it: the blob's name first.
     func object(naming digest: Digest) -> JSON {
         let others = members.filter { $0.name != "sha512" }
-        return .object([(JSON.Text("sha512"), JSON(digest.description))] + others.map { (JSON.Text($0.name), $0.value) })
+        return .object(
+            [(JSON.Text("sha512"), JSON(digest.description))] + others.map { (JSON.Text($0.name), $0.value) })
     }
 }

@@ -39,10 +39,8 @@ public struct MetadataFilter: Sendable {
     }
 
     /// - Parameter warn: told of entries whose value can't be compared with the filter's; they are left out.
-    func apply<Element>(
-        to elements: [Element], metadata: (Element) -> JSON, warn: (String) -> Void
-    ) -> [Element] {
-        let named = elements.compactMap { element in metadata(element)[name].map { (element, $0) } }
+    func apply(to entries: [Entry], warn: (String) -> Void) -> [Entry] {
+        let named = entries.compactMap { entry in entry.content[name].map { (entry, $0) } }
         switch `operator` {
         case .greatest, .least: return extremes(named, warn: warn)
         default: return named.filter { holds($0.1, value, warn: warn) }.map(\.0)
@@ -50,14 +48,14 @@ public struct MetadataFilter: Sendable {
     }
 
     /// All entries that share the greatest value, or the least.
-    private func extremes<Element>(_ named: [(Element, JSON)], warn: (String) -> Void) -> [Element] {
-        var kept: [Element] = []
+    private func extremes(_ named: [(Entry, JSON)], warn: (String) -> Void) -> [Entry] {
+        var kept: [Entry] = []
         var bound = value
-        for (element, candidate) in named {
+        for (entry, candidate) in named {
             if holds(candidate, bound, warn: warn) {
-                (kept, bound) = ([element], candidate)
+                (kept, bound) = ([entry], candidate)
             } else if !kept.isEmpty, candidate.equals(bound) {
-                kept.append(element)
+                kept.append(entry)
             }
         }
         return kept
@@ -83,7 +81,7 @@ public struct MetadataFilter: Sendable {
 
 extension [MetadataFilter] {
     /// The entries that pass all filters, one after the other.
-    func apply<Entry>(to entries: [Entry], metadata: (Entry) -> JSON, warn: (String) -> Void) -> [Entry] {
-        reduce(entries) { $1.apply(to: $0, metadata: metadata, warn: warn) }
+    func apply(to entries: [Entry], warn: (String) -> Void) -> [Entry] {
+        reduce(entries) { $1.apply(to: $0, warn: warn) }
     }
 }

@@ -55,7 +55,9 @@ extension NodeConfiguration {
             let option = Self.option(direction, service, for: use).rawValue
             throw Unconfigured(
                 description: "\(option) isn't set",
-                hint: "set it in the section [networkcache] of \(file ?? Self.defaultFile), or with --option \(option)=URL")
+                hint:
+                    "set it in the section [networkcache] of \(file ?? Self.defaultFile), or with --option \(option)=URL"
+            )
         }
         return endpoint
     }

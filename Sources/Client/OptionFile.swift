@@ -43,8 +43,9 @@ struct OptionFile {
                 result += "%"
                 rest = rest.dropFirst(2)
             } else if let reference = rest.prefixMatch(of: /%\(([^)]+)\)s/),
-                let option = sections[section]?[reference.1.lowercased()] ?? sections["DEFAULT"]?[
-                    reference.1.lowercased()]
+                let option = sections[section]?[reference.1.lowercased()]
+                    ?? sections["DEFAULT"]?[
+                        reference.1.lowercased()]
             {
                 result += interpolated(option.value, in: section, depth: depth + 1)
                 rest = rest[reference.range.upperBound...]

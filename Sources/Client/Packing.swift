@@ -1,5 +1,5 @@
 import Archives
-import Glibc
+import Threads
 
 /// A directory on its way to become a tar.gz.
 struct Packing: Sendable {
@@ -17,7 +17,7 @@ struct Packing: Sendable {
     func write(to file: GrowingFile) throws {
         let archive = DirectoryArchive(directory: directory, name: name, location: location, omitting: omitted)
         let summary = try archive.write(
-            threads: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
+            threads: processorCount,
             progress: { reporter.progress(Progress(item: item, step: .packing, done: $0, total: nil)) },
             to: file.append)
         for (member, reason) in summary.leftOut { reporter.warn("\(member): left out: \(reason)") }

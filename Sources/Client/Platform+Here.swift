@@ -7,7 +7,8 @@ extension Platform {
     /// makes it.
     public static func here(osRelease file: String = "/etc/os-release") -> Platform {
         let release = OSRelease((try? contents(of: file)) ?? [])
-        return Platform(multiarch: compilerName() ?? guessedName(release), os: [release.id, release.version, release.codename])
+        return Platform(
+            multiarch: compilerName() ?? guessedName(release), os: [release.id, release.version, release.codename])
     }
 
     private static func compilerName() -> String? {
@@ -48,8 +49,11 @@ struct OSRelease {
         // distro's table of names that changed.
         id = ["ol": "oracle", "opensuse-leap": "opensuse"][name] ?? name.lowercased().replacing(" ", with: "_")
         version = values["VERSION_ID"] ?? ""
-        codename = values["VERSION_CODENAME"] ?? values["UBUNTU_CODENAME"] ?? Self.parenthesised(values["VERSION"] ?? "")
-        isRedHat = "\(name) \(values["ID_LIKE"] ?? "")".split(separator: " ").contains { $0 == "rhel" || $0 == "fedora" }
+        codename =
+            values["VERSION_CODENAME"] ?? values["UBUNTU_CODENAME"] ?? Self.parenthesised(values["VERSION"] ?? "")
+        isRedHat = "\(name) \(values["ID_LIKE"] ?? "")".split(separator: " ").contains {
+            $0 == "rhel" || $0 == "fedora"
+        }
     }
 
     /// `12 (bookworm)`, or `18.04, Bionic Beaver` of long ago.

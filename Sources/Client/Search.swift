@@ -1,3 +1,4 @@
+import Glibc
 import OpenSSL
 import ShaCache
 import Synchronization
@@ -12,6 +13,7 @@ final class Search: Sendable {
         let found = Flag()
         self.found = found
         work = try Background {
+            yieldToOthers()
             let digest = try file.digest()
             let isThere = try Cache(cache).holds(digest)
             if isThere { found.raise() }
@@ -48,3 +50,7 @@ private final class Flag: Sendable {
 
     func raise() { state.store(true, ordering: .relaxed) }
 }
+
+/// Where cores are few, sending goes first: the server has work of its own to do when all is sent, and meanwhile there
+/// is time to hash. Linux gives each thread a priority of its own (setpriority(2)).
+private func yieldToOthers() { setpriority(Int32(PRIO_PROCESS.rawValue), 0, 10) }

@@ -85,7 +85,8 @@ extension ServerVisit {
         let option = option(.download, .directory)
         let certificates = configuration.trustedCertificates(reporter: reporter)
         guard let response = try? session.send(request(.get, endpoint, Self.key)), response.status == 200,
-            let listing = try? Listing(response.body, trusting: certificates), listing.trust(of: entry) != nil
+            let listing = try? UnverifiedListing(response.body).verified(by: certificates),
+            listing.trust(of: entry) != nil
         else {
             return tell(
                 .failure(

@@ -56,7 +56,10 @@ struct ServerVisit {
         for service in Service.allCases {
             let option = option(.download, service)
             guard let endpoint = configuration.endpoint(.download, service, for: use) else {
-                tell(.warning(option, "not set: nothing can be looked up or fetched", mend: "ask the cache's operator for it"))
+                tell(
+                    .warning(
+                        option, "not set: nothing can be looked up or fetched", mend: "ask the cache's operator for it")
+                )
                 continue
             }
             examineScheme(endpoint, option)
@@ -81,7 +84,8 @@ struct ServerVisit {
         case 300..<400:
             tell(
                 .failure(
-                    option, "\(endpoint.url) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
+                    option,
+                    "\(endpoint.url) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
                     mend: "set the URL that it leads to"))
         default:
             tell(
@@ -133,7 +137,8 @@ struct ServerVisit {
         if !errorBody.isEmpty {
             tell(
                 .failure(
-                    option, "answers errors with a body to a request for a part: the deployed clients take it for the file's",
+                    option,
+                    "answers errors with a body to a request for a part: the deployed clients take it for the file's",
                     mend: "tell the cache's operator"))
         } else if response.head["accept-ranges"] != "bytes" || response.head.contentLength == nil {
             tell(

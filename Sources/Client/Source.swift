@@ -1,8 +1,8 @@
 import Archives
 import Glibc
-import Threads
 import HTTP
 import ShaCache
+import Threads
 
 /// What a user wants to have in the cache.
 public enum Source: Sendable {

@@ -12,7 +12,8 @@ extension Uploader {
     public func index(_ digest: Digest, under key: Key, metadata: Metadata) throws -> Indexed {
         let entry = try Entry(metadata: metadata.object(naming: digest), signedWith: signature.key)
         if entry.signature.isEmpty {
-            reporter.warn("\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
+            reporter.warn(
+                "\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
         }
         if try listed(entry, under: key) != nil { return .wasThere }
         try cache.put(entry, under: key)
@@ -38,12 +39,5 @@ extension Uploader {
         } catch CacheFailure.missing {
             return nil
         }
-    }
-}
-
-extension Listing {
-    func trust(of wanted: Entry) -> Trust? {
-        for case .readable(let entry, _, let trust) in entries where entry.digest == wanted.digest { return trust }
-        return nil
     }
 }

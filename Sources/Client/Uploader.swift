@@ -65,7 +65,8 @@ public struct Uploader {
 
     private func check(_ received: Digest, is digest: Digest) throws {
         guard received == digest else {
-            throw CacheFailure.malformed("the cache stored \(received) instead of \(digest): the file changed meanwhile")
+            throw CacheFailure.malformed(
+                "the cache stored \(received) instead of \(digest): the file changed meanwhile")
         }
     }
 

@@ -20,8 +20,7 @@ extension Configuration {
     private static func reason(_ error: any Error) -> String {
         switch error {
         case let error as UnexpectedKeysError:
-            let names = error.keys.map { name, path in (path.map(\.stringValue) + [name]).joined(separator: ".") }
-            return "unknown option \(names.sorted().joined(separator: ", "))"
+            return "unknown option \(error.keys.values.map(name).sorted().joined(separator: ", "))"
         case let error as TOMLParseError:
             return "line \(error.source.begin.line): \(error.description)"
         case DecodingError.keyNotFound(let key, let context):
@@ -30,7 +29,10 @@ extension Configuration {
             DecodingError.dataCorrupted(let context):
             return "\(name(context.codingPath)): \(context.debugDescription)"
         case let error as CocoaError:
-            return error.underlying.map { "\($0)" } ?? "can't be read"
+            guard let reason = error.underlying as NSError?, reason.domain == NSPOSIXErrorDomain else {
+                return "can't be read"
+            }
+            return String(cString: strerror(Int32(reason.code)))
         default:
             return "\(error)"
         }

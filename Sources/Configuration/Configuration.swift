@@ -6,6 +6,9 @@ import TOMLKit
 
 /// The one configuration file of worker and admin, read once. `ops/shacache.toml` explains every option.
 public struct Configuration: Decodable, Sendable {
+    /// Of the programs that it configures.
+    public static let version = Version.current
+
     public let database: Database
     public let store: Store
     public let worker: Worker

@@ -58,6 +58,9 @@ public struct CertificateAuthority {
         try build(commonName: commonName, publicKey: key.handle, role: .signer, days: days, issuer: nil, signer: key)
     }
 
+    /// Seconds since 1970. What it issues and signs ends no later.
+    public var notAfter: Int { certificate.notAfter }
+
     /// A client certificate for a key that we made.
     public func issue(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
         try Self.build(
@@ -94,6 +97,10 @@ public struct CertificateAuthority {
         // An hour back: the clients' clocks aren't all right.
         _ = try require(X509_gmtime_adj(X509_getm_notBefore(handle), -3600), "set the validity")
         _ = try require(X509_gmtime_adj(X509_getm_notAfter(handle), days * 86_400), "set the validity")
+        // Nobody takes a certificate whose authority has expired, whatever it says itself.
+        if let issuer, issuer.notAfter < certificate.notAfter {
+            try check(X509_set1_notAfter(handle, X509_get0_notAfter(issuer.handle)), "set the validity")
+        }
         try check(
             X509_NAME_add_entry_by_txt(
                 X509_get_subject_name(handle), "CN", MBSTRING_UTF8, commonName, -1, -1, 0), "set the name")

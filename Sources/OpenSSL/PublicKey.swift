@@ -29,10 +29,32 @@ public final class PublicKey: @unchecked Sendable {
 
     public var bits: Int { Int(EVP_PKEY_get_bits(handle)) }
 
-    /// Whether `signature` was made over `message` with the matching private key
+    /// Whether `signature` was made over `message` with the matching private key, by one of the algorithms
     /// (for RSA: PKCS#1 v1.5, which is OpenSSL's default padding).
-    public func verifies(_ signature: [UInt8], of message: some Sequence<UInt8>, with algorithm: Hash.Algorithm) -> Bool
-    {
+    public func verifies(_ signature: [UInt8], of message: [UInt8], withOneOf algorithms: [Hash.Algorithm]) -> Bool {
+        guard isRSA else { return algorithms.contains { verifies(signature, of: message, with: $0) } }
+        // What costs time is done once, whatever the number of algorithms.
+        guard let signed = recovered(signature) else { return false }
+        return algorithms.contains { $0.digestInfo(of: message) == signed }
+    }
+
+    /// What an RSA signature holds: the DigestInfo of RFC 8017 (9.2). nil when another key made it.
+    private func recovered(_ signature: [UInt8]) -> [UInt8]? {
+        guard let context = EVP_PKEY_CTX_new(handle, nil) else { return nil }
+        defer {
+            EVP_PKEY_CTX_free(context)
+            ERR_clear_error()
+        }
+        guard EVP_PKEY_verify_recover_init(context) == 1,
+            EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1
+        else { return nil }
+        var size = Int(EVP_PKEY_get_size(handle))
+        var content = [UInt8](repeating: 0, count: size)
+        guard EVP_PKEY_verify_recover(context, &content, &size, signature, signature.count) == 1 else { return nil }
+        return Array(content[..<size])
+    }
+
+    private func verifies(_ signature: [UInt8], of message: [UInt8], with algorithm: Hash.Algorithm) -> Bool {
         guard let context = EVP_MD_CTX_new() else { return false }
         defer {
             EVP_MD_CTX_free(context)
@@ -40,7 +62,6 @@ public final class PublicKey: @unchecked Sendable {
             ERR_clear_error()
         }
         guard EVP_DigestVerifyInit(context, nil, algorithm.type, nil, handle) == 1 else { return false }
-        let message = Array(message)
         return EVP_DigestVerify(context, signature, signature.count, message, message.count) == 1
     }
 }

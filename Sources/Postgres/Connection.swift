@@ -9,7 +9,8 @@ public final class Connection {
         public let connectionString: String
         /// The database role to log in as.
         public let role: String
-        /// After this many seconds a statement is ended, also one that waits for a lock. 0: never.
+        /// After this many seconds a statement is ended, also one that waits for a lock; a server that doesn't even do
+        /// that is given up soon after. 0: never.
         public let statementTimeLimit: Int
 
         public init(connectionString: String, role: String, statementTimeLimit: Int = 0) {
@@ -20,32 +21,52 @@ public final class Connection {
     }
 
     private let target: Target
+    private let waiters: Waiters?
+    private var isStaying = false
     private var handle: OpaquePointer?  // PGconn *
     /// The server's name for each statement that it has prepared in this session.
     private var prepared: [String: String] = [:]
     private var isInTransaction = false
 
-    public init(_ target: Target) { self.target = target }
+    /// - Parameter waiters: the threads that are to give way to each other when the server hangs.
+    public init(_ target: Target, waiters: Waiters? = nil) {
+        self.target = target
+        self.waiters = waiters
+    }
 
     deinit { disconnect() }
 
     /// Runs one statement, prepared at its first use in this session.
     @discardableResult
     public func run(_ sql: SQL) throws -> Rows {
-        let handle = try session()
-        let name = try prepare(sql.text, on: handle)
-        let values = try Parameters(sql)
-        return try values.withPointers { pointers in
-            try conclude(
-                PQexecPrepared(handle, name, Int32(pointers.count), pointers, values.lengths, values.formats, 0),
-                on: handle, statement: sql.text)
+        try givingWay {
+            let handle = try session()
+            let name = try prepare(sql.text, on: handle)
+            let values = try Parameters(sql)
+            return try values.withPointers { pointers in
+                try conclude(on: handle, statement: sql.text) {
+                    PQsendQueryPrepared(
+                        handle, name, Int32(pointers.count), pointers, values.lengths, values.formats, 0)
+                }
+            }
         }
     }
 
     /// Runs statements that come without values, several in one text if need be.
     public func runScript(_ statements: String) throws {
-        let handle = try session()
-        _ = try conclude(PQexec(handle, statements), on: handle, statement: String(statements.prefix(80)))
+        try givingWay {
+            let handle = try session()
+            _ = try conclude(on: handle, statement: String(statements.prefix(80))) { PQsendQuery(handle, statements) }
+        }
+    }
+
+    private func givingWay<Result>(_ body: () throws -> Result) throws -> Result {
+        guard let waiters else { return try body() }
+        defer {
+            if isStaying { waiters.leave() }
+            isStaying = false
+        }
+        return try waiters.ask(body)
     }
 
     /// Commits what `body` did when it returns, and rolls it back when it throws.
@@ -73,7 +94,11 @@ public final class Connection {
     }
 
     private func session() throws -> OpaquePointer {
-        if let handle, isInTransaction || isAlive(handle) { return handle }
+        if isInTransaction {
+            guard let handle else { throw DatabaseError(.lost, "the session has ended", statement: "") }
+            return handle
+        }
+        if let handle, isAlive(handle) { return handle }
         disconnect()
         return try connect()
     }
@@ -103,16 +128,18 @@ public final class Connection {
             defer { PQfinish(opened) }
             throw DatabaseError(.unavailable, DatabaseError.firstLine(PQerrorMessage(opened)), statement: "")
         }
+        handle = opened
         // Notices would go to stderr, between the lines of a log.
         PQsetNoticeProcessor(opened, { _, _ in }, nil)
+        // Or libpq would wait by itself, without a limit, to send what the server doesn't take.
+        PQsetnonblocking(opened, 1)
         let settings = "SET statement_timeout = '\(target.statementTimeLimit)s'; SET TimeZone = 'UTC'"
-        let result = PQexec(opened, settings)
-        defer { PQclear(result) }
-        guard PQresultStatus(result) == PGRES_COMMAND_OK else {
-            defer { PQfinish(opened) }
-            throw DatabaseError(result: result, connection: opened, statement: settings)
+        do {
+            _ = try conclude(on: opened, statement: settings) { PQsendQuery(opened, settings) }
+        } catch {
+            disconnect()
+            throw error
         }
-        handle = opened
         return opened
     }
 
@@ -125,13 +152,14 @@ public final class Connection {
     private func prepare(_ text: String, on handle: OpaquePointer) throws -> String {
         if let name = prepared[text] { return name }
         let name = "s\(prepared.count)"
-        _ = try conclude(PQprepare(handle, name, text, 0, nil), on: handle, statement: text)
+        _ = try conclude(on: handle, statement: text) { PQsendPrepare(handle, name, text, 0, nil) }
         prepared[text] = name
         return name
     }
 
-    /// Takes ownership of `result`: as rows, or as the error that it holds.
-    private func conclude(_ result: OpaquePointer?, on handle: OpaquePointer, statement: String) throws -> Rows {
+    /// Sends a statement and waits for its end: rows, or the error that they hold.
+    private func conclude(on handle: OpaquePointer, statement: String, send: () -> Int32) throws -> Rows {
+        let result = send() == 1 ? try lastResult(on: handle, of: statement) : nil
         let status = PQresultStatus(result)
         if let result, status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK { return Rows(owning: result) }
         defer { PQclear(result) }
@@ -139,5 +167,44 @@ public final class Connection {
         // The server may have become a standby, or be about to end: the next use looks for a better one.
         if [.unavailable, .lost].contains(error.kind), !isInTransaction { disconnect() }
         throw error
+    }
+
+    /// What PQexec would return, but for the time limit: the server ends a statement by itself, unless it hangs.
+    private func lastResult(on handle: OpaquePointer, of statement: String) throws -> OpaquePointer? {
+        let limit = target.statementTimeLimit
+        let deadline = limit == 0 ? nil : ContinuousClock.now + .seconds(limit + Self.grace)
+        var last: OpaquePointer?
+        while true {
+            while case let isUnsent = PQflush(handle) > 0, isUnsent || PQisBusy(handle) == 1 {
+                guard hears(handle, isUnsent ? POLLIN | POLLOUT : POLLIN, until: deadline) else {
+                    PQclear(last)
+                    disconnect()
+                    throw DatabaseError(.lost, "the server says nothing any more", statement: statement)
+                }
+                guard PQconsumeInput(handle) == 1 else { break }
+            }
+            guard let result = PQgetResult(handle) else { return last }
+            PQclear(last)
+            last = result
+        }
+    }
+
+    /// Seconds. What a server may take to end a statement and say so.
+    private static let grace = 2
+
+    /// Waits until there is something to read, or to write.
+    ///
+    /// - Returns: false when it took too long, or another thread needs this one's place.
+    private func hears(_ handle: OpaquePointer, _ events: Int32, until deadline: ContinuousClock.Instant?) -> Bool {
+        var descriptor = pollfd(fd: PQsocket(handle), events: Int16(events), revents: 0)
+        func wait(_ limit: Duration?) -> Bool {
+            poll(&descriptor, 1, limit.map { Int32(max($0, .zero) / .milliseconds(1)) } ?? -1) != 0
+        }
+        if let waiters, !isStaying {
+            if wait(Waiters.patience) { return true }
+            isStaying = waiters.stay()
+            guard isStaying else { return false }
+        }
+        return wait(deadline.map { ContinuousClock.now.duration(to: $0) })
     }
 }

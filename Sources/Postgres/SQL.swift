@@ -49,12 +49,14 @@ public struct SQL: ExpressibleByStringInterpolation {
         /// A bytea.
         public mutating func appendInterpolation(_ value: [UInt8]?) { append(value.map { .bytes($0) }) }
 
-        /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything.
+        /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By scalars, as
+        /// the server reads it: in a Character, a quote may hide under an accent.
         public mutating func appendInterpolation(_ value: [String]?) {
             appendInterpolation(
                 value.map { elements in
                     let quoted = elements.map { element in
-                        "\"" + element.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "\""
+                        "\"" + element.unicodeScalars.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined()
+                            + "\""
                     }
                     return "{" + quoted.joined(separator: ",") + "}"
                 })

@@ -18,6 +18,10 @@ public struct Failure {
             self.init(status: refusal.status, name: refusal.name, message: refusal.message)
         case let error as StoreError:
             self.init(status: error.kind.status, name: error.kind.name, message: error.description)
+        case let blob as DamagedBlob:
+            self.init(
+                status: 404, name: "damaged blob", message: blob.digest.absence,
+                cause: "the file of \(blob.digest) \(blob.damage)")
         case let error as DatabaseError where error.kind == .unavailable || error.kind == .lost:
             self.init(
                 status: 503, name: "database unavailable", message: "the database is away, try again",

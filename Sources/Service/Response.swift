@@ -23,7 +23,8 @@ public struct Response: Sendable {
     /// The same for nginx's auth_request, which understands 403 alone: it turns status and line into the real answer.
     var verdict: Response {
         let line = String(decoding: body.dropLast(), as: UTF8.self)
-        return Response(403, headers: [("X-Refusal-Status", "\(status)"), ("X-Refusal", line)])
+        let kept = headers.filter { $0.name == "Allow" }
+        return Response(403, headers: [("X-Refusal-Status", "\(status)"), ("X-Refusal", line)] + kept)
     }
 
     /// nginx would send a body of unknown length in chunks, which tells nobody how much is missing.

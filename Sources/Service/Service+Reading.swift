@@ -4,7 +4,7 @@ import Storage
 extension Service {
     /// The blob itself is sent by nginx: the answer names the file, and nginx adds length and ranges.
     func blob(_ digest: Digest, for request: Request) throws -> Response {
-        guard try isIntact(digest) else { return Response(404, line: "no blob has the SHA-512 \(digest)") }
+        guard try isIntact(digest) else { return Response(404, line: digest.absence) }
         let tag = "\"\(digest)\""
         let headers = [
             ("Content-Type", "application/octet-stream"),
@@ -24,14 +24,13 @@ extension Service {
     }
 
     private func isIntact(_ digest: Digest) throws -> Bool {
-        switch try store.presence(of: digest) {
-        case .intact: return true
-        case .missing: return false
-        case .unconfirmed(let size):
-            guard try catalog.size(of: digest) == size else { return false }
-            try store.confirm(digest, size: size)
-            return true
+        var presence = try store.presence(of: digest)
+        if case .unconfirmed(let size) = presence {
+            guard let stored = try catalog.size(of: digest) else { return false }
+            presence = try store.confirm(digest, size: size, stored: stored)
         }
+        if case .damaged(let damage) = presence { throw DamagedBlob(digest: digest, damage: damage) }
+        return presence == .intact
     }
 
     func entries(of key: Key) throws -> Response {
@@ -63,6 +62,18 @@ extension Service {
         }
         return Response(200, line: "ready")
     }
+}
+
+/// A blob whose file is not as it was stored. To a client it is as absent as any other, until the next upload of the
+/// same bytes heals it.
+struct DamagedBlob: Error {
+    let digest: Digest
+    let damage: String
+}
+
+extension Digest {
+    /// For a client.
+    var absence: String { "no blob has the SHA-512 \(self)" }
 }
 
 extension Request {

@@ -55,8 +55,9 @@ extension Service {
             throw Refusal.digestMismatch(expected: expected, received: digest)
         }
         upload.sha512 = digest
-        try upload.timing("synchronize") { try file.seal() }
-        let (record, size) = (upload, upload.bytes!)
+        let size = upload.bytes!
+        try upload.timing("synchronize") { try file.seal(size) }
+        let record = upload
         try upload.timing("commit") {
             try patiently {
                 try catalog.recordBlob(digest, size: size, upload: record) { try store.publish(file, as: digest) }

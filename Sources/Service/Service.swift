@@ -8,11 +8,14 @@ public final class Service {
     let store: BlobStore
     let catalog: Catalog
     let rules: Rules
+    private let strangers: Allowance
 
-    public init(store: BlobStore, catalog: Catalog, rules: Rules) {
+    /// - Parameter strangers: how many refusals of theirs go on record.
+    public init(store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance) {
         self.store = store
         self.catalog = catalog
         self.rules = rules
+        self.strangers = strangers
     }
 
     /// What the operator decides.
@@ -58,9 +61,13 @@ public final class Service {
     }
 
     /// Writes down an upload that was not taken. What was taken is on record already.
-    public func record(_ answer: Answer) throws {
-        guard let upload = answer.upload, let failure = answer.failure else { return }
+    ///
+    /// - Returns: how many of strangers were left out since the last time.
+    public func record(_ answer: Answer) throws -> Int {
+        guard let upload = answer.upload, let failure = answer.failure else { return 0 }
+        guard let leftOut = upload.account == nil ? strangers.take() : 0 else { return 0 }
         try catalog.record(upload, failure: failure.recorded)
+        return leftOut
     }
 
     private func respond(to request: Request, upload: inout UploadRecord?) throws -> Response {

@@ -12,6 +12,8 @@ public struct Entry: Sendable {
     /// The blob that the metadata names. It need not exist.
     public let sha512: Digest
     public let facts: Facts
+    /// What the metadata says: an object.
+    public let content: JSON
     let signatureBytes: [UInt8]
 
     /// What an entry may weigh as a request body, in bytes.
@@ -44,6 +46,7 @@ public struct Entry: Sendable {
         self.sha512 = sha512
         self.signatureBytes = signatureBytes
         facts = Facts(object)
+        content = object
     }
 
     /// As a request sends it.

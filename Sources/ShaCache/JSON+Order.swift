@@ -11,12 +11,19 @@ extension JSON {
         case (.null, .null): return true
         case (.string(let one), .string(let other)): return one.bytes == other.bytes
         case (.array(let elements), .array(let others)):
-            return elements.count == others.count && zip(elements, others).allSatisfy { $0.equals($1) }
+            return elements.count == others.count && zip(elements, others).allSatisfy { $0.isSame(as: $1) }
         case (.object(let members), .object(let others)): return Self.equal(members, others)
         default:
             guard let one = number, let other = other.number else { return false }
             return PythonNumber.order(one, other) == .equal
         }
+    }
+
+    /// What counts between the elements of two lists: Python compares an object with itself no further, and its
+    /// reader makes one object of every NaN.
+    private func isSame(as other: JSON) -> Bool {
+        if case .number("NaN") = self, case .number("NaN") = other { return true }
+        return equals(other)
     }
 
     /// The order that `<` and `>` go by.
@@ -27,7 +34,7 @@ extension JSON {
         switch (self, other) {
         case (.string(let one), .string(let other)): return Self.order(one.bytes, other.bytes)
         case (.array(let elements), .array(let others)):
-            for (one, other) in zip(elements, others) where !one.equals(other) { return try one.order(other) }
+            for (one, other) in zip(elements, others) where !one.isSame(as: other) { return try one.order(other) }
             return Self.order(elements.count, others.count)
         default:
             guard let one = number, let other = other.number else { throw Unordered() }
@@ -61,6 +68,6 @@ extension JSON {
             Dictionary(members.map { ($0.name.bytes, $0.value) }) { $1 }
         }
         let (one, other) = (last(members), last(others))
-        return one.count == other.count && one.allSatisfy { name, value in other[name]?.equals(value) ?? false }
+        return one.count == other.count && one.allSatisfy { name, value in other[name]?.isSame(as: value) ?? false }
     }
 }

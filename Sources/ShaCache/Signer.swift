@@ -33,10 +33,8 @@ extension Entry {
     /// metadata's bytes with SHA-1, which the protocol demands, or with SHA-256.
     public func verify(against signers: [Signer]) -> SignatureResult {
         guard !signature.isEmpty else { return .unsigned }
-        let signer = signers.first { signer in
-            signer.key.verifies(signatureBytes, of: metadata.utf8, with: .sha1)
-                || signer.key.verifies(signatureBytes, of: metadata.utf8, with: .sha256)
-        }
+        let message = Array(metadata.utf8)
+        let signer = signers.first { $0.key.verifies(signatureBytes, of: message, withOneOf: [.sha1, .sha256]) }
         return signer.map { .verified($0.id) } ?? .unknownSigner
     }
 }

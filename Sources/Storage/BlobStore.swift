@@ -19,6 +19,9 @@ public final class BlobStore: Sendable {
     /// Where a blob lies below the directory of blobs, which nginx knows as its root.
     public static func place(of digest: Digest) -> String { "\(digest.description.prefix(2))/\(digest)" }
 
+    /// Below the store's directory.
+    private var shelves: [String] { (UInt8.min...UInt8.max).map { "blobs/\(hex([$0]))" } }
+
     private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
 
     private func path(_ digest: Digest) -> String { "\(directory)/blobs/\(Self.place(of: digest))" }
@@ -26,7 +29,7 @@ public final class BlobStore: Sendable {
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
         for name in ["", "/blobs", "/incoming"] { try makeDirectory(directory + name) }
-        for number in UInt8.min...UInt8.max { try makeDirectory("\(directory)/blobs/\(hex([number]))") }
+        for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
         for name in ["/blobs", ""] {
             try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
         }
@@ -41,8 +44,9 @@ public final class BlobStore: Sendable {
 
     public enum Presence: Equatable, Sendable {
         case intact
-        /// Not there, or not with the size that it was stored with.
-        case missing
+        case absent
+        /// The disk, or somebody, has cut it, added to it or closed it. The text says how, of the file.
+        case damaged(String)
         /// The file does not know the size that it should have: it came back from a backup without its attributes,
         /// or lies on a file system that has none.
         case unconfirmed(size: Int)
@@ -52,24 +56,39 @@ public final class BlobStore: Sendable {
     public func presence(of digest: Digest) throws(StoreError) -> Presence {
         let file: FileHandle
         do {
-            file = try FileHandle(opening: path(digest), as: "open a blob")
+            // Not to be held up by what isn't a file.
+            file = try FileHandle(opening: path(digest), flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
         } catch {
-            guard error.code == ENOENT else { throw error }
-            return .missing
+            switch error.code {
+            case ENOENT: return .absent
+            // These say nothing of the file: there are too many others.
+            case EMFILE, ENFILE, ENOMEM: throw error
+            default: return .damaged(error.description)
+            }
         }
-        let size = Int(try file.status().st_size)
+        let status = try file.status()
+        guard status.st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
+        let size = Int(status.st_size)
         guard let stored = file.storedSize else { return .unconfirmed(size: size) }
-        return stored == size ? .intact : .missing
+        return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
     }
 
-    /// Writes down the size of a file that `presence` called unconfirmed. A file system without attributes is no
-    /// error: then every look asks the database.
-    public func confirm(_ digest: Digest, size: Int) throws(StoreError) {
+    private static func damage(size: Int, stored: Int) -> String { "has \(size) bytes, and was stored with \(stored)" }
+
+    /// Judges a file that `presence` called unconfirmed: what came from a backup is hashed once, and then its size is
+    /// written down. A file system without attributes could not remember that it was, so there the size must do.
+    ///
+    /// - Parameter stored: how many bytes were acknowledged.
+    public func confirm(_ digest: Digest, size: Int, stored: Int) throws(StoreError) -> Presence {
+        guard size == stored else { return .damaged(Self.damage(size: size, stored: stored)) }
         let file = try FileHandle(opening: path(digest), as: "open a blob")
+        guard file.canStoreSize else { return .intact }
+        guard try file.digest() == digest else { return .damaged("has other bytes than its name says") }
         // Writing an attribute takes the write bit (xattr(7)), which a sealed blob lacks.
         fchmod(file.descriptor, 0o640)
         defer { fchmod(file.descriptor, 0o440) }
         file.setStoredSize(size)
+        return .intact
     }
 
     // MARK: Writing
@@ -87,8 +106,22 @@ public final class BlobStore: Sendable {
         }
         // It is still there when both names are the same file already: then rename(2) does nothing.
         defer { unlink(own) }
-        try system("rename the upload") { rename(own, path(digest)) }
+        if rename(own, path(digest)) != 0 {
+            try clearTheWay(to: digest, after: errno)
+            try system("rename the upload") { rename(own, path(digest)) }
+        }
         try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
+    }
+
+    /// Puts right what a disk or a hand has done to the store, as far as no bytes are lost by it.
+    private func clearTheWay(to digest: Digest, after code: Int32) throws(StoreError) {
+        switch code {
+        case ENOENT:
+            try makeDirectory(shelf(digest))
+            try synchronize(try FileHandle(opening: "\(directory)/blobs", flags: O_DIRECTORY, as: "open the store"))
+        case EISDIR: rmdir(path(digest))
+        default: throw StoreError("rename the upload", errno: code)
+        }
     }
 
     /// Never tried again after a failure: Linux then forgets which pages were not written, and a second fsync
@@ -113,9 +146,15 @@ public final class BlobStore: Sendable {
         }
     }
 
-    /// Writes, synchronises and removes a file: what an upload will need.
+    /// Writes, synchronises and removes a file, and looks at every shelf: what an upload will need.
     public func probe() throws {
         try admit(bytes: 0)
+        for shelf in shelves {
+            // Without AT_EACCESS, capabilities that lead to the store don't count.
+            try system("use \(shelf)") {
+                faccessat(AT_FDCWD, "\(directory)/\(shelf)", R_OK | W_OK | X_OK, AT_EACCESS)
+            }
+        }
         let file = try IncomingFile(creatingIn: self)
         defer { file.discard() }
         try synchronize(file.handle)

@@ -9,6 +9,8 @@ public struct KeyLimits: Sendable {
     public let bytes: Int
     /// Of one account, so that none can use up a key that others need.
     public let entriesPerAccount: Int
+    /// Of one account, for the same reason: one large entry is as good as many small ones.
+    var bytesPerAccount: Int { bytes / 2 }
 
     public init(entries: Int, bytes: Int, entriesPerAccount: Int) {
         self.entries = entries
@@ -43,16 +45,20 @@ extension Catalog {
             try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
             let present = try connection.run(
                 """
-                SELECT coalesce(bool_or(digest = \(digest)), false), count(*),
-                    count(*) FILTER (WHERE account_id = \(upload.account?.id)),
-                    coalesce(sum(octet_length(metadata) + octet_length(signature)), 0)
-                FROM shacache.entry WHERE key = \(key.text)
+                SELECT coalesce(bool_or(digest = \(digest)), false),
+                    count(*), coalesce(sum(bytes), 0),
+                    count(*) FILTER (WHERE is_own), coalesce(sum(bytes) FILTER (WHERE is_own), 0)
+                FROM (
+                    SELECT digest, octet_length(metadata) + octet_length(signature) AS bytes,
+                        account_id = \(upload.account?.id) AS is_own
+                    FROM shacache.entry WHERE key = \(key.text)) AS present
                 """
             ).first!
             let isDuplicate = present.bool(0)
             if !isDuplicate {
                 try limits.check(
-                    adding: entry, entries: present.int(1)!, ofAccount: present.int(2)!, bytes: present.int(3)!)
+                    adding: entry, to: (entries: present.int(1)!, bytes: present.int(2)!),
+                    ofAccount: (entries: present.int(3)!, bytes: present.int(4)!))
                 try insert(entry, digest: digest, under: key, upload: upload)
             }
             // Whoever collects garbage one day must see that somebody counts on this blob.
@@ -78,16 +84,24 @@ extension Catalog {
 }
 
 extension KeyLimits {
-    fileprivate func check(adding entry: Entry, entries count: Int, ofAccount own: Int, bytes: Int) throws(Refusal) {
-        guard count < entries else {
-            throw .keyIsFull("the key has \(count) entries, the most that a key may have")
+    fileprivate typealias Holdings = (entries: Int, bytes: Int)
+
+    fileprivate func check(adding entry: Entry, to all: Holdings, ofAccount own: Holdings) throws(Refusal) {
+        guard all.entries < entries else {
+            throw .keyIsFull("the key has \(all.entries) entries, the most that a key may have")
         }
-        guard own < entriesPerAccount else {
-            throw .keyIsFull("this account has \(own) entries under the key, the most that one account may have")
+        guard own.entries < entriesPerAccount else {
+            throw .keyIsFull(
+                "this account has \(own.entries) entries under the key, the most that one account may have")
         }
         let added = entry.metadata.utf8.count + entry.signature.utf8.count
-        guard bytes + added <= self.bytes else {
-            throw .keyIsFull("with this entry the key would hold \(bytes + added) bytes, more than \(self.bytes)")
+        guard all.bytes + added <= bytes else {
+            throw .keyIsFull("with this entry the key would hold \(all.bytes + added) bytes, more than \(bytes)")
+        }
+        guard own.bytes + added <= bytesPerAccount else {
+            throw .keyIsFull(
+                "with this entry the account would have \(own.bytes + added) bytes under the key, more than \(bytesPerAccount)"
+            )
         }
     }
 }

@@ -7,7 +7,9 @@ public final class Catalog {
     /// Signers' keys by their DER form: parsing one takes longer than a query.
     var parsedKeys: [[UInt8]: Signer] = [:]
 
-    public init(_ target: Connection.Target) { connection = Connection(target) }
+    public init(_ target: Connection.Target, waiters: Waiters? = nil) {
+        connection = Connection(target, waiters: waiters)
+    }
 
     /// Runs a reading again when the session had ended unnoticed since its last use.
     func reading<Result>(_ body: () throws -> Result) throws -> Result {

@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import OpenSSL
 public import ShaCache
 
 /// A request body on its way to become a blob: in the spool, complete, and not yet anything that was acknowledged.
@@ -36,42 +35,22 @@ public struct IncomingFile: ~Copyable {
         if isOurs { unlink(path) }
     }
 
-    /// Calls `body` with the bytes, a piece at a time.
-    private func read(_ body: (UnsafeRawBufferPointer) -> Void) throws(StoreError) {
-        // As fast as mmap on the prototype, and a file that is cut meanwhile is an error, not a SIGBUS.
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { piece.deallocate() }
-        posix_fadvise(handle.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
-        var offset = 0
-        while true {
-            let count = pread(handle.descriptor, piece.baseAddress, piece.count, offset)
-            guard count != 0 else { return }
-            guard count > 0 else {
-                guard errno == EINTR else { throw StoreError("read the request body") }
-                continue
-            }
-            body(UnsafeRawBufferPointer(rebasing: piece[..<count]))
-            offset += count
-        }
-    }
-
     /// The SHA-512 of the bytes as they lie on the disk, which is what will be served.
-    public func digest() throws(StoreError) -> Digest {
-        let hash = Hash(.sha512)
-        try read { hash.update($0) }
-        return Digest(bytes: hash.finish())
-    }
+    public func digest() throws(StoreError) -> Digest { try handle.digest() }
 
     /// The bytes, for a body that is known to be small.
     public func contents() throws(StoreError) -> [UInt8] {
         var contents: [UInt8] = []
-        try read { contents.append(contentsOf: $0) }
+        try handle.read { contents.append(contentsOf: $0) }
         return contents
     }
 
     /// Makes the bytes and their recorded size survive a crash, and the file read-only.
-    public func seal() throws(StoreError) {
-        handle.setStoredSize(try size())
+    ///
+    /// - Parameter hashed: how many bytes there were when they were hashed.
+    public func seal(_ hashed: Int) throws(StoreError) {
+        guard try size() == hashed else { throw StoreError(.broken, "the request body changed while it was read") }
+        handle.setStoredSize(hashed)
         try system("make the upload read-only") { fchmod(handle.descriptor, 0o440) }
         try store.synchronize(handle)
     }
@@ -89,6 +68,9 @@ extension FileHandle {
             return Int(String(decoding: buffer[..<count], as: UTF8.self))
         }
     }
+
+    /// Whether the file system has attributes at all.
+    var canStoreSize: Bool { fgetxattr(descriptor, sizeAttribute, nil, 0) >= 0 || errno != ENOTSUP }
 
     /// Without attributes in the file system, readers ask the database; so failing is no error.
     func setStoredSize(_ size: Int) {

@@ -6,7 +6,7 @@ public struct Table: Sendable {
     public let columns: [String]
     public let rows: [[Value]]
 
-    public enum Value: Sendable {
+    public enum Value: Equatable, Sendable {
         case null
         case number(String)
         case text(String)

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Work that a thread of its own does, and its result, which one other thread waits for.
@@ -19,10 +20,14 @@ public final class Background<Value: Sendable>: Sendable {
     }
 }
 
-/// Does `work` for each element, on a few threads at once; returns when all are done.
+/// How many threads can compute at once.
+public let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+
+/// Does `work` for each element, on a few threads at once; returns when all are done. One element needs no thread.
 public func concurrently<Element: Sendable>(
     _ elements: [Element], threads: Int, _ work: @escaping @Sendable (Int, Element) -> Void
 ) throws {
+    guard elements.count > 1 else { return elements.indices.forEach { work($0, elements[$0]) } }
     let next = Counter()
     let crew = try (0..<min(threads, elements.count)).map { _ in
         try Thread {

@@ -13,10 +13,12 @@ public struct Thread: Sendable {
     public init(_ body: @escaping @Sendable () -> Void) throws(ThreadFailure) {
         let work = Unmanaged.passRetained(Work(body))
         var handle = pthread_t()
-        let code = pthread_create(&handle, nil, { argument in
-            Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
-            return nil
-        }, work.toOpaque())
+        let code = pthread_create(
+            &handle, nil,
+            { argument in
+                Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
+                return nil
+            }, work.toOpaque())
         guard code == 0 else {
             work.release()
             throw ThreadFailure(description: "start a thread: \(String(cString: strerror(code)))")

@@ -17,6 +17,7 @@ struct Admin: ParsableCommand {
             Every change works on the next request, and is written to the table shacache.audit with your name. \
             Exit codes: 0 done, 1 not done (stderr says why), 64 wrong usage.
             """,
+        version: Configuration.version,
         subcommands: [
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, AuthorityCommand.self, Migrate.self,
             Status.self,
@@ -36,7 +37,7 @@ struct Admin: ParsableCommand {
 
 /// What every command takes.
 struct CommonOptions: ParsableArguments {
-    @Option(help: "The configuration file; ops/shacache.toml explains every option.")
+    @Option(help: "The configuration file; /usr/share/shacache/shacache.toml explains every option.")
     var config = "/etc/shacache/shacache.toml"
 
     @Flag(help: "Print JSON, for scripts.")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Foundation
 import OpenSSL
 
 struct AuthorityCommand: ParsableCommand {
@@ -11,18 +12,21 @@ struct AuthorityCommand: ParsableCommand {
             abstract: "Make the authority's key and certificate, in the files that [ca] names.",
             discussion: """
                 nginx trusts the certificate (ssl_client_certificate). The key makes accounts' certificates: keep it \
-                where only operators come, which need not be the server. Nothing is ever overwritten. Ten years are \
-                `--days 3650`.
+                where only operators come, which need not be the server. Nothing is ever overwritten. With the \
+                authority end all certificates that it made, so it lasts ten years.
                 """)
         @OptionGroup var options: CommonOptions
         @Option(help: "The authority's common name.")
         var name = "ShaCache CA"
-        @OptionGroup var validity: Validity
+        @Option(help: "How long it is valid.")
+        var days = 3650
+
+        func validate() throws { try Validity.check(days) }
 
         func run() throws {
             let files = try options.configuration().authorityFiles()
             let key = try PrivateKey.generate()
-            let certificate = try CertificateAuthority.create(name: name, key: key, days: validity.days)
+            let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
             try writeNew([(key.pem(), files.key, 0o600), (certificate.pem(), files.certificate, 0o644)])
             options.report("wrote \(files.key) and \(files.certificate)")
         }
@@ -37,8 +41,10 @@ extension Configuration {
 
     func authority() throws -> CertificateAuthority {
         let files = try authorityFiles()
-        return try CertificateAuthority(
-            certificate: Certificate(pem: contents(of: files.certificate)),
-            key: PrivateKey(pem: contents(of: files.key)))
+        let certificate = try Certificate(pem: contents(of: files.certificate))
+        guard certificate.notAfter > Int(Date.now.timeIntervalSince1970) else {
+            throw Failure("\(files.certificate): the authority expired at \(timestamp(certificate.notAfter))")
+        }
+        return try CertificateAuthority(certificate: certificate, key: PrivateKey(pem: contents(of: files.key)))
     }
 }

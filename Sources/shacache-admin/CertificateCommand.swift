@@ -15,19 +15,22 @@ struct CertificateCommand: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Make a key and a certificate with our authority.")
         @OptionGroup var options: CommonOptions
         @Argument var account: String
-        @Option(help: "The directory for ACCOUNT.key and ACCOUNT.crt; nothing in it is overwritten.")
+        @Option(
+            help: "The directory for ACCOUNT.key and ACCOUNT.crt, made if need be; nothing in it is overwritten.")
         var out: String
         @OptionGroup var validity: Validity
 
         func run() throws {
             let key = try PrivateKey.generate()
-            let certificate = try options.configuration().authority().issue(
-                commonName: account, key: key, days: validity.days)
+            let authority = try options.configuration().authority()
+            let certificate = try authority.issue(commonName: account, key: key, days: validity.days)
             let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
             try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor) {
+                try makePrivateDirectory(out)
                 try writeNew([(key.pem(), paths[0], 0o600), (certificate.pem(), paths[1], 0o644)])
             }
             options.report("wrote \(paths[0]) and \(paths[1])")
+            options.reportEnd(of: certificate, from: authority)
         }
     }
 
@@ -43,12 +46,14 @@ struct CertificateCommand: ParsableCommand {
         @OptionGroup var validity: Validity
 
         func run() throws {
-            let certificate = try options.configuration().authority().sign(
+            let authority = try options.configuration().authority()
+            let certificate = try authority.sign(
                 request: contents(of: request), commonName: account, days: validity.days)
             try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor) {
                 try writeNew([(certificate.pem(), out, 0o644)])
             }
             options.report("wrote \(out)")
+            options.reportEnd(of: certificate, from: authority)
         }
     }
 
@@ -99,11 +104,21 @@ struct CertificateCommand: ParsableCommand {
 
 /// How long a certificate is valid.
 struct Validity: ParsableArguments {
-    @Option(help: "How long it is valid.")
+    @Option(help: "How long it is valid; never longer than its authority.")
     var days = 365
 
-    func validate() throws {
+    func validate() throws { try Self.check(days) }
+
+    static func check(_ days: Int) throws {
         // More than a lifetime; and OpenSSL counts seconds in a C long.
         guard (1...36_500).contains(days) else { throw ValidationError("--days takes 1 to 36500") }
+    }
+}
+
+extension CommonOptions {
+    /// Says so when a certificate got less time than was asked for.
+    fileprivate func reportEnd(of certificate: Certificate, from authority: CertificateAuthority) {
+        guard certificate.notAfter == authority.notAfter else { return }
+        report("warning: valid until \(timestamp(certificate.notAfter)) only, when the authority expires")
     }
 }

@@ -12,6 +12,12 @@ func contents(of path: String) throws -> [UInt8] {
     return [UInt8](data)
 }
 
+/// Makes a directory for its owner alone, unless it is there.
+func makePrivateDirectory(_ path: String) throws {
+    guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
+    throw Failure("\(path): \(String(cString: strerror(errno)))")
+}
+
 /// Writes new files, all or none, and never over an old one: it may hold the only copy of a key.
 ///
 /// A mode of 0o600 holds from the first byte on.

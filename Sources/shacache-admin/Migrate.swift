@@ -7,7 +7,7 @@ struct Migrate: ParsableCommand {
         abstract: "Bring the database's schema up to date.",
         discussion: """
             Applies the numbered files that the database lacks, as the role shacache_owner, each in a transaction of \
-            its own. Run sql/roles.sql once before, as a superuser.
+            its own. Once before, a superuser runs /usr/share/shacache/sql/roles.sql.
             """)
     @OptionGroup var options: CommonOptions
     @Option(help: "The directory with the numbered files.")

@@ -39,7 +39,11 @@ struct SignerCommand: ParsableCommand {
 
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Count a signer's new signatures as unknown; entries that it signed before keep their mark.")
+            abstract: "Count a signer's new signatures as unknown; entries that it signed before keep their mark.",
+            discussion: """
+                This is for good: neither the name nor the key can be added again. Who only changes keys adds the new \
+                one under a new name first.
+                """)
         @OptionGroup var options: CommonOptions
         @Argument var name: String
 

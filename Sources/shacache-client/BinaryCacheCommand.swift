@@ -74,7 +74,8 @@ struct BinaryCacheCommand: ParsableCommand {
                     job.terminal.output(already.directory)
                 } catch let failure as CacheFailure {
                     if let prefix = cache.forcingPrefix(of: softwareUrl) {
-                        job.terminal.warn("\(softwareUrl): not to be compiled here: the binary cache is forced for \(prefix)")
+                        job.terminal.warn(
+                            "\(softwareUrl): not to be compiled here: the binary cache is forced for \(prefix)")
                     }
                     throw failure
                 }

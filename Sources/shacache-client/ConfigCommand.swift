@@ -13,7 +13,10 @@ struct ConfigCommand: ParsableCommand {
             let options = NodeConfiguration.Option.allCases.map { ($0.rawValue, job.configuration.setting($0)) }
             guard !self.options.json else {
                 let members = options.map { name, setting in
-                    (JSON.Text(name), setting.map { JSON.object(["value": JSON($0.value), "source": JSON($0.source)]) } ?? .null)
+                    (
+                        JSON.Text(name),
+                        setting.map { JSON.object(["value": JSON($0.value), "source": JSON($0.source)]) } ?? .null
+                    )
                 }
                 return job.terminal.output(JSON.object(members).dumped(indent: 2))
             }

@@ -42,7 +42,8 @@ struct DeployedOptions: ParsableArguments {
         help: ArgumentHelp("SlapOS configuration file.", valueName: "config"))
     var config: String
 
-    @Option(name: [.customShort("k", allowingJoined: true), .long], help: "The identifier under which the data is indexed.")
+    @Option(
+        name: [.customShort("k", allowingJoined: true), .long], help: "The identifier under which the data is indexed.")
     var key: String?
 
     @Option(
@@ -52,7 +53,9 @@ struct DeployedOptions: ParsableArguments {
 
     func validate() throws {
         guard access(config, R_OK) == 0 else { throw ValidationError("can't open '\(config)'") }
-        guard key == nil || url == nil else { throw ValidationError("argument -k/--key: not allowed with argument -u/--url") }
+        guard key == nil || url == nil else {
+            throw ValidationError("argument -k/--key: not allowed with argument -u/--url")
+        }
     }
 
     /// The key as a server reads what the deployed client sends, which escapes nothing and ends at `?` and `#`.
@@ -62,7 +65,8 @@ struct DeployedOptions: ParsableArguments {
     }
 
     func settings() throws -> Cache.Settings {
-        Cache.Settings(try NodeConfiguration(file: config), for: .sources, retries: 4, reporter: Terminal(.quiet).reporter)
+        Cache.Settings(
+            try NodeConfiguration(file: config), for: .sources, retries: 4, reporter: Terminal(.quiet).reporter)
     }
 
     /// - Throws: `Misuse` when the signing key's certificate is in no list, as the deployed client does.
@@ -70,6 +74,7 @@ struct DeployedOptions: ParsableArguments {
         let signature = try Signature(settings.configuration, reporter: Terminal(.quiet).reporter)
         guard settings.configuration[.downloadDirectoryURL] != nil, !signature.isTrustedHere else { return signature }
         throw Misuse(
-            "Invalid configuration: no matching certificate for private key (continuing would cause duplicate uploads because it would never manage to download these uploads)")
+            "Invalid configuration: no matching certificate for private key (continuing would cause duplicate uploads because it would never manage to download these uploads)"
+        )
     }
 }

@@ -18,10 +18,14 @@ struct DeployedGenerateSignatureKey: DeployedCommand {
         let request = try SignatureKeyRequest(keyFile: keyFile, certificateFile: certFile, commonName: commonName)
         // First, as the script does, which then prints nothing.
         try SignaturePair.checkFree(key: request.keyFile, certificate: request.certificateFile)
-        print("Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(request.certificateFile ?? "-")')\n")
+        print(
+            "Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(request.certificateFile ?? "-")')\n"
+        )
         let pair = try SignaturePair(commonName: request.name, bits: 3072)
         try pair.write(key: request.keyFile, certificate: request.certificateFile)
         print(try pair.certificate.pem())
-        print("\nDon't forget to add the certificate to the signature-certificate-list in your SlapOS configuration file.")
+        print(
+            "\nDon't forget to add the certificate to the signature-certificate-list in your SlapOS configuration file."
+        )
     }
 }

@@ -30,7 +30,8 @@ struct DownloadCommand: ParsableCommand {
     var filters: [String] = []
     @Option(name: .shortAndLong, help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"))
     var output: String?
-    @Option(help: ArgumentHelp("Fetch from there what the cache doesn't have, or can't be trusted with.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp("Fetch from there what the cache doesn't have, or can't be trusted with.", valueName: "url"))
     var origin: String?
     @Flag(help: "Put into the cache what came from the origin. That it fails is a warning.")
     var uploadOnMiss = false
@@ -108,7 +109,7 @@ extension Entry {
     func description(of key: Key) -> String {
         JSON.object([
             "key": JSON(key.text), "sha512": JSON(sha512.description),
-            "metadata": (try? JSON(Array(metadata.utf8))) ?? .null,
+            "metadata": content,
         ]).dumped(indent: 2)
     }
 }

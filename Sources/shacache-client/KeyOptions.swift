@@ -7,10 +7,10 @@ struct KeyOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The key itself.")
     var key: String?
 
-    @Option(name: .shortAndLong, help: "The URL of a source archive (key file-urlmd5:…).")
+    @Option(name: .shortAndLong, help: "The URL of a source archive (key file-urlmd5:...).")
     var url: String?
 
-    @Option(help: ArgumentHelp("A Python distribution (key pypi:…).", valueName: "name==version"))
+    @Option(help: ArgumentHelp("A Python distribution (key pypi:...).", valueName: "name==version"))
     var pypi: String?
 
     var count: Int { [key, url, pypi].count { $0 != nil } }

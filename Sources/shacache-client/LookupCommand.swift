@@ -32,7 +32,7 @@ struct LookupCommand: ParsableCommand {
             let cache = Cache(job.settings(for: softwareRelease == nil ? .sources : .binaries))
             let lookup = try Lookup(
                 key, in: cache, trusting: job.configuration.trustedCertificates(reporter: job.reporter))
-            let report = LookupReport(lookup, key: key, here: .here())
+            let report = LookupReport(lookup, key: key)
             job.terminal.output(options.json ? report.json.dumped(indent: 2) : report.text)
             let status = report.status(fitting: softwareRelease != nil)
             guard status == .done else { throw Ended(status: status) }

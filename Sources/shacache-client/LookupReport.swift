@@ -7,17 +7,18 @@ import TextTable
 struct LookupReport {
     private let lookup: Lookup
     private let key: Key
-    private let here: Platform
+    /// This machine; nil when no entry names a platform, so that nobody asks.
+    private let here: Platform?
 
-    init(_ lookup: Lookup, key: Key, here: Platform) {
+    init(_ lookup: Lookup, key: Key) {
         self.lookup = lookup
         self.key = key
-        self.here = here
+        here = lookup.rows.contains { $0.platform != nil } ? .here() : nil
     }
 
     // MARK: Judging
 
-    private func fits(_ row: Lookup.Row) -> Bool? { row.platform.map(here.runs) }
+    private func fits(_ row: Lookup.Row) -> Bool? { row.platform.flatMap { here?.runs($0) } }
 
     func status(fitting isRelease: Bool) -> ExitStatus {
         let trusted = lookup.rows.filter(\.isTrusted)
@@ -32,7 +33,8 @@ struct LookupReport {
         guard !lookup.lines.isEmpty else { return "\(key.text.visible): has no entries" }
         let columns = ["trusted", "signer", "blob", "size", "stored", "platform", "fits", "says", "sha512"]
         let table = textTable(columns: columns, rows: lookup.lines.map(cells))
-        return "\(key.text.visible): \(lookup.lines.count) entries; this machine is \(here)\n\n\(table)"
+        let platform = here.map { "; this machine is \($0)" } ?? ""
+        return "\(key.text.visible): \(lookup.lines.count) entries\(platform)\n\n\(table)"
     }
 
     private func cells(_ line: Lookup.Line) -> [String] {
@@ -42,7 +44,8 @@ struct LookupReport {
             [
                 row.isTrusted ? "yes" : "no", row.signer, row.blob == nil ? "dangling" : "there",
                 row.blob?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
-                fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist, String(row.entry.sha512.description.prefix(16)) + "…",
+                fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist,
+                String(row.entry.sha512.description.prefix(16)) + "…",
             ]
         }
     }
@@ -52,7 +55,7 @@ struct LookupReport {
     var json: JSON {
         .object([
             "key": JSON(key.text),
-            "here": .object(["multiarch": JSON(here.multiarch), "os": JSON(here.os)]),
+            "here": here.map { .object(["multiarch": JSON($0.multiarch), "os": JSON($0.os)]) } ?? .null,
             "entries": .array(lookup.lines.map(json)),
         ])
     }
@@ -67,7 +70,7 @@ struct LookupReport {
                 "sha512": JSON(row.entry.sha512.description), "blob": .bool(row.blob != nil),
                 "size": row.blob?.size.map { .number("\($0)") } ?? .null,
                 "stored": row.blob?.modified.map { .number("\($0)") } ?? .null,
-                "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.metadata,
+                "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.entry.content,
             ])
         }
     }
@@ -94,9 +97,10 @@ extension Lookup.Row {
 
     /// What the metadata says, shortly, beside what has a column of its own.
     fileprivate var gist: String {
-        guard case .object(let members) = metadata else { return "" }
+        guard case .object(let members) = entry.content else { return "" }
         let shown = members.filter { !["sha512", "multiarch", "os"].contains($0.name.string ?? "") }
-        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(separator: " ")
+        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(
+            separator: " ")
         return text.count > 60 ? "\(text.prefix(59))…" : text
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Client
 import Glibc
+import ShaCache
 
 struct Shacache: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,7 +15,7 @@ struct Shacache: ParsableCommand {
             trusted, 5 the cache can't be reached. Data goes to standard output, talk to standard error. Proxies are \
             those of http_proxy, https_proxy and no_proxy; large temporary files lie in TMPDIR, else in /var/tmp.
             """,
-        version: clientVersion,
+        version: Version.current,
         subcommands: [
             UploadCommand.self, DownloadCommand.self, LookupCommand.self, BinaryCacheCommand.self,
             GenerateSignatureKeyCommand.self, DoctorCommand.self, ConfigCommand.self,

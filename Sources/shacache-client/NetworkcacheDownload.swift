@@ -12,7 +12,9 @@ struct NetworkcacheDownload: DeployedCommand {
     @OptionGroup var options: DeployedOptions
     @Flag(name: .shortAndLong, help: "List found results instead of downloading the first one.")
     var list = false
-    @Argument(help: ArgumentHelp("Filter metadata; applied in the order of appearance.", valueName: "key{==,<=,>=,<,>,<<,>>}value"))
+    @Argument(
+        help: ArgumentHelp(
+            "Filter metadata; applied in the order of appearance.", valueName: "key{==,<=,>=,<,>,<<,>>}value"))
     var meta: [String] = []
 
     func validate() throws {
@@ -30,8 +32,8 @@ struct NetworkcacheDownload: DeployedCommand {
         let found = try downloader.select(options.identifier()!, filters: filters)
         guard !found.isEmpty else { throw Misuse("No result found with given criteria.") }
         guard !list else {
-            return terminal.output(JSON.array(found.map(\.metadata)).dumped(indent: 2, sortingNames: true))
+            return terminal.output(JSON.array(found.map(\.content)).dumped(indent: 2, sortingNames: true))
         }
-        try downloader.fetch(found[0].entry.sha512, item: "", to: Destination(nil))
+        try downloader.fetch(found[0].sha512, item: "", to: Destination(nil))
     }
 }

@@ -9,7 +9,9 @@ struct NetworkcacheUpload: DeployedCommand {
     static let longOptions = ["config", "key", "url", "file", "metadata", "help"]
 
     @OptionGroup var options: DeployedOptions
-    @Option(name: [.customShort("f", allowingJoined: true), .long], help: "Upload the contents of this file, overriding --url.")
+    @Option(
+        name: [.customShort("f", allowingJoined: true), .long],
+        help: "Upload the contents of this file, overriding --url.")
     var file: String?
     @Option(
         name: [.customShort("m", allowingJoined: true), .long],

@@ -7,6 +7,9 @@ struct ProgressBars {
     private struct Bar {
         var progress: Progress
         let start = ContinuousClock.now
+
+        /// In bytes a second, since this step began.
+        var rate: Double { Double(progress.done) / max(0.1, start.duration(to: .now) / .seconds(1)) }
     }
 
     private var bars: [Bar] = []
@@ -45,7 +48,7 @@ struct ProgressBars {
 
     private mutating func draw(_ write: (String) -> Void) {
         lastDrawing = .now
-        var lines = bars.map { Self.line($0.progress, seconds: ($0.start.duration(to: .now) / .seconds(1))) }
+        var lines = bars.map(Self.line)
         if bars.count + finished.items > 1 { lines.append(total) }
         let width = Self.width
         let text = lines.map { String($0.prefix(width)) + "\n" }.joined()
@@ -54,26 +57,37 @@ struct ProgressBars {
         drawnLines = lines.count
     }
 
+    /// How much is left is known when it is of each file; those that wait for their turn don't count.
     private var total: String {
         let done = finished.bytes + bars.reduce(0) { $0 + $1.progress.done }
-        let rate = bars.reduce(0.0) { sum, bar in
-            sum + Double(bar.progress.done) / max(0.1, bar.start.duration(to: .now) / .seconds(1))
+        let rate = bars.reduce(0) { $0 + $1.rate }
+        let left = bars.reduce(0 as Int?) { sum, bar in
+            guard let sum, let total = bar.progress.total else { return nil }
+            return sum + max(0, total - bar.progress.done)
         }
-        return "in total: \(finished.items) finished, \(bars.count) under way, \(size(done)), \(size(Int(rate)))/s"
+        return "in total: \(finished.items) finished, \(bars.count) under way  \(size(done))  "
+            + Self.pace(rate, left: left)
     }
 
-    private static func line(_ progress: Progress, seconds: Double) -> String {
-        let rate = Double(progress.done) / max(0.1, seconds)
-        let name = String(progress.item.visible.suffix(30))
-        let start = "\(progress.step.rawValue) \(name)"
+    private static func line(_ bar: Bar) -> String {
+        let progress = bar.progress
+        let start = "\(progress.step.rawValue) \(progress.item.visible.suffix(30))"
         guard let total = progress.total, total > 0 else {
-            return "\(start)  \(size(progress.done))  \(size(Int(rate)))/s"
+            return "\(start)  \(size(progress.done))  \(pace(bar.rate, left: nil))"
         }
         let part = min(1, Double(progress.done) / Double(total))
         let filled = Int(part * 20)
-        let bar = String(repeating: "━", count: filled) + String(repeating: "─", count: 20 - filled)
-        let left = rate > 0 ? duration(Double(total - progress.done) / rate) : "–"
-        return "\(start)  \(bar) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  \(size(Int(rate)))/s  \(left) left"
+        let strip = String(repeating: "━", count: filled) + String(repeating: "─", count: 20 - filled)
+        return "\(start)  \(strip) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  "
+            + pace(bar.rate, left: max(0, total - progress.done))
+    }
+
+    /// - Parameters:
+    ///   - rate: in bytes a second.
+    ///   - left: in bytes; nil when nobody knows.
+    private static func pace(_ rate: Double, left: Int?) -> String {
+        guard let left, rate > 0 else { return "\(size(Int(rate)))/s" }
+        return "\(size(Int(rate)))/s  \(duration(Double(left) / rate)) left"
     }
 
     private static var width: Int {

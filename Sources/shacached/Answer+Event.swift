@@ -9,11 +9,13 @@ extension Service.Answer {
         let metadata: Logger.Metadata
     }
 
-    /// What the log says of it: every upload, and whatever failed. Downloads are in nginx's log.
+    /// What the log says of it: every upload, and whatever has a cause that an operator should know. Other downloads are
+    /// in nginx's log.
     var event: Event? {
         if let failure, failure.status >= 500 {
             return Event(level: .error, message: "failed", metadata: metadata)
         }
+        if failure?.cause != nil { return Event(level: .warning, message: "failed", metadata: metadata) }
         guard upload != nil, failure != nil || response.status == 201 else { return nil }
         return Event(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
     }

@@ -2,6 +2,7 @@ import Configuration
 import FastCGI
 import Foundation
 import Logging
+import Postgres
 import Service
 import Storage
 
@@ -12,6 +13,7 @@ struct Crew {
     private let log: Logger
     private let shutdown = Shutdown()
     private let atWork = DispatchGroup()
+    private let strangers = Allowance()
 
     init(configuration: Configuration, store: BlobStore, log: Logger) {
         self.configuration = configuration
@@ -19,11 +21,12 @@ struct Crew {
         self.log = log
     }
 
-    func start(_ count: Int, on listener: Listener) {
+    /// - Parameter waiters: where not all threads may wait for a database that hangs.
+    func start(_ count: Int, on listener: Listener, waiters: Waiters? = nil) {
         for _ in 0..<count {
             atWork.enter()
             Thread { [self] in
-                work(on: listener)
+                work(on: listener, waiters)
                 atWork.leave()
             }.start()
         }
@@ -35,10 +38,11 @@ struct Crew {
         atWork.wait()
     }
 
-    private func work(on listener: Listener) {
+    private func work(on listener: Listener, _ waiters: Waiters?) {
         let acceptor = Acceptor(listener: listener, shutdown: shutdown)
         let service = Service(
-            store: store, catalog: Catalog(configuration.workerDatabase), rules: configuration.uploads.rules)
+            store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
+            rules: configuration.uploads.rules, strangers: strangers)
         while let answer = acceptor.next({ request in
             let answer = service.answer(Request(request))
             let response = answer.response
@@ -54,7 +58,10 @@ struct Crew {
     private func conclude(_ answer: Service.Answer, _ service: Service) {
         if let event = answer.event { log.log(level: event.level, event.message, metadata: event.metadata) }
         do {
-            try service.record(answer)
+            let leftOut = try service.record(answer)
+            if leftOut > 0 {
+                log.notice("strangers' refusals not recorded", metadata: ["count": .stringConvertible(leftOut)])
+            }
         } catch {
             log.error("upload not recorded", metadata: ["cause": "\(error)"])
         }

@@ -3,6 +3,7 @@ import Configuration
 import FastCGI
 import Foundation
 import Logging
+import Postgres
 import Service
 import Storage
 
@@ -15,9 +16,10 @@ struct Shacached: ParsableCommand {
             It listens on two sockets that it is handed as systemd hands them, named `read` for lookups and `write` \
             for uploads (LISTEN_FDNAMES). Any number of workers may share them. SIGTERM and SIGINT let it \
             finish what it has begun and exit with 0. It logs to stderr, one JSON object a line.
-            """)
+            """,
+        version: Configuration.version)
 
-    @Option(help: "The configuration file; ops/shacache.toml explains every option.")
+    @Option(help: "The configuration file; /usr/share/shacache/shacache.toml explains every option.")
     var config = "/etc/shacache/shacache.toml"
 
     @Flag(help: "Read the configuration file, say whether it is right, and exit.")
@@ -46,11 +48,15 @@ struct Shacached: ParsableCommand {
         // Whoever opens a file in the spool while it is swept, a backup say, makes the kernel send this.
         signal(SIGIO, SIG_IGN)
         let sockets = try Sockets.inherited()
-        let store = BlobStore(directory: configuration.store.directory)
-        try store.prepare()
+        let store = try configuration.withStore { store in
+            try store.prepare()
+            return store
+        }
 
         let crew = Crew(configuration: configuration, store: store, log: log)
-        crew.start(configuration.worker.lookupThreads, on: sockets.lookups)
+        // Most downloads need no database: half of the threads stay with them when it hangs.
+        let lookupThreads = configuration.worker.lookupThreads
+        crew.start(lookupThreads, on: sockets.lookups, waiters: Waiters(most: max(1, lookupThreads / 2)))
         crew.start(configuration.worker.uploadThreads, on: sockets.uploads)
         log.info("started")
         repeat { sweep(store, log) } while !signals.arrive(withinSeconds: Self.sweepInterval)

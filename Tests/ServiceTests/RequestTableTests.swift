@@ -19,7 +19,7 @@ struct RequestTableTests {
         try store.prepare()
         let database = try TestDatabase()
         try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
-        service = Service(store: store, catalog: database.catalog(), rules: .forTests())
+        service = Service(store: store, catalog: database.catalog(), rules: .forTests(), strangers: Allowance())
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))
     }
@@ -101,7 +101,7 @@ struct RequestTableTests {
                 #expect(body.hasSuffix("\n") && !body.dropLast().contains("\n"), "\(example.name)")
                 #expect(try body.contains(Regex(filled(line))), "\(example.name): \(body)")
             }
-            try service.record(answer)
+            _ = try service.record(answer)
         }
         let left = try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming")
         #expect(left.isEmpty)

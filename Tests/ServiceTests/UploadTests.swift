@@ -22,7 +22,9 @@ struct UploadTests {
     }
 
     private func service(_ rules: Service.Rules = .forTests(), database target: Connection.Target? = nil) -> Service {
-        Service(store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules)
+        Service(
+            store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules,
+            strangers: Allowance())
     }
 
     private func upload(_ method: String, _ target: String, _ body: String) throws -> Request {
@@ -123,6 +125,24 @@ struct UploadTests {
         var request = try upload("POST", "/shacache", "1234")
         request.certificateVerification = "FAILED:certificate revoked"
         #expect(service().answer(request).response.status == 403)
+    }
+
+    /// Fails without Allowance: whoever is nobody could fill the database.
+    @Test func `of strangers' refusals some are on record, of an account's all`() throws {
+        let service = service()
+        var stranger = try upload("PUT", "/shadir/k", "[]")
+        stranger.isLocalWriter = false
+        var leftOut = 0
+        for _ in 0..<300 { leftOut += try service.record(service.answer(stranger)) }
+        let known = try upload("PUT", "/shadir/k", "[]")
+        for _ in 0..<5 { leftOut += try service.record(service.answer(known)) }
+        func count(_ condition: String) throws -> Int {
+            let sql = SQL(stringLiteral: "SELECT count(*) FROM shacache.upload WHERE \(condition)")
+            return try #require(try database.connection().run(sql).first?.int(0))
+        }
+        #expect(try (100..<200).contains(count("account_id IS NULL")))
+        #expect(try count("account_id IS NOT NULL") == 5)
+        #expect(leftOut < 200)
     }
 
     @Test func `without its database the service says so, and downloads go on`() throws {

@@ -21,7 +21,7 @@ struct BlobStoreTests {
         defer { unlink(path) }
         let file = try IncomingFile(named: path, in: store)
         let digest = try file.digest()
-        try file.seal()
+        try file.seal(file.size())
         try store.publish(file, as: digest)
         return digest
     }
@@ -31,7 +31,7 @@ struct BlobStoreTests {
         let path = try store.spool(Array("bytes".utf8), in: directory)
         let file = try IncomingFile(named: path, in: store)
         let digest = try file.digest()
-        try file.seal()
+        try file.seal(file.size())
         try FileManager.default.moveItem(atPath: path, toPath: path + ".old")
         try Data("other".utf8).write(to: URL(filePath: path))
         try store.publish(file, as: digest)
@@ -57,16 +57,16 @@ struct BlobStoreTests {
         #expect(try spooled.isEmpty)
     }
 
-    @Test func `what nobody published is missing`() throws {
-        #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .missing)
+    @Test func `what nobody published is absent`() throws {
+        #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .absent)
     }
 
     /// Fails without the comparison in BlobStore.presence(of:).
     @Test(arguments: [0, 4, 6])
-    func `a file of another size than it was stored with is missing, and heals`(_ size: off_t) throws {
+    func `a file of another size than it was stored with is damaged, and heals`(_ size: off_t) throws {
         let digest = try upload(Array("bytes".utf8))
         #expect(truncate(path(digest), size) == 0)
-        #expect(try store.presence(of: digest) == .missing)
+        #expect(try store.presence(of: digest) == .damaged("has \(size) bytes, and was stored with 5"))
         #expect(try upload(Array("bytes".utf8)) == digest)
         #expect(try store.presence(of: digest) == .intact)
         #expect(try String(contentsOfFile: path(digest), encoding: .utf8) == "bytes")
@@ -87,7 +87,58 @@ struct BlobStoreTests {
         let digest = try upload(Array("bytes".utf8))
         _ = try output(of: "setfattr", "-x", "user.shacache.size", path(digest))
         #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
-        try store.confirm(digest, size: 5)
+        #expect(try store.confirm(digest, size: 5, stored: 6) == .damaged("has 5 bytes, and was stored with 6"))
+        #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
+        #expect(try store.confirm(digest, size: 5, stored: 5) == .intact)
+        #expect(try store.presence(of: digest) == .intact)
+    }
+
+    /// Fails when BlobStore.confirm goes by the size alone.
+    @Test func `a file that comes back with other bytes is damaged, and heals`() throws {
+        let digest = try upload(Array("bytes".utf8))
+        try FileManager.default.removeItem(atPath: path(digest))
+        try Data("Bytes".utf8).write(to: URL(filePath: path(digest)))
+        #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
+        #expect(
+            try store.confirm(digest, size: 5, stored: 5) == .damaged("has other bytes than its name says"))
+        #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
+        _ = try upload(Array("bytes".utf8))
+        #expect(try store.presence(of: digest) == .intact)
+    }
+
+    /// Fails without the guard in IncomingFile.seal: what came after the hash would be published with it.
+    @Test func `a body that grows after it was hashed is not sealed`() throws {
+        let file = try IncomingFile(named: store.spool(Array("bytes".utf8), in: directory), in: store)
+        #expect(throws: StoreError.self) { try file.seal(4) }
+    }
+
+    enum Obstacle: CaseIterable {
+        case directory, pipe, danglingLink, loop, shelfGone
+
+        func put(at path: String) throws {
+            try FileManager.default.removeItem(atPath: path)
+            let shelf = URL(filePath: path).deletingLastPathComponent().path
+            switch self {
+            case .directory: try #require(mkdir(path, 0o755) == 0)
+            case .pipe: try #require(mkfifo(path, 0o644) == 0)
+            case .danglingLink: try #require(symlink("/nowhere", path) == 0)
+            case .loop: try #require(symlink(path, path) == 0)
+            case .shelfGone: try #require(rmdir(shelf) == 0)
+            }
+        }
+    }
+
+    /// Fails without the errors that BlobStore.presence takes for damage, or without BlobStore.clearTheWay.
+    @Test(.timeLimit(.minutes(1)), arguments: Obstacle.allCases)
+    func `what stands in a blob's place is no blob, and makes way for the next upload`(_ obstacle: Obstacle) throws {
+        let digest = try upload(Array("bytes".utf8))
+        try obstacle.put(at: path(digest))
+        switch try store.presence(of: digest) {
+        case .absent: #expect(obstacle == .shelfGone)
+        case .damaged: #expect(obstacle != .shelfGone)
+        default: Issue.record("it is there")
+        }
+        _ = try upload(Array("bytes".utf8))
         #expect(try store.presence(of: digest) == .intact)
     }
 
@@ -97,7 +148,7 @@ struct BlobStoreTests {
         try FileManager.default.moveItem(atPath: path(digest), toPath: "\(directory.path)/elsewhere")
         try FileManager.default.createSymbolicLink(
             atPath: path(digest), withDestinationPath: "\(directory.path)/elsewhere")
-        #expect(throws: StoreError.self) { try store.presence(of: digest) }
+        #expect(try store.presence(of: digest) == .damaged("can't be opened: Too many levels of symbolic links"))
     }
 
     @Test func `a body outside the spool can't be named`() throws {
@@ -128,6 +179,12 @@ struct BlobStoreTests {
     @Test func `the probe leaves nothing behind`() throws {
         try store.probe()
         #expect(try spooled.isEmpty)
+    }
+
+    /// Fails without the look at the shelves in BlobStore.probe().
+    @Test func `the probe fails, and says where, when a shelf is gone`() throws {
+        try #require(rmdir("\(directory.path)/blobs/7f") == 0)
+        #expect { try store.probe() } throws: { "\($0)" == "use blobs/7f: No such file or directory" }
     }
 
     @Test func `preparing twice is as good as once`() throws {

@@ -74,6 +74,22 @@ struct CatalogTests {
         #expect(try count("entry") == 2)
     }
 
+    /// Fails without KeyLimits.bytesPerAccount: one large entry would close the key to all others.
+    @Test func `an account fills half of a key's bytes, and leaves the rest to others`() throws {
+        let key = try key("k")
+        let large = String(repeating: "x", count: 900 - 160)
+        try put(large, under: key)
+        #expect(
+            throws: Refusal.keyIsFull("with this entry the account would have 1049 bytes under the key, more than 1000")
+        ) {
+            try put("1", under: key)
+        }
+        try database.catalog(as: "shacache_admin").addAccount("bob", comment: "", by: "tester")
+        let bob = try #require(try catalog.enabledAccount(named: "bob"))
+        try Uploader(account: bob, database: database).put(large.replacing("x", with: "y"), under: key)
+        #expect(try notes(under: key).count == 2)
+    }
+
     @Test func `a blob whose publishing fails is not recorded`() throws {
         struct Broken: Error {}
         let digest = Digest(bytes: Hash.digest(.sha512, of: [1]))
@@ -112,9 +128,68 @@ struct CatalogTests {
         #expect { try impatient.run("SELECT pg_sleep(10)") } throws: { ($0 as? DatabaseError)?.kind == .unavailable }
     }
 
+    private func hung() throws -> (Connection, String) {
+        let connection = Connection(database.target(as: "shacache_owner", statementTimeLimit: 1))
+        let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
+        _ = try output(of: "kill", "-STOP", pid)
+        return (connection, pid)
+    }
+
+    /// Fails without the deadline in Connection.lastResult: the statement time limit is the server's to keep.
+    @Test(.timeLimit(.minutes(1))) func `a server that hangs is given up as lost, also while it is told much`() throws {
+        for length in [1, 4 << 20] {
+            let (connection, pid) = try hung()
+            defer { _ = try? output(of: "kill", "-CONT", pid) }
+            #expect { try connection.run("SELECT \(String(repeating: "x", count: length))::text") } throws: {
+                ($0 as? DatabaseError)?.kind == .lost
+            }
+            #expect(try connection.run("SELECT 1").first?.int(0) == 1)
+        }
+    }
+
+    /// Fails when Connection.session opens a new session in the middle of a transaction.
+    @Test(.timeLimit(.minutes(1))) func `a transaction in which the server hangs is lost, and unknown at its end`()
+        throws
+    {
+        for isAtCommit in [false, true] {
+            let (connection, pid) = try hung()
+            _ = try output(of: "kill", "-CONT", pid)
+            defer { _ = try? output(of: "kill", "-CONT", pid) }
+            #expect {
+                try connection.transaction {
+                    try connection.run("SELECT 1")
+                    _ = try output(of: "kill", "-STOP", pid)
+                    if !isAtCommit { _ = try? connection.run("SELECT 2") }
+                    if !isAtCommit { try connection.run("SELECT 3") }
+                }
+            } throws: {
+                ($0 as? DatabaseError)?.kind == (isAtCommit ? .unknownOutcome : .lost)
+            }
+            #expect(try connection.run("SELECT 1").first?.int(0) == 1)
+        }
+    }
+
+    /// Fails without Waiters.
+    @Test(.timeLimit(.minutes(1))) func `while a server says nothing, only so many wait for it`() throws {
+        let (target, waiters) = (database.target(as: "shacache_owner"), Waiters(most: 1))
+        let waiting = Thread { _ = try? Connection(target, waiters: waiters).run("SELECT pg_sleep(3)") }
+        waiting.start()
+        Thread.sleep(forTimeInterval: 1.5)
+        let second = Connection(target, waiters: waiters)
+        let begin = ContinuousClock.now
+        #expect { try second.run("SELECT 1") } throws: { ($0 as? DatabaseError)?.kind == .unavailable }
+        #expect(begin.duration(to: .now) < .seconds(0.5))
+        while !waiting.isFinished { Thread.sleep(forTimeInterval: 0.1) }
+        #expect(try second.run("SELECT 1").first?.int(0) == 1)
+    }
+
+    /// Fails when SQL's quoting of arrays walks Characters: the last four hide a quote or a backslash in one.
     @Test func `values reach the server as they are`() throws {
         let connection = database.connection()
-        let texts = ["", "'; DROP TABLE x; --", "\"", "\\", "{a,b}", "NULL", "é😀", "a,b"]
+        let texts = [
+            "", "'; DROP TABLE x; --", "\"", "\\", "{a,b}", "NULL", "é😀", "a,b", "\"\u{301}", "\\\u{301}",
+            "a\"\u{301},NULL,\"b", "\"\u{200d}",
+        ]
         for text in texts { #expect(try connection.run("SELECT \(text)::text").first?.text(0) == text) }
         let row = try #require(
             try connection.run(

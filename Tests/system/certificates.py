@@ -29,11 +29,11 @@ def make_request(path, key, name):
     openssl("req", "-new", "-key", key, "-out", path, "-subj", f"/CN={name}")
 
 
-def self_signed(directory, name, kind="RSA:2048"):
+def self_signed(directory, name, kind="RSA:2048", *options):
     """A certificate that vouches for itself, as those for signatures do, and its key."""
     certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
     make_key(key, kind)
-    openssl("req", "-x509", "-new", "-key", key, "-out", certificate, "-days", "30", "-subj", f"/CN={name}")
+    openssl("req", "-x509", "-new", "-key", key, "-out", certificate, "-days", "30", "-subj", f"/CN={name}", *options)
     return certificate, key
 
 

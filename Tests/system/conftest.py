@@ -30,11 +30,12 @@ def closed(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def elsewhere(tmp_path_factory):
-    """The same, and it believes a request that says in X-Test-Address where it comes from."""
+    """The same, and it believes a request that says in X-Test-Address where it comes from; a monitor is 192.0.2.7."""
     with Stack(tmp_path_factory.mktemp("elsewhere"), ANONYMOUS="1") as stack:
         site = stack.state / "nginx/site.conf"
         trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
-        site.write_text(f"{trust}\n{site.read_text()}")
+        monitored = site.read_text().replace("geo $shacache_monitor {", "geo $shacache_monitor {\n    192.0.2.7 1;")
+        site.write_text(f"{trust}\n{monitored}")
         stack.reload_nginx()
         yield stack
 

@@ -130,6 +130,14 @@ def test_an_address_that_may_write_makes_no_refused_certificate_good(stack, tmp_
     assert answer.status == 403 and "FAILED" in answer.line, answer
 
 
+# $shacache_certificate: in whole it would not fit into a request to a worker, which nginx answers as if none were there.
+@pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
+def test_a_certificate_of_fifty_kilobytes_is_refused_as_any_other(closed, tmp_path, upload):
+    names = ",".join(f"DNS:{number:0>50}.example.org" for number in range(700))
+    certificate, key = self_signed(tmp_path, "huge", "EC", "-addext", f"subjectAltName={names}")
+    assert_refused(closed, tls(closed, certificate, key), upload, "the client certificate was refused (FAILED:")
+
+
 @pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
 def test_without_a_certificate_nothing_is_uploaded(closed, upload):
     assert_refused(closed, closed.tls(certificate=False), upload, "needs a client certificate, and none was shown")

@@ -44,6 +44,14 @@ def assert_refused(done, *words, code=1):
 
 # Help
 
+
+def test_programs_say_their_version_which_the_changes_have_too():
+    newest = re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    for program in ADMIN, ADMIN.with_name("shacached"), ADMIN.with_name("shacache"):
+        done = subprocess.run([program, "--version"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{newest}\n")
+
+
 VERBS = {
     (): ["account", "certificate", "signer", "ca", "migrate", "status", "Exit codes"],
     ("account",): ["add", "list", "show", "disable", "enable"],
@@ -61,7 +69,7 @@ VERBS = {
     ("signer",): ["add", "list", "revoke"],
     ("signer", "add"): ["<name>", "<file>", "RSA"],
     ("signer", "list"): ["--json"],
-    ("signer", "revoke"): ["<name>"],
+    ("signer", "revoke"): ["<name>", "for good"],
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],
@@ -100,7 +108,8 @@ def test_wrong_usage_ends_with_64_and_says_how_it_is_right(words):
 
 
 def test_a_configuration_that_is_missing_or_wrong_is_named(tmp_path):
-    assert_refused(run("account", "list", "--config", tmp_path / "absent.toml"), tmp_path / "absent.toml")
+    assert_refused(run("status", "--config", tmp_path / "absent.toml"), f"{tmp_path}/absent.toml: No such file")
+    assert_refused(run("status", "--config", tmp_path), tmp_path, "directory")
     (tmp_path / "wrong.toml").write_text("[database]\nconnection = 'x'\npassword = 'y'\n[store]\ndirectory = '/'\n")
     assert_refused(run("account", "list", "--config", tmp_path / "wrong.toml"), "wrong.toml", "database.password")
 
@@ -244,8 +253,15 @@ def test_nothing_is_issued_to_an_account_that_does_not_exist(closed, tmp_path):
         assert (done.returncode, files(tmp_path)) == (1, before), done
 
 
-def test_issuing_to_a_directory_that_does_not_exist_is_an_error(closed, account, tmp_path):
-    assert_refused(closed.admin("certificate", "issue", account, "--out", tmp_path / "absent", check=False), "absent")
+def test_the_directory_for_a_key_is_made_for_its_owner_alone(closed, account, tmp_path):
+    closed.admin("certificate", "issue", account, "--out", tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    assert set(files(tmp_path / "new")) == {f"{account}.crt", f"{account}.key"}
+
+
+def test_issuing_to_a_directory_that_can_not_be_made_is_an_error(closed, account, tmp_path):
+    out = tmp_path / "absent/new"
+    assert_refused(closed.admin("certificate", "issue", account, "--out", out, check=False), out, "No such file")
     assert listed(closed, "certificate", "list", account) == []
 
 
@@ -358,6 +374,69 @@ def test_the_authority_is_never_made_again(closed):
     assert stat.S_IMODE((closed.state / "ca/ca.key").stat().st_mode) == 0o600
 
 
+@pytest.fixture
+def administration(closed, tmp_path):
+    """shacache-admin on another machine: the same database, no store, and no authority yet."""
+    (tmp_path / "shacache.toml").write_text(
+        f"[database]\nconnection = 'host={closed.state}/run/postgresql dbname=shacache'\n"
+        f"[store]\ndirectory = '{tmp_path}/store'\n"
+        f"[ca]\ncertificate = '{tmp_path}/ca.crt'\nkey = '{tmp_path}/ca.key'\n")
+    return lambda *words: run(*words, "--config", tmp_path / "shacache.toml")
+
+
+def end(certificate):
+    return openssl("x509", "-in", certificate, "-noout", "-enddate")
+
+
+def test_an_authority_lasts_ten_years(administration, tmp_path):
+    assert administration("ca", "create").returncode == 0
+    openssl("x509", "-in", tmp_path / "ca.crt", "-noout", "-checkend", str(3649 * 86_400))
+
+
+# CertificateAuthority.build.
+def test_no_certificate_outlives_its_authority(administration, account, tmp_path):
+    assert administration("ca", "create", "--days", "100").returncode == 0
+    make_request(tmp_path / "csr", tmp_path / "ca.key", "theirs")
+    for certificate, words in {
+        tmp_path / f"{account}.crt": ["issue", account, "--out", tmp_path],
+        tmp_path / "signed": ["sign", account, tmp_path / "csr", "--out", tmp_path / "signed"],
+    }.items():
+        done = administration("certificate", *words)
+        assert "warning: valid until 20" in done.stderr, done
+        assert end(certificate) == end(tmp_path / "ca.crt")
+    (tmp_path / "shorter").mkdir()
+    done = administration("certificate", "issue", account, "--out", tmp_path / "shorter", "--days", "50")
+    assert done.returncode == 0 and "warning" not in done.stderr, done
+
+
+def test_an_authority_that_has_expired_makes_no_certificate(administration, account, tmp_path):
+    self_signed(tmp_path, "ca", "EC")
+    request = ["-key", tmp_path / "ca.key", "-out", tmp_path / "ca.csr", "-subj", "/CN=ca"]
+    openssl("req", "-new", *request)
+    (tmp_path / "ca.crt").unlink()
+    openssl("x509", "-req", "-in", tmp_path / "ca.csr", "-signkey", tmp_path / "ca.key", "-days", "-1",
+            "-out", tmp_path / "ca.crt")
+    assert_refused(administration("certificate", "issue", account, "--out", tmp_path), "ca.crt", "expired at 20")
+    assert not (tmp_path / f"{account}.crt").exists()
+
+
+# As docs/operate.md tells. Both have the same name, so only their keys' identifiers tell them apart: Role.extensions.
+def test_an_authority_is_renewed_while_the_certificates_of_the_old_one_go_on(start, tmp_path):
+    stack = start(WORKERS="1")
+    (stack.state / "ca/old").mkdir()
+    for file in "ca.crt", "ca.key":
+        (stack.state / "ca" / file).rename(stack.state / "ca/old" / file)
+    stack.admin("ca", "create", "--name", "ShaCache make run")
+    stack.admin("certificate", "issue", "demo", "--out", tmp_path)
+    renewed = stack.tls(tmp_path / "demo.crt", tmp_path / "demo.key")
+    assert stack.request("POST", "/shacache", b"new", context=renewed)[0] == 403
+    with open(stack.state / "tls/clients-ca.crt", "a") as trusted:
+        trusted.write((stack.state / "ca/ca.crt").read_text())
+    stack.reload_nginx()
+    for context in renewed, stack.tls():
+        assert stack.request("POST", "/shacache", b"new", context=context)[0] == 201
+
+
 # Signers
 
 
@@ -396,6 +475,30 @@ def test_the_status_counts_what_is_there(closed):
     assert (row["blobs"], row["bytes"], row["entries"]) == (int(blobs), int(size), int(entries))
     assert row["free_bytes"] > 0
     assert f"blobs: {blobs}" in closed.admin("status").stdout.splitlines()
+
+
+def test_the_status_leaves_out_what_is_on_another_machine(administration, tmp_path):
+    done = administration("status", "--json")
+    (row,) = json.loads(done.stdout)
+    assert (done.returncode, row["authority_not_after"], row["free_bytes"]) == (0, None, None), done
+    assert f"{tmp_path}/store" in done.stderr
+    assert administration("ca", "create").returncode == 0
+    assert re.search(r"^authority not after: 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+00$", administration("status").stdout, re.M)
+
+
+def test_a_store_that_can_not_be_used_is_named(administration, tmp_path):
+    (tmp_path / "store").mkdir()
+    assert_refused(administration("status"), f"{tmp_path}/store: look at the store's free space: No such file")
+
+
+# Shacached.serve: withStore.
+def test_a_worker_that_can_not_use_its_store_names_it(tmp_path):
+    (tmp_path / "shacache.toml").write_text(f"[database]\nconnection = ''\n[store]\ndirectory = '{tmp_path}/no/store'\n")
+    activate = 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=read:write exec "$@" 3</dev/null 4</dev/null'
+    worker = [ADMIN.with_name("shacached"), "--config", tmp_path / "shacache.toml"]
+    done = subprocess.run(["sh", "-c", activate, "sh", *worker], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"shacached: {tmp_path}/no/store: make a directory of the store: No such file or directory\n"
 
 
 def test_migrating_again_does_nothing_and_an_altered_migration_is_refused(closed, tmp_path):

@@ -73,6 +73,55 @@ def test_without_the_database_downloads_go_on_and_everything_works_again_when_it
     check_store(two)
 
 
+@contextmanager
+def hanging_database(stack):
+    """PostgreSQL takes connections and bytes while the block runs, and says nothing."""
+    postmaster = stack.pid("postgres")
+    stopped = [postmaster, *processes.children(postmaster)]
+    try:
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_while_the_database_hangs_downloads_go_on_and_nothing_waits_for_ever(two):
+    # Fails without Waiters in Shacached.serve (all threads wait for the database then), or without the deadline in
+    # Connection.lastResult.
+    body = os.urandom(5000)
+    digest = two.upload(body)
+
+    def look_up(number):
+        (status, headers, _), seconds = timed(lambda: two.request("GET", f"/shadir/hanging-{number}"))
+        return status, headers["Retry-After"], seconds
+
+    def download():
+        (status, _, found), seconds = timed(lambda: two.request("GET", f"/shacache/{digest}"))
+        assert (status, found) == (200, body)
+        return seconds
+
+    with ThreadPoolExecutor(64) as clients:
+        list(clients.map(look_up, range(200)))  # every thread has a session
+        with hanging_database(two):
+            waiting = [clients.submit(look_up, number) for number in range(60)]
+            time.sleep(3)
+            # Those that have given up gave way; what comes now does not even wait.
+            assert sum(lookup.done() for lookup in waiting) >= 40
+            assert max(download() for _ in range(20)) < 1
+            status, retry_after, seconds = look_up(60)
+            assert (status, retry_after) == (503, "10") and seconds < 1
+            upload, seconds = timed(lambda: two.request("POST", "/shacache", body, context=two.tls()))
+            assert upload[0] == 503 and seconds < 30
+            assert download() < 1
+            assert {lookup.result()[:2] for lookup in waiting} == {(503, "10")}
+            assert max(lookup.result()[2] for lookup in waiting) < 30
+    wait_for_database(two)
+    assert two.request("POST", "/shacache", body, context=two.tls())[0] == 201
+    assert look_up(61)[0] == 404
+
+
 def test_an_upload_that_meets_a_restart_of_the_database_waits_for_it(two):
     # Fails without Service.patiently.
     answers = []

@@ -6,6 +6,7 @@ import os
 
 import processes
 import pytest
+import record
 from history import check_store
 from stack import Database, Stack, eventually
 from tracing import Trace
@@ -115,3 +116,52 @@ def test_a_file_system_without_attributes_serves_whole_blobs_and_no_cut_ones(lon
         assert lone.request("GET", f"/shacache/{name(body)}")[0] == 404
         assert post(lone, body)[0] == 201
         assert lone.request("GET", f"/shacache/{name(body)}")[2] == body
+
+
+# Service.isIntact and Answer.event. With and without the attribute that has the size.
+@pytest.mark.parametrize("is_told_by", ["the attribute", "the database"])
+def test_a_damaged_blob_is_absent_to_clients_and_a_warning_to_operators(is_told_by, lone):
+    body = os.urandom(1000)
+    assert post(lone, body)[0] == 201
+    file = lone.blob_file(name(body))
+    os.truncate(file, 999)
+    if is_told_by == "the database":
+        os.removexattr(file, "user.shacache.size")
+    marked = record.mark()
+    status, _, line = lone.request("GET", f"/shacache/{name(body)}", headers=dict([marked]))
+    assert (status, line.decode()) == (404, f"no blob has the SHA-512 {name(body)}\n")
+    event = record.event(lone, marked)
+    assert (event["level"], event["status"], event["reason"]) == ("warning", 404, "damaged blob")
+    assert event["cause"] == f"the file of {name(body)} has 999 bytes, and was stored with 1000"
+    assert post(lone, body)[0] == 201
+
+
+# BlobStore.presence and BlobStore.confirm: a 500 would keep the clients from the upload that heals it.
+@pytest.mark.parametrize("damage", ["closed", "restored wrong"])
+def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(damage, lone):
+    body = os.urandom(1000)
+    assert post(lone, body)[0] == 201
+    file = lone.blob_file(name(body))
+    if damage == "closed":
+        file.chmod(0)
+    else:
+        owner = file.stat()
+        file.unlink()
+        file.write_bytes(bytes(1000))
+        os.chown(file, owner.st_uid, owner.st_gid)
+    marked = record.mark()
+    assert lone.request("GET", f"/shacache/{name(body)}", headers=dict([marked]))[0] == 404
+    cause = {"closed": "can't be opened: Permission denied", "restored wrong": "has other bytes than its name says"}
+    assert record.event(lone, marked)["cause"] == f"the file of {name(body)} {cause[damage]}"
+    assert post(lone, body)[0] == 201
+    assert lone.request("GET", f"/shacache/{name(body)}")[2] == body
+
+
+# BlobStore.probe. After a restore, say, as another user.
+def test_a_worker_that_cannot_use_the_blobs_is_not_ready(lone):
+    shelf = lone.store / "blobs/7f"
+    shelf.chmod(0o500)
+    status, _, line = lone.request("GET", "/-/ready")
+    shelf.chmod(0o750)
+    assert (status, line) == (503, b"use blobs/7f: Permission denied\n")
+    assert lone.request("GET", "/-/ready")[0] == 200

@@ -147,6 +147,8 @@ CONDITIONS = [
     ({"If-Match": TAG, "If-None-Match": '"x"'}, 200),
     ({"If-Match": TAG, "If-None-Match": TAG}, 304),
     ({"If-Match": '"x"', "If-None-Match": TAG}, 412),
+    ({"If-Match": "*", "If-Unmodified-Since": LONG_AGO}, 200),
+    ({"Range": "bytes=5-8", "If-Range": TAG, "If-Unmodified-Since": LONG_AGO}, 412),
     ({"Range": "bytes=5-8", "If-Range": TAG}, 206),
     ({"Range": "bytes=5-8", "If-Range": '"x"'}, 200),
     ({"Range": "bytes=5-8", "If-Range": f"W/{TAG}"}, 200),
@@ -272,6 +274,13 @@ FAILED_RESUMES = {
 def test_a_resume_that_fails_is_answered_without_a_body(cache, target, headers, over_tls):
     with Wire(cache, cache.tls(certificate=False) if over_tls else None) as wire:
         assert_silent(wire.request("GET", target, headers=list((dict([RESUME]) | headers).items())))
+
+
+# $shacache_error_body says nothing before a Host was read, since nginx doesn't look for a Range any more.
+@pytest.mark.parametrize("target", ["/shacache/" + "y" * 40_000, "/../x", "/shacache/%00", "x"])
+def test_a_resume_whose_target_can_not_be_read_is_answered_without_a_body(cache, target):
+    with Wire(cache) as wire:
+        assert_silent(wire.request("GET", target, headers=[("Host", "localhost"), RESUME]))
 
 
 # blob_file: a damaged file is found before the first byte of the answer. (Not so in direct.conf, which says so.)

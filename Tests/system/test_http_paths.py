@@ -39,10 +39,15 @@ BLOBS = [
 ]
 
 
+# With a condition that holds, nginx asks itself again, and must ask for the same: ask-again.conf.
 @pytest.mark.parametrize("host, target", BLOBS)
-def test_a_path_that_names_a_blob(cache, host, target):
+@pytest.mark.parametrize("condition", [None, "*"])
+def test_a_path_that_names_a_blob(cache, host, target, condition):
     cache.upload(DATA)
-    answer = ask(cache, target, host=host)
+    with Wire(cache) as wire:
+        headers = [("Host", host)] + ([("If-Match", condition)] if condition else [])
+        answer = wire.request("GET", target, headers=headers)
+        assert wire.is_open()
     assert (answer.status, answer.body) == (200, DATA), answer
 
 
@@ -109,7 +114,7 @@ def test_a_path_that_names_no_blob(cache, target):
     with Wire(cache) as wire:
         answer = wire.request("GET", target)
         assert answer.status in (400, 404, 405), answer
-        assert answer.line and DATA not in answer.body and b"root:" not in answer.body
+        assert (answer.body == b"" or answer.line) and DATA not in answer.body and b"root:" not in answer.body
 
 
 @pytest.mark.parametrize("path", ["/shacache", "/shacache/", "/shacache/cache", "/shacache/cache/"])
@@ -188,10 +193,18 @@ def test_a_key_in_raw_utf_8_is_the_same_as_escaped(stack):
 
 
 def test_on_the_keys_own_host_everything_is_a_key(stack):
-    for path in f"shacache/{DIGEST}", "shadir/x", "shacache/dir/x":
-        name = f"{path}-{os.urandom(4).hex()}"
+    names = [f"{path}-{os.urandom(4).hex()}" for path in (f"shacache/{DIGEST}", "shadir/x", "shacache/dir/x")]
+    for name in [*names, "-/live", "-/ready"]:
         assert ask(stack, f"/{name}", "PUT", entry(name), "shadir.example.org").status == 201
         assert marks(ask(stack, f"/shadir/{name}")) == [name]
+        assert marks(ask(stack, f"/{name}", host="shadir.example.org")) == [name]
+
+
+# $shacache_health reads the path as it was sent.
+@pytest.mark.parametrize("key", ["../-/live", "..%2F-/ready", "x/../../-/live", "-/../../-/live"])
+def test_a_key_that_nginx_would_read_as_health_is_a_key(stack, key):
+    assert ask(stack, f"/shadir/{key}", "PUT", entry(key)).status == 201
+    assert marks(ask(stack, f"/shadir/{key}")) == [key]
 
 
 @pytest.mark.parametrize(
@@ -230,13 +243,13 @@ def test_a_key_may_have_1024_bytes_however_many_its_escapes_take(stack, key):
 
 
 @pytest.mark.parametrize("line", ["live", "ready"])
-def test_health_is_told_to_this_machine_alone(elsewhere, line):
+def test_health_is_told_to_this_machine_and_its_monitors_alone(elsewhere, line):
     answer = ask(elsewhere, f"/-/{line}")
     assert (answer.status, answer.body, answer.headers["cache-control"]) == (200, f"{line}\n".encode(), "no-store")
-    for address in "127.0.0.2", "::1", "192.0.2.1", "2001:db8::1", "10.0.0.1":
+    for address in "127.0.0.2", "::1", "192.0.2.7", "192.0.2.1", "2001:db8::1", "10.0.0.1":
         with Wire(elsewhere) as wire:
             answer = wire.request("GET", f"/-/{line}", headers=[("X-Test-Address", address)])
-            assert answer.status == (200 if address in ("127.0.0.2", "::1") else 403), (address, answer)
+            assert answer.status == (200 if address in ("127.0.0.2", "::1", "192.0.2.7") else 403), (address, answer)
             assert answer.line
 
 

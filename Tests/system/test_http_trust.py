@@ -129,6 +129,16 @@ def test_no_header_writes_a_log_line_of_its_own(stack, header, name, text):
     assert line[name] == text or header == "Host" or not text.isprintable()
 
 
+# log.conf: `"" ""`.
+def test_a_header_that_was_not_sent_is_empty_in_the_log(stack):
+    logs, mark = Logs(stack), os.urandom(8).hex()
+    with Wire(stack) as wire:
+        wire.send(f"GET /{mark} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert wire.answer().status == 404
+    line = logs.find("uri", mark)
+    assert (line["range"], line["agent"], line["host"]) == ("", "", "localhost")
+
+
 # JSONLogHandler: appendJSONString.
 @pytest.mark.parametrize("text", [text for text in NASTY if "\t" not in text and "\x80" not in text])
 def test_no_key_writes_a_log_line_of_its_own(stack, text):
@@ -199,12 +209,12 @@ def entry_of(length):
     return json.dumps([metadata + " " * (length - len(body)), ""]).encode()
 
 
-# Entry.sizeLimit.
+# Entry.sizeLimit for the body, and KeyLimits.bytesPerAccount for what would be kept of it.
 @pytest.mark.parametrize("framing", ["Content-Length", "chunks"])
-@pytest.mark.parametrize("more, status", [(0, 201), (1, 413), (LARGE, 413)])
-def test_an_entry_may_have_one_mebibyte(stack, framing, more, status):
-    body, key = entry_of((1 << 20) + more), f"large-{os.urandom(8).hex()}"
-    assert len(body) == (1 << 20) + more
+@pytest.mark.parametrize("length, status", [(1 << 19, 201), (1 << 20, 403), ((1 << 20) + 1, 413), (LARGE, 413)])
+def test_an_entry_may_have_half_a_mebibyte(stack, framing, length, status):
+    body, key = entry_of(length), f"large-{os.urandom(8).hex()}"
+    assert len(body) == length
     with Wire(stack) as wire:
         if framing == "chunks":
             wire.send(f"PUT /shadir/{key} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -213,5 +223,5 @@ def test_an_entry_may_have_one_mebibyte(stack, framing, more, status):
         else:
             answer = wire.request("PUT", f"/shadir/{key}", body)
         assert answer.status == status, answer
-        assert status == 201 or "1048576" in answer.line
+        assert {201: "", 403: "more than 524288", 413: "1048576"}[status] in answer.body.decode()
         assert wire.request("GET", f"/shadir/{key}").status == (200 if status == 201 else 404)

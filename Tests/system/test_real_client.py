@@ -153,7 +153,7 @@ def printed(stack, start, end):
 
 
 def test_the_commands_for_curl_work_as_make_run_prints_them(cache):
-    commands = printed(cache, "with curl", "or with the client")
+    commands = printed(cache, "with curl:", "or with the client")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.endswith("the same bytes\n"), (commands, done)
 

@@ -95,6 +95,16 @@ def test_a_service_that_cannot_start_ends_all_of_it_and_says_why(start):
     assert not (stack.state / "env").exists()
 
 
+def test_checking_the_configuration_of_nginx_as_root_takes_the_spool_from_nobody(start):
+    # Fails without `user` in MAIN (ops/runner/nginx.py): nginx then gives its directories to `nobody`.
+    if os.getuid() != 0:
+        pytest.skip("only root's nginx gives directories away")
+    stack = start(WORKERS="1")
+    main = stack.state / "nginx/nginx.conf"
+    subprocess.run(["/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-p", main.parent, "-c", main], check=True)
+    assert stack.request("POST", "/shacache", os.urandom(300_000), context=stack.tls())[0] == 201
+
+
 def test_ports_workers_and_state_are_those_that_were_asked_for(start):
     # Fails when Settings, write_site or the loop over workers in serve.py take others.
     stack = start(WORKERS="3")

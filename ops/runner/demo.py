@@ -110,12 +110,16 @@ def write_client_configuration(client: Client) -> None:
     write_file(
         client.configuration,
         f"""\
-# For networkcache-upload and networkcache-download; the [networkcache] section of a slapos.cfg looks the same.
+# For shacache, networkcache-upload and networkcache-download; the [networkcache] section of a slapos.cfg looks the same.
 [networkcache]
 download-cache-url = {client.download_shacache}
 download-dir-url = {client.download_shadir}
 upload-cache-url = {client.upload_shacache}
 upload-dir-url = {client.upload_shadir}
+download-binary-cache-url = {client.download_shacache}
+download-binary-dir-url = {client.download_shadir}
+upload-binary-cache-url = {client.upload_shacache}
+upload-binary-dir-url = {client.upload_shadir}
 shacache-ca-file = {client.authority}
 shacache-cert-file = {client.certificate}
 shacache-key-file = {client.key}

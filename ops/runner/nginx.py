@@ -21,6 +21,8 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 # What a distribution's nginx.conf holds in production. Built-in paths below /var would be refused to this user.
 MAIN = """\
 daemon off;
+# For `nginx -t` by root, which gives the directories below to this user, or else to `nobody`.
+user {user};
 # Many more than cores: while a body comes faster than it is written, nginx reads on, and that process's other
 # connections wait.
 worker_processes 32;
@@ -35,7 +37,7 @@ http {{
 """
 
 
-def write_site(settings: Settings, state: State) -> None:
+def write_site(settings: Settings, state: State, people: People) -> None:
     text = (SNIPPETS / "site.conf.in").read_text()
     for name, value in {
         "STORE": state.store,
@@ -52,7 +54,8 @@ def write_site(settings: Settings, state: State) -> None:
     write_file(state.nginx / "site.conf", text)
     temp = state.nginx / "temp"
     temporary = "\n".join(f"    {name}_temp_path {temp}/{name};" for name in TEMPORARY)
-    write_file(state.nginx / "nginx.conf", MAIN.format(temp=temp, temporary=temporary, site=state.nginx / "site.conf"))
+    main = MAIN.format(user=people.web.name, temp=temp, temporary=temporary, site=state.nginx / "site.conf")
+    write_file(state.nginx / "nginx.conf", main)
     # nginx looks for includes beside its main file; in production they are in /etc/nginx/shacache.
     beside = state.nginx / "shacache.new"
     beside.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ def prepare(settings: Settings, state: State, people: People) -> None:
     people.reach([state.root, settings.programs, SNIPPETS])
     write_configuration(state)
     finish(people, people.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
-    write_site(settings, state)
+    write_site(settings, state, people)
     make_cluster(state, people)
 
 

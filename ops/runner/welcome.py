@@ -12,7 +12,15 @@ Downloads  {c.download_shacache}
 Uploads    {c.upload_shacache}
            {c.upload_shadir}
 {notes}
-Try it with curl, in another terminal:
+Try it with shacache, in another terminal:
+
+  export SHACACHE_CONFIG={c.configuration}
+  {shacache} doctor
+  {shacache} upload {file} --key try:shacache --meta file={file.name}
+  {shacache} lookup --key try:shacache
+  {shacache} download --key try:shacache | cmp - {file} && echo the same bytes
+
+with curl:
 
   hash=$(curl -sS --cacert {c.authority} --cert {c.certificate} \\
     --key {c.key} --data-binary @{file} {c.upload_shacache})
@@ -48,6 +56,7 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         c=client,
         client=state.client,
         env=state.env,
+        shacache=settings.programs / "shacache",
         notes=notes,
         file=REPOSITORY / "README.md",
     )

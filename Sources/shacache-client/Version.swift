@@ -1,1 +1,0 @@
-let clientVersion = "0.1"

@@ -1,0 +1,311 @@
+"""`shacache doctor`: each thing that it finds, provoked once, and a configuration in which it finds nothing."""
+
+import json
+import re
+import subprocess
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from certificates import Authority, self_signed
+from impostor import Impostor, reply
+from node import DONE, FAILED, MISUSE, Node
+from stack import REPOSITORY, free_port
+from test_real_client import printed
+
+
+def findings(node, *words, status=FAILED):
+    """(verdict, subject, text) of all that isn't all right; each of them says how to mend it."""
+    found = node.json("doctor", *words, status=status)
+    bad = [finding for finding in found if finding["verdict"] != "ok"]
+    assert all(finding["mend"] for finding in bad) and all(finding["mend"] is None for finding in found if finding not in bad)
+    return [(finding["verdict"], finding["subject"], finding["text"]) for finding in bad]
+
+
+def assert_found(node, verdict, subject, words, *options, status=FAILED):
+    found = findings(node, *options, status=status)
+    assert any(f[0] == verdict and f[1] == subject and words in f[2] for f in found), found
+
+
+def without_uses(node, *prefixes):
+    """Leaves out the options that begin so: fewer questions, and one place where a finding can come from."""
+    node.options = {name: value for name, value in node.options.items() if not name.startswith(prefixes)}
+    node.write()
+    return node
+
+
+@pytest.fixture
+def sources(node):
+    """Only the download cache."""
+    return without_uses(node, "download-binary", "upload-binary")
+
+
+# Nothing wrong
+
+
+def test_a_right_configuration_has_no_findings(node):
+    assert findings(node, status=DONE) == []
+    done = node.run("doctor", text=True)
+    assert done.returncode == DONE and "0 failed, 0 warnings" in done.stderr
+    assert all(line.startswith("ok ") for line in done.stdout.splitlines())
+
+
+def test_what_it_uploads_is_there_once_however_often_it_is_asked(node, stack):
+    for _ in range(2):
+        assert node.run("doctor").returncode == DONE
+    entries = stack.entries("shacache-doctor:probe")
+    assert len([entry for entry in entries if entry[1]]) == 1
+
+
+def test_read_only_uploads_nothing(start):
+    cache = start()
+    node = Node.of(cache, cache.state.parent / "node")
+    assert node.run("doctor", "--read-only").returncode == DONE
+    assert cache.entries("shacache-doctor:probe") is None
+
+
+def test_the_commands_for_shacache_work_as_make_run_prints_them(cache):
+    commands = printed(cache, "with shacache, in another terminal:", "with curl:")
+    assert all(f"shacache {word} " in f"{commands} ".replace("\n", " ") for word in ("doctor", "upload", "lookup", "download"))
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("the same bytes\n"), (commands, done)
+
+
+def test_strict_makes_a_warning_a_failure(sources, tmp_path):
+    key = Path(sources.options["signature-private-key-file"])
+    copy = tmp_path / "open.key"
+    copy.write_bytes(key.read_bytes())
+    copy.chmod(0o644)
+    sources.change(signature_private_key_file=copy)
+    assert sources.run("doctor").returncode == DONE
+    assert sources.run("doctor", "--strict").returncode == FAILED
+    assert_found(sources, "warning", "signature-private-key-file", "can be read by others", status=DONE)
+
+
+# The configuration
+
+
+def test_a_configuration_that_is_not_there_is_a_misuse(node):
+    node.config.unlink()
+    assert node.run("doctor").returncode == MISUSE
+
+
+def test_without_any_it_says_where_it_looked(node):
+    done = node.run("doctor", "--json", config=False)
+    assert done.returncode == FAILED
+    first = json.loads(done.stdout)[0]
+    assert (first["verdict"], first["subject"]) == ("warning", "/etc/opt/slapos/slapos.cfg")
+
+
+@pytest.mark.parametrize("option", ["download-cache-url", "download-dir-url"])
+def test_a_download_url_that_is_not_set(sources, option):
+    sources.change(**{option: None})
+    assert_found(sources, "warning", option, "not set", status=DONE)
+
+
+@pytest.mark.parametrize("option", ["upload-cache-url", "upload-dir-url"])
+def test_an_upload_url_without_the_other(sources, option):
+    sources.change(**{option: None})
+    assert_found(sources, "failed", option, "not set")
+
+
+# Signing
+
+
+def test_a_list_that_trusts_nobody(sources):
+    sources.change(signature_certificate_list=None)
+    assert_found(sources, "failed", "signature-certificate-list", "nothing in the cache is trusted")
+
+
+def test_a_signing_key_without_its_certificate_in_the_list(sources, tmp_path):
+    certificate, key = self_signed(tmp_path, "other")
+    key.chmod(0o600)
+    sources.change(signature_private_key_file=key)
+    assert_found(sources, "failed", "signature-private-key-file", "not in signature-certificate-list")
+
+
+def test_a_signing_key_that_cannot_be_read(sources, tmp_path):
+    sources.change(signature_private_key_file=tmp_path / "nothing")
+    assert_found(sources, "failed", "signature-private-key-file", "no such file")
+
+
+def test_a_certificate_of_1024_bits_in_the_list(sources, tmp_path):
+    certificate, _ = self_signed(tmp_path, "weak", "RSA:1024")
+    sources.change(
+        signature_certificate_list=sources.options["signature-certificate-list"] + certificate.read_text())
+    assert_found(sources, "warning", "signature-certificate-list", "weak has an RSA key of 1024 bits", status=DONE)
+
+
+# TLS
+
+
+@pytest.fixture
+def authority(tmp_path):
+    directory = tmp_path / "authority"
+    directory.mkdir()
+    return Authority.create(directory, "authority")
+
+
+def identify(node, certificate, key):
+    key.chmod(0o600)
+    node.change(shacache_cert_file=certificate, shacache_key_file=key)
+    return node
+
+
+def test_a_certificate_that_has_expired(sources, authority):
+    identify(sources, *authority.issue("old", valid_days=(-9, -2)))
+    assert_found(sources, "failed", "shacache-cert-file", "expired 2 days ago")
+
+
+def test_a_certificate_that_is_not_valid_yet(sources, authority):
+    identify(sources, *authority.issue("new", valid_days=(2, 9)))
+    assert_found(sources, "failed", "shacache-cert-file", "not valid yet")
+
+
+def test_a_certificate_that_expires_soon(sources, authority):
+    identify(sources, *authority.issue("soon", valid_days=(-1, 9.5)))
+    assert_found(sources, "warning", "shacache-cert-file", "expires in 9 days")
+
+
+def test_a_certificate_too_weak_for_tls(sources, authority):
+    identify(sources, *authority.issue("weak", kind="RSA:1024"))
+    assert_found(sources, "failed", "shacache-cert-file", "RSA key of 1024 bits")
+
+
+def test_a_certificate_that_the_server_refuses(sources, authority):
+    identify(sources, *authority.issue("stranger"))
+    assert_found(sources, "failed", "upload-cache-url", "the client certificate was refused")
+
+
+def test_another_certificates_key(sources, authority):
+    certificate, _ = authority.issue("one")
+    _, key = authority.issue("two")
+    identify(sources, certificate, key)
+    assert_found(sources, "failed", "shacache-key-file", "another certificate's key")
+
+
+def test_a_certificate_without_a_key(sources):
+    sources.change(shacache_key_file=None)
+    assert_found(sources, "failed", "shacache-key-file", "not set")
+
+
+def test_an_authority_that_did_not_sign_the_servers_certificate(sources, authority):
+    sources.change(shacache_ca_file=authority.certificate)
+    assert_found(sources, "failed", "upload-cache-url", "certificate")
+
+
+def test_a_file_that_is_no_certificate(sources, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    sources.change(shadir_ca_file=tmp_path / "text")
+    assert_found(sources, "failed", "shadir-ca-file", "read a certificate")
+
+
+# The server
+
+
+@pytest.mark.parametrize("option", ["download-cache-url", "download-dir-url", "upload-cache-url", "upload-dir-url"])
+def test_a_url_that_nobody_answers(sources, option):
+    sources.change(**{option: f"http://127.0.0.1:{free_port()}/x"})
+    assert_found(sources, "failed", option, "Failed to connect")
+
+
+def test_a_download_url_over_https_without_a_certificate(sources, stack):
+    sources.change(
+        download_cache_url=stack.env["UPLOAD_SHACACHE_URL"], shacache_cert_file=None, shacache_key_file=None)
+    assert_found(sources, "warning", "download-cache-url", "is https without a client certificate", status=DONE)
+
+
+def test_no_right_to_upload(closed, tmp_path):
+    node = Node.of(closed, tmp_path / "node")
+    node.change(**{f"{where}_{what}_file": None for where in ("shacache", "shadir") for what in ("cert", "key")})
+    assert_found(node, "failed", "upload-cache-url", "403")
+    assert_found(node, "failed", "upload-dir-url", "403")
+
+
+def test_a_signature_policy_that_refuses_this_signer(start, tmp_path):
+    cache = start()
+    cache.configure('[uploads]\nsignatures = "require"\n')
+    node = without_uses(Node.of(cache, tmp_path / "node"), "download-binary", "upload-binary")
+    assert findings(node, status=DONE) == []
+    certificate, key = self_signed(tmp_path, "unregistered")
+    key.chmod(0o600)
+    node.change(
+        signature_private_key_file=key, signature_certificate_list="\n" + certificate.read_text())
+    assert_found(node, "failed", "upload-dir-url", "registered signers")
+    mend = [finding["mend"] for finding in node.json("doctor", status=FAILED) if finding["verdict"] == "failed"]
+    assert "register the signing certificate" in mend[0]
+
+
+def test_two_caches_taken_for_one(sources, impostor):
+    sources.change(
+        download_cache_url=impostor.options["download-cache-url"], download_dir_url=impostor.options["download-dir-url"])
+    assert_found(sources, "failed", "download-cache-url", "they are different caches")
+    assert_found(sources, "failed", "download-dir-url", "they are different caches")
+
+
+def examine_impostor(node, answer):
+    """Of a server that is right but for what `answer` does."""
+    with Impostor(answer) as impostor:
+        node.options |= impostor.options
+        node.write()
+        return findings(without_uses(node, "download-binary", "upload-binary"))
+
+
+def test_a_server_that_redirects(node):
+    found = examine_impostor(
+        node, lambda handler: handler.command == "GET" and reply(handler, 301, headers={"Location": "http://elsewhere/"}))
+    assert ("failed", "download-cache-url") in [finding[:2] for finding in found]
+    assert any("redirects to http://elsewhere/" in finding[2] for finding in found)
+
+
+def test_a_server_that_ignores_ranges(node):
+    def answer(handler):
+        if handler.headers.get("Range"):
+            del handler.headers["Range"]
+    found = examine_impostor(node, answer)
+    assert any("doesn't send the rest of a file" in finding[2] for finding in found), found
+
+
+def test_a_server_whose_errors_have_a_body(node):
+    def answer(handler):
+        return handler.headers.get("Range") and handler.path.endswith("0" * 128) and reply(handler, 404, b"not found")
+    found = examine_impostor(node, answer)
+    assert any("answers errors with a body" in finding[2] for finding in found), found
+
+
+def test_a_server_whose_clock_is_wrong(node):
+    def answer(handler):
+        handler.date_time_string = lambda timestamp=None: formatdate(time.time() - 3600, usegmt=True)
+    with Impostor(answer) as impostor:
+        node.options |= impostor.options
+        node.write()
+        found = findings(without_uses(node, "download-binary", "upload-binary"), status=DONE)
+    assert any("clock" in finding[2] and "3600 s" in finding[2] or "3599 s" in finding[2] for finding in found), found
+
+
+def test_a_server_that_takes_files_for_something_else(node):
+    found = examine_impostor(node, lambda handler: handler.command == "POST" and reply(handler, 201, b"thank you"))
+    assert any("something else than its SHA-512" in finding[2] for finding in found), found
+
+
+# Its manual
+
+
+@pytest.mark.parametrize("program", ["shacache", "shacache-admin", "shacached"])
+def test_the_manual_has_every_option_that_help_has(program):
+    """`make manual` writes it anew."""
+    def options(command):
+        for argument in command.get("arguments", []):
+            for name in argument.get("names") or []:
+                if argument.get("shouldDisplay", True) and name["kind"] == "long":
+                    yield name["name"]
+        for subcommand in command.get("subcommands", []):
+            if subcommand["commandName"] != "help":
+                yield from options(subcommand)
+
+    dumped = subprocess.run(
+        [REPOSITORY / ".build/release" / program, "--experimental-dump-help"], capture_output=True, check=True).stdout
+    manual = (REPOSITORY / f"docs/man/{program}.1").read_text()
+    missing = {name for name in options(json.loads(dumped)["command"]) if not re.search(rf"(Fl|,) -{name}\b", manual)}
+    assert not missing, missing

@@ -1,0 +1,52 @@
+"""`make install` and docs/operate.md: what an operator copies to a server, and what the guide says about it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from stack import REPOSITORY
+
+GUIDE = (REPOSITORY / "docs/operate.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """What `make install` makes."""
+    tree = tmp_path_factory.mktemp("install") / "tree"
+    subprocess.run(["make", "install", f"DESTDIR={tree}"], cwd=REPOSITORY, check=True, capture_output=True)
+    return tree
+
+
+# Makefile: a directory /lib of ours, copied carelessly, replaces the server's link, and no program there finds its
+# libraries any more. The guide's options of tar: --no-overwrite-dir.
+def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
+    assert not (tree / "lib").exists()
+    server = tmp_path / "server"
+    (server / "usr/lib/systemd/system").mkdir(parents=True)
+    (server / "lib").symlink_to("usr/lib")
+    (server / "etc").mkdir(mode=0o711)
+    server.chmod(0o711)
+    (command,) = re.findall(r"tar -C /tmp/shacache .*", GUIDE)
+    command = command.replace("/tmp/shacache", str(tree)).replace("ssh root@SERVER tar -C /", f"tar -C {server}")
+    subprocess.run(command, shell=True, check=True)
+    assert os.readlink(server / "lib") == "usr/lib"
+    assert [oct(path.stat().st_mode & 0o777) for path in (server, server / "etc")] == ["0o711", "0o711"]
+    assert (server / "lib/systemd/system/shacached@.service").is_file()
+    assert (server / "usr/local/bin/shacached").stat().st_mode & 0o777 == 0o755
+
+
+def test_every_installed_file_that_is_named_to_operators_is_there(tree):
+    texts = [GUIDE, (REPOSITORY / "docs/report.md").read_text(), (REPOSITORY / "ops/shacache.toml").read_text()]
+    for program in "shacached", "shacache-admin":
+        texts.append(subprocess.run([tree / "usr/local/bin" / program, "--help"], capture_output=True, text=True).stdout)
+    named = {name for text in texts for name in re.findall(r"/(?:usr/share/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
+    assert {"/usr/share/shacache/shacache.toml", "/usr/share/shacache/site.conf.in"} <= named
+    assert [name for name in named if not (tree / name.lstrip("/")).exists()] == []
+
+
+def test_the_guide_fills_in_the_whole_site(tree):
+    (command,) = re.findall(r"sed -e .*?site\.conf\.in", GUIDE, re.DOTALL)
+    command = command.replace("/usr/share", f"{tree}/usr/share")
+    site = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+    assert "listen 443 ssl;" in site and "@" not in re.sub("#.*", "", site)
