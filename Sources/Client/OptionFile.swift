@@ -16,7 +16,9 @@ struct OptionFile {
 
     init(_ text: String) {
         var reader = LineReader()
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // To Swift, CR LF is one character, and another than LF.
+        let isEnd: (Character) -> Bool = { ["\n", "\r\n", "\r"].contains($0) }
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated() {
             reader.read(String(line), number: index + 1)
         }
         sections = reader.sections
