@@ -75,11 +75,11 @@ def part(node):
 def restart(stack, tunnel):
     """In the middle of what goes through the tunnel."""
     tunnel.open.clear()
-    # An nginx without its master serves on.
-    serving = processes.children(stack.pid("nginx"))
-    processes.send(stack, "nginx")
-    for pid in filter(processes.is_alive, serving):
+    # An nginx without its master serves on, and keeps the next one from listening.
+    nginx = stack.pid("nginx")
+    for pid in nginx, *processes.children(nginx):
         os.kill(pid, signal.SIGKILL)
+    eventually(lambda: stack.pid("nginx") != nginx)
     processes.send(stack, "worker-1")
     processes.wait_until_live(stack)
     tunnel.open.set()
