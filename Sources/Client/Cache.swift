@@ -106,32 +106,34 @@ public final class Cache {
         return digest
     }
 
-    /// Gets a blob's bytes from an offset on.
+    /// Gets the bytes of a blob that aren't there yet; all of them, when the server sends all in spite of what it was
+    /// asked for.
     ///
-    /// - Parameters:
-    ///   - offset: asked for again before each try, in bytes.
-    ///   - receive: gets the offset of each piece, and the size of the whole blob where the server says it. The first
-    ///     offset is 0 when the server sends all in spite of what was asked.
-    func get(
-        _ digest: Digest, from offset: @escaping () -> Int,
-        receive: @escaping (_ offset: Int, _ size: Int?, UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+    /// - Parameter progress: is told the size of the whole blob, in bytes, where the server says it.
+    func get(_ digest: Digest, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void) throws {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
-        var last = offset()
-        let hasProgressed = {
-            defer { last = offset() }
-            return offset() > last
-        }
-        _ = try answer(to: request(.get, cache, digest.description), hasProgressed: hasProgressed) { request in
-            let start = offset()
-            var request = request
-            if start > 0 { request.headers = [("Range", "bytes=\(start)-")] }
-            var position: Int?
-            return try self.session.send(request) { head, bytes in
-                let first = head.rangeStart ?? 0
-                try receive(position ?? first, head.contentLength.map { first + $0 }, bytes)
-                position = (position ?? first) + bytes.count
-            }
+        let getting = request(.get, cache, digest.description)
+        var sizeBefore = incoming.size
+        _ = try answer(
+            to: getting,
+            hasProgressed: {
+                defer { sizeBefore = incoming.size }
+                return incoming.size > sizeBefore
+            },
+            send: { try self.sendOnce($0, into: incoming, progress: progress) })
+    }
+
+    private func sendOnce(
+        _ request: Request, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void
+    ) throws -> Response {
+        var request = request
+        if incoming.size > 0 { request.headers = [("Range", "bytes=\(incoming.size)-")] }
+        var position: Int?
+        return try session.send(request) { head, bytes in
+            let first = head.rangeStart ?? 0
+            try incoming.take(bytes, at: position ?? first)
+            position = incoming.size
+            progress(head.contentLength.map { first + $0 })
         }
     }
 
@@ -144,16 +146,16 @@ public final class Cache {
     }
 
     private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
-        try answer(to: request, hasProgressed: { false }) { try self.session.send($0, receive: receive) }
+        try answer(to: request, hasProgressed: { false }, send: { try self.session.send($0, receive: receive) })
     }
 
     /// Sends a request until it is answered for good, and turns what isn't success into a failure.
     private func answer(
-        to request: Request, hasProgressed: () -> Bool, _ send: (Request) throws -> Response
+        to request: Request, hasProgressed: () -> Bool, send: (Request) throws -> Response
     ) throws -> Response {
         let response: Response
         do {
-            response = try settings.retry(hasProgressed: hasProgressed) { try send(request) }
+            response = try settings.retry(hasProgressed: hasProgressed, { try send(request) })
         } catch let failure as HTTPFailure {
             throw failure.kind == .misuse ? Misuse(failure.description) : CacheFailure.unreachable(failure.description)
         }

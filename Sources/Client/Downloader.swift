@@ -90,8 +90,7 @@ public struct Downloader {
     /// - Throws: `CacheFailure.untrusted` when the bytes that came are others than the name says.
     func receive(_ digest: Digest, into incoming: IncomingBlob, item: String) throws {
         do {
-            try cache.get(digest, from: { incoming.size }) { offset, size, bytes in
-                try incoming.take(bytes, at: offset)
+            try cache.get(digest, into: incoming) { size in
                 reporter.progress(Progress(item: item, step: .receiving, done: incoming.size, total: size))
             }
         } catch CacheFailure.refused(_, status: 416) {

@@ -27,7 +27,10 @@ public let processorCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 public func concurrently<Element: Sendable>(
     _ elements: [Element], threads: Int, _ work: @escaping @Sendable (Int, Element) -> Void
 ) throws {
-    guard elements.count > 1 else { return elements.indices.forEach { work($0, elements[$0]) } }
+    guard elements.count > 1 else {
+        if let only = elements.first { work(0, only) }
+        return
+    }
     let next = Counter()
     let crew = try (0..<min(threads, elements.count)).map { _ in
         try Thread {
