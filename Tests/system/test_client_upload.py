@@ -46,9 +46,10 @@ def log(stack):
 
     def methods():
         nonlocal start
+        # nginx logs what it has answered, a moment after.
+        time.sleep(0.2)
         marked = mark()
         stack.request("GET", f"/shadir/{new_key()}", headers=dict([marked]))
-        # nginx logs in the order in which it has answered.
         access(stack, marked)
         with open(file, "rb") as opened:
             opened.seek(start)
