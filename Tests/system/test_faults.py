@@ -77,7 +77,7 @@ FAULTS = [("rename", "EIO", 500), ("rename", "ENOSPC", 507), ("pread64", "EIO", 
 def test_an_upload_that_a_worker_cannot_store_leaves_nothing_and_the_next_one_is_taken(
     call, error, answer, lone, known, tmp_path
 ):
-    # Fails when the error of `system` (StoreError.swift) or of IncomingFile.read is ignored, or without `defer
+    # Fails when the error of `system` (StoreError.swift) or of FileHandle.read is ignored, or without `defer
     # { file.discard() }` and nginx's `clean`.
     worker = processes.fresh_worker(lone)
     body = os.urandom(1000)
