@@ -56,8 +56,13 @@ public struct Uploader {
             file.finish(.failure(error))
         }
         let (digest, isThere) = try search.result()
-        if !isThere { try check(sent.get(), is: digest) }
-        return Stored(digest: digest, size: try file.wholeSize(), wasThere: isThere)
+        guard case .success(let received) = sent else {
+            if !isThere { _ = try sent.get() }
+            return Stored(digest: digest, size: try file.wholeSize(), wasThere: true)
+        }
+        // What the search found may be this very upload.
+        try check(received, is: digest)
+        return Stored(digest: digest, size: try file.wholeSize(), wasThere: false)
     }
 
     /// The cache has the blob: the rest needn't be sent.

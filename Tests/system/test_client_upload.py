@@ -46,9 +46,10 @@ def log(stack):
 
     def methods():
         nonlocal start
+        # nginx logs what it has answered, a moment after.
+        time.sleep(0.2)
         marked = mark()
         stack.request("GET", f"/shadir/{new_key()}", headers=dict([marked]))
-        # nginx logs in the order in which it has answered.
         access(stack, marked)
         with open(file, "rb") as opened:
             opened.seek(start)
@@ -232,9 +233,9 @@ def test_a_second_call_sends_nothing(stack, node, log, size):
     assert_ended(node.run(*words), DONE, ": sent, ")
     assert {"POST", "PUT"} <= set(log())
     done = assert_ended(node.run(*words), DONE)
-    assert b": was there, " in done.stderr and b"was listed under" in done.stderr
+    assert b"was listed under" in done.stderr and (size == LARGE or b": was there, " in done.stderr)
     second = log()
-    # A large one is begun to be sent while it is hashed: what nginx saw of that was no upload.
+    # A large one is sent while it is hashed, and on a line as fast as this one may be through before that.
     assert "PUT" not in second and (size == LARGE or "POST" not in second), second
     assert len(stack.entries(key)) == 1
 
