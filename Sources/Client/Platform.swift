@@ -48,10 +48,12 @@ public struct Platform: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension JSON {
-    /// The elements of a list of strings; nil for anything else.
+    /// The elements of a list of strings; nil for anything else. Some machines have no code name, and say null.
     fileprivate var strings: [String]? {
         guard case .array(let elements) = self else { return nil }
-        let strings = elements.compactMap(\.string)
+        let strings = elements.compactMap { element in
+            if case .null = element { "" } else { element.string }
+        }
         return strings.count == elements.count ? strings : nil
     }
 }

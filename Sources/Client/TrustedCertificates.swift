@@ -43,7 +43,7 @@ public struct TrustedCertificates: Sendable {
         guard !entry.signature.isEmpty else { return .unsigned }
         let order = [favourite] + members.indices.filter { $0 != favourite }
         for index in order where members.indices.contains(index) {
-            guard case .verified = entry.verify(against: [members[index].signer]) else { continue }
+            guard case .verified = entry.verify(against: [members[index].signer], withOneOf: [.sha1]) else { continue }
             favourite = index
             return .trusted(members[index].name)
         }

@@ -30,11 +30,15 @@ public enum SignaturePolicy: String, Codable, Sendable {
 
 extension Entry {
     /// Checks the signature against each signer's key, as the deployed clients do: RSA PKCS#1 v1.5 over the
-    /// metadata's bytes with SHA-1, which the protocol demands, or with SHA-256.
-    public func verify(against signers: [Signer]) -> SignatureResult {
+    /// metadata's bytes.
+    ///
+    /// - Parameter algorithms: SHA-1 is what the protocol demands, and all that the deployed clients check.
+    public func verify(
+        against signers: [Signer], withOneOf algorithms: [Hash.Algorithm] = [.sha1, .sha256]
+    ) -> SignatureResult {
         guard !signature.isEmpty else { return .unsigned }
         let message = Array(metadata.utf8)
-        let signer = signers.first { $0.key.verifies(signatureBytes, of: message, withOneOf: [.sha1, .sha256]) }
+        let signer = signers.first { $0.key.verifies(signatureBytes, of: message, withOneOf: algorithms) }
         return signer.map { .verified($0.id) } ?? .unknownSigner
     }
 }

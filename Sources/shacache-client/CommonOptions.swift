@@ -11,7 +11,7 @@ struct CommonOptions: ParsableArguments {
     var config: String?
 
     @Option(
-        name: [.customLong("option"), .customShort("O")],
+        name: [.customLong("option"), .customShort("O", allowingJoined: true)],
         help: ArgumentHelp(
             "Set an option of the configuration for this call, e.g. download-cache-url=http://cache/shacache.",
             valueName: "name=value"))

@@ -28,7 +28,9 @@ struct DownloadCommand: ParsableCommand {
     @OptionGroup var key: KeyOptions
     @Argument(help: "Conditions on the metadata.")
     var filters: [String] = []
-    @Option(name: .shortAndLong, help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"))
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .long],
+        help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"))
     var output: String?
     @Option(
         help: ArgumentHelp("Fetch from there what the cache doesn't have, or can't be trusted with.", valueName: "url"))

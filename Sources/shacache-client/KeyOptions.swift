@@ -4,10 +4,12 @@ import ShaCache
 
 /// What is looked for, in one of the forms that the cache's users have.
 struct KeyOptions: ParsableArguments {
-    @Option(name: .shortAndLong, help: "The key itself.")
+    @Option(name: [.customShort("k", allowingJoined: true), .long], help: "The key itself.")
     var key: String?
 
-    @Option(name: .shortAndLong, help: "The URL of a source archive (key file-urlmd5:...).")
+    @Option(
+        name: [.customShort("u", allowingJoined: true), .long],
+        help: "The URL of a source archive (key file-urlmd5:...).")
     var url: String?
 
     @Option(help: ArgumentHelp("A Python distribution (key pypi:...).", valueName: "name==version"))
@@ -67,6 +69,7 @@ struct MetadataOptions: ParsableArguments {
     func read() throws -> Metadata {
         var result = try metadata.map { try Metadata(file: $0) } ?? Metadata()
         for assignment in meta { try result.assign(assignment) }
+        guard result["sha512"] == nil else { throw Misuse("sha512 is not yours to say: it is that of what is sent") }
         return result
     }
 }

@@ -22,7 +22,7 @@ struct UploadCommand: ParsableCommand {
     var sources: [String] = []
     @OptionGroup var key: KeyOptions
     @OptionGroup var metadata: MetadataOptions
-    @Option(name: .shortAndLong, help: "How many at once.")
+    @Option(name: [.customShort("j", allowingJoined: true), .long], help: "How many at once.")
     var jobs = 2
     @OptionGroup var options: CommonOptions
 
