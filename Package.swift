@@ -65,7 +65,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-client",
             dependencies: [
-                "Client", "OpenSSL", "ShaCache", "TextTable", "Threads",
+                "Client", "HTTP", "OpenSSL", "ShaCache", "TextTable", "Threads",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 

@@ -46,8 +46,9 @@ extension Path: Comparable {
 extension Path: CustomStringConvertible {
     var description: String {
         String(decoding: bytes, as: UTF8.self).unicodeScalars.reduce(into: "") { text, scalar in
-            let isControl = scalar.properties.generalCategory == .control
-            text += isControl ? scalar.escaped(asASCII: true) : String(scalar)
+            let isPlain = ![.control, .format, .lineSeparator, .paragraphSeparator].contains(
+                scalar.properties.generalCategory)
+            text += !isPlain ? scalar.escaped(asASCII: true) : String(scalar)
         }
     }
 }

@@ -1,6 +1,6 @@
 #include <curl/curl.h>
 
-// curl_easy_setopt and curl_easy_getinfo take a variable argument, which Swift can't pass: one name for each type.
+// curl_easy_setopt takes a variable argument, which Swift can't pass: one name for each type.
 static inline CURLcode curl_set_number(CURL *handle, CURLoption option, long value) {
     return curl_easy_setopt(handle, option, value);
 }
@@ -22,7 +22,4 @@ static inline CURLcode curl_set_seek_function(CURL *handle, curl_seek_callback v
 }
 static inline CURLcode curl_set_progress_function(CURL *handle, curl_xferinfo_callback value) {
     return curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, value);
-}
-static inline CURLcode curl_get_number(CURL *handle, CURLINFO info, long *value) {
-    return curl_easy_getinfo(handle, info, value);
 }

@@ -64,8 +64,13 @@ public struct BinaryCache {
         let directory = "\(root)/\(key.text)"
         guard !exists(directory) else { throw AlreadyInstalled(directory: directory) }
         let archive = try OpenFile.temporary(in: root)
-        try fetch(key, fitting: platform, into: archive)
-        try unpack(archive, as: key.text, in: root)
+        let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
+        _ = try downloader.first(of: fitting(platform, downloader.trusted(key), key)) { entry in
+            let incoming = try IncomingBlob(archive)
+            try incoming.clear()
+            try downloader.receive(entry.sha512, into: incoming, item: key.text)
+            try unpack(archive, as: key.text, in: root)
+        }
         return directory
     }
 
@@ -80,21 +85,13 @@ public struct BinaryCache {
         configuration.prefixes(.forcedList).first(where: softwareURL.hasPrefix)
     }
 
-    private func fetch(_ key: Key, fitting platform: Platform, into archive: OpenFile) throws {
-        let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
-        let trusted = try downloader.trusted(key)
+    /// The entries that were compiled on a machine like this one.
+    private func fitting(_ platform: Platform, _ trusted: [Entry], _ key: Key) throws -> [Entry] {
         let fitting = trusted.filter { Platform($0.content).map(platform.runs) ?? false }
-        guard !fitting.isEmpty else {
-            let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
-            throw CacheFailure.missing(
-                "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))"
-            )
-        }
-        _ = try downloader.first(of: fitting) { entry in
-            let incoming = try IncomingBlob(archive)
-            try incoming.clear()
-            try downloader.receive(entry.sha512, into: incoming, item: key.text)
-        }
+        guard fitting.isEmpty else { return fitting }
+        let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
+        throw CacheFailure.missing(
+            "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
     }
 
     /// The tree belongs to whom the software root belongs to, as what slapgrid makes.
@@ -104,8 +101,12 @@ public struct BinaryCache {
         let owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
         let size = try archive.size()
         try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
-        _ = try ArchiveExtractor(name: name, root: root, owner: owner).extract(from: archive.descriptor) { done in
-            reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
+        do {
+            _ = try ArchiveExtractor(name: name, root: root, owner: owner).extract(from: archive.descriptor) { done in
+                reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
+            }
+        } catch let error as ArchiveError where error.isTheArchives {
+            throw CacheFailure.broken("\(error)")
         }
     }
 
@@ -120,5 +121,15 @@ public struct BinaryCache {
         guard let path = getcwd(nil, 0) else { throw SystemFailure("the working directory") }
         defer { free(path) }
         return String(cString: path)
+    }
+}
+
+extension ArchiveError {
+    /// Whether another archive of the same release may do better.
+    fileprivate var isTheArchives: Bool {
+        switch self {
+        case .unsafe, .malformed: true
+        case .noSpace, .exists, .changed, .system: false
+        }
     }
 }

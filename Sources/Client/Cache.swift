@@ -37,14 +37,14 @@ public final class Cache {
 
     func listing(of key: Key) throws -> UnverifiedListing {
         let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
-        let response = try answer(to: request(.get, directory, key.percentEncoded))
+        let response = try answer(to: directory.request(.get, key.percentEncoded))
         return try UnverifiedListing(response.body)
     }
 
     /// Adds an entry. The same one again changes nothing.
     func put(_ entry: Entry, under key: Key) throws {
         let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
-        var request = request(.put, directory, key.percentEncoded)
+        var request = directory.request(.put, key.percentEncoded)
         request.body = Body(entry.body)
         request.headers = [("Content-Type", "application/json")]
         request.patience.answer = Self.uploadAnswerLimit
@@ -65,7 +65,7 @@ public final class Cache {
     public func status(of digest: Digest) throws -> BlobStatus? {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
         do {
-            let response = try head(request(.head, cache, digest.description))
+            let response = try head(cache.request(.head, digest.description))
             return BlobStatus(size: response.contentLength, modified: response.date("last-modified"))
         } catch CacheFailure.missing {
             return nil
@@ -93,15 +93,19 @@ public final class Cache {
     }
 
     /// Sends a blob; returns the name that the server gives it.
-    func post(_ body: Body) throws -> Digest {
+    ///
+    /// - Parameter isTrial: whether failing is cheap, since there is another way: it isn't tried again then.
+    func post(_ body: Body, isTrial: Bool = false) throws -> Digest {
         let cache = try configuration.requiredEndpoint(.upload, .cache, for: use)
-        var request = request(.post, cache)
+        var request = cache.request(.post)
         request.body = body
         request.headers = [("Content-Type", "application/octet-stream")]
         request.patience.answer = Self.uploadAnswerLimit
-        let response = try answer(to: request)
+        let retry = isTrial ? Retry(limit: 0, reporter: settings.retry.reporter) : settings.retry
+        let response = try answer(to: request, retry: retry, hasProgressed: { false }, send: { try session.send($0) })
         guard let digest = Digest(response.words) else {
-            throw CacheFailure.malformed("\(request.url): answered \(response.status) without the blob's name")
+            throw CacheFailure.malformed(
+                "\(withoutCredentials(request.url)): answered \(response.status) without the blob's name")
         }
         return digest
     }
@@ -112,10 +116,10 @@ public final class Cache {
     /// - Parameter progress: is told the size of the whole blob, in bytes, where the server says it.
     func get(_ digest: Digest, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void) throws {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
-        let getting = request(.get, cache, digest.description)
+        let getting = cache.request(.get, digest.description)
         var sizeBefore = incoming.size
         _ = try answer(
-            to: getting,
+            to: getting, retry: settings.retry,
             hasProgressed: {
                 defer { sizeBefore = incoming.size }
                 return incoming.size > sizeBefore
@@ -126,44 +130,45 @@ public final class Cache {
     private func sendOnce(
         _ request: Request, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void
     ) throws -> Response {
+        let start = incoming.size
         var request = request
-        if incoming.size > 0 { request.headers = [("Range", "bytes=\(incoming.size)-")] }
-        var position: Int?
+        if start > 0 { request.headers = [("Range", "bytes=\(start)-")] }
+        var isFirst = true
         return try session.send(request) { head, bytes in
             let first = head.rangeStart ?? 0
-            try incoming.take(bytes, at: position ?? first)
-            position = incoming.size
-            progress(head.contentLength.map { first + $0 })
+            // A part that nobody asked for, or another one than was asked for.
+            guard first == start || head.status != 206 else {
+                throw CacheFailure.malformed("\(withoutCredentials(request.url)): sent a part that wasn't asked for")
+            }
+            try incoming.take(bytes, at: isFirst ? first : incoming.size)
+            isFirst = false
+            progress(head.contentLength.flatMap { first.addingReportingOverflow($0).overflow ? nil : first + $0 })
         }
     }
 
     // MARK: Requests
 
-    private func request(_ method: Request.Method, _ endpoint: Endpoint, _ name: String? = nil) -> Request {
-        var request = Request(method, name.map { "\(endpoint.url)/\($0)" } ?? endpoint.url)
-        request.identity = endpoint.identity
-        return request
-    }
-
     private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
-        try answer(to: request, hasProgressed: { false }, send: { try self.session.send($0, receive: receive) })
+        try answer(
+            to: request, retry: settings.retry, hasProgressed: { false },
+            send: { try session.send($0, receive: receive) })
     }
 
     /// Sends a request until it is answered for good, and turns what isn't success into a failure.
     private func answer(
-        to request: Request, hasProgressed: () -> Bool, send: (Request) throws -> Response
+        to request: Request, retry: Retry, hasProgressed: () -> Bool, send: (Request) throws -> Response
     ) throws -> Response {
         let response: Response
         do {
-            response = try settings.retry(hasProgressed: hasProgressed, { try send(request) })
+            response = try retry(hasProgressed: hasProgressed, { try send(request) })
         } catch let failure as HTTPFailure {
             throw failure.kind == .misuse ? Misuse(failure.description) : CacheFailure.unreachable(failure.description)
         }
-        let said = "\(request.method.rawValue) \(request.url): \(response.status) \(response.words)"
+        let said = "\(request.method.rawValue) \(withoutCredentials(request.url)): \(response.status) \(response.words)"
         switch response.status {
         case 200..<300: return response
         case 404: throw CacheFailure.missing(said)
-        case _ where response.isWorthRetrying: throw CacheFailure.unreachable(said)
+        case _ where response.isWorthRetrying: throw CacheFailure.troubled(said)
         default: throw CacheFailure.refused(said, status: response.status)
         }
     }

@@ -4,8 +4,10 @@ import OpenSSL
 extension Doctor {
     /// The key that signs, and the certificates that are believed.
     func examineSigning() {
-        let certificates = configuration.trustedCertificates(reporter: reporter)
         let option = NodeConfiguration.Option.signatureCertificates.rawValue
+        for warning in brokenCertificates {
+            tell(.warning(option, warning, mend: "put the whole certificate there, from BEGIN to END, or remove it"))
+        }
         if certificates.members.isEmpty {
             tell(
                 .failure(
@@ -15,7 +17,7 @@ extension Doctor {
             tell(.good(option, "trusts \(certificates.members.map(\.name).joined(separator: ", "))"))
         }
         for member in certificates.members { examineStrength(of: member, option) }
-        examineSigningKey(certificates)
+        examineSigningKey()
     }
 
     private func examineStrength(of member: TrustedCertificates.Member, _ option: String) {
@@ -26,7 +28,7 @@ extension Doctor {
                 mend: "ask its owner for a new one; shacache generate-signature-key makes 3072 bits"))
     }
 
-    private func examineSigningKey(_ certificates: TrustedCertificates) {
+    private func examineSigningKey() {
         let option = NodeConfiguration.Option.signatureKeyFile.rawValue
         guard let path = configuration[.signatureKeyFile] else {
             return tell(.good(option, "not set: this machine signs nothing"))

@@ -1,14 +1,22 @@
+import Threads
+
 /// Checks a configuration, and each server that it names, for what would make this machine or the nodes fail.
 public struct Doctor {
     let configuration: NodeConfiguration
-    let reporter: Reporter
+    let certificates: TrustedCertificates
+    /// What of the list can't be read.
+    let brokenCertificates: [String]
     let tell: (Finding) -> Void
 
     /// - Parameter tell: gets each finding as soon as it is known.
-    public init(_ configuration: NodeConfiguration, reporter: Reporter, tell: @escaping (Finding) -> Void) {
+    public init(_ configuration: NodeConfiguration, tell: @escaping (Finding) -> Void) {
         self.configuration = configuration
-        self.reporter = reporter
         self.tell = tell
+        let warnings = Monitor<[String]>([])
+        let reporter = Reporter(
+            warn: { warning in warnings.change { $0.append(warning) } }, note: { _ in }, progress: { _ in })
+        certificates = configuration.trustedCertificates(reporter: reporter)
+        brokenCertificates = warnings.wait { $0 }
     }
 
     /// - Parameter writes: whether to upload a small blob and an entry for it, always the same: the only way to see
@@ -38,9 +46,13 @@ public struct Doctor {
             let option = NodeConfiguration.option(.download, .cache, for: use).rawValue
             return tell(.good(option, "not set: the \(use == .sources ? "download" : "binary") cache isn't used"))
         }
-        let visit = ServerVisit(configuration, use, tell: tell)
+        let visit = ServerVisit(configuration, use, trusting: certificates, tell: tell)
         visit.examineDownloads()
-        let isUploaded = writes && visit.examineUploads(signedWith: try? configuration.signingKey(), reporter: reporter)
-        visit.examineRanges(isUploaded: isUploaded)
+        if writes {
+            visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))
+        } else {
+            visit.examineUploadURLs()
+            visit.examineRanges(isUploaded: false)
+        }
     }
 }

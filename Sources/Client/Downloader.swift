@@ -36,6 +36,8 @@ public struct Downloader {
                 try fetch(entry)
                 return entry
             } catch let error as CacheFailure {
+                // Whoever can't be reached for one blob can't be for the others, and each try takes its time.
+                if case .unreachable = error { throw error }
                 // Something that is there and wrong says more than something that isn't there.
                 if case .missing = error, failure != nil {} else { failure = error }
                 if candidates.count > tried.count { reporter.warn("\(error); tries the next entry") }
@@ -76,13 +78,21 @@ public struct Downloader {
         do {
             try receive(digest, into: incoming, item: item)
             try place.deliver()
-        } catch let error as CacheFailure {
-            // The next call can go on from here.
-            if case .unreachable = error, incoming.size > 0 { throw error }
+        } catch CacheFailure.untrusted(let reason) where isGoingOn {
+            try startAgain(reason)
+        } catch CacheFailure.refused(let reason, _) where isGoingOn {
+            try startAgain(reason)
+        } catch CacheFailure.malformed(let reason) where isGoingOn {
+            try startAgain(reason)
+        } catch {
+            // The next call can go on from here, unless the blob is gone or isn't what its name says.
+            if !place.isResumable || incoming.size == 0 || !error.leavesBytesGood { place.discard() }
+            throw error
+        }
+
+        func startAgain(_ reason: String) throws {
             place.discard()
-            if case .missing = error { throw error }
-            guard isGoingOn else { throw error }
-            reporter.note("\(error); starts again, without the bytes of an earlier call")
+            reporter.note("\(reason); starts again, without the bytes of an earlier call")
             try fetch(digest, item: item, to: destination)
         }
     }
@@ -99,6 +109,16 @@ public struct Downloader {
         let received = incoming.finish()
         guard received == digest else {
             throw CacheFailure.untrusted("\(digest): the cache sent other bytes, whose SHA-512 is \(received)")
+        }
+    }
+}
+
+extension Error {
+    /// Whether what came before it may still become the blob.
+    fileprivate var leavesBytesGood: Bool {
+        switch self as any Error {
+        case CacheFailure.unreachable, CacheFailure.troubled, is SystemFailure: true
+        default: false
         }
     }
 }

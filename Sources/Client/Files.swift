@@ -90,22 +90,34 @@ final class OpenFile: Sendable {
         }
     }
 
-    /// Makes what was written survive a crash.
     var isRegular: Bool {
         get throws(SystemFailure) { try status().st_mode & S_IFMT == S_IFREG }
     }
 
+    /// Calls `body` with the bytes, a piece at a time, from the first one on; of a pipe, with what comes.
+    func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { piece.deallocate() }
+        // Only a pipe refuses, and it has no other place than where it is.
+        lseek(descriptor, 0, SEEK_SET)
+        while true {
+            let count = Glibc.read(descriptor, piece.baseAddress, piece.count)
+            guard count != 0 else { return }
+            guard count > 0 else {
+                guard errno == EINTR else { throw SystemFailure(path) }
+                continue
+            }
+            try body(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+        }
+    }
+
+    /// Makes what was written survive a crash.
     func synchronize() throws(SystemFailure) { try system(path) { fsync(descriptor) } }
 }
 
-func contents(of path: String) throws(SystemFailure) -> [UInt8] {
-    let file = try OpenFile(path)
+func contents(of path: String) throws -> [UInt8] {
     var contents: [UInt8] = []
-    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
-    defer { piece.deallocate() }
-    while case let count = try file.read(at: contents.count, into: piece), count > 0 {
-        contents.append(contentsOf: piece[..<count])
-    }
+    try OpenFile(path).forEachPiece { contents.append(contentsOf: $0) }
     return contents
 }
 

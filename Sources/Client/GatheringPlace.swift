@@ -4,38 +4,52 @@ import ShaCache
 /// A file in which a blob's bytes gather until they are whole and right, and what becomes of it then.
 struct GatheringPlace {
     let file: OpenFile
+    /// Whether a later call finds it, and goes on with its bytes.
+    let isResumable: Bool
     private let destination: Destination
 
     /// For a file that is a hidden one beside it, named by the blob, with the bytes of an earlier call that was cut
     /// off; a second program that fetches the same at once gets one of its own.
     init(of digest: Digest, for destination: Destination) throws {
-        guard case .file(let path) = destination else {
-            self.init(file: try OpenFile.temporary(in: temporaryDirectory), destination: destination)
+        guard case .file(let path) = destination,
+            let file = try Self.claim(Self.hiddenName(beside: path, "\(digest.description.prefix(16)).part"))
+        else {
+            try self.init(for: destination)
             return
         }
-        let name = Self.hiddenName(beside: path, "\(digest.description.prefix(16)).part")
-        let file = try OpenFile(name, flags: O_RDWR | O_CREAT, mode: 0o666)
-        // Whoever had it before may have delivered it since it was opened.
-        if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0, try file.status().st_nlink > 0 {
-            self.init(file: file, destination: destination)
-        } else {
-            try self.init(for: destination)
-        }
+        self.init(file: file, isResumable: true, destination: destination)
     }
 
     /// For bytes that can't be gone on with later.
     init(for destination: Destination) throws {
         guard case .file(let path) = destination else {
-            self.init(file: try OpenFile.temporary(in: temporaryDirectory), destination: destination)
+            let file = try OpenFile.temporary(in: temporaryDirectory)
+            self.init(file: file, isResumable: false, destination: destination)
             return
         }
         let name = Self.hiddenName(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max)).part")
-        self.init(file: try OpenFile(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666), destination: destination)
+        let file = try OpenFile(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666)
+        self.init(file: file, isResumable: false, destination: destination)
     }
 
-    private init(file: OpenFile, destination: Destination) {
+    private init(file: OpenFile, isResumable: Bool, destination: Destination) {
         self.file = file
+        self.isResumable = isResumable
         self.destination = destination
+    }
+
+    /// - Returns: nil when the file is another program's: one that has it now, one that has delivered it since it was
+    ///   opened, or somebody who put it there for us to write into.
+    private static func claim(_ name: String) throws -> OpenFile? {
+        guard let file = try? OpenFile(name, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666),
+            flock(file.descriptor, LOCK_EX | LOCK_NB) == 0
+        else { return nil }
+        let opened = try file.status()
+        var named = stat()
+        guard lstat(name, &named) == 0, (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino),
+            opened.st_mode & S_IFMT == S_IFREG, opened.st_uid == geteuid(), opened.st_nlink == 1
+        else { return nil }
+        return file
     }
 
     private static func hiddenName(beside path: String, _ suffix: String) -> String {
@@ -62,18 +76,14 @@ struct GatheringPlace {
 extension OpenFile {
     /// Writes all of it to a pipe or a terminal.
     fileprivate func copy(to descriptor: Int32) throws {
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { piece.deallocate() }
-        var offset = 0
-        while case let count = try read(at: offset, into: piece), count > 0 {
+        try forEachPiece { piece in
             var done = 0
-            while done < count {
+            while done < piece.count {
                 done += Int(
                     try system("write the output") {
-                        Int32(Glibc.write(descriptor, piece.baseAddress! + done, count - done))
+                        Int32(Glibc.write(descriptor, piece.baseAddress! + done, piece.count - done))
                     })
             }
-            offset += count
         }
     }
 }

@@ -35,12 +35,24 @@ final class GrowingFile: Sendable {
         state.change { $0.size += bytes.count }
     }
 
-    /// No more bytes come; after a failure readers get that failure. The first call counts, and either side may make
-    /// it: a reader that has given up ends the writing so.
+    /// No more bytes come; after a failure readers get that failure.
     func finish(_ result: Result<Void, any Error> = .success(())) { state.change { $0.end = $0.end ?? result } }
+
+    /// A reader has no use for the rest: writing and reading end with this error, on all threads.
+    func giveUp(_ error: any Error) { state.change { $0.end = .failure(error) } }
 
     /// In bytes; nil while the file still grows.
     var finalSize: Int? { state.wait { .some($0.end == nil ? nil : $0.size) } }
+
+    /// Waits until so much is there, in bytes, or all.
+    ///
+    /// - Returns: whether so much is there.
+    func reaches(_ size: Int) throws -> Bool {
+        try state.wait { state in
+            if case .failure(let error) = state.end { throw error }
+            return state.size >= size ? true : state.end == nil ? nil : false
+        }
+    }
 
     /// Waits for the end.
     func wholeSize() throws -> Int {

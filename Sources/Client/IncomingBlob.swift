@@ -12,11 +12,7 @@ final class IncomingBlob {
     /// Goes on with what an earlier call left in the file.
     init(_ file: OpenFile) throws {
         self.file = file
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { piece.deallocate() }
-        while case let count = try file.read(at: size, into: piece), count > 0 {
-            absorb(UnsafeRawBufferPointer(rebasing: piece[..<count]))
-        }
+        try file.forEachPiece { absorb($0) }
     }
 
     /// - Parameter offset: where the bytes stand in the blob: after the last ones, or 0 to begin anew.

@@ -9,8 +9,15 @@ public struct Lookup {
         public let trust: Trust
         /// nil when the entry names none.
         public let platform: Platform?
-        /// nil when the blob isn't there: the entry is dangling.
-        public let blob: Cache.BlobStatus?
+        public let blob: Blob
+    }
+
+    public enum Blob: Sendable {
+        case there(Cache.BlobStatus)
+        /// The entry is dangling.
+        case missing
+        /// Nobody could tell.
+        case unknown
     }
 
     public enum Line: Sendable {
@@ -27,7 +34,7 @@ public struct Lookup {
     public init(_ key: Key, in cache: Cache, trusting certificates: TrustedCertificates) throws {
         let unverified = try cache.listing(of: key)
         let (digests, settings) = (Array(unverified.digests), cache.settings)
-        let search = try Background { try Self.statuses(of: digests, in: settings) }
+        let search = try Background { try Self.blobs(of: digests, in: settings) }
         let listing = Result { try unverified.verified(by: certificates) }
         let blobs = try search.value()
         lines = try listing.get().entries.map { Self.line($0, blobs) }
@@ -40,28 +47,37 @@ public struct Lookup {
         }
     }
 
-    private static func line(_ listed: ListedEntry, _ blobs: [Digest: Cache.BlobStatus]) -> Line {
+    private static func line(_ listed: ListedEntry, _ blobs: [Digest: Blob]) -> Line {
         switch listed {
         case .unreadable(let reason): .unreadable(reason: reason)
         case .readable(let entry, let trust):
-            .entry(Row(entry: entry, trust: trust, platform: Platform(entry.content), blob: blobs[entry.sha512]))
+            .entry(
+                Row(
+                    entry: entry, trust: trust, platform: Platform(entry.content),
+                    blob: blobs[entry.sha512] ?? .unknown))
         }
     }
 
-    private static func statuses(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Cache.BlobStatus]
-    {
-        let found = Monitor<Result<[Digest: Cache.BlobStatus], any Error>>(.success([:]))
+    /// Without those that could not be asked for, of which there is one warning: signers and trust can be shown anyway.
+    private static func blobs(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Blob] {
+        let found = Monitor<[Digest: Blob]>([:])
+        let failure = Monitor<(any Error)?>(nil)
         let threads = min(Self.threads, digests.count)
         let shares = (0..<threads).map { stride(from: $0, to: digests.count, by: threads).map { digests[$0] } }
         try concurrently(shares, threads: threads) { _, share in
             let cache = Cache(settings)
-            let statuses = Result { try share.map { ($0, try cache.status(of: $0)) } }
-            found.change { found in
-                found = found.flatMap { known in
-                    statuses.map { $0.reduce(into: known) { $0[$1.0] = $1.1 } }
+            for digest in share where failure.wait(for: { .some($0 == nil) }) {
+                do {
+                    let blob = try cache.status(of: digest).map(Blob.there) ?? .missing
+                    found.change { $0[digest] = blob }
+                } catch {
+                    failure.change { $0 = error }
                 }
             }
         }
-        return try found.wait { $0 }.get()
+        if let failure = failure.wait(for: { .some($0) }) {
+            settings.retry.reporter.warn("not all blobs could be asked for: \(failure)")
+        }
+        return found.wait { $0 }
     }
 }

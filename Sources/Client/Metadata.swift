@@ -21,6 +21,14 @@ public struct Metadata: Sendable {
         }
     }
 
+    /// - Parameters:
+    ///   - path: of a file with a JSON object; nil is an empty one.
+    ///   - assignments: `NAME=VALUE`, over what the file says.
+    public init(file path: String?, assignments: [String]) throws {
+        self = try path.map { try Metadata(file: $0) } ?? Metadata()
+        for assignment in assignments { try assign(assignment) }
+    }
+
     /// Sets a member where it stands, or at the end.
     public subscript(name: String) -> JSON? {
         get { members.first { $0.name == name }?.value }
@@ -41,7 +49,7 @@ public struct Metadata: Sendable {
     }
 
     /// - Parameter assignment: `NAME=VALUE`; the value is a text.
-    public mutating func assign(_ assignment: String) throws {
+    private mutating func assign(_ assignment: String) throws {
         guard let equals = assignment.firstIndex(of: "=") else {
             throw Misuse("\(assignment): there is no = in it", hint: "write NAME=VALUE")
         }

@@ -12,6 +12,15 @@ public struct Endpoint: Sendable {
         self.url = String(url)
         self.identity = identity
     }
+
+    /// For messages: without the password that may stand in it.
+    var shownURL: String { withoutCredentials(url) }
+
+    func request(_ method: Request.Method, _ name: String? = nil) -> Request {
+        var request = Request(method, name.map { "\(url)/\($0)" } ?? url)
+        request.identity = identity
+        return request
+    }
 }
 
 /// What a cache is used for: each use has URLs of its own in the configuration.
@@ -62,8 +71,7 @@ extension NodeConfiguration {
         return endpoint
     }
 
-    /// How this machine proves itself to a service. Files that aren't there are left out when only reading: nodes
-    /// often share one configuration, and need none for that.
+    /// How this machine proves itself to a service.
     public func identity(_ service: Service) -> Identity {
         switch service {
         case .cache:

@@ -26,9 +26,13 @@ struct OptionFile {
 
     /// - Parameter name: in lower case.
     func option(_ name: String, in section: String) -> Option? {
-        guard var option = sections[section]?[name] ?? sections["DEFAULT"]?[name] else { return nil }
+        guard var option = raw(name, in: section) else { return nil }
         option.value = interpolated(option.value, in: section)
         return option
+    }
+
+    private func raw(_ name: String, in section: String) -> Option? {
+        sections[section]?[name] ?? sections["DEFAULT"]?[name]
     }
 
     /// Ten levels deep at most, as ConfigParser; `%%` is a percent sign, and any other one stays.
@@ -43,9 +47,7 @@ struct OptionFile {
                 result += "%"
                 rest = rest.dropFirst(2)
             } else if let reference = rest.prefixMatch(of: /%\(([^)]+)\)s/),
-                let option = sections[section]?[reference.1.lowercased()]
-                    ?? sections["DEFAULT"]?[
-                        reference.1.lowercased()]
+                let option = raw(reference.1.lowercased(), in: section)
             {
                 result += interpolated(option.value, in: section, depth: depth + 1)
                 rest = rest[reference.range.upperBound...]

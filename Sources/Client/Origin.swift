@@ -32,32 +32,67 @@ public struct Origin: Sendable {
         }
     }
 
+    /// Bytes that others read already can't be taken back: what is cut off goes on where it was, or fails.
+    ///
     /// - Throws: `OriginFailure`.
     func fetch(into file: GrowingFile) throws {
-        var request = Request(.get, url)
-        request.redirectLimit = 10
-        var done = 0
+        let visit = Visit(origin: self, file: file)
+        var doneBefore = 0
         let retry = Retry(limit: 2, reporter: reporter)
         do {
-            let session = Session(agent: "shacache")
-            let response = try retry {
-                // Bytes that others read already can't be taken back: only a try that brought none is repeated.
-                do {
-                    return try session.send(request) { head, bytes in
-                        try file.append(bytes)
-                        done += bytes.count
-                        reporter.progress(
-                            Progress(item: item, step: .fetching, done: done, total: head.contentLength))
-                    }
-                } catch let failure as HTTPFailure where done > 0 {
-                    throw OriginFailure(description: failure.description)
-                }
-            }
+            let response = try retry(
+                hasProgressed: {
+                    defer { doneBefore = visit.done }
+                    return visit.done > doneBefore
+                }, visit.send)
             guard response.head.isSuccess else {
-                throw OriginFailure(description: "\(url): \(response.status) \(response.words)")
+                throw OriginFailure(description: "\(withoutCredentials(url)): \(response.status) \(response.words)")
             }
         } catch let failure as HTTPFailure {
             throw OriginFailure(description: failure.description)
+        }
+    }
+
+    /// The requests that it takes to get all of it.
+    private final class Visit {
+        private let origin: Origin
+        private let file: GrowingFile
+        private let session = Session(agent: "shacache")
+        /// In bytes.
+        private(set) var done = 0
+        /// What tells whether the rest is that of the same file (RFC 9110, 13.1.5).
+        private var validator: String?
+
+        init(origin: Origin, file: GrowingFile) {
+            self.origin = origin
+            self.file = file
+        }
+
+        func send() throws -> Response {
+            var request = Request(.get, origin.url)
+            request.redirectLimit = 10
+            if done > 0, let validator {
+                request.headers = [("Range", "bytes=\(done)-"), ("If-Range", validator)]
+            }
+            let start = done
+            return try session.send(request) { head, bytes in
+                guard self.done > start || (head.rangeStart ?? 0) == start else {
+                    throw OriginFailure(
+                        description: "\(withoutCredentials(self.origin.url)): was cut off in the middle")
+                }
+                try self.take(bytes, head, start: start)
+            }
+        }
+
+        private func take(_ bytes: UnsafeRawBufferPointer, _ head: Head, start: Int) throws {
+            if done == 0 {
+                let tag = head["etag"].flatMap { $0.hasPrefix("W/") ? nil : $0 }
+                validator = tag ?? head["last-modified"]
+            }
+            try file.append(bytes)
+            done += bytes.count
+            let size = head.contentLength.flatMap { start.addingReportingOverflow($0).overflow ? nil : start + $0 }
+            origin.reporter.progress(Progress(item: origin.item, step: .fetching, done: done, total: size))
         }
     }
 }

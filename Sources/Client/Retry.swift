@@ -17,10 +17,11 @@ struct Retry: Sendable {
             let answer = try attempt(send)
             if case .success(let response) = answer, !response.isWorthRetrying { return response }
             failures = hasProgressed() ? 1 : failures + 1
-            guard failures <= limit else { return try answer.get() }
             let pause = answer.pause ?? 1 << (failures - 1)
+            // Whoever asks for more patience than that gets none.
+            guard failures <= limit, pause <= Self.longestPause else { return try answer.get() }
             reporter.note("\(answer.reason); tries again in \(pause) s")
-            sleep(UInt32(min(pause, Self.longestPause)))
+            sleep(UInt32(pause))
         }
     }
 
@@ -42,8 +43,8 @@ extension Response {
 extension Result<Response, HTTPFailure> {
     /// In seconds, if the server named one.
     fileprivate var pause: Int? {
-        guard case .success(let response) = self else { return nil }
-        return response.head["retry-after"].flatMap { Int($0) }.map { max(1, $0) }
+        guard case .success(let response) = self, let text = response.head["retry-after"] else { return nil }
+        return (Int(text) ?? response.head.date("retry-after").map { $0 - time(nil) }).map { max(1, $0) }
     }
 
     fileprivate var reason: String {

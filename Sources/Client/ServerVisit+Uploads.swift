@@ -4,15 +4,26 @@ import ShaCache
 
 extension ServerVisit {
     /// - Returns: whether the probe is in the cache now.
-    func examineUploads(signedWith key: PrivateKey?, reporter: Reporter) -> Bool {
+    func examineUploads(signedWith key: PrivateKey?) -> Bool {
         let wantsUploads = Service.allCases.contains { configuration.endpoint(.upload, $0, for: use) != nil }
         guard wantsUploads else {
             tell(.good(option(.upload, .cache), "not set: this machine uploads nothing"))
             return false
         }
         let isUploaded = examineBlobUpload()
-        examineEntryUpload(signedWith: key, reporter: reporter)
+        examineEntryUpload(signedWith: key)
         return isUploaded
+    }
+
+    /// Whether the upload URLs lead anywhere, and accept this machine's certificate, without uploading.
+    func examineUploadURLs() {
+        for service in Service.allCases {
+            let option = option(.upload, service)
+            guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
+            let name = service == .cache ? Self.nobody.description : Self.key
+            guard let response = ask(endpoint.request(.get, name), option) else { continue }
+            examine(response, of: endpoint, option)
+        }
     }
 
     private func uploadEndpoint(_ service: Service) -> Endpoint? {
@@ -27,7 +38,7 @@ extension ServerVisit {
     private func examineBlobUpload() -> Bool {
         guard let endpoint = uploadEndpoint(.cache) else { return false }
         let option = option(.upload, .cache)
-        var request = request(.post, endpoint)
+        var request = endpoint.request(.post)
         request.body = Body(Self.probe)
         guard let response = ask(request, option) else { return false }
         guard response.status == 201 else {
@@ -37,32 +48,32 @@ extension ServerVisit {
         guard response.body == Array(Self.probeDigest.description.utf8) else {
             tell(
                 .failure(
-                    option, "\(endpoint.url) takes a file, and answers something else than its SHA-512",
+                    option, "\(endpoint.shownURL) takes a file, and answers something else than its SHA-512",
                     mend: "check that it is the URL of SHACACHE, not of another service"))
             return false
         }
-        tell(.good(option, "\(endpoint.url) takes files from this machine"))
+        tell(.good(option, "\(endpoint.shownURL) takes files from this machine"))
         return true
     }
 
-    private func examineEntryUpload(signedWith key: PrivateKey?, reporter: Reporter) {
+    private func examineEntryUpload(signedWith key: PrivateKey?) {
         guard let endpoint = uploadEndpoint(.directory) else { return }
         let option = option(.upload, .directory)
         let metadata = Metadata().object(naming: Self.probeDigest)
         guard let entry = try? Entry(metadata: metadata, signedWith: key) else { return }
-        var request = request(.put, endpoint, Self.key)
+        var request = endpoint.request(.put, Self.key)
         request.body = Body(entry.body)
         guard let response = ask(request, option) else { return }
         guard response.status == 201 else { return tellRefusal(response, endpoint, option) }
         if key == nil {
             tell(
                 .warning(
-                    option, "\(endpoint.url) takes entries, but this machine doesn't sign: no node trusts them",
+                    option, "\(endpoint.shownURL) takes entries, but this machine doesn't sign: no node trusts them",
                     mend: "set signature-private-key-file; shacache generate-signature-key makes one"))
         } else {
-            tell(.good(option, "\(endpoint.url) takes entries from this machine"))
+            tell(.good(option, "\(endpoint.shownURL) takes entries from this machine"))
         }
-        readBack(entry, reporter: reporter)
+        readBack(entry)
     }
 
     private func tellRefusal(_ response: Response, _ endpoint: Endpoint, _ option: String) {
@@ -77,14 +88,13 @@ extension ServerVisit {
             case 507: "the server has no space left: tell its operator"
             default: "check the URL; if it is right, tell the cache's operator"
             }
-        tell(.failure(option, "\(endpoint.url) answers \(response.status) \(response.words)", mend: mend))
+        tell(.failure(option, "\(endpoint.shownURL) answers \(response.status) \(response.words)", mend: mend))
     }
 
-    private func readBack(_ entry: Entry, reporter: Reporter) {
+    private func readBack(_ entry: Entry) {
         guard let endpoint = configuration.endpoint(.download, .directory, for: use) else { return }
         let option = option(.download, .directory)
-        let certificates = configuration.trustedCertificates(reporter: reporter)
-        guard let response = try? session.send(request(.get, endpoint, Self.key)), response.status == 200,
+        guard let response = try? session.send(endpoint.request(.get, Self.key)), response.status == 200,
             let listing = try? UnverifiedListing(response.body).verified(by: certificates),
             listing.trust(of: entry) != nil
         else {

@@ -9,6 +9,7 @@ import ShaCache
 struct ServerVisit {
     let configuration: NodeConfiguration
     let use: Use
+    let certificates: TrustedCertificates
     let tell: (Finding) -> Void
     let session = Session(agent: "shacache doctor")
 
@@ -16,12 +17,16 @@ struct ServerVisit {
     static let probe = Array("shacache doctor was here, to see whether uploads and ranges work\n".utf8)
     static let probeDigest = Digest(bytes: Hash.digest(.sha512, of: probe))
     /// A name that no file has.
-    private static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
+    static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
     static let key = "shacache-doctor:probe"
 
-    init(_ configuration: NodeConfiguration, _ use: Use, tell: @escaping (Finding) -> Void) {
+    init(
+        _ configuration: NodeConfiguration, _ use: Use, trusting certificates: TrustedCertificates,
+        tell: @escaping (Finding) -> Void
+    ) {
         self.configuration = configuration
         self.use = use
+        self.certificates = certificates
         self.tell = tell
     }
 
@@ -44,12 +49,6 @@ struct ServerVisit {
         }
     }
 
-    func request(_ method: Request.Method, _ endpoint: Endpoint, _ name: String? = nil) -> Request {
-        var request = Request(method, name.map { "\(endpoint.url)/\($0)" } ?? endpoint.url)
-        request.identity = endpoint.identity
-        return request
-    }
-
     // MARK: Downloads
 
     func examineDownloads() {
@@ -64,7 +63,7 @@ struct ServerVisit {
             }
             examineScheme(endpoint, option)
             let name = service == .cache ? Self.nobody.description : Self.key
-            guard let response = ask(request(.get, endpoint, name), option) else { continue }
+            guard let response = ask(endpoint.request(.get, name), option) else { continue }
             examine(response, of: endpoint, option)
             examineClock(response, option)
         }
@@ -78,19 +77,19 @@ struct ServerVisit {
                 mend: "use the plain http URL: hash and signature prove what comes"))
     }
 
-    private func examine(_ response: Response, of endpoint: Endpoint, _ option: String) {
+    func examine(_ response: Response, of endpoint: Endpoint, _ option: String) {
         switch response.status {
-        case 200..<300, 404: tell(.good(option, "\(endpoint.url) answers"))
+        case 200..<300, 404: tell(.good(option, "\(endpoint.shownURL) answers"))
         case 300..<400:
             tell(
                 .failure(
                     option,
-                    "\(endpoint.url) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
+                    "\(endpoint.shownURL) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
                     mend: "set the URL that it leads to"))
         default:
             tell(
                 .failure(
-                    option, "\(endpoint.url) answers \(response.status) \(response.words)",
+                    option, "\(endpoint.shownURL) answers \(response.status) \(response.words)",
                     mend: "check the URL's path; if it is right, tell the cache's operator"))
         }
     }
@@ -111,12 +110,13 @@ struct ServerVisit {
     func examineRanges(isUploaded: Bool) {
         guard let endpoint = configuration.endpoint(.download, .cache, for: use) else { return }
         let option = option(.download, .cache)
-        var whole = request(.get, endpoint, Self.probeDigest.description)
+        var whole = endpoint.request(.get, Self.probeDigest.description)
         guard let response = try? session.send(whole), response.body == Self.probe else {
-            guard isUploaded else { return }
+            guard isUploaded else { return tell(.good(option, "ranges: not tried, there is nothing to try them with")) }
             return tell(
                 .failure(
-                    option, "\(endpoint.url) hasn't got the file that the upload URL took: they are different caches",
+                    option,
+                    "\(endpoint.shownURL) hasn't got the file that the upload URL took: they are different caches",
                     mend: "check both URLs"))
         }
         whole.headers = [("Range", "bytes=9-")]
@@ -131,7 +131,7 @@ struct ServerVisit {
 
     /// What the deployed clients need beside.
     private func examineResume(_ response: Response, _ endpoint: Endpoint, _ option: String) {
-        var missing = request(.get, endpoint, Self.nobody.description)
+        var missing = endpoint.request(.get, Self.nobody.description)
         missing.headers = [("Range", "bytes=9-")]
         let errorBody = (try? session.send(missing))?.body ?? []
         if !errorBody.isEmpty {

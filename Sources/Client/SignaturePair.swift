@@ -37,6 +37,11 @@ public struct SignaturePair {
         }
     }
 
+    /// Takes back what `write` wrote.
+    public func discard(key keyFile: String, certificate certificateFile: String?) {
+        for path in [keyFile, certificateFile].compactMap(\.self) { unlink(path) }
+    }
+
     /// A dangling link too.
     private static func isTaken(_ path: String) -> Bool {
         var status = stat()

@@ -53,14 +53,14 @@ public enum Source: Sendable {
         case .file(let path):
             // A pipe has no size, and can't be read twice.
             let file = try OpenFile(path)
-            guard try file.isRegular else { return try withProduct(body) { try copy(file, to: $0) } }
+            guard try file.isRegular else { return try withProduct(body) { try file.forEachPiece($0.append) } }
             return try body(GrowingFile(whole: file))
         case .directory(let path):
-            let archive = Packing(
+            let archive = DirectoryPacking(
                 directory: path, name: Self.lastPart(path), location: path, omitted: [], item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .release(let path, let name, let location):
-            let archive = Packing(
+            let archive = DirectoryPacking(
                 directory: path, name: name, location: location, omitted: [".completed"], item: item,
                 reporter: reporter)
             return try withProduct(body, from: archive.write)
@@ -83,24 +83,13 @@ func withProduct<Result>(
             file.finish(.failure(error))
         }
     }
-    defer {
-        file.finish(.failure(GivenUp()))
-        try? producer.value()
-    }
-    return try body(file)
-}
-
-/// Nobody waits for the rest any more.
-private struct GivenUp: Error {}
-
-private func copy(_ source: OpenFile, to target: GrowingFile) throws {
-    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-    defer { piece.deallocate() }
-    while case let count = Glibc.read(source.descriptor, piece.baseAddress, piece.count), count != 0 {
-        guard count > 0 else {
-            guard errno == EINTR else { throw SystemFailure(source.path) }
-            continue
-        }
-        try target.append(UnsafeRawBufferPointer(rebasing: piece[..<count]))
+    do {
+        let result = try body(file)
+        try producer.value()
+        return result
+    } catch {
+        // Not waited for: it may be waiting itself, for a pipe that nobody fills or closes.
+        file.giveUp(error)
+        throw error
     }
 }

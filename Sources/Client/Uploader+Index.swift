@@ -8,7 +8,6 @@ extension Uploader {
     }
 
     /// Signs an entry, adds it, and reads it back.
-    ///
     public func index(_ digest: Digest, under key: Key, metadata: Metadata) throws -> Indexed {
         let entry = try Entry(metadata: metadata.object(naming: digest), signedWith: signature.key)
         if entry.signature.isEmpty {
@@ -24,7 +23,7 @@ extension Uploader {
     private func readBack(_ entry: Entry, _ key: Key) throws {
         guard cache.configuration.endpoint(.download, .directory, for: cache.use) != nil else { return }
         switch try listed(entry, under: key) {
-        case nil: throw CacheFailure.malformed("\(key.text): the entry isn't listed after the cache accepted it")
+        case nil: throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
         case .unknownSigner:
             reporter.warn("\(key.text): signed, but the key's certificate isn't in signature-certificate-list here")
         case .trusted, .unsigned: break

@@ -1,5 +1,4 @@
 import HTTP
-import OpenSSL
 public import ShaCache
 
 /// Puts things into a cache, and says what was there already. Belongs to one thread.
@@ -43,24 +42,26 @@ public struct Uploader {
 
     private func store(_ file: GrowingFile, item: String) throws -> Stored {
         let search = try Search(of: file, in: cache.settings)
-        guard file.finalSize ?? .max < Self.overlapThreshold else { return try sendAndSearch(file, search, item: item) }
+        if try file.reaches(Self.overlapThreshold) { return try sendAndSearch(file, search, item: item) }
         let (digest, isThere) = try search.result()
         if !isThere { try check(send(file, item: item) {}, is: digest) }
         return Stored(digest: digest, size: try file.wholeSize(), wasThere: isThere)
     }
 
     private func sendAndSearch(_ file: GrowingFile, _ search: Search, item: String) throws -> Stored {
-        let sent = Result { try send(file, item: item) { if search.hasFound { throw Found() } } }
-        if case .failure(let error) = sent, !(error is Found) {
+        let received: Digest
+        do {
+            received = try send(file, item: item) { if search.hasFound { throw Found() } }
+        } catch is Found {
+            return Stored(digest: try search.result().0, size: try file.wholeSize(), wasThere: true)
+        } catch {
             // Nothing that is still to be hashed can change that.
-            file.finish(.failure(error))
-        }
-        let (digest, isThere) = try search.result()
-        guard case .success(let received) = sent else {
-            if !isThere { _ = try sent.get() }
-            return Stored(digest: digest, size: try file.wholeSize(), wasThere: true)
+            file.giveUp(error)
+            _ = try? search.result()
+            throw error
         }
         // What the search found may be this very upload.
+        let (digest, _) = try search.result()
         try check(received, is: digest)
         return Stored(digest: digest, size: try file.wholeSize(), wasThere: false)
     }
@@ -70,7 +71,7 @@ public struct Uploader {
 
     private func check(_ received: Digest, is digest: Digest) throws {
         guard received == digest else {
-            throw CacheFailure.malformed(
+            throw CacheFailure.broken(
                 "the cache stored \(received) instead of \(digest): the file changed meanwhile")
         }
     }
@@ -78,21 +79,19 @@ public struct Uploader {
     /// - Parameter goesOn: called before each piece; what it throws ends the sending.
     private func send(_ file: GrowingFile, item: String, goesOn: @escaping () throws -> Void) throws -> Digest {
         func post(count: Int?) throws -> Digest {
-            try cache.post(
-                Body(count: count) { offset, buffer in
-                    try goesOn()
-                    let read = try file.read(at: offset, into: buffer)
-                    reporter.progress(
-                        Progress(item: item, step: .sending, done: offset + read, total: file.finalSize))
-                    return read
-                })
+            let body = Body(count: count) { offset, buffer in
+                try goesOn()
+                let read = try file.read(at: offset, into: buffer)
+                reporter.progress(Progress(item: item, step: .sending, done: offset + read, total: file.finalSize))
+                return read
+            }
+            return try cache.post(body, isTrial: count == nil)
         }
         guard file.finalSize == nil else { return try post(count: file.finalSize) }
         do {
             return try post(count: nil)
-        } catch CacheFailure.refused(let words, let status) where [400, 411, 501].contains(status) {
-            // Some servers take no body in chunks.
-            reporter.note("\(words); waits for the whole file to send it with its size")
+        } catch let failure as CacheFailure where failure.mayBeAboutChunks {
+            reporter.note("\(failure); waits for the whole file to send it with its size")
             return try post(count: file.wholeSize())
         }
     }
@@ -101,11 +100,22 @@ public struct Uploader {
     private func readBack(_ stored: Stored) throws {
         guard cache.configuration.endpoint(.download, .cache, for: cache.use) != nil else { return }
         guard let status = try cache.status(of: stored.digest) else {
-            throw CacheFailure.malformed("\(stored.digest): not there after the cache accepted it")
+            throw CacheFailure.broken("\(stored.digest): not there after the cache accepted it")
         }
         guard status.size == nil || status.size == stored.size else {
-            throw CacheFailure.malformed(
+            throw CacheFailure.broken(
                 "\(stored.digest): has \(status.size!) bytes after \(stored.size) were accepted")
+        }
+    }
+}
+
+extension CacheFailure {
+    /// Some servers take no body in chunks: they say so, stumble over it, or hang up.
+    fileprivate var mayBeAboutChunks: Bool {
+        switch self {
+        case .refused(_, let status): [400, 411, 501].contains(status)
+        case .unreachable, .troubled, .malformed: true
+        case .missing, .untrusted, .broken: false
         }
     }
 }

@@ -22,6 +22,9 @@ public struct Request {
         self.url = url
     }
 
+    /// For messages: without the password that may stand in it.
+    var shownURL: String { withoutCredentials(url) }
+
     /// The same request with another method.
     public init(_ method: Method, like other: Request) {
         self.init(method, other.url)
@@ -31,6 +34,11 @@ public struct Request {
         patience = other.patience
         redirectLimit = other.redirectLimit
     }
+}
+
+/// A URL without the user and the password that may stand in it.
+public func withoutCredentials(_ url: String) -> String {
+    url.replacing(/:\/\/[^\/@]*@/, with: "://", maxReplacements: 1)
 }
 
 /// What a request sends along.

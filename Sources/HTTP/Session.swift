@@ -31,6 +31,8 @@ public final class Session {
         let transfer = Transfer(request, receive: receive)
         var headers: UnsafeMutablePointer<curl_slist>?
         for header in request.headers { headers = curl_slist_append(headers, "\(header.name): \(header.value)") }
+        // A large body waits for the server's consent. A small one is sent as soon as it could be asked for.
+        if let count = request.body?.count, count < 1 << 20 { headers = curl_slist_append(headers, "Expect:") }
         defer { curl_slist_free_all(headers) }
         curl_set_pointer(handle, CURLOPT_HTTPHEADER, headers)
         apply(request)
@@ -54,6 +56,8 @@ public final class Session {
         curl_set_number(handle, CURLOPT_MAXREDIRS, request.redirectLimit)
         curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, request.patience.connect)
         curl_set_number(handle, CURLOPT_TCP_KEEPALIVE, 1)
+        // What a proxy answers to CONNECT is no answer.
+        curl_set_number(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         // Otherwise a name that is looked up may end the process by a signal, with several threads.
         curl_set_number(handle, CURLOPT_NOSIGNAL, 1)
         curl_set_number(handle, CURLOPT_BUFFERSIZE, 512 << 10)

@@ -8,6 +8,8 @@ public final class Transfer {
     private let request: Request
     private let receive: Receiver?
     private var status = 0
+    /// Whether the answer has begun, and not only an interim one (RFC 9110, 15.2).
+    private var isAnswered = false
     private var headers: [String: String] = [:]
     private var collected: [UInt8] = []
     private var sent = 0
@@ -56,7 +58,7 @@ public final class Transfer {
     /// What came of it.
     func response(_ code: CURLcode, words: String) throws -> Response {
         if let thrown { throw thrown }
-        guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.url) }
+        guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.shownURL) }
         return Response(head: Head(status: status, headers: headers), body: collected)
     }
 
@@ -65,6 +67,7 @@ public final class Transfer {
         guard !text.hasPrefix("HTTP/") else {
             // After an interim answer or a redirect, the next one.
             status = text.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
+            isAnswered = status >= 200
             headers = [:]
             return
         }
@@ -93,10 +96,10 @@ public final class Transfer {
     }
 
     private func goesOn(received: Int, sent: Int) -> Bool {
-        let isWaiting = isSent && status == 0
+        let isWaiting = isSent && !isAnswered
         let limit = isWaiting ? request.patience.answer : request.patience.stall
         guard !watch.isMoving(received + sent, within: limit) else { return true }
-        thrown = thrown ?? HTTPFailure(.interrupted, "\(request.url): nothing moved for \(limit) s")
+        thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): nothing moved for \(limit) s")
         return false
     }
 

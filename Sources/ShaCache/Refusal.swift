@@ -1,5 +1,5 @@
 /// Why a request is turned down although nothing is broken on our side.
-public enum Refusal: Error, Equatable {
+public enum Refusal: Error, Equatable, CustomStringConvertible {
     case malformedRequest(String)
     case lengthRequired
     case malformedKey(String)
@@ -32,6 +32,8 @@ extension Refusal {
         case .keyIsFull: "key is full"
         }
     }
+
+    public var description: String { message }
 
     /// What was wrong with what, on one line.
     public var message: String {

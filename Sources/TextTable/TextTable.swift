@@ -14,10 +14,18 @@ public func textTable(columns: [String], rows: [[String]]) -> String {
 }
 
 extension String {
-    /// With U+FFFD for each control character: what others wrote can't steer the terminal.
+    /// With U+FFFD for each character that controls: what others wrote can't steer the terminal, nor turn the line
+    /// around.
     public var visible: String {
-        String(
-            String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 })
-        )
+        String(String.UnicodeScalarView(unicodeScalars.map { $0.controls ? "\u{FFFD}" : $0 }))
+    }
+}
+
+extension Unicode.Scalar {
+    fileprivate var controls: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
     }
 }

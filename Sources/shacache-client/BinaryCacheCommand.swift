@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import ShaCache
 
 struct BinaryCacheCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,7 +36,12 @@ struct BinaryCacheCommand: ParsableCommand {
                     let blob = stored.wasThere ? "was there" : "sent"
                     let entry = indexed == .wasThere ? "was listed" : "listed"
                     job.terminal.result("\(softwareUrl): \(blob), \(size(stored.size)), \(entry)")
-                    job.terminal.output(stored.digest.description)
+                    try job.output(
+                        stored.digest.description,
+                        [
+                            "sha512": JSON(stored.digest.description), "size": .number("\(stored.size)"),
+                            "blob": JSON(blob), "entry": JSON(entry),
+                        ])
                 }
             }
         }
@@ -68,10 +74,11 @@ struct BinaryCacheCommand: ParsableCommand {
                 do {
                     let path = try cache.install(softwareURL: softwareUrl, softwareRoot: root, platform: .here())
                     job.terminal.result("\(softwareUrl): installed")
-                    job.terminal.output(path)
+                    try job.output(path, ["directory": JSON(path), "installed": .bool(true)])
                 } catch let already as BinaryCache.AlreadyInstalled {
                     job.terminal.result("\(already)")
-                    job.terminal.output(already.directory)
+                    try job.output(
+                        already.directory, ["directory": JSON(already.directory), "installed": .bool(false)])
                 } catch let failure as CacheFailure {
                     if let prefix = cache.forcingPrefix(of: softwareUrl) {
                         job.terminal.warn(

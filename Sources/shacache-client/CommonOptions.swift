@@ -1,6 +1,7 @@
 import ArgumentParser
 import Client
 import Glibc
+import ShaCache
 
 /// What every command takes.
 struct CommonOptions: ParsableArguments {
@@ -66,6 +67,11 @@ struct Job {
     let terminal: Terminal
 
     var reporter: Reporter { terminal.reporter }
+
+    /// Prints a result in the form that was asked for.
+    func output(_ text: String, _ members: KeyValuePairs<String, JSON>) throws {
+        try terminal.output(options.json ? JSON.object(members).dumped(indent: 2) : text)
+    }
 
     func settings(for use: Use) -> Cache.Settings {
         Cache.Settings(configuration, for: use, retries: options.retries, reporter: reporter)

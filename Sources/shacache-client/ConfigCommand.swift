@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import HTTP
 import ShaCache
 import TextTable
 
@@ -18,7 +19,7 @@ struct ConfigCommand: ParsableCommand {
                         setting.map { JSON.object(["value": JSON($0.value), "source": JSON($0.source)]) } ?? .null
                     )
                 }
-                return job.terminal.output(JSON.object(members).dumped(indent: 2))
+                return try job.terminal.output(JSON.object(members).dumped(indent: 2))
             }
             if job.configuration.file == nil {
                 job.terminal.note("there is no \(NodeConfiguration.defaultFile)")
@@ -26,7 +27,7 @@ struct ConfigCommand: ParsableCommand {
             let rows = options.map { name, setting in
                 [name, setting.map { Self.shown(name, $0.value, job) } ?? "–", setting?.source ?? "not set"]
             }
-            job.terminal.output(textTable(columns: ["option", "value", "set in"], rows: rows))
+            try job.terminal.output(textTable(columns: ["option", "value", "set in"], rows: rows))
         }
     }
 
@@ -36,6 +37,6 @@ struct ConfigCommand: ParsableCommand {
             let names = job.configuration.trustedCertificates(reporter: job.reporter).members.map(\.name)
             return "\(names.count) certificates: \(names.joined(separator: ", "))"
         }
-        return value.split(separator: "\n").joined(separator: " ")
+        return withoutCredentials(value.split(separator: "\n").joined(separator: " "))
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Client
-import Glibc
 
 /// `generate-signature-key` of slapos.libnetworkcache, and its older form with the configuration alone.
 struct DeployedGenerateSignatureKey: DeployedCommand {
@@ -18,13 +17,15 @@ struct DeployedGenerateSignatureKey: DeployedCommand {
         let request = try SignatureKeyRequest(keyFile: keyFile, certificateFile: certFile, commonName: commonName)
         // First, as the script does, which then prints nothing.
         try SignaturePair.checkFree(key: request.keyFile, certificate: request.certificateFile)
-        print(
-            "Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(request.certificateFile ?? "-")')\n"
+        let terminal = Terminal(.quiet)
+        let certificateFile = request.certificateFile ?? "-"
+        try terminal.output(
+            "Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(certificateFile)')\n"
         )
         let pair = try SignaturePair(commonName: request.name, bits: 3072)
         try pair.write(key: request.keyFile, certificate: request.certificateFile)
-        print(try pair.certificate.pem())
-        print(
+        try terminal.output(pair.certificate.pem())
+        try terminal.output(
             "\nDon't forget to add the certificate to the signature-certificate-list in your SlapOS configuration file."
         )
     }

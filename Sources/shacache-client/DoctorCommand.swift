@@ -1,7 +1,6 @@
 import ArgumentParser
 import Client
 import ShaCache
-import Synchronization
 import TextTable
 
 struct DoctorCommand: ParsableCommand {
@@ -20,14 +19,14 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         try options.perform { job in
-            let findings = Mutex<[Finding]>([])
-            let doctor = Doctor(job.configuration, reporter: job.reporter) { finding in
-                findings.withLock { $0.append(finding) }
-                if !options.json { job.terminal.output(finding.line) }
-            }
-            doctor.examine(writes: !readOnly)
-            let found = findings.withLock { $0 }
-            if options.json { job.terminal.output(JSON.array(found.map(\.json)).dumped(indent: 2)) }
+            var found: [Finding] = []
+            var printing = Result { () throws in }
+            Doctor(job.configuration) { finding in
+                found.append(finding)
+                if !options.json { printing = printing.flatMap { Result { try job.terminal.output(finding.line) } } }
+            }.examine(writes: !readOnly)
+            try printing.get()
+            if options.json { try job.terminal.output(JSON.array(found.map(\.json)).dumped(indent: 2)) }
             let failures = found.count { $0.verdict == .failure }
             let warnings = found.count { $0.verdict == .warning }
             job.terminal.result("\(failures) failed, \(warnings) warnings")

@@ -56,11 +56,22 @@ struct DownloadCommand: ParsableCommand {
                 let entry = try fromCache(job, key, filters, item, destination)
                 job.terminal.finish(item)
                 job.terminal.result("\(item): from the cache, \(entry.sha512)")
-                if options.json, output != nil { job.terminal.output(entry.description(of: key)) }
+                try report(
+                    job, destination,
+                    [
+                        "from": JSON("cache"), "key": JSON(key.text), "sha512": JSON(entry.sha512.description),
+                        "metadata": entry.content,
+                    ])
             } catch let failure where origin != nil && Self.isMiss(failure) {
                 try fromOrigin(job, key, item, destination, insteadOf: failure)
             }
         }
+    }
+
+    /// JSON for scripts, where standard output has room for it.
+    private func report(_ job: Job, _ destination: Destination, _ members: KeyValuePairs<String, JSON>) throws {
+        guard options.json, case .file = destination else { return }
+        try job.terminal.output(JSON.object(members).dumped(indent: 2))
     }
 
     private func fromCache(
@@ -86,6 +97,7 @@ struct DownloadCommand: ParsableCommand {
         let fetched = try Origin(url: origin!, item: item, reporter: job.reporter).fetch(to: destination)
         job.terminal.finish(item)
         job.terminal.result("\(item): from the origin, \(origin!)")
+        try report(job, destination, ["from": JSON("origin"), "key": JSON(key.text), "origin": JSON(origin!)])
         guard uploadOnMiss, ExitStatus(failure) != .unreachable else { return }
         do {
             try upload(fetched, job, key, item)
@@ -103,15 +115,5 @@ struct DownloadCommand: ParsableCommand {
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)
         job.terminal.finish(item)
         job.terminal.result("\(item): listed under \(key.text), \(stored.digest)")
-    }
-}
-
-extension Entry {
-    /// JSON for scripts.
-    func description(of key: Key) -> String {
-        JSON.object([
-            "key": JSON(key.text), "sha512": JSON(sha512.description),
-            "metadata": content,
-        ]).dumped(indent: 2)
     }
 }

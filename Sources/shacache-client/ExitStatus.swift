@@ -15,7 +15,7 @@ enum ExitStatus: Int32 {
             case is Misuse, is Unconfigured: .misuse
             case CacheFailure.missing: .missing
             case CacheFailure.untrusted: .untrusted
-            case CacheFailure.unreachable, CacheFailure.malformed: .unreachable
+            case CacheFailure.unreachable, CacheFailure.troubled, CacheFailure.malformed: .unreachable
             case let stated as Ended: stated.status
             default: .failed
             }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import ShaCache
 
 struct GenerateSignatureKeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -30,7 +31,14 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
             try pair.write(key: request.keyFile, certificate: request.certificateFile)
             let written = [request.keyFile, request.certificateFile].compactMap(\.self).joined(separator: " and ")
             job.terminal.result("wrote \(written)")
-            job.terminal.output(try pair.listForm())
+            do {
+                try job.output(
+                    pair.listForm(), ["key": JSON(request.keyFile), "certificate": JSON(pair.certificate.pem())])
+            } catch {
+                // A key whose certificate is lost is of no use.
+                pair.discard(key: request.keyFile, certificate: request.certificateFile)
+                throw error
+            }
             job.terminal.result(
                 """
                 hand the certificate to the nodes, never the key: they trust what it signs once it stands in their \

@@ -67,8 +67,7 @@ struct MetadataOptions: ParsableArguments {
 
     /// The file's members, with those over them that were given one by one.
     func read() throws -> Metadata {
-        var result = try metadata.map { try Metadata(file: $0) } ?? Metadata()
-        for assignment in meta { try result.assign(assignment) }
+        let result = try Metadata(file: metadata, assignments: meta)
         guard result["sha512"] == nil else { throw Misuse("sha512 is not yours to say: it is that of what is sent") }
         return result
     }

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Client
-import Glibc
 import ShaCache
-import TextTable
 
 struct LookupCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,7 +31,7 @@ struct LookupCommand: ParsableCommand {
             let lookup = try Lookup(
                 key, in: cache, trusting: job.configuration.trustedCertificates(reporter: job.reporter))
             let report = LookupReport(lookup, key: key)
-            job.terminal.output(options.json ? report.json.dumped(indent: 2) : report.text)
+            try job.terminal.output(options.json ? report.json.dumped(indent: 2) : report.text)
             let status = report.status(fitting: softwareRelease != nil)
             guard status == .done else { throw Ended(status: status) }
         }

@@ -23,8 +23,9 @@ struct LookupReport {
     func status(fitting isRelease: Bool) -> ExitStatus {
         let trusted = lookup.rows.filter(\.isTrusted)
         guard !trusted.isEmpty else { return lookup.lines.isEmpty ? .missing : .untrusted }
-        let usable = trusted.contains { $0.blob != nil && (!isRelease || fits($0) == true) }
-        return usable ? .done : .missing
+        let fitting = trusted.filter { !isRelease || fits($0) == true }
+        if fitting.contains(where: { $0.status != nil }) { return .done }
+        return fitting.contains(where: \.isUnknown) ? .unreachable : .missing
     }
 
     // MARK: Text
@@ -42,8 +43,8 @@ struct LookupReport {
         case .unreadable(let reason): ["no", "–", "–", "–", "–", "–", "–", "unreadable: \(reason)", "–"]
         case .entry(let row):
             [
-                row.isTrusted ? "yes" : "no", row.signer, row.blob == nil ? "dangling" : "there",
-                row.blob?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
+                row.isTrusted ? "yes" : "no", row.signer, row.blobText,
+                row.status?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
                 fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist,
                 String(row.entry.sha512.description.prefix(16)) + "…",
             ]
@@ -67,9 +68,9 @@ struct LookupReport {
             .object([
                 "trusted": .bool(row.isTrusted), "signer": row.isTrusted ? JSON(row.signer) : .null,
                 "reason": row.isTrusted ? .null : JSON(row.signer),
-                "sha512": JSON(row.entry.sha512.description), "blob": .bool(row.blob != nil),
-                "size": row.blob?.size.map { .number("\($0)") } ?? .null,
-                "stored": row.blob?.modified.map { .number("\($0)") } ?? .null,
+                "sha512": JSON(row.entry.sha512.description), "blob": row.isUnknown ? .null : .bool(row.status != nil),
+                "size": row.status?.size.map { .number("\($0)") } ?? .null,
+                "stored": row.status?.modified.map { .number("\($0)") } ?? .null,
                 "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.entry.content,
             ])
         }
@@ -90,9 +91,26 @@ extension Lookup.Row {
         }
     }
 
+    /// nil when the blob isn't there, or nobody can tell.
+    fileprivate var status: Cache.BlobStatus? {
+        if case .there(let status) = blob { status } else { nil }
+    }
+
+    fileprivate var isUnknown: Bool {
+        if case .unknown = blob { true } else { false }
+    }
+
+    fileprivate var blobText: String {
+        switch blob {
+        case .there: "there"
+        case .missing: "dangling"
+        case .unknown: "unknown"
+        }
+    }
+
     /// How long the blob has been in the cache.
     fileprivate var age: String? {
-        blob?.modified.map { "\(duration(Double(max(0, time(nil) - $0)))) ago" }
+        status?.modified.map { "\(duration(Double(max(0, time(nil) - $0)))) ago" }
     }
 
     /// What the metadata says, shortly, beside what has a column of its own.

@@ -45,17 +45,16 @@ struct NetworkcacheUpload: DeployedCommand {
 
     /// A URL that is no directory is fetched, so it must be one.
     private func source() throws -> Source {
-        let name = file ?? options.url!
-        switch Source(name) {
-        case .directory where file != nil: throw Misuse("\(name): is a directory")
-        case .file(let path) where file == nil && !name.hasPrefix("file:"): throw Misuse("unknown url type: \(path)")
-        case let source: return source
+        if let file { return .file(file) }
+        let source = Source(options.url!)
+        if case .file(let path) = source, !options.url!.hasPrefix("file:") {
+            throw Misuse("unknown url type: \(path)")
         }
+        return source
     }
 
     private func readMetadata() throws -> Metadata {
-        var result = try metadata.map { try Metadata(file: $0) } ?? Metadata()
-        for assignment in meta { try result.assign(assignment) }
+        var result = try Metadata(file: metadata, assignments: meta)
         if let url = options.url { result.setDefault("url", JSON(url)) }
         return result
     }

@@ -39,7 +39,15 @@ final class Terminal: Sendable {
     var warnings: Int { state.withLock { $0.warnings } }
 
     /// What a command was asked for.
-    func output(_ text: String) { show("\(text)\n", on: STDOUT_FILENO) }
+    ///
+    /// - Throws: `LostOutput` when it can't be written.
+    func output(_ text: String) throws {
+        let isWritten = state.withLock { state in
+            state.bars.clear { send($0, to: STDERR_FILENO) }
+            return send("\(text)\n", to: STDOUT_FILENO)
+        }
+        guard isWritten else { throw LostOutput(description: "standard output: \(String(cString: strerror(errno)))") }
+    }
 
     /// One line for each thing done.
     func result(_ text: String) {
@@ -71,24 +79,25 @@ final class Terminal: Sendable {
     private func say(_ text: String, colour: Int? = nil) {
         // What a server or a file name brought along can't steer the terminal.
         let line = "shacache: \(text.split(separator: "\n").map { String($0).visible }.joined(separator: "\n  "))"
-        guard isColoured, let colour else { return show("\(line)\n", on: STDERR_FILENO) }
-        show("\u{1B}[\(colour)m\(line)\u{1B}[0m\n", on: STDERR_FILENO)
-    }
-
-    private func show(_ text: String, on descriptor: Int32) {
+        let text = isColoured ? colour.map { "\u{1B}[\($0)m\(line)\u{1B}[0m" } ?? line : line
         state.withLock { state in
             state.bars.clear { send($0, to: STDERR_FILENO) }
-            send(text, to: descriptor)
+            send("\(text)\n", to: STDERR_FILENO)
         }
     }
 }
 
-/// Whoever listens may have gone; the work goes on.
-func send(_ text: String, to descriptor: Int32) {
+/// What a command was asked for could not be written.
+struct LostOutput: Error, CustomStringConvertible { let description: String }
+
+/// - Returns: false when it can't be written, for the reason in errno: whoever listens may have gone.
+@discardableResult
+func send(_ text: String, to descriptor: Int32) -> Bool {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
         let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-        guard count >= 0 || errno == EINTR else { return }
+        guard count >= 0 || errno == EINTR else { return false }
         rest = rest.dropFirst(max(0, count))
     }
+    return true
 }

@@ -32,9 +32,13 @@ struct UploadSummary {
     /// - Throws: `Ended` when one failed.
     func report(asJSON: Bool) throws {
         if asJSON {
-            terminal.output(JSON.array(zip(names, outcomes).map(Self.json)).dumped(indent: 2))
+            try terminal.output(JSON.array(zip(names, outcomes).map(Self.json)).dumped(indent: 2))
         } else {
-            for case .success(let done) in outcomes { terminal.output(done.stored.digest.description) }
+            // As sha512sum prints them; of one alone everybody knows which it is.
+            for case (let name, .success(let done)) in zip(names, outcomes) {
+                let digest = done.stored.digest.description
+                try terminal.output(names.count > 1 ? "\(digest)  \(name)" : digest)
+            }
         }
         let statuses = outcomes.map { outcome in
             switch outcome {

@@ -2,7 +2,7 @@ import Archives
 import Threads
 
 /// A directory on its way to become a tar.gz.
-struct Packing: Sendable {
+struct DirectoryPacking: Sendable {
     let directory: String
     /// The archive's one top-level name.
     let name: String
