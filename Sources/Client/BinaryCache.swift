@@ -25,7 +25,11 @@ public struct BinaryCache {
     }
 
     /// Packs a release's directory and lists it under the release's key, with this machine's platform.
-    public func publish(_ directory: String, softwareURL: String, platform: Platform) throws -> Published {
+    ///
+    /// - Parameter allowsLeavingLinks: otherwise a release with links that lead out of it is refused.
+    public func publish(
+        _ directory: String, softwareURL: String, platform: Platform, allowsLeavingLinks: Bool
+    ) throws -> Published {
         if let prefix = configuration.prefixes(.uploadBlacklist).first(where: softwareURL.hasPrefix) {
             return .blacklisted(prefix)
         }
@@ -41,7 +45,8 @@ public struct BinaryCache {
             reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
         }
         let uploader = Uploader(cache, signature: signature, reporter: reporter)
-        let source = Source.release(path, name: key.text, location: "\(root)/\(key.text)")
+        let source = Source.release(
+            path, name: key.text, location: "\(root)/\(key.text)", allowsLeavingLinks: allowsLeavingLinks)
         let stored = try uploader.store(source, item: key.text)
         var metadata = Metadata()
         metadata["software_url"] = JSON(softwareURL)
@@ -112,7 +117,9 @@ public struct BinaryCache {
 
     /// As the user names it: what was compiled into a release, and its links, go through the same symbolic links.
     private func absolute(_ path: String) throws -> String {
-        guard isDirectory(path) else { throw Misuse("\(path): is not a directory") }
+        guard isDirectory(path) else {
+            throw Misuse("\(path): \(exists(path) ? "is not a directory" : "there is no such directory")")
+        }
         let start = path.hasPrefix("/") ? "" : try workingDirectory()
         return "/" + "\(start)/\(path)".split(separator: "/").filter { $0 != "." }.joined(separator: "/")
     }

@@ -10,6 +10,8 @@ struct DirectoryPacking: Sendable {
     let location: String
     /// Names right below the top that stay out.
     let omitted: [String]
+    /// Whether links may lead out, although those who install it with us will refuse it.
+    let allowsLeavingLinks: Bool
     let item: String
     let reporter: Reporter
 
@@ -22,7 +24,11 @@ struct DirectoryPacking: Sendable {
             to: file.append)
         for (member, reason) in summary.leftOut { reporter.warn("\(member): left out: \(reason)") }
         for (member, target) in summary.leavingLinks {
-            reporter.warn("\(member): a link that leads out, to \(target): shacache install refuses it")
+            reporter.warn("\(member): a link that leads out, to \(target): shacache binary-cache install refuses it")
+        }
+        guard allowsLeavingLinks || summary.leavingLinks.isEmpty else {
+            throw CacheFailure.broken(
+                "\(directory): not published: what nodes refuse would stand in their way for ever")
         }
     }
 }

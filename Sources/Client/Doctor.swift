@@ -35,7 +35,10 @@ public struct Doctor {
                     NodeConfiguration.defaultFile, "isn't there",
                     mend: "name the configuration with --config or in SHACACHE_CONFIG"))
         }
-        tell(.good(file, "read"))
+        for warning in configuration.warnings {
+            tell(.warning(file, warning, mend: "edit \(file)"))
+        }
+        if configuration.warnings.isEmpty { tell(.good(file, "read")) }
     }
 
     private func examine(_ use: Use, writes: Bool) {

@@ -13,6 +13,8 @@ public struct Metadata: Sendable {
             document = try JSON(contents(of: path))
         } catch let malformed as JSON.Malformed {
             throw Misuse("\(path): not JSON: \(malformed.reason) at byte \(malformed.offset)")
+        } catch {
+            throw Misuse("\(error)")
         }
         guard case .object(let members) = document else { throw Misuse("\(path): not a JSON object") }
         for member in members {

@@ -37,6 +37,8 @@ public struct NodeConfiguration: Sendable {
     /// The file that was read; nil when there is none.
     public let file: String?
     private var settings: [Option: Setting]
+    /// What in the file will surprise its reader.
+    public let warnings: [String]
 
     public static let defaultFile = "/etc/opt/slapos/slapos.cfg"
 
@@ -47,7 +49,9 @@ public struct NodeConfiguration: Sendable {
         let path = file ?? Self.defaultFile
         let isThere = file != nil || exists(path)
         self.file = isThere ? path : nil
-        settings = isThere ? try Self.read(path) : [:]
+        let read = isThere ? try Self.open(path) : nil
+        settings = read.map { Self.settings($0, path) } ?? [:]
+        warnings = read.map { Self.warnings($0, path) } ?? []
         for override in overrides { try apply(override) }
     }
 
@@ -58,14 +62,25 @@ public struct NodeConfiguration: Sendable {
 
     public func setting(_ option: Option) -> Setting? { settings[option] }
 
-    private static func read(_ path: String) throws -> [Option: Setting] {
+    private static func open(_ path: String) throws -> OptionFile {
         let text: [UInt8]
         do {
             text = try contents(of: path)
         } catch {
             throw Misuse("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
         }
-        let file = OptionFile(String(decoding: text, as: UTF8.self))
+        return OptionFile(String(decoding: text, as: UTF8.self))
+    }
+
+    private static func warnings(_ file: OptionFile, _ path: String) -> [String] {
+        let isEmpty = ["networkcache", "slapos"].allSatisfy { !file.has(section: $0) }
+        let duplicates = file.duplicates["networkcache", default: []].map { name, line in
+            "\(path):\(line): \(name) stands there a second time, and only this one counts; slapgrid refuses such a file"
+        }
+        return (isEmpty ? ["\(path): has no section [networkcache]"] : []) + duplicates
+    }
+
+    private static func settings(_ file: OptionFile, _ path: String) -> [Option: Setting] {
         var settings: [Option: Setting] = [:]
         for option in Option.allCases {
             // Old files have underscores. slapgrid takes each option from either section.

@@ -13,6 +13,8 @@ struct OptionFile {
     }
 
     private var sections: [String: [String: Option]] = [:]
+    /// Options that stand twice, by section: the later one counts here, and Python refuses the whole file.
+    private(set) var duplicates: [String: [(name: String, line: Int)]] = [:]
 
     init(_ text: String) {
         var reader = LineReader()
@@ -22,7 +24,10 @@ struct OptionFile {
             reader.read(String(line), number: index + 1)
         }
         sections = reader.sections
+        duplicates = reader.duplicates
     }
+
+    func has(section: String) -> Bool { sections[section] != nil }
 
     /// - Parameter name: in lower case.
     func option(_ name: String, in section: String) -> Option? {
@@ -62,6 +67,7 @@ struct OptionFile {
 
 private struct LineReader {
     var sections: [String: [String: OptionFile.Option]] = [:]
+    var duplicates: [String: [(name: String, line: Int)]] = [:]
     private var section: String?
     private var option: String?
     private var indentation = 0
@@ -91,6 +97,8 @@ private struct LineReader {
         if name.hasSuffix("+") {
             name = String(name.dropLast()).trimmed
             value = (sections[section]?[name]?.value ?? "") + "\n" + value
+        } else if sections[section]?[name] != nil {
+            duplicates[section, default: []].append((name, number))
         }
         sections[section]?[name] = OptionFile.Option(value: value, line: number)
         option = name

@@ -80,7 +80,7 @@ extension ServerVisit {
         let mend =
             switch response.status {
             case 400 where response.words.contains("certificate"), 401, 403:
-                if response.words.contains("sign") {
+                if response.words.contains("signers") || response.words.contains("signed entries") {
                     "the server's signature policy refuses it: have the operator register the signing certificate"
                 } else {
                     "ask the cache's operator for an account and a certificate, and set the …-cert-file and …-key-file"
@@ -94,6 +94,7 @@ extension ServerVisit {
     private func readBack(_ entry: Entry) {
         guard let endpoint = configuration.endpoint(.download, .directory, for: use) else { return }
         let option = option(.download, .directory)
+        guard !unanswered.contains(option) else { return }
         guard let response = try? session.send(endpoint.request(.get, Self.key)), response.status == 200,
             let listing = try? UnverifiedListing(response.body).verified(by: certificates),
             listing.trust(of: entry) != nil

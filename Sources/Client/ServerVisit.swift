@@ -6,12 +6,14 @@ import ShaCache
 /// The doctor's questions to the servers of one use.
 ///
 /// They are asked one by one and raw, not through `Cache`, which would work around what is to be found.
-struct ServerVisit {
+final class ServerVisit {
     let configuration: NodeConfiguration
     let use: Use
     let certificates: TrustedCertificates
     let tell: (Finding) -> Void
     let session = Session(agent: "shacache doctor")
+    /// The options whose URLs gave no answer: what follows from that needn't be said too.
+    private(set) var unanswered: Set<String> = []
 
     /// What is uploaded, and fetched in parts. Always the same bytes, so that it is stored once.
     static let probe = Array("shacache doctor was here, to see whether uploads and ranges work\n".utf8)
@@ -38,14 +40,18 @@ struct ServerVisit {
         do {
             return try session.send(request)
         } catch {
-            let isOurs = (error as? HTTPFailure)?.kind == .certificate
-            tell(
-                .failure(
-                    option, "\(error)",
-                    mend: isOurs
-                        ? "check the …-ca-file, the server's certificate and the client certificate"
-                        : "check the URL, the network, the proxy, and whether the server runs"))
+            unanswered.insert(option)
+            tell(.failure(option, "\(error)", mend: Self.mend(error)))
             return nil
+        }
+    }
+
+    private static func mend(_ error: any Error) -> String {
+        switch (error as? HTTPFailure)?.kind {
+        case .certificate: "set the …-ca-file to the authority of the server's certificate"
+        case .misuse:
+            "check the URL, and that the …-ca-file, …-cert-file and …-key-file are there, readable and belong together"
+        default: "check the URL, the network, the proxy, and whether the server runs"
         }
     }
 
@@ -110,6 +116,7 @@ struct ServerVisit {
     func examineRanges(isUploaded: Bool) {
         guard let endpoint = configuration.endpoint(.download, .cache, for: use) else { return }
         let option = option(.download, .cache)
+        guard !unanswered.contains(option) else { return }
         var whole = endpoint.request(.get, Self.probeDigest.description)
         guard let response = try? session.send(whole), response.body == Self.probe else {
             guard isUploaded else { return tell(.good(option, "ranges: not tried, there is nothing to try them with")) }

@@ -36,7 +36,8 @@ extension NodeConfiguration {
         do {
             return try PrivateKey(pem: contents(of: path))
         } catch {
-            throw Misuse("signature-private-key-file: \(error)", hint: "shacache generate-signature-key makes one")
+            let hint = exists(path) ? "name a PEM file that you may read" : "shacache generate-signature-key makes one"
+            throw Misuse("signature-private-key-file: \(error)", hint: hint)
         }
     }
 

@@ -14,7 +14,7 @@ public enum Source: Sendable {
     /// - Parameters:
     ///   - name: of the archive's one top-level member.
     ///   - location: where it will be on a node.
-    case release(String, name: String, location: String)
+    case release(String, name: String, location: String, allowsLeavingLinks: Bool)
     /// Its contents, fetched from there.
     case url(String)
 
@@ -38,7 +38,7 @@ public enum Source: Sendable {
         switch self {
         case .file(let path): Self.lastPart(path)
         case .directory(let path): "\(Self.lastPart(path)).tar.gz"
-        case .release(_, let name, _): "\(name).tar.gz"
+        case .release(_, let name, _, _): "\(name).tar.gz"
         case .url(let url): Self.lastPart(String(url.prefix { $0 != "?" && $0 != "#" }))
         }
     }
@@ -57,12 +57,13 @@ public enum Source: Sendable {
             return try body(GrowingFile(whole: file))
         case .directory(let path):
             let archive = DirectoryPacking(
-                directory: path, name: Self.lastPart(path), location: path, omitted: [], item: item, reporter: reporter)
+                directory: path, name: Self.lastPart(path), location: path, omitted: [], allowsLeavingLinks: true,
+                item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
-        case .release(let path, let name, let location):
+        case .release(let path, let name, let location, let allowsLeavingLinks):
             let archive = DirectoryPacking(
-                directory: path, name: name, location: location, omitted: [".completed"], item: item,
-                reporter: reporter)
+                directory: path, name: name, location: location, omitted: [".completed"],
+                allowsLeavingLinks: allowsLeavingLinks, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .url(let url):
             return try withProduct(body) { try Origin(url: url, item: item, reporter: reporter).fetch(into: $0) }

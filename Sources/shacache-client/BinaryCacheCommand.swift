@@ -17,11 +17,15 @@ struct BinaryCacheCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Pack a compiled release and put it into the binary cache.",
             discussion: """
-                Of what nodes would refuse (links that lead out of the release) and of what no archive holds \
-                (sockets, devices) there are warnings. A blacklisted URL is not published, which is a warning too.
+                A release that `install` would refuse, since links in it lead out of it, isn't published: its entry \
+                would stay, and stand in the way of a better one. Of what no archive holds (sockets, devices) there \
+                are warnings. A blacklisted URL is not published, which is a warning too.
                 """)
-        @Argument(help: "The release's directory, usually /opt/slapgrid/MD5-OF-URL.") var directory: String
+        @Argument(help: "The release's directory, usually /opt/slapgrid/MD5-OF-URL.", completion: .directory)
+        var directory: String
         @Option(help: "The URL of the release's profile.") var softwareUrl: String
+        @Flag(help: "Publish although links lead out of the release: for nodes that slapgrid installs.")
+        var allowLinksOut = false
         @OptionGroup var options: CommonOptions
 
         func run() throws {
@@ -29,7 +33,9 @@ struct BinaryCacheCommand: ParsableCommand {
                 let signature = try Signature(job.configuration, reporter: job.reporter)
                 let cache = BinaryCache(
                     Cache(job.settings(for: .binaries)), signature: signature, reporter: job.reporter)
-                switch try cache.publish(directory, softwareURL: softwareUrl, platform: .here()) {
+                switch try cache.publish(
+                    directory, softwareURL: softwareUrl, platform: .here(), allowsLeavingLinks: allowLinksOut)
+                {
                 case .blacklisted(let prefix):
                     job.terminal.warn("\(softwareUrl): not published: blacklisted by \(prefix) in the configuration")
                 case .stored(let stored, let indexed):

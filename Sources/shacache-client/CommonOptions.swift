@@ -8,7 +8,7 @@ struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The configuration, slapos.cfg or alike. Otherwise that of SHACACHE_CONFIG, else \(NodeConfiguration.defaultFile).",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
     @Option(
@@ -43,10 +43,14 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// Runs a command's work, says what went wrong, and ends with the exit code that tells it.
-    func perform(_ work: (Job) throws -> Void) throws {
+    ///
+    /// - Parameter warnsOfConfiguration: false for a command that says by itself what is odd in it.
+    func perform(warnsOfConfiguration: Bool = true, _ work: (Job) throws -> Void) throws {
         let terminal = Terminal(quiet ? .quiet : verbose ? .verbose : .normal)
         do {
-            try work(Job(options: self, configuration: try configuration(), terminal: terminal))
+            let configuration = try configuration()
+            if warnsOfConfiguration { for warning in configuration.warnings { terminal.warn(warning) } }
+            try work(Job(options: self, configuration: configuration, terminal: terminal))
         } catch let ended as Ended {
             throw ended
         } catch {

@@ -18,7 +18,7 @@ struct DoctorCommand: ParsableCommand {
     @OptionGroup var options: CommonOptions
 
     func run() throws {
-        try options.perform { job in
+        try options.perform(warnsOfConfiguration: false) { job in
             var found: [Finding] = []
             var printing = Result { () throws in }
             Doctor(job.configuration) { finding in

@@ -12,10 +12,11 @@ struct DownloadCommand: ParsableCommand {
             under FILE, or on standard output, only when they are whole and right. What a cut connection or a killed \
             call left beside FILE is gone on with by the next call.
 
-            A FILTER is NAME, one of == >= <= > < >> <<, and a JSON value; >> and << take the greatest and the least \
-            value beyond VALUE. Filters are applied one after the other:
+            A FILTER is NAME, one of == >= <= > < >> <<, and a JSON value, which must be of the metadata's kind: a text \
+            stands in double quotes. >> takes the entries with the greatest value above VALUE, << those with the least \
+            below. Filters are applied one after the other:
 
-              shacache download --key app:web 'revision>=[4,2]' 'revision<<Infinity' -o web.tar.gz
+              shacache download --key app:web 'branch=="main"' 'revision>>0' -o web.tar.gz
 
             The download cache in one command:
 
@@ -26,11 +27,14 @@ struct DownloadCommand: ParsableCommand {
             """)
 
     @OptionGroup var key: KeyOptions
+    @Option(help: ArgumentHelp("A file by its SHA-512 alone, which proves it without a signature.", valueName: "hash"))
+    var sha512: String?
     @Argument(help: "Conditions on the metadata.")
     var filters: [String] = []
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
-        help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"))
+        help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"),
+        completion: .file())
     var output: String?
     @Option(
         help: ArgumentHelp("Fetch from there what the cache doesn't have, or can't be trusted with.", valueName: "url"))
@@ -41,13 +45,19 @@ struct DownloadCommand: ParsableCommand {
     @OptionGroup var options: CommonOptions
 
     func validate() throws {
-        guard key.count == 1 else { throw ValidationError("give one of --key, --url and --pypi") }
+        guard key.count + (sha512 == nil ? 0 : 1) == 1 else {
+            throw ValidationError("give one of --key, --url, --pypi and --sha512")
+        }
+        guard sha512 == nil || (filters.isEmpty && origin == nil) else {
+            throw ValidationError("--sha512 names one file: filters and an origin don't go with it")
+        }
         guard !uploadOnMiss || origin != nil else { throw ValidationError("--upload-on-miss takes an --origin") }
         guard uploadOnMiss || metadata.isEmpty else { throw ValidationError("metadata is for --upload-on-miss") }
     }
 
     func run() throws {
         try options.perform { job in
+            guard sha512 == nil else { return try fetchByName(job) }
             let key = try key.required()
             let filters = try filters.map { try MetadataFilter($0) }
             let destination = try Destination(output)
@@ -68,6 +78,22 @@ struct DownloadCommand: ParsableCommand {
         }
     }
 
+    private func fetchByName(_ job: Job) throws {
+        guard let digest = Digest(sha512!) else { throw Misuse("--sha512 takes 128 hexadecimal digits") }
+        let destination = try Destination(output)
+        let item = output ?? "\(digest.description.prefix(16))…"
+        try downloader(job).fetch(digest, item: item, to: destination)
+        job.terminal.finish(item)
+        job.terminal.result("\(item): from the cache, \(digest)")
+        try report(job, destination, ["from": JSON("cache"), "sha512": JSON(digest.description)])
+    }
+
+    private func downloader(_ job: Job) -> Downloader {
+        Downloader(
+            Cache(job.settings(for: .sources)),
+            trusting: job.configuration.trustedCertificates(reporter: job.reporter), reporter: job.reporter)
+    }
+
     /// JSON for scripts, where standard output has room for it.
     private func report(_ job: Job, _ destination: Destination, _ members: KeyValuePairs<String, JSON>) throws {
         guard options.json, case .file = destination else { return }
@@ -77,10 +103,7 @@ struct DownloadCommand: ParsableCommand {
     private func fromCache(
         _ job: Job, _ key: Key, _ filters: [MetadataFilter], _ item: String, _ destination: Destination
     ) throws -> Entry {
-        let downloader = Downloader(
-            Cache(job.settings(for: .sources)),
-            trusting: job.configuration.trustedCertificates(reporter: job.reporter), reporter: job.reporter)
-        return try downloader.fetch(key, filters: filters, item: item, to: destination)
+        try downloader(job).fetch(key, filters: filters, item: item, to: destination)
     }
 
     /// Whether the origin may help: the cache hasn't got it, isn't trusted, can't be reached, or isn't configured.

@@ -13,13 +13,15 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
             host's. Nothing is overwritten. The key file is readable by its owner only; keep it so.
             """)
 
-    @Option(help: ArgumentHelp("Where to put the certificate; - is standard output.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Where to put the certificate; - is standard output.", valueName: "file"),
+        completion: .file())
     var certFile = "-"
     @Flag(
         name: .customLong("legacy-1024"),
         help: "An RSA key of 1024 bits instead of 3072, for those who must. It can be broken.")
     var legacy1024 = false
-    @Argument(help: "The file for the key; or slapos.cfg, if it is alone.") var keyFile: String
+    @Argument(help: "The file for the key; or slapos.cfg, if it is alone.", completion: .file()) var keyFile: String
     @Argument(help: "The name in the certificate: who signs.") var commonName: String?
     @OptionGroup var options: CommonOptions
 

@@ -60,7 +60,9 @@ struct MetadataOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Add to the metadata, as a text.", valueName: "name=value"))
     var meta: [String] = []
 
-    @Option(help: ArgumentHelp("Add the members of a JSON object to the metadata.", valueName: "file.json"))
+    @Option(
+        help: ArgumentHelp("Add the members of a JSON object to the metadata.", valueName: "file.json"),
+        completion: .file())
     var metadata: String?
 
     var isEmpty: Bool { meta.isEmpty && metadata == nil }

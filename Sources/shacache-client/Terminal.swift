@@ -46,7 +46,7 @@ final class Terminal: Sendable {
             state.bars.clear { send($0, to: STDERR_FILENO) }
             return send("\(text)\n", to: STDOUT_FILENO)
         }
-        guard isWritten else { throw LostOutput(description: "standard output: \(String(cString: strerror(errno)))") }
+        guard isWritten else { throw LostOutput(code: errno) }
     }
 
     /// One line for each thing done.
@@ -88,7 +88,11 @@ final class Terminal: Sendable {
 }
 
 /// What a command was asked for could not be written.
-struct LostOutput: Error, CustomStringConvertible { let description: String }
+struct LostOutput: Error, CustomStringConvertible {
+    let code: Int32
+
+    var description: String { "standard output: \(String(cString: strerror(code)).lowercased())" }
+}
 
 /// - Returns: false when it can't be written, for the reason in errno: whoever listens may have gone.
 @discardableResult

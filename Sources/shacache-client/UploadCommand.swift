@@ -18,7 +18,7 @@ struct UploadCommand: ParsableCommand {
               shacache upload --key build:42 --meta commit=1f3c out/
             """)
 
-    @Argument(help: "Files, directories, and http or https URLs.")
+    @Argument(help: "Files, directories, and http or https URLs.", completion: .file())
     var sources: [String] = []
     @OptionGroup var key: KeyOptions
     @OptionGroup var metadata: MetadataOptions
@@ -66,25 +66,32 @@ struct UploadCommand: ParsableCommand {
             terminal = job.terminal
         }
 
+        /// Sends in parallel, then lists one after the other: entries stand in the order of the arguments.
         func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.Outcome] {
-            let outcomes = Mutex<[Int: UploadSummary.Outcome]>([:])
+            let stored = Mutex<[Int: Result<Uploader.Stored, any Error>]>([:])
             try concurrently(names, threads: jobs) { index, name in
-                let outcome = Result { try carryOut(name) }
+                let outcome = Result { try uploader().store(Source(name), item: name) }
                 terminal.finish(name)
-                outcomes.withLock { $0[index] = outcome }
-                UploadSummary.say(name, outcome, on: terminal)
+                stored.withLock { $0[index] = outcome }
+                if key == nil { UploadSummary.say(name, outcome.map { UploadSummary.Done(stored: $0) }, on: terminal) }
             }
-            return outcomes.withLock { found in names.indices.map { found[$0]! } }
+            let blobs = stored.withLock { found in names.indices.map { found[$0]! } }
+            return zip(names, blobs).map { name, blob in
+                let outcome = blob.flatMap { blob in Result { try list(blob, name) } }
+                if key != nil { UploadSummary.say(name, outcome, on: terminal) }
+                return outcome
+            }
         }
 
-        private func carryOut(_ name: String) throws -> UploadSummary.Done {
-            let source = Source(name)
-            let uploader = Uploader(Cache(settings), signature: signature, reporter: terminal.reporter)
-            let stored = try uploader.store(source, item: name)
-            guard let key else { return UploadSummary.Done(stored: stored, key: nil, indexed: nil) }
+        private func uploader() -> Uploader {
+            Uploader(Cache(settings), signature: signature, reporter: terminal.reporter)
+        }
+
+        private func list(_ stored: Uploader.Stored, _ name: String) throws -> UploadSummary.Done {
+            guard let key else { return UploadSummary.Done(stored: stored) }
             var metadata = metadata
-            keyOptions.complete(&metadata, baseName: source.baseName)
-            let indexed = try uploader.index(stored.digest, under: key, metadata: metadata)
+            keyOptions.complete(&metadata, baseName: Source(name).baseName)
+            let indexed = try uploader().index(stored.digest, under: key, metadata: metadata)
             return UploadSummary.Done(stored: stored, key: key, indexed: indexed)
         }
     }

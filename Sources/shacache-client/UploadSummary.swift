@@ -5,8 +5,8 @@ import ShaCache
 struct UploadSummary {
     struct Done {
         let stored: Uploader.Stored
-        let key: Key?
-        let indexed: Uploader.Indexed?
+        var key: Key?
+        var indexed: Uploader.Indexed?
     }
 
     typealias Outcome = Result<Done, any Error>
@@ -18,7 +18,7 @@ struct UploadSummary {
     /// One line for each file, as soon as it is through.
     static func say(_ name: String, _ outcome: Outcome, on terminal: Terminal) {
         switch outcome {
-        case .failure(let error): terminal.error("\(name): \(error)", hint: (error as? any Advising)?.hint)
+        case .failure(let error): terminal.error("\(error)".naming(name), hint: (error as? any Advising)?.hint)
         case .success(let done):
             let blob = done.stored.wasThere ? "was there" : "sent"
             let entry = done.key.map { key in
@@ -65,4 +65,9 @@ struct UploadSummary {
             ])
         }
     }
+}
+
+extension String {
+    /// With the name in front, once.
+    fileprivate func naming(_ name: String) -> String { hasPrefix("\(name): ") ? self : "\(name): \(self)" }
 }

@@ -97,7 +97,7 @@ def test_as_json_it_says_which_entry_it_took(stack, node):
     data = os.urandom(20)
     key = published(stack, data, revision=7)
     assert node.json("download", "-k", key, "-o", "out") == {
-        "key": key, "sha512": hashlib.sha512(data).hexdigest(),
+        "from": "cache", "key": key, "sha512": hashlib.sha512(data).hexdigest(),
         "metadata": {"sha512": hashlib.sha512(data).hexdigest(), "revision": 7}}
 
 
