@@ -38,7 +38,9 @@ public struct Request {
 
 /// A URL without the user and the password that may stand in it.
 public func withoutCredentials(_ url: String) -> String {
-    url.replacing(/:\/\/[^\/@]*@/, with: "://", maxReplacements: 1)
+    // Asked of every request: few have any.
+    guard url.utf8.contains(UInt8(ascii: "@")) else { return url }
+    return url.replacing(/:\/\/[^\/@]*@/, with: "://", maxReplacements: 1)
 }
 
 /// What a request sends along.

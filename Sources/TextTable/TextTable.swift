@@ -9,7 +9,7 @@ public func textTable(columns: [String], rows: [[String]]) -> String {
         let cells = zip(line, widths).map { text, width in
             text + String(repeating: " ", count: width - text.count)
         }
-        return cells.joined(separator: "  ").replacing(/\ +$/, with: "")
+        return cells.joined(separator: "  ").withoutTrailingSpaces
     }.joined(separator: "\n")
 }
 
@@ -18,6 +18,13 @@ extension String {
     /// around.
     public var visible: String {
         String(String.UnicodeScalarView(unicodeScalars.map { $0.controls ? "\u{FFFD}" : $0 }))
+    }
+}
+
+extension String {
+    fileprivate var withoutTrailingSpaces: String {
+        guard let last = lastIndex(where: { $0 != " " }) else { return "" }
+        return String(self[...last])
     }
 }
 

@@ -368,14 +368,21 @@ def test_a_client_that_is_killed_leaves_nothing_under_the_name_and_the_next_call
     assert (deceived.directory / "out").read_bytes() == slow.data and leftovers(deceived.directory) == []
 
 
+def sizes_of_open_files(pid, directory):
+    """Of those below a directory; some may be closed while we look."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if os.readlink(link).startswith(str(directory)):
+                yield os.stat(link).st_size
+        except FileNotFoundError:
+            continue
+
+
 def test_a_client_that_is_killed_has_written_nothing_to_standard_output(deceived, slow, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     with deceived.start("download", "-k", "a", env={"TMPDIR": str(temporary)}) as client:
-        descriptors = Path(f"/proc/{client.pid}/fd")
-        eventually(lambda: any(
-            os.stat(link).st_size == SIZE // 2 for link in descriptors.iterdir()
-            if os.readlink(link).startswith(str(temporary))))
+        eventually(lambda: SIZE // 2 in sizes_of_open_files(client.pid, temporary))
         client.kill()
         assert client.stdout.read() == b""
     assert list(temporary.iterdir()) == []
