@@ -137,6 +137,13 @@ def test_a_certificate_of_1024_bits_in_the_list(sources, tmp_path):
     assert_found(sources, "warning", "signature-certificate-list", "weak has an RSA key of 1024 bits", status=DONE)
 
 
+def test_a_certificate_in_the_list_that_cannot_be_read(sources):
+    whole = sources.options["signature-certificate-list"]
+    sources.change(signature_certificate_list=whole + "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n")
+    assert_found(sources, "warning", "signature-certificate-list", "certificate 2 of 2", status=DONE)
+    assert sources.run("doctor", "--strict").returncode == FAILED
+
+
 # TLS
 
 
