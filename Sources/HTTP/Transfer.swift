@@ -63,17 +63,17 @@ public final class Transfer {
     }
 
     private func takeHeader(_ line: UnsafeRawBufferPointer) {
-        let text = String(decoding: line, as: UTF8.self)
-        guard !text.hasPrefix("HTTP/") else {
-            // After an interim answer or a redirect, the next one.
-            status = text.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
-            isAnswered = status >= 200
-            headers = [:]
-            return
-        }
-        guard let colon = text.firstIndex(of: ":") else { return }
-        let value = text[text.index(after: colon)...]
-        headers[text[..<colon].lowercased()] = value.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        guard !line.starts(with: "HTTP/".utf8) else { return begin(String(decoding: line, as: UTF8.self)) }
+        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
+        let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
+        headers[name] = String(decoding: line[(colon + 1)...].trimmed, as: UTF8.self)
+    }
+
+    private func begin(_ statusLine: String) {
+        // After an interim answer or a redirect, the next one.
+        status = statusLine.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
+        isAnswered = status >= 200
+        headers = [:]
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -129,5 +129,14 @@ private struct StallWatch {
         let now = ContinuousClock.now
         if count != self.count { (self.count, since) = (count, now) }
         return now - since < .seconds(seconds)
+    }
+}
+
+extension Slice<UnsafeRawBufferPointer> {
+    /// Without the white space at either end, the line's own end too.
+    fileprivate var trimmed: Self {
+        let start = firstIndex { $0 > 0x20 } ?? endIndex
+        let last = lastIndex { $0 > 0x20 } ?? startIndex
+        return start <= last ? self[start...last] : self[endIndex...]
     }
 }
