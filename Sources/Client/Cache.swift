@@ -25,6 +25,9 @@ public final class Cache {
     var configuration: NodeConfiguration { settings.configuration }
     var use: Use { settings.use }
 
+    /// Whether this machine knows where nodes read a service.
+    func reads(_ service: Service) -> Bool { configuration.endpoint(.download, service, for: use) != nil }
+
     /// What a server needs at most to take in a large body before it answers, in seconds: the deployed clients'.
     private static let uploadAnswerLimit = 3600
 
@@ -74,7 +77,7 @@ public final class Cache {
 
     /// Whether a blob needn't be sent. Where only uploading is configured, nobody can tell.
     func holds(_ digest: Digest) throws -> Bool {
-        guard configuration.endpoint(.download, .cache, for: use) != nil else { return false }
+        guard reads(.cache) else { return false }
         return try status(of: digest) != nil
     }
 

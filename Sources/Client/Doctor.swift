@@ -49,7 +49,7 @@ public struct Doctor {
             let option = NodeConfiguration.option(.download, .cache, for: use).rawValue
             return tell(.good(option, "not set: the \(use == .sources ? "download" : "binary") cache isn't used"))
         }
-        let visit = ServerVisit(configuration, use, trusting: certificates, tell: tell)
+        let visit = ServerVisit(configuration, use, tell: tell)
         visit.examineDownloads()
         if writes {
             visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))

@@ -20,12 +20,6 @@ public struct Listing: Sendable {
             return entry
         }
     }
-
-    /// How this node sees an entry; nil when it isn't listed.
-    func trust(of wanted: Entry) -> Trust? {
-        for case .readable(let entry, let trust) in entries where entry.digest == wanted.digest { return trust }
-        return nil
-    }
 }
 
 /// The same before anybody has looked at the signatures.
@@ -40,6 +34,11 @@ struct UnverifiedListing {
         guard let document = try? JSON(text) else { throw .malformed("the directory's answer is not JSON") }
         guard case .array(let pairs) = document else { throw .malformed("the directory's answer is not a list") }
         self.pairs = pairs.map { pair in Result { () throws(Refusal) in try Entry(pair: pair) } }
+    }
+
+    func contains(_ entry: Entry) -> Bool {
+        let digest = entry.digest
+        return pairs.contains { (try? $0.get().digest) == digest }
     }
 
     var digests: Set<Digest> { Set(pairs.compactMap { try? $0.get().sha512 }) }

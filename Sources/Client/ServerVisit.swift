@@ -9,7 +9,6 @@ import ShaCache
 final class ServerVisit {
     let configuration: NodeConfiguration
     let use: Use
-    let certificates: TrustedCertificates
     let tell: (Finding) -> Void
     let session = Session(agent: "shacache doctor")
     /// The options whose URLs gave no answer: what follows from that needn't be said too.
@@ -22,13 +21,9 @@ final class ServerVisit {
     static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
     static let key = "shacache-doctor:probe"
 
-    init(
-        _ configuration: NodeConfiguration, _ use: Use, trusting certificates: TrustedCertificates,
-        tell: @escaping (Finding) -> Void
-    ) {
+    init(_ configuration: NodeConfiguration, _ use: Use, tell: @escaping (Finding) -> Void) {
         self.configuration = configuration
         self.use = use
-        self.certificates = certificates
         self.tell = tell
     }
 

@@ -37,6 +37,11 @@ public struct TrustedCertificates: Sendable {
         return members.first { (try? $0.signer.key.der()) == wanted }
     }
 
+    func trust(_ entry: Entry) -> Trust {
+        var favourite = 0
+        return trust(entry, favourite: &favourite)
+    }
+
     /// - Parameter favourite: the member that verified the entry before. Most entries of a key have one signer, so
     ///   that one is asked first.
     func trust(_ entry: Entry, favourite: inout Int) -> Trust {

@@ -14,29 +14,27 @@ extension Uploader {
             reporter.warn(
                 "\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
         }
-        if try listed(entry, under: key) != nil { return .wasThere }
+        if try isListed(entry, under: key) { return .wasThere }
         try cache.put(entry, under: key)
-        try readBack(entry, key)
+        if cache.reads(.directory) { try readBack(entry, key) }
         return .added
     }
 
     private func readBack(_ entry: Entry, _ key: Key) throws {
-        guard cache.configuration.endpoint(.download, .directory, for: cache.use) != nil else { return }
-        switch try listed(entry, under: key) {
-        case nil: throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
-        case .unknownSigner:
+        guard try isListed(entry, under: key) else {
+            throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
+        }
+        if case .unknownSigner = signature.certificates.trust(entry) {
             reporter.warn("\(key.text): signed, but the key's certificate isn't in signature-certificate-list here")
-        case .trusted, .unsigned: break
         }
     }
 
-    /// How this node sees the entry; nil when the key doesn't list it.
-    private func listed(_ entry: Entry, under key: Key) throws -> Trust? {
-        guard cache.configuration.endpoint(.download, .directory, for: cache.use) != nil else { return nil }
+    private func isListed(_ entry: Entry, under key: Key) throws -> Bool {
+        guard cache.reads(.directory) else { return false }
         do {
-            return try cache.listing(of: key, trusting: signature.certificates).trust(of: entry)
+            return try cache.listing(of: key).contains(entry)
         } catch CacheFailure.missing {
-            return nil
+            return false
         }
     }
 }

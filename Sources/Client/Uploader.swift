@@ -98,7 +98,7 @@ public struct Uploader {
 
     /// Asks the side that nodes read from.
     private func readBack(_ stored: Stored) throws {
-        guard cache.configuration.endpoint(.download, .cache, for: cache.use) != nil else { return }
+        guard cache.reads(.cache) else { return }
         guard let status = try cache.status(of: stored.digest) else {
             throw CacheFailure.broken("\(stored.digest): not there after the cache accepted it")
         }

@@ -18,7 +18,7 @@ extension DeployedCommand {
         } catch let ended as Ended {
             throw ended
         } catch {
-            Terminal(.quiet).error("\(error)")
+            quietTerminal.error("\(error)")
             throw Ended(status: .misuse)
         }
     }
@@ -34,6 +34,9 @@ extension DeployedCommand {
         }
     }
 }
+
+/// They say nothing but on failure.
+let quietTerminal = Terminal(.quiet)
 
 /// What both network cache scripts take.
 struct DeployedOptions: ParsableArguments {
@@ -66,12 +69,12 @@ struct DeployedOptions: ParsableArguments {
 
     func settings() throws -> Cache.Settings {
         Cache.Settings(
-            try NodeConfiguration(file: config), for: .sources, retries: 4, reporter: Terminal(.quiet).reporter)
+            try NodeConfiguration(file: config), for: .sources, retries: 4, reporter: quietTerminal.reporter)
     }
 
     /// - Throws: `Misuse` when the signing key's certificate is in no list, as the deployed client does.
     func signature(_ settings: Cache.Settings) throws -> Signature {
-        let signature = try Signature(settings.configuration, reporter: Terminal(.quiet).reporter)
+        let signature = try Signature(settings.configuration, reporter: quietTerminal.reporter)
         guard settings.configuration[.downloadDirectoryURL] != nil, !signature.isTrustedHere else { return signature }
         throw Misuse(
             "Invalid configuration: no matching certificate for private key (continuing would cause duplicate uploads because it would never manage to download these uploads)"

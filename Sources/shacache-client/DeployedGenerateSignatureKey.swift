@@ -17,15 +17,14 @@ struct DeployedGenerateSignatureKey: DeployedCommand {
         let request = try SignatureKeyRequest(keyFile: keyFile, certificateFile: certFile, commonName: commonName)
         // First, as the script does, which then prints nothing.
         try SignaturePair.checkFree(key: request.keyFile, certificate: request.certificateFile)
-        let terminal = Terminal(.quiet)
         let certificateFile = request.certificateFile ?? "-"
-        try terminal.output(
+        try quietTerminal.output(
             "Generating certificate for '\(request.name)' (key: '\(request.keyFile)', certficate: '\(certificateFile)')\n"
         )
         let pair = try SignaturePair(commonName: request.name, bits: 3072)
         try pair.write(key: request.keyFile, certificate: request.certificateFile)
-        try terminal.output(pair.certificate.pem())
-        try terminal.output(
+        try quietTerminal.output(pair.certificate.pem())
+        try quietTerminal.output(
             "\nDon't forget to add the certificate to the signature-certificate-list in your SlapOS configuration file."
         )
     }

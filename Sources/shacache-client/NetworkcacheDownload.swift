@@ -25,14 +25,13 @@ struct NetworkcacheDownload: DeployedCommand {
 
     func carryOut() throws {
         let settings = try options.settings()
-        let terminal = Terminal(.quiet)
         let signature = try options.signature(settings)
         let filters = try meta.map { try MetadataFilter($0) }
-        let downloader = Downloader(Cache(settings), trusting: signature.certificates, reporter: terminal.reporter)
+        let downloader = Downloader(Cache(settings), trusting: signature.certificates, reporter: quietTerminal.reporter)
         let found = try downloader.select(options.identifier()!, filters: filters)
         guard !found.isEmpty else { throw Misuse("No result found with given criteria.") }
         guard !list else {
-            return try terminal.output(JSON.array(found.map(\.content)).dumped(indent: 2, sortingNames: true))
+            return try quietTerminal.output(JSON.array(found.map(\.content)).dumped(indent: 2, sortingNames: true))
         }
         try downloader.fetch(found[0].sha512, item: "", to: Destination(nil))
     }

@@ -27,7 +27,7 @@ struct NetworkcacheUpload: DeployedCommand {
     func carryOut() throws {
         let settings = try options.settings()
         let signature = try options.signature(settings)
-        let uploader = Uploader(Cache(settings), signature: signature, reporter: Terminal(.quiet).reporter)
+        let uploader = Uploader(Cache(settings), signature: signature, reporter: quietTerminal.reporter)
         let source = try source()
         guard let key = try options.identifier() else {
             _ = try uploader.store(source, item: "")

@@ -1,39 +1,27 @@
 """Connections that break in the middle of an answer."""
 
 import socket
-import threading
+
+from listener import Listener
 
 
-class CuttingProxy:
+class CuttingProxy(Listener):
     """Passes connections on, and cuts each answer after so many bytes as long as it is told to."""
 
     def __init__(self, port, cuts):
+        super().__init__()
         self.requests = []
         self._port = port
         self._cuts = list(cuts)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.close()
-
-    def _run(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            with client, socket.create_connection(("127.0.0.1", self._port)) as server:
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += client.recv(65536)
-                self.requests.append(request)
-                server.sendall(request)
-                self._answer(server, client, self._cuts.pop(0) if self._cuts else None)
+    def serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += client.recv(65536)
+            self.requests.append(request)
+            server.sendall(request)
+            self._answer(server, client, self._cuts.pop(0) if self._cuts else None)
 
     @staticmethod
     def _answer(server, client, cut):

@@ -11,6 +11,7 @@ import time
 import pytest
 from deployed import new_key
 from impostor import reply
+from listener import Listener
 from node import DONE, FAILED, MISSING, assert_ended
 from test_client_download import pair, published
 
@@ -150,31 +151,14 @@ def test_help_and_version_go_to_standard_output(node):
 # Proxies
 
 
-class Proxy:
+class Proxy(Listener):
     """An HTTP proxy for both kinds of request; it notes them."""
 
     def __init__(self):
+        super().__init__()
         self.lines = []
 
-    def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._run, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _run(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=[client], daemon=True).start()
-
-    def _serve(self, client):
+    def serve(self, client):
         head = b""
         while b"\r\n\r\n" not in head:
             if not (piece := client.recv(65536)):

@@ -139,6 +139,13 @@ def test_an_upload_that_meets_a_restart_of_the_database_waits_for_it(two):
 UNKNOWN = (503, "the database went away while it stored this, send it again")
 
 
+def check_that_only_commits_failed(history):
+    """All that was acknowledged is there, and what failed was on its way to the disk when the database went."""
+    history.check()
+    failures = history.failures(UPLOAD, LIST)
+    assert {(status, said) for _, status, said in failures} <= {UNKNOWN}, failures
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_uploads_wait_while_the_database_restarts_under_load(number, start):
     # Fails without Service.patiently or without a new session in Connection.session. A commit whose outcome nobody
@@ -150,9 +157,7 @@ def test_uploads_wait_while_the_database_restarts_under_load(number, start):
             load.wait_for(40, UPLOAD)
             processes.send(stack, "postgres", number)
         load.wait_for(80, UPLOAD)
-    history.check()
-    failures = history.failures(UPLOAD, LIST)
-    assert {(status, said) for _, status, said in failures} <= {UNKNOWN}, failures
+    check_that_only_commits_failed(history)
 
 
 def test_uploads_wait_while_sessions_are_ended_under_load(two):
@@ -164,9 +169,7 @@ def test_uploads_wait_while_sessions_are_ended_under_load(two):
             load.wait_for(15, UPLOAD)
             Database(two).run(end, role="postgres")
         load.wait_for(40, UPLOAD)
-    history.check()
-    failures = history.failures(UPLOAD, LIST)
-    assert {(status, said) for _, status, said in failures} <= {UNKNOWN}, failures
+    check_that_only_commits_failed(history)
 
 
 def test_a_connection_that_is_lost_after_the_commit_is_503_although_it_happened(two):

@@ -3,44 +3,33 @@
 import socket
 import threading
 
+from listener import Listener
 
-class Tunnel:
+
+class Tunnel(Listener):
     """Passes connections on to a local port, each in threads of its own, while it is `open`; cuts the first ones after
     so many bytes sent."""
 
     def __init__(self, port, cuts=()):
+        super().__init__()
         self._port = port
         self._cuts = list(cuts)
         self.connections = 0
         self.open = threading.Event()
         self.open.set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-
-    def __enter__(self):
-        threading.Thread(target=self._run, daemon=True).start()
-        return self
 
     def __exit__(self, *_):
-        # `close` alone leaves a thread waiting in `accept`.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__()
         self.open.set()
 
-    def _run(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            try:
-                server = socket.create_connection(("127.0.0.1", self._port))
-            except OSError:
-                client.close()
-                continue
-            for arguments in (client, server, True), (server, client, False):
-                threading.Thread(target=self._pass, args=arguments, daemon=True).start()
+    def serve(self, client):
+        self.connections += 1
+        try:
+            server = socket.create_connection(("127.0.0.1", self._port))
+        except OSError:
+            return client.close()
+        for arguments in (client, server, True), (server, client, False):
+            threading.Thread(target=self._pass, args=arguments, daemon=True).start()
 
     def _pass(self, source, target, is_sending):
         count = 0
