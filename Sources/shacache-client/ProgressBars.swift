@@ -19,6 +19,8 @@ struct ProgressBars {
 
     mutating func update(_ progress: Progress, write: (String) -> Void) {
         if let index = bars.firstIndex(where: { $0.progress.item == progress.item }) {
+            // What is still packed or fetched while it is sent tells in turn with the sending, which is the end of it.
+            if bars[index].progress.step == .sending, [.packing, .fetching].contains(progress.step) { return }
             // Each step has a rate of its own.
             if bars[index].progress.step == progress.step {
                 bars[index].progress = progress

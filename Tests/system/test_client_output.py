@@ -148,6 +148,18 @@ def test_help_and_version_go_to_standard_output(node):
         assert f"{code} " in node.run("--help", config=False).stdout.decode()
 
 
+# ProgressBars.update. Before, the two steps took turns, and each turn began the rate anew.
+def test_the_bar_of_what_is_packed_while_it_is_sent_stays_with_the_sending(deceived):
+    tree = deceived.directory / "tree"
+    tree.mkdir()
+    for name in "abcd":
+        (tree / name).write_bytes(os.urandom(40 << 20))
+    code, shown = on_a_terminal(deceived, "upload", "tree")
+    steps = re.findall("(packing|sending) tree", shown)
+    assert code == DONE and "sending" in steps
+    assert "packing" not in steps[steps.index("sending"):]
+
+
 # Proxies
 
 
