@@ -41,6 +41,11 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .target(
+            name: "Serving",
+            dependencies: ["FastCGI", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
+
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
@@ -52,7 +57,7 @@ let package = Package(
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "Postgres", "Service", "ShaCache", "Storage",
+                "Configuration", "FastCGI", "Postgres", "Service", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -1,11 +1,11 @@
--- The four roles of a ShaCache database. They belong to the whole cluster, so a
+-- The five roles of a ShaCache database. They belong to the whole cluster, so a
 -- superuser runs this file once, before the first migration; running it again is harmless.
 -- How each role proves itself (peer, password, certificate) is pg_hba.conf's matter.
 DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['shacache_owner', 'shacache_worker', 'shacache_admin', 'shacache_report']
+    FOREACH role IN ARRAY ARRAY['shacache_owner', 'shacache_worker', 'shacache_admin', 'shacache_report', 'shacache_page']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role);
@@ -19,9 +19,15 @@ COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, never a
 COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
 COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
 
+COMMENT ON ROLE shacache_page IS 'What shacache-page may do: read what it shows to people.';
+
 -- A 201 is a promise, whatever the server's default is. With a synchronous standby, raise it to remote_apply here.
 ALTER ROLE shacache_worker SET synchronous_commit = on;
 
 -- A report that somebody leaves running must not hold back vacuum for hours.
 ALTER ROLE shacache_report SET statement_timeout = '5min';
 ALTER ROLE shacache_report SET default_transaction_read_only = on;
+
+-- Nor must the page, which anybody may open.
+ALTER ROLE shacache_page SET statement_timeout = '5s';
+ALTER ROLE shacache_page SET default_transaction_read_only = on;

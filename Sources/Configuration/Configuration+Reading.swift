@@ -55,4 +55,14 @@ extension KeyedDecodingContainer {
         }
         return number
     }
+
+    /// The beginning of a URL, to which a path with its slash is added.
+    func url(_ key: Key) throws -> String? {
+        guard let text = try decodeIfPresent(String.self, forKey: key) else { return nil }
+        guard text.wholeMatch(of: /https?:\/\/[^\s\/?#]+(\/[^\s?#]*[^\s\/?#])?/) != nil else {
+            throw DecodingError.dataCorruptedError(
+                forKey: key, in: self, debugDescription: "must be http:// or https://, a host, and no slash at the end")
+        }
+        return text
+    }
 }

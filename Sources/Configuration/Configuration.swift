@@ -13,10 +13,11 @@ public struct Configuration: Decodable, Sendable {
     public let store: Store
     public let worker: Worker
     public let uploads: Uploads
+    public let site: Site
     public let ca: CertificateAuthorityFiles?
     public let log: Log
 
-    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, ca, log }
+    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, site, ca, log }
 
     public init(from decoder: any Decoder) throws {
         let sections = try decoder.container(keyedBy: CodingKeys.self)
@@ -24,6 +25,7 @@ public struct Configuration: Decodable, Sendable {
         store = try sections.decode(Store.self, forKey: .store)
         worker = try sections.section(.worker)
         uploads = try sections.section(.uploads)
+        site = try sections.section(.site)
         ca = try sections.decodeIfPresent(CertificateAuthorityFiles.self, forKey: .ca)
         log = try sections.section(.log)
     }
@@ -73,6 +75,35 @@ public struct Configuration: Decodable, Sendable {
                     bytes: try options.positive(.bytesPerKey) ?? 1 << 20,
                     entriesPerAccount: try options.positive(.entriesPerKeyAndAccount) ?? 500),
                 blobSize: try options.positive(.blobSizeLimit))
+        }
+    }
+
+    /// What clients and visitors are told of this server.
+    public struct Site: Decodable, Sendable {
+        public let name: String
+        /// Without a slash at the end.
+        public let downloadURL: String?
+        /// Without a slash at the end.
+        public let uploadURL: String?
+        /// The file of the authority by which clients know the server; nil when every system knows it.
+        public let authority: String?
+        /// Whether the page names who uploaded what.
+        public let showsAccounts: Bool
+
+        private enum CodingKeys: String, CodingKey {
+            case name, authority
+            case downloadURL = "download-url"
+            case uploadURL = "upload-url"
+            case showsAccounts = "show-accounts"
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let options = try decoder.container(keyedBy: CodingKeys.self)
+            name = try options.decodeIfPresent(String.self, forKey: .name) ?? "ShaCache"
+            downloadURL = try options.url(.downloadURL)
+            uploadURL = try options.url(.uploadURL)
+            authority = try options.decodeIfPresent(String.self, forKey: .authority)
+            showsAccounts = try options.decodeIfPresent(Bool.self, forKey: .showsAccounts) ?? false
         }
     }
 

@@ -9,7 +9,7 @@ public struct MigrationError: Error, CustomStringConvertible {
 
 extension Catalog {
     /// The number of the newest migration, which this code counts on.
-    public static let schemaNumber = 3
+    public static let schemaNumber = 9
 
     /// The number of the newest migration that the database has; nil before the first.
     public func appliedSchemaNumber() throws -> Int? {

@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Postgres
 import Service
+import Serving
 import Storage
 
 @main
@@ -47,17 +48,20 @@ struct Shacached: ParsableCommand {
         signals.block()
         // Whoever opens a file in the spool while it is swept, a backup say, makes the kernel send this.
         signal(SIGIO, SIG_IGN)
-        let sockets = try Sockets.inherited()
+        let sockets = Sockets.inherited()
+        let (lookups, uploads) = (try sockets.named("read"), try sockets.named("write"))
         let store = try configuration.withStore { store in
             try store.prepare()
             return store
         }
 
-        let crew = Crew(configuration: configuration, store: store, log: log)
+        let crew = Crew()
+        let desk = Desk(configuration: configuration, store: store, log: log)
         // Most downloads need no database: half of the threads stay with them when it hangs.
         let lookupThreads = configuration.worker.lookupThreads
-        crew.start(lookupThreads, on: sockets.lookups, waiters: Waiters(most: max(1, lookupThreads / 2)))
-        crew.start(configuration.worker.uploadThreads, on: sockets.uploads)
+        let waiters = Waiters(most: max(1, lookupThreads / 2))
+        crew.start(lookupThreads, on: lookups) { desk.work(waiters: waiters) }
+        crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work() }
         log.info("started")
         repeat { sweep(store, log) } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")

@@ -17,7 +17,7 @@ from .supervisor import Supervisor
 from .tools import POSTGRES
 
 DATABASE = "shacache"
-ROLES = ("postgres", "shacache_owner", "shacache_worker", "shacache_admin", "shacache_report")
+ROLES = ("postgres", "shacache_owner", "shacache_worker", "shacache_admin", "shacache_report", "shacache_page")
 # Recovery after a crash replays the log; a new cluster is there at once.
 PATIENCE = 300.0
 
@@ -81,11 +81,11 @@ def make_cluster(state: State, people: People) -> None:
 
 
 def _write_access(state: State, people: People) -> None:
-    """Who may be which role: those who can read the files anyway, any; the web's user only the worker."""
+    """Who may be which role: those who can read the files anyway, any; the web's user only the worker and the page."""
     persons = dict.fromkeys(["root", people.me.name, people.database.name])
     lines = [f"shacache {person} {role}" for person in persons for role in ROLES]
     if people.web.name not in persons:
-        lines.append(f"shacache {people.web.name} shacache_worker")
+        lines += [f"shacache {people.web.name} {role}" for role in ("shacache_worker", "shacache_page")]
     for name, text in (
         ("pg_hba.conf", "local all all peer map=shacache\n"),
         ("pg_ident.conf", "\n".join(lines) + "\n"),

@@ -1,10 +1,11 @@
 """The configuration of shacached and shacache-admin."""
 
 from .cluster import DATABASE
+from .settings import Settings
 from .state import State, write_file
 
 
-def write_configuration(state: State) -> None:
+def write_configuration(settings: Settings, state: State) -> None:
     write_file(
         state.configuration,
         f"""\
@@ -14,6 +15,11 @@ connection = "host={state.postgres_socket} dbname={DATABASE}"
 
 [store]
 directory = "{state.store}"
+
+[site]
+download-url = "http://localhost:{settings.http_port}"
+upload-url = "https://localhost:{settings.https_port}"
+authority = "{state.ca / "ca.crt"}"
 
 [ca]
 certificate = "{state.ca / "ca.crt"}"

@@ -69,7 +69,7 @@ def prepare(settings: Settings, state: State, people: People) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
     state.make_directories(people)
     people.reach([state.root, settings.programs, SNIPPETS])
-    write_configuration(state)
+    write_configuration(settings, state)
     finish(people, people.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
     write_site(settings, state, people)
     make_cluster(state, people)

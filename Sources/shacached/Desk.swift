@@ -1,18 +1,16 @@
 import Configuration
 import FastCGI
-import Foundation
 import Logging
 import Postgres
 import Service
+import Serving
 import Storage
 
-/// The threads of a worker. Each owns its request, its service and its database session; they share the store.
-struct Crew {
-    private let configuration: Configuration
-    private let store: BlobStore
-    private let log: Logger
-    private let shutdown = Shutdown()
-    private let atWork = DispatchGroup()
+/// What the threads of a worker do. Each has a service and a database session of its own; they share the store.
+struct Desk: Sendable {
+    let configuration: Configuration
+    let store: BlobStore
+    let log: Logger
     private let strangers = Allowance()
 
     init(configuration: Configuration, store: BlobStore, log: Logger) {
@@ -21,37 +19,19 @@ struct Crew {
         self.log = log
     }
 
+    /// The work of one thread.
+    ///
     /// - Parameter waiters: where not all threads may wait for a database that hangs.
-    func start(_ count: Int, on listener: Listener, waiters: Waiters? = nil) {
-        for _ in 0..<count {
-            atWork.enter()
-            Thread { [self] in
-                work(on: listener, waiters)
-                atWork.leave()
-            }.start()
-        }
-    }
-
-    /// Returns when every thread has answered what it had accepted.
-    func finish() {
-        shutdown.request()
-        atWork.wait()
-    }
-
-    private func work(on listener: Listener, _ waiters: Waiters?) {
-        let acceptor = Acceptor(listener: listener, shutdown: shutdown)
+    func work(waiters: Waiters? = nil) -> Crew.Work {
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
             rules: configuration.uploads.rules, strangers: strangers)
-        while let answer = acceptor.next({ request in
+        return { request in
             let answer = service.answer(Request(request))
             let response = answer.response
             request.send(
                 status: "\(response.status) \(response.reason)", headers: response.headers, body: response.body)
-            return answer
-        }) {
-            // The client has its answer; nobody waits for what follows.
-            conclude(answer, service)
+            return { conclude(answer, service) }
         }
     }
 

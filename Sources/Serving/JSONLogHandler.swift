@@ -1,20 +1,20 @@
 import Foundation
-import Logging
+public import Logging
 import ShaCache
 
 /// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event.
-struct JSONLogHandler: LogHandler {
-    var logLevel: Logger.Level
-    var metadata: Logger.Metadata = [:]
+public struct JSONLogHandler: LogHandler {
+    public var logLevel: Logger.Level
+    public var metadata: Logger.Metadata = [:]
 
-    init(logLevel: Logger.Level) { self.logLevel = logLevel }
+    public init(logLevel: Logger.Level) { self.logLevel = logLevel }
 
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) {
+    public func log(event: LogEvent) {
         var line = Array("{\"time\": ".utf8)
         line.appendJSONString(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
         let fields: [(String, Logger.MetadataValue)] =

@@ -1,21 +1,21 @@
 import Glibc
 
 /// Signals that are waited for.
-struct SignalSet {
+public struct SignalSet {
     private var set = sigset_t()
 
-    init(_ signals: Int32...) {
+    public init(_ signals: Int32...) {
         sigemptyset(&set)
         for signal in signals { sigaddset(&set, signal) }
     }
 
     /// In this thread, and in those that it starts.
-    func block() {
+    public func block() {
         withUnsafePointer(to: set) { _ = pthread_sigmask(SIG_BLOCK, $0, nil) }
     }
 
     /// Waits until one of them arrives, or the time is over.
-    func arrive(withinSeconds seconds: Int) -> Bool {
+    public func arrive(withinSeconds seconds: Int) -> Bool {
         let limit = timespec(tv_sec: seconds, tv_nsec: 0)
         return withUnsafePointer(to: set) { set in
             withUnsafePointer(to: limit) { sigtimedwait(set, nil, $0) } > 0

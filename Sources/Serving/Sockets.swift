@@ -1,0 +1,36 @@
+public import FastCGI
+import Foundation
+
+/// The listening sockets that a process was handed, by name.
+public struct Sockets {
+    private let listeners: [String: Listener]
+
+    /// Takes them as systemd passes them (sd_listen_fds_with_names(3)): from descriptor 3 on, in any order, meant for
+    /// this process. None when there are none.
+    public static func inherited() -> Sockets {
+        let environment = ProcessInfo.processInfo.environment
+        let names = environment["LISTEN_FDNAMES", default: ""].split(separator: ":").map(String.init)
+        guard environment["LISTEN_PID"] == "\(getpid())", environment["LISTEN_FDS"] == "\(names.count)" else {
+            return Sockets(listeners: [:])
+        }
+        let listeners = names.enumerated().map { ($1, Listener(inherited: Int32(3 + $0))) }
+        return Sockets(listeners: Dictionary(listeners) { first, _ in first })
+    }
+
+    /// - Throws: `MissingSocket` when it was not handed over.
+    public func named(_ name: String) throws -> Listener {
+        guard let listener = listeners[name] else { throw MissingSocket(name: name) }
+        return listener
+    }
+}
+
+public struct MissingSocket: Error, CustomStringConvertible {
+    let name: String
+
+    public var description: String {
+        """
+        was not handed its listening socket `\(name)`
+        hint: start it by systemd, or all of ShaCache by `make run`
+        """
+    }
+}

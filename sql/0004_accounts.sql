@@ -1,0 +1,87 @@
+-- What an account may do and how much, who has withdrawn what, and how much each account has stored.
+ALTER TABLE shacache.account
+    ADD roles text[] NOT NULL DEFAULT '{blobs,entries}',
+    ADD key_prefixes text[],
+    ADD bytes_limit bigint,
+    ADD blobs_limit bigint,
+    ADD blob_size_limit bigint,
+    ADD entries_per_day_limit bigint,
+    ADD entries_per_key_limit bigint,
+    ADD CONSTRAINT roles_are_known CHECK (roles <@ ARRAY['blobs', 'entries', 'withdraw', 'operator']),
+    ADD CONSTRAINT key_prefixes_are_not_empty CHECK (cardinality(key_prefixes) > 0 AND '' <> ALL (key_prefixes)),
+    ADD CONSTRAINT limits_are_not_negative CHECK (
+        least(bytes_limit, blobs_limit, blob_size_limit, entries_per_day_limit, entries_per_key_limit) >= 0
+    );
+COMMENT ON COLUMN shacache.account.roles IS
+    'blobs, entries: uploads them; withdraw: hides what it uploaded itself; operator: sees the operators'' pages and '
+    'metrics, and withdraws anything.';
+COMMENT ON COLUMN shacache.account.key_prefixes IS 'It puts entries only under keys that begin with one of these; NULL: any.';
+COMMENT ON COLUMN shacache.account.bytes_limit IS
+    'This and the other limits: NULL is unlimited, but for what the configuration says of all. Of blobs it was the first to upload.';
+
+-- An account's uploads run side by side: each session adds to one of several rows, so that none waits for another's
+-- commit. Their sum counts.
+CREATE TABLE shacache.account_usage (
+    account_id bigint NOT NULL REFERENCES shacache.account,
+    shard smallint NOT NULL,
+    blobs bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (account_id, shard)
+);
+COMMENT ON TABLE shacache.account_usage IS
+    'What each account has stored, as far as it was the first to upload it; written in the transaction that stores it.';
+INSERT INTO shacache.account_usage (account_id, shard, blobs, bytes)
+SELECT account_id, 0, count(*), sum(size) FROM shacache.blob GROUP BY account_id;
+
+CREATE TABLE shacache.withdrawal (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    actor text NOT NULL,
+    account_id bigint REFERENCES shacache.account,
+    target text NOT NULL,
+    reason text NOT NULL,
+    lifted_at timestamptz,
+    lifted_by text,
+    CONSTRAINT target_is_known CHECK (target IN ('blob', 'entries')),
+    CONSTRAINT reason_is_given CHECK (reason <> ''),
+    CONSTRAINT lifted_is_complete CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
+);
+COMMENT ON TABLE shacache.withdrawal IS 'What was hidden, by whom and why. Nothing of it is erased, and lifting it shows it again.';
+COMMENT ON COLUMN shacache.withdrawal.actor IS 'Who did it: an operating system user with shacache-admin, or an account.';
+COMMENT ON COLUMN shacache.withdrawal.account_id IS 'The account, when an account did it.';
+
+ALTER TABLE shacache.blob
+    ADD withdrawal_id bigint REFERENCES shacache.withdrawal,
+    ADD is_shared boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN shacache.blob.withdrawal_id IS 'Why it is hidden; NULL: it is not. Its bytes then lie in the store''s directory withdrawn.';
+COMMENT ON COLUMN shacache.blob.is_shared IS 'Another account uploaded the same bytes: then the first one alone can''t withdraw them.';
+CREATE INDEX blob_by_account ON shacache.blob (account_id);
+CREATE INDEX blob_by_withdrawal ON shacache.blob (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
+
+ALTER TABLE shacache.entry ADD withdrawal_id bigint REFERENCES shacache.withdrawal;
+COMMENT ON COLUMN shacache.entry.withdrawal_id IS 'Why it is hidden; NULL: it is not.';
+CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
+CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
+CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
+
+ALTER TABLE shacache.signer ADD revoked_since timestamptz;
+COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';
+
+ALTER TABLE shacache.certificate ADD der bytea;
+COMMENT ON COLUMN shacache.certificate.der IS 'The certificate itself, so that it can be renewed; NULL for those from before this column.';
+
+GRANT SELECT, INSERT, UPDATE ON shacache.account_usage TO shacache_worker;
+GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_worker;
+GRANT INSERT ON shacache.audit TO shacache_worker;
+GRANT UPDATE (withdrawal_id, is_shared) ON shacache.blob TO shacache_worker;
+GRANT UPDATE (withdrawal_id) ON shacache.entry TO shacache_worker;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON shacache.account_usage TO shacache_admin;
+GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_admin;
+GRANT UPDATE (lifted_at, lifted_by) ON shacache.withdrawal TO shacache_admin;
+GRANT UPDATE (
+    roles, key_prefixes, bytes_limit, blobs_limit, blob_size_limit, entries_per_day_limit, entries_per_key_limit
+) ON shacache.account TO shacache_admin;
+GRANT UPDATE (withdrawal_id) ON shacache.blob TO shacache_admin;
+GRANT UPDATE (withdrawal_id) ON shacache.entry TO shacache_admin;
+GRANT UPDATE (revoked_since) ON shacache.signer TO shacache_admin;

@@ -1,0 +1,2 @@
+-- The upload record by month, and its sums by day.
+SELECT;

@@ -1,0 +1,2 @@
+-- What was downloaded, by day.
+SELECT;
