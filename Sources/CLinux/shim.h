@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 // In <fcntl.h>, <stdio.h> and <unistd.h> only under _GNU_SOURCE, which Swift's Glibc module is built without.
 static const int f_setlease = 1024;
@@ -9,3 +10,6 @@ static const int o_tmpfile = 020000000 | O_DIRECTORY;
 int renameat2(int old_directory, const char *old_name, int new_directory, const char *new_name, unsigned int flags);
 int syncfs(int descriptor);
 static const unsigned int rename_noreplace = 1;
+
+// In <time.h> only under _XOPEN_SOURCE.
+char *strptime(const char *text, const char *format, struct tm *time);
