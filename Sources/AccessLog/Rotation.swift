@@ -6,7 +6,9 @@ enum Rotation {
     /// - Returns: the paths of it, and of what logrotate(8) calls what it was before, with numbers or dates; the
     ///   newest first: so a file that is renamed meanwhile is met twice rather than never.
     static func files(of path: String) throws(LogError) -> [String] {
-        let (directory, name) = (NSString(string: path).deletingLastPathComponent, NSString(string: path).lastPathComponent)
+        let (directory, name) = (
+            NSString(string: path).deletingLastPathComponent, NSString(string: path).lastPathComponent
+        )
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: directory.isEmpty ? "." : directory)

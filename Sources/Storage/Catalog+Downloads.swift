@@ -79,20 +79,27 @@ extension Catalog {
     private func addKeys(_ sums: DownloadColumns) throws {
         try connection.run(
             """
-            INSERT INTO shacache.key_lookup AS known (day, key, found, not_found, bytes)
-            SELECT day, name, sum(found), sum(not_found), sum(bytes)
-            FROM (
-                SELECT
-                    day, found, not_found, bytes,
-                    CASE WHEN found > 0
-                        OR EXISTS (SELECT FROM shacache.key_lookup AS old WHERE old.key = new.key AND old.day = new.day)
-                        OR row_number() OVER (PARTITION BY day, found > 0 ORDER BY key) <= \(Self.missedKeysPerDay)
-                            - (SELECT count(*) FROM shacache.key_lookup AS old WHERE old.day = new.day AND old.found = 0)
-                    THEN key ELSE '' END AS name
+            WITH new AS (
+                SELECT *
                 FROM unnest(
                     \(sums.days)::date[], \(sums.textNames)::text[], \(sums.whole)::bigint[], \(sums.notFound)::bigint[],
                     \(sums.bytes)::bigint[]
                 ) AS new (day, key, found, not_found, bytes)
+            ), missed AS (
+                SELECT day, count(*) AS keys FROM shacache.key_lookup
+                WHERE found = 0 AND day IN (SELECT day FROM new) GROUP BY day
+            )
+            INSERT INTO shacache.key_lookup AS known (day, key, found, not_found, bytes)
+            SELECT day, name, sum(found), sum(not_found), sum(bytes)
+            FROM (
+                SELECT
+                    new.day, found, not_found, bytes,
+                    CASE WHEN found > 0
+                        OR EXISTS (SELECT FROM shacache.key_lookup AS old WHERE old.key = new.key AND old.day = new.day)
+                        OR row_number() OVER (PARTITION BY new.day, found > 0) + coalesce(missed.keys, 0)
+                            <= \(Self.missedKeysPerDay)
+                    THEN key ELSE '' END AS name
+                FROM new LEFT JOIN missed ON missed.day = new.day
             ) AS named
             GROUP BY name, day
             ORDER BY name, day

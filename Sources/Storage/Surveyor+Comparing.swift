@@ -54,6 +54,7 @@ extension Surveyor {
             return survey.add(
                 file, as: .damaged, name: path, detail: "has \(file.bytes) bytes, and was stored with \(blob.size)")
         }
-        survey.add(file, as: blob.isWithdrawn ? .withdrawn : blob.isReferenced ? .referenced : .unreferenced, name: path)
+        survey.add(
+            file, as: blob.isWithdrawn ? .withdrawn : blob.isReferenced ? .referenced : .unreferenced, name: path)
     }
 }

@@ -38,7 +38,8 @@ struct Surveyor {
         let blobs = try StoreDirectory(opening: "blobs", in: top.descriptor)
         for number in UInt8.min...UInt8.max {
             let name = hex([number])
-            var files = try blobs.flatMap { try StoreDirectory(opening: name, in: $0.descriptor) }
+            var files =
+                try blobs.flatMap { try StoreDirectory(opening: name, in: $0.descriptor) }
                 .map { try blobFiles(in: $0, path: "blobs/\(name)") { $0.description.hasPrefix(name) } } ?? [:]
             try compareShelf(number, &files)
         }
@@ -52,7 +53,8 @@ struct Surveyor {
     }
 
     private mutating func surveyWithdrawn(of top: StoreDirectory) throws {
-        var files = try StoreDirectory(opening: "withdrawn", in: top.descriptor)
+        var files =
+            try StoreDirectory(opening: "withdrawn", in: top.descriptor)
             .map { try blobFiles(in: $0, path: "withdrawn") { _ in true } } ?? [:]
         try compareWithdrawn(&files)
     }

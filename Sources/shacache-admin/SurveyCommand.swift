@@ -4,7 +4,8 @@ import Storage
 
 struct SurveyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "survey", abstract: "Compare what lies in the store with the database, and write it down for reports.",
+        commandName: "survey",
+        abstract: "Compare what lies in the store with the database, and write it down for reports.",
         discussion: """
             Counts files, bytes and what the disk gave for them, by kind: referenced (an entry names it), \
             unreferenced, withdrawn, damaged (of another size than was stored), arriving (without row for less than \
