@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from stack import Database, Stack
+from stack import REPOSITORY, Database, Stack
 
 KINDS = ["referenced", "unreferenced", "withdrawn", "damaged", "arriving", "orphan", "temporary", "unknown", "directory"]
 OLD = time.time() - 25 * 3600
@@ -21,9 +21,11 @@ def stack(tmp_path_factory):
         yield stack
 
 
-def survey(stack):
-    """{kind: (files, bytes, allocated)}"""
-    rows = json.loads(stack.admin("survey", "--json").stdout)
+def survey(stack, prefix=()):
+    """{kind: (files, bytes, allocated)}; run by the words in `prefix`."""
+    words = [*prefix, REPOSITORY / ".build/release/shacache-admin", "survey", "--json", "--config"]
+    done = subprocess.run([*words, stack.state / "shacache.toml"], capture_output=True, check=True)
+    rows = json.loads(done.stdout)
     assert [row["kind"] for row in rows] == [*KINDS, "total", "dangling"]
     return {row["kind"]: (row["files"], row["bytes"], row["allocated"]) for row in rows}
 
@@ -273,30 +275,43 @@ def test_a_store_that_is_not_there_is_said(stack):
     assert done.returncode == 1 and f"{stack.store}: " in done.stderr, done
 
 
-# Surveyor+Comparing.swift: without lookAgain, what is uploaded meanwhile dangles; without the grace of addWithoutRow,
-# it is an orphan.
+# The shelf on which all that is uploaded meanwhile lies, and the calls that read it and its neighbours.
+SHELF, READING_IT = 0x80, "250..264"
+
+
+def of_the_shelf():
+    while hashlib.sha512(data := os.urandom(200)).digest()[0] != SHELF:
+        pass
+    return data
+
+
+# Surveyor+Comparing.swift: without lookAgain, what was uploaded between reading the directory and asking the database
+# would dangle. strace makes that a long while.
 def test_uploads_under_way_are_no_alarm(stack):
     stop = threading.Event()
     uploaded = []
 
     def keep_uploading():
         while not stop.is_set():
-            uploaded.append(stack.upload(os.urandom(200)))
+            uploaded.append(stack.upload(of_the_shelf()))
 
     before = survey(stack)
-    assert not any(before[kind][0] for kind in ("dangling", "damaged", "unknown"))
-    threads = [threading.Thread(target=keep_uploading) for _ in range(6)]
+    assert before["dangling"] == before["damaged"] == before["unknown"] == (0, 0, 0)
+    threads = [threading.Thread(target=keep_uploading) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        while len(uploaded) < 500:
-            found = survey(stack)
-            assert {kind: found[kind] for kind in ("dangling", "damaged", "unknown", "orphan")} == {
-                kind: before[kind] for kind in ("dangling", "damaged", "unknown", "orphan")}
+        slowly = ["strace", "-f", "-o", "/dev/null", "-e", "trace=getdents64", "-e",
+                  f"inject=getdents64:delay_exit=300000:when={READING_IT}"]
+        found = survey(stack, slowly)
+        meanwhile = len(uploaded)
     finally:
         stop.set()
         for thread in threads:
             thread.join()
+    assert meanwhile > 50
+    for kind in "dangling", "damaged", "unknown", "orphan":
+        assert found[kind] == before[kind], (kind, findings(stack))
     after = survey(stack)
     assert after["unreferenced"][0] == before["unreferenced"][0] + len(set(uploaded))
     assert after["arriving"] == before["arriving"] and after["total"][2] == du(stack)
