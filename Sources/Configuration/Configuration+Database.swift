@@ -6,7 +6,7 @@ extension Configuration {
     public var workerDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 10) }
 
     /// For what is shown at /metrics: a scrape waits a few seconds at most, also for a server that hangs.
-    public var metricsDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 2) }
+    public var metricsDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 1) }
 
     public var adminDatabase: Connection.Target { target(role: "shacache_admin") }
 
