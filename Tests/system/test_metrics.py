@@ -130,6 +130,18 @@ def test_a_worker_that_starts_again_has_its_old_name_and_new_figures(two):
 ADDRESSES = {"127.0.0.2": 200, "::1": 200, "192.0.2.7": 200, "192.0.2.1": 403, "2001:db8::1": 403, "10.0.0.1": 403}
 
 
+# The lists in Family.swift; what is in none of them counts as `other`.
+@pytest.mark.parametrize(("file", "names", "families"), [
+    ("ShaCache/Refusal.swift", r'case \.\w+: "(.*)"', ["shacache_refusals_total"]),
+    ("Service/Failure.swift", r'(?:name|case \.\w+): "([a-z -]+)"', ["shacache_failures_total"]),
+])
+def test_every_reason_has_a_series_of_its_own(two, file, names, families):
+    declared = set(re.findall(names, (REPOSITORY / "Sources" / file).read_text()))
+    assert len(declared) > 5
+    for family in families:
+        assert declared <= {dict(labels)["reason"] for labels in scrape(two).of(family, worker="1")}
+
+
 # http.conf: $shacache_health; health.conf: MONITOR; Service.requireOperator.
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_this_machine_and_its_monitors_see_them_and_no_stranger(elsewhere, address):
