@@ -159,13 +159,12 @@ def test_an_operator_sees_them_from_anywhere_until_its_certificate_is_revoked(el
     elsewhere.admin("certificate", "issue", name, "--out", tmp_path)
     certificate = tmp_path / f"{name}.crt"
     context = elsewhere.tls(certificate, tmp_path / f"{name}.key")
-    database = Database(elsewhere)
 
     def ask(wire):
         return wire.request("GET", "/metrics", headers=[("X-Test-Address", "192.0.2.1")]).status
 
     def allow(*roles):
-        database.run(f"UPDATE shacache.account SET roles = '{{{','.join(roles)}}}' WHERE name = '{name}'")
+        elsewhere.admin("account", "set", name, *(word for role in roles for word in ("--role", role)))
 
     with Wire(elsewhere, context) as wire:
         assert ask(wire) == 403
@@ -242,7 +241,8 @@ def test_without_the_database_the_rest_is_shown(two):
 
 
 def test_a_database_that_hangs_holds_up_no_scrape_for_long(two):
-    scrape(two)
+    # With a session, so that it is the statement that hangs.
+    eventually(lambda: scrape(two).value("shacache_database_up") == 1)
     stopped = processes.named(two, "postgres")
     try:
         for pid in stopped:
