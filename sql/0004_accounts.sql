@@ -76,13 +76,13 @@ COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from 
 ALTER TABLE shacache.certificate ADD der bytea;
 COMMENT ON COLUMN shacache.certificate.der IS 'The certificate itself, so that it can be renewed; NULL for those from before this column.';
 
-GRANT SELECT, INSERT, UPDATE ON shacache.account_usage TO shacache_worker;
+GRANT SELECT, INSERT, UPDATE (blobs, bytes) ON shacache.account_usage TO shacache_worker;
 GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_worker;
 GRANT INSERT ON shacache.audit TO shacache_worker;
 GRANT UPDATE (withdrawal_id, is_shared) ON shacache.blob TO shacache_worker;
 GRANT UPDATE (withdrawal_id, is_shared) ON shacache.entry TO shacache_worker;
 
-GRANT SELECT, INSERT, UPDATE ON shacache.account_usage TO shacache_admin;
+GRANT SELECT, INSERT, UPDATE (blobs, bytes) ON shacache.account_usage TO shacache_admin;
 GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_admin;
 GRANT UPDATE (lifted_at, lifted_by) ON shacache.withdrawal TO shacache_admin;
 GRANT UPDATE (
