@@ -3,7 +3,7 @@ import ArgumentParser
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Who may upload.",
-        subcommands: [Add.self, List.self, Show.self, Disable.self, Enable.self])
+        subcommands: [Add.self, Bundle.self, List.self, Show.self, Disable.self, Enable.self])
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
