@@ -1,11 +1,21 @@
 import Archives
 import Foundation
+import Storage
 
 /// The files that a new uploader gets, in one directory.
 struct AccountBundle {
-    let account: String
-    let site: ToldSite
-    let keyIsMadeByOwner: Bool
+    private let account: String
+    /// One that it may list things under.
+    private let trialKey: String
+    private let site: ToldSite
+    private let keyIsMadeByOwner: Bool
+
+    init(account: Account, site: ToldSite, keyIsMadeByOwner: Bool) {
+        self.account = account.name
+        trialKey = (account.keyPrefixes?.first ?? "try:") + account.name
+        self.site = site
+        self.keyIsMadeByOwner = keyIsMadeByOwner
+    }
 
     var keyFile: String { "\(account).key" }
     var certificateFile: String { "\(account).crt" }
@@ -64,6 +74,9 @@ struct AccountBundle {
     /// In such files, a percent sign begins another option's name.
     private func escaped(_ value: String) -> String { value.replacing("%", with: "%%") }
 
+    /// For a shell.
+    private func quoted(_ word: String) -> String { "'\(word.replacing("'", with: "'\\''"))'" }
+
     private var readme: String {
         """
         \(site.name)
@@ -96,8 +109,8 @@ struct AccountBundle {
         and send signature.crt, never signature.key, to the operator, and to the owners of the nodes that shall trust you.
         Then list what you upload:
 
-          shacache upload --config networkcache.cfg --key try:\(account) README.txt
-          networkcache-upload -c networkcache.cfg -k try:\(account) -f README.txt file=README.txt
+          shacache upload --config networkcache.cfg --key \(quoted(trialKey)) README.txt
+          networkcache-upload -c networkcache.cfg -k \(quoted(trialKey)) -f README.txt file=README.txt
 
         When your certificate is about to expire, the operator sends you the next one, for the same key: put it into the place
         of \(certificateFile).

@@ -24,16 +24,23 @@ extension AccountCommand {
         @OptionGroup var validity: Validity
 
         func run() throws {
-            let site = try ToldSite(options.configuration())
-            let bundle = AccountBundle(account: name, site: site, keyIsMadeByOwner: csr)
-            if csr { try writeWithoutKey(bundle) } else { try issue(bundle) }
+            let configuration = try options.configuration()
+            let site = try ToldSite(configuration)
+            let catalog = try options.catalog()
+            guard let account = try catalog.enabledAccount(named: name) else {
+                throw Failure("there is no account \(name), or it is disabled")
+            }
+            let bundle = AccountBundle(account: account, site: site, keyIsMadeByOwner: csr)
+            if csr { try writeWithoutKey(bundle) } else { try issue(bundle, catalog, configuration.authority()) }
+            for role in [Role.blobs, .entries] where !account.roles.contains(role) {
+                options.report("warning: the account lacks the role \(role.rawValue), which README.txt tries")
+            }
         }
 
-        private func issue(_ bundle: AccountBundle) throws {
-            let authority = try options.configuration().authority()
+        private func issue(_ bundle: AccountBundle, _ catalog: Catalog, _ authority: CertificateAuthority) throws {
             let key = try PrivateKey.generate()
             let certificate = try authority.issue(commonName: name, key: key, days: validity.days)
-            try options.catalog().addCertificate(certificate, of: name, origin: .issued, by: options.actor) {
+            try catalog.addCertificate(certificate, of: name, origin: .issued, by: options.actor) {
                 try write(bundle.archive(key: key.pem(), certificate: certificate.pem()))
             }
             options.report("wrote \(out)")
@@ -41,9 +48,6 @@ extension AccountCommand {
         }
 
         private func writeWithoutKey(_ bundle: AccountBundle) throws {
-            guard try !options.catalog().accounts(named: name).rows.isEmpty else {
-                throw Failure("there is no account \(name)")
-            }
             try write(bundle.archive())
             options.report(
                 """

@@ -107,6 +107,16 @@ def test_as_its_readme_says_an_uploader_signs(closed, account, machine, tool):
     assert marks == [("verified", signer)] * 2
 
 
+def test_the_readme_lists_under_a_key_that_the_account_may_use(closed, account, machine):
+    closed.admin("account", "set", account, "--key-prefix", "it's:")
+    closed.admin("account", "bundle", account, "--out", machine.archive)
+    machine.unpack()
+    machine.follow(machine.commands("Sign.")[0])
+    for command in [*machine.commands("let the configuration"), *machine.commands("and send signature.crt")]:
+        machine.follow(command)
+    assert len(closed.entries(f"it's:{account}")) == 2
+
+
 def test_with_csr_the_key_never_leaves_its_owner(closed, account, machine):
     done = closed.admin("account", "bundle", account, "--out", machine.archive, "--csr")
     machine.unpack()
@@ -151,8 +161,11 @@ def test_what_can_not_be_bundled_is_named_and_leaves_nothing(closed, account, ma
     def refused(*words, who=account, out=machine.archive, config=closed.state / "shacache.toml"):
         assert_refused(run("account", "bundle", who, "--out", out, *csr, "--config", config), *words)
 
-    audited = Database(closed).run("SELECT count(*) FROM shacache.audit")
     refused("there is no account nobody", who="nobody")
+    closed.admin("account", "disable", account)
+    refused("disabled")
+    closed.admin("account", "enable", account)
+    audited = Database(closed).run("SELECT count(*) FROM shacache.audit")
     refused(tmp_path / "absent", out=tmp_path / "absent/x.tar.gz")
     (taken := tmp_path / "taken").write_text("mine")
     refused(taken, out=taken)

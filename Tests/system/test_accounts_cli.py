@@ -24,15 +24,17 @@ def test_programs_say_their_version_which_the_changes_have_too():
 
 VERBS = {
     (): ["account", "certificate", "signer", "ca", "migrate", "status", "Exit codes"],
-    ("account",): ["add", "list", "show", "disable", "enable"],
+    ("account",): ["add", "bundle", "list", "show", "disable", "enable"],
     ("account", "add"): ["<name>", "--comment", "local"],
+    ("account", "bundle"): ["<name>", "--out", "--days", "--csr", "README.txt"],
     ("account", "list"): ["--json"],
     ("account", "show"): ["<name>"],
     ("account", "disable"): ["next request"],
     ("account", "enable"): ["<name>"],
-    ("certificate",): ["issue", "sign", "register", "list", "revoke"],
+    ("certificate",): ["issue", "sign", "renew", "register", "list", "revoke"],
     ("certificate", "issue"): ["<account>", "--out", "--days", "overwritten"],
     ("certificate", "sign"): ["<account>", "<request>", "--out", "--days"],
+    ("certificate", "renew"): ["<certificate>", "--out", "--days", "overwritten"],
     ("certificate", "register"): ["<account>", "<file>", "ssl_client_certificate"],
     ("certificate", "list"): ["<account>", "--json"],
     ("certificate", "revoke"): ["<fingerprint>", "SHA-256"],
@@ -43,7 +45,7 @@ VERBS = {
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],
-    ("status",): ["--json"],
+    ("status",): ["--json", "--server-certificate", "21 days"],
 }
 
 

@@ -131,7 +131,7 @@ def test_status_says_nothing_of_what_ended_already(closed, account, tmp_path, wh
             closed.admin("account", "disable", account)
         case "expired":
             Database(closed).run(
-                f"UPDATE shacache.certificate SET not_before = now() - interval '2 days', not_after = now() "
+                f"UPDATE shacache.certificate SET not_before = now() - interval '2 days', not_after = now() - interval '1 second' "
                 f"WHERE fingerprint = '\\x{fingerprint(old)}'")
     assert warnings(closed, account) == ([], [])
 
