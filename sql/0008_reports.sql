@@ -148,7 +148,7 @@ SELECT
     coalesce(total.accepted, 0) AS accepted,
     coalesce(total.refused, 0) AS refused,
     coalesce(total.failed, 0) AS failed,
-    round(100 * total.refused / total.uploads, 1) AS refused_percent,
+    round(100.0 * total.refused / total.uploads, 1) AS refused_percent,
     coalesce(total.blobs, 0) AS blobs,
     coalesce(total.entries, 0) AS entries,
     coalesce(total.duplicates, 0) AS duplicates,
@@ -158,7 +158,7 @@ SELECT
     account.roles,
     account.key_prefixes,
     account.bytes_limit,
-    round(100 * stored.bytes / nullif(account.bytes_limit, 0), 1) AS bytes_limit_percent,
+    round(100.0 * stored.bytes / nullif(account.bytes_limit, 0), 1) AS bytes_limit_percent,
     account.blobs_limit,
     account.blob_size_limit,
     account.entries_per_day_limit,
@@ -332,7 +332,7 @@ SELECT
     total.bytes,
     total.duplicate_blobs,
     total.saved_bytes,
-    round(100 * total.saved_bytes / nullif(total.bytes, 0), 1) AS saved_percent
+    round(100.0 * total.saved_bytes / nullif(total.bytes, 0), 1) AS saved_percent
 FROM (
     SELECT
         day,
