@@ -6,7 +6,8 @@ import Storage
 extension Service {
     func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
         upload.aim(at: route)
-        try identify(request, upload: &upload)
+        let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
+        try account.check(upload.target.role, to: "upload \(upload.target.role)")
         let length = try request.declaredLength()
         try checkLimit(length ?? 0, for: upload.target)
         guard request.purpose != .admission else {
@@ -101,7 +102,16 @@ extension UploadRecord {
         switch route {
         case .blob(let digest): (target, sha512) = (.blob, digest)
         case .entries(let key): self.key = key
-        case .blobs, .live, .ready: break
+        case .blobs, .live, .ready, .metrics: break
+        }
+    }
+}
+
+extension UploadRecord.Target {
+    fileprivate var role: Role {
+        switch self {
+        case .blob: .blobs
+        case .entry: .entries
         }
     }
 }

@@ -10,23 +10,24 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT account.id, account.name, certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL
+                SELECT to_json(account), certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL
                 FROM shacache.certificate JOIN shacache.account ON account.id = certificate.account_id
                 WHERE certificate.fingerprint = \(fingerprint)
                 """)
         }
         guard let row = rows.first else { return .unknown }
-        let account = Account(id: row.int(0)!, name: row.text(1)!)
-        if row.bool(2) { return .revoked(account) }
-        return row.bool(3) ? .disabled(account) : .valid(account)
+        let account = try row.account(0)
+        if row.bool(1) { return .revoked(account) }
+        return row.bool(2) ? .disabled(account) : .valid(account)
     }
 
     /// The account for writers without a certificate: nil unless the operator made it, and it is enabled.
     public func enabledAccount(named name: String) throws -> Account? {
         let rows = try reading {
-            try connection.run("SELECT id FROM shacache.account WHERE name = \(name) AND disabled_at IS NULL")
+            try connection.run(
+                "SELECT to_json(account) FROM shacache.account WHERE name = \(name) AND disabled_at IS NULL")
         }
-        return rows.first.map { Account(id: $0.int(0)!, name: name) }
+        return try rows.first?.account(0)
     }
 
     /// The registered signers that aren't revoked.
@@ -42,4 +43,9 @@ extension Catalog {
             return signer
         }
     }
+}
+
+extension Rows.Row {
+    /// Of a row of shacache.account as JSON: whoever reads one reads it whole.
+    func account(_ column: Int) throws -> Account { Account(row: try withBytes(column) { try JSON(Array($0)) }) }
 }
