@@ -1,3 +1,4 @@
+import Postgres
 public import ShaCache
 public import Storage
 
@@ -8,14 +9,22 @@ public final class Service {
     let store: BlobStore
     let catalog: Catalog
     let rules: Rules
+    let monitoring: Monitoring
+    /// What the catalog had asked when that was last counted.
+    var counted = Statistics()
     private let strangers: Allowance
 
-    /// - Parameter strangers: how many refusals of theirs go on record.
-    public init(store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance) {
+    /// - Parameters:
+    ///   - strangers: how many refusals of theirs go on record.
+    ///   - monitoring: where everything is counted.
+    public init(
+        store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance, monitoring: Monitoring
+    ) {
         self.store = store
         self.catalog = catalog
         self.rules = rules
         self.strangers = strangers
+        self.monitoring = monitoring
     }
 
     /// What the operator decides.
@@ -38,16 +47,21 @@ public final class Service {
         public let response: Response
         /// Of uploads.
         public let upload: UploadRecord?
+        /// Of withdrawals.
+        public let withdrawal: WithdrawalAttempt?
         /// Why it was not taken, in words and with a cause that only the log may know.
         public let failure: Failure?
     }
 
     public func answer(_ request: Request) -> Answer {
         var upload = request.uploadRecord
+        var withdrawal = request.withdrawalAttempt
         var response: Response
         var failure: Failure?
+        var route: Route?
         do {
-            response = try respond(to: request, upload: &upload)
+            route = try Route.find(request)
+            response = try respond(to: request, for: route, upload: &upload, withdrawal: &withdrawal)
         } catch {
             let cause = Failure(error)
             response = cause.response
@@ -55,9 +69,11 @@ public final class Service {
         }
         // The deployed clients splice the body of a failed resume into the file that they are downloading.
         if !request.range.isEmpty, !request.isUpload, response.status >= 300 { response.body = [] }
+        count(request, route, response, upload, failure)
         if request.purpose == .admission, response.status >= 300 { response = response.verdict }
         response.declareLength()
-        return Answer(requestID: request.requestID, response: response, upload: upload, failure: failure)
+        return Answer(
+            requestID: request.requestID, response: response, upload: upload, withdrawal: withdrawal, failure: failure)
     }
 
     /// Writes down an upload that was not taken. What was taken is on record already.
@@ -70,8 +86,10 @@ public final class Service {
         return leftOut
     }
 
-    private func respond(to request: Request, upload: inout UploadRecord?) throws -> Response {
-        guard let route = try Route.find(request) else { return Response(404, line: "nothing is here") }
+    private func respond(
+        to request: Request, for route: Route?, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
+    ) throws -> Response {
+        guard let route else { return Response(404, line: "nothing is here") }
         guard route.allowedMethods.contains(request.method) else {
             return Response(
                 405, line: "\(request.method) is not possible here",
@@ -81,17 +99,24 @@ public final class Service {
             return Response(204, headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
         }
         guard !request.isUpload else { return try take(request, for: route, upload: &upload!) }
+        guard !request.isWithdrawal else { return try withdraw(request, from: route, attempt: &withdrawal!) }
         switch route {
         case .blob(let digest): return try blob(digest, for: request)
         case .entries(let key): return try entries(of: key)
         case .live: return Response(200, line: "live")
         case .ready: return readiness()
+        case .metrics: return try metrics(for: request)
         case .blobs: preconditionFailure("only POST is allowed there")
         }
     }
 }
 
 extension Request {
+    /// nil when it doesn't try to withdraw anything. Filled in as more becomes known.
+    fileprivate var withdrawalAttempt: WithdrawalAttempt? {
+        isWithdrawal ? WithdrawalAttempt(clientAddress: clientAddress) : nil
+    }
+
     /// nil when it doesn't try to upload anything. Filled in as more becomes known.
     fileprivate var uploadRecord: UploadRecord? {
         guard isUpload else { return nil }

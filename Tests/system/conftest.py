@@ -2,6 +2,7 @@
 
 import pytest
 
+from administration import name
 from impostor import Impostor
 from node import Node
 from stack import Database, Stack
@@ -26,6 +27,13 @@ def closed(tmp_path_factory):
     """The same, with no writes over plain HTTP."""
     with Stack(tmp_path_factory.mktemp("closed")) as stack:
         yield stack
+
+
+@pytest.fixture
+def account(closed):
+    """A new account."""
+    closed.admin("account", "add", made := name(), "--comment", "Somebody's")
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +73,7 @@ def database(tmp_path_factory):
     """An empty database with all migrations."""
     with Stack(tmp_path_factory.mktemp("database")) as stack:
         database = Database(stack)
-        database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.audit RESTART IDENTITY")
+        database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.upload_day, shacache.closed_day, shacache.audit RESTART IDENTITY")
         yield database
 
 
