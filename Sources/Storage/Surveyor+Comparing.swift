@@ -27,7 +27,14 @@ extension Surveyor {
             }
         }
         for blob in absent { try lookAgain(for: blob, at: hiddenPlace(of: blob.digest)) }
-        for (digest, file) in files { addWithoutRow(file, path: hiddenPlace(of: digest)) }
+        for (digest, file) in files {
+            if try catalog.isWithdrawn(digest) == nil {
+                addWithoutRow(file, path: hiddenPlace(of: digest))
+            } else {
+                // A withdrawal moves the file before its row says so.
+                survey.add(file, as: .withdrawn, name: "")
+            }
+        }
     }
 
     /// For one whose file was not there when the directory was read: it may have been uploaded, withdrawn or shown
