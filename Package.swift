@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "Configuration", "Storage", "OpenSSL", "TextTable",
+                "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

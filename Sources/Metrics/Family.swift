@@ -46,13 +46,15 @@ extension Label {
     static let target = Label(name: "target", values: ["blob", "entry"])
     static let stage = Label(name: "stage", values: ["receive", "hash", "synchronize", "commit"])
     static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
-    /// The names of `Refusal`, as far as they deserve a series of their own.
+    /// The names of `Refusal`; a test looks that none is missing.
     static let refusal = Label(
         name: "reason",
         values: [
             "malformed request", "length required", "malformed key", "malformed entry", "incomplete body",
-            "digest mismatch", "too large", "not authorized", "unsigned", "unknown signer", "key is full", other,
+            "digest mismatch", "too large", "not authorized", "account limit", "unsigned", "unknown signer",
+            "revoked signer", "key is full", "withdrawn", "nothing to withdraw", other,
         ])
+    /// Those of `Failure`, from 500 on.
     static let failure = Label(
         name: "reason",
         values: [

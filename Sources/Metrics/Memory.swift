@@ -1,12 +1,12 @@
 import Glibc
 
-/// What stands before the cells. All in it is of eight bytes, in the machine's order: no other machine reads it.
+/// What stands before the cells: the mark, `Layout.version` and these, in words of eight bytes and the machine's order,
+/// since no other machine reads it.
 struct Header {
     static let size = 64
     /// "shacache", read as a number.
     static let mark: UInt64 = 0x7368_6163_6163_6865
 
-    let layout: UInt64
     let process: Int
     /// Milliseconds since 1970.
     let start: Int
@@ -71,7 +71,7 @@ public struct Reading: Sendable {
         guard words[0] == Header.mark, words[1] == Layout.version else { return nil }
         self.worker = worker
         header = Header(
-            layout: words[1], process: Int(truncatingIfNeeded: words[2]), start: Int(truncatingIfNeeded: words[3]),
+            process: Int(truncatingIfNeeded: words[2]), start: Int(truncatingIfNeeded: words[3]),
             version: String(decoding: bytes[32..<Header.size].prefix { $0 != 0 }, as: UTF8.self))
         cells = Array(words[(Header.size / 8)...])
     }

@@ -49,4 +49,6 @@ public struct Request: Sendable {
     }
 
     var isUpload: Bool { method == "PUT" || method == "POST" }
+
+    var isWithdrawal: Bool { method == "DELETE" }
 }

@@ -51,4 +51,11 @@ extension Account {
     func check(_ role: Role, to what: String) throws(Refusal) {
         guard roles.contains(role) else { throw .notAuthorized("the account \(name) may not \(what)") }
     }
+
+    func check(_ key: Key) throws(Refusal) {
+        guard let keyPrefixes, !keyPrefixes.contains(where: { key.text.utf8.starts(with: $0.utf8) }) else { return }
+        throw .notAuthorized(
+            "the account \(name) may put entries only under keys that begin with \(keyPrefixes.joined(separator: " or "))"
+        )
+    }
 }

@@ -47,18 +47,21 @@ public final class Service {
         public let response: Response
         /// Of uploads.
         public let upload: UploadRecord?
+        /// Of withdrawals.
+        public let withdrawal: WithdrawalAttempt?
         /// Why it was not taken, in words and with a cause that only the log may know.
         public let failure: Failure?
     }
 
     public func answer(_ request: Request) -> Answer {
         var upload = request.uploadRecord
+        var withdrawal = request.withdrawalAttempt
         var response: Response
         var failure: Failure?
         var route: Route?
         do {
             route = try Route.find(request)
-            response = try respond(to: request, for: route, upload: &upload)
+            response = try respond(to: request, for: route, upload: &upload, withdrawal: &withdrawal)
         } catch {
             let cause = Failure(error)
             response = cause.response
@@ -69,7 +72,8 @@ public final class Service {
         count(request, route, response, upload, failure)
         if request.purpose == .admission, response.status >= 300 { response = response.verdict }
         response.declareLength()
-        return Answer(requestID: request.requestID, response: response, upload: upload, failure: failure)
+        return Answer(
+            requestID: request.requestID, response: response, upload: upload, withdrawal: withdrawal, failure: failure)
     }
 
     /// Writes down an upload that was not taken. What was taken is on record already.
@@ -82,7 +86,9 @@ public final class Service {
         return leftOut
     }
 
-    private func respond(to request: Request, for route: Route?, upload: inout UploadRecord?) throws -> Response {
+    private func respond(
+        to request: Request, for route: Route?, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
+    ) throws -> Response {
         guard let route else { return Response(404, line: "nothing is here") }
         guard route.allowedMethods.contains(request.method) else {
             return Response(
@@ -93,6 +99,7 @@ public final class Service {
             return Response(204, headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
         }
         guard !request.isUpload else { return try take(request, for: route, upload: &upload!) }
+        guard !request.isWithdrawal else { return try withdraw(request, from: route, attempt: &withdrawal!) }
         switch route {
         case .blob(let digest): return try blob(digest, for: request)
         case .entries(let key): return try entries(of: key)
@@ -105,6 +112,11 @@ public final class Service {
 }
 
 extension Request {
+    /// nil when it doesn't try to withdraw anything. Filled in as more becomes known.
+    fileprivate var withdrawalAttempt: WithdrawalAttempt? {
+        isWithdrawal ? WithdrawalAttempt(clientAddress: clientAddress) : nil
+    }
+
     /// nil when it doesn't try to upload anything. Filled in as more becomes known.
     fileprivate var uploadRecord: UploadRecord? {
         guard isUpload else { return nil }

@@ -99,7 +99,7 @@ extension Account {
         let lists = [("roles", roleNames), ("key prefixes", keyPrefixes ?? [])]
         return lists.map { ($0, $1.isEmpty ? "none" : $1.joined(separator: " ")) }
             + Limit.allCases.map { limit in
-                (limit.rawValue.replacing("_", with: " "), limits[limit].map { "\($0)" } ?? "none")
+                (limit.name, limits[limit].map { "\($0)" } ?? "none")
             }
     }
 }

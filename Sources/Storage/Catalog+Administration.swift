@@ -8,6 +8,8 @@ public enum AdministrationError: Error, CustomStringConvertible {
     /// Of accounts and signers.
     case badName(String)
     case badPrefix
+    /// Of withdrawals.
+    case cannotLift(_ number: Int, _ why: String)
 
     public var description: String {
         switch self {
@@ -15,6 +17,7 @@ public enum AdministrationError: Error, CustomStringConvertible {
         case .exists(let what, let name): "there is a \(what) \(name) already"
         case .ambiguous(let what, let name): "more than one \(what) begins with \(name)"
         case .badPrefix: "a key prefix can't be empty"
+        case .cannotLift(let number, let why): "withdrawal \(number) can't be lifted: \(why)"
         case .badName(let name):
             "\(name) can't be a name: it takes up to 63 of a-z, 0-9, dot, dash and underscore, and begins with one of the first two"
         }
@@ -73,20 +76,11 @@ extension Catalog {
         }
     }
 
-    /// From now on its signatures count as those of an unknown signer; what it signed before keeps its mark.
-    public func revokeSigner(_ name: String, by actor: String) throws {
-        try change(by: actor, "signer revoke", name) {
-            let rows = try connection.run(
-                "UPDATE shacache.signer SET revoked_at = coalesce(revoked_at, now()) WHERE name = \(name) RETURNING id")
-            guard rows.count == 1 else { throw AdministrationError.unknown("signer", name) }
-        }
-    }
-
     public func signerTable() throws -> Table {
         Table(
             try connection.run(
                 """
-                SELECT name, CASE WHEN revoked_at IS NULL THEN 'trusted' ELSE 'revoked' END AS state,
+                SELECT name, CASE WHEN revoked_at IS NULL THEN 'trusted' ELSE 'revoked' END AS state, revoked_since,
                     encode(sha256(public_key), 'hex') AS key_sha256,
                     (SELECT count(*) FROM shacache.entry WHERE signer_id = signer.id) AS entries,
                     date_trunc('second', created_at) AS created_at

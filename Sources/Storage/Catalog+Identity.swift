@@ -32,10 +32,23 @@ extension Catalog {
 
     /// The registered signers that aren't revoked.
     public func signers() throws -> [Signer] {
-        let rows = try reading {
-            try connection.run("SELECT id, public_key FROM shacache.signer WHERE revoked_at IS NULL ORDER BY id")
-        }
-        return try rows.map { row in
+        try signers(
+            try reading {
+                try connection.run("SELECT id, public_key FROM shacache.signer WHERE revoked_at IS NULL ORDER BY id")
+            })
+    }
+
+    /// Those that were revoked since a date, because their keys came into other hands.
+    public func signersInOtherHands() throws -> [Signer] {
+        try signers(
+            try reading {
+                try connection.run(
+                    "SELECT id, public_key FROM shacache.signer WHERE revoked_since IS NOT NULL ORDER BY id")
+            })
+    }
+
+    private func signers(_ rows: Rows) throws -> [Signer] {
+        try rows.map { row in
             let der = row.bytes(1)!
             if let signer = parsedKeys[der] { return signer }
             let signer = Signer(id: row.int(0)!, key: try PublicKey(der: der))

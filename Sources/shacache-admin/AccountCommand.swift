@@ -3,7 +3,9 @@ import ArgumentParser
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Who may upload.",
-        subcommands: [Add.self, Set.self, List.self, Show.self, Disable.self, Enable.self])
+        subcommands: [
+            Add.self, Set.self, Bundle.self, List.self, Show.self, Disable.self, Enable.self, Recount.self,
+        ])
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -96,6 +98,26 @@ struct AccountCommand: ParsableCommand {
         func run() throws {
             try options.catalog().setAccount(name, enabled: true, by: options.actor)
             options.report("account \(name) enabled")
+        }
+    }
+
+    struct Recount: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Compare what accounts have stored, as uploads added it up, with the blobs themselves.",
+            discussion: "Uploads may go on meanwhile. Exits with 1 when something differs, and wasn't repaired.")
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "Only this account.") var name: String?
+        @Flag(help: "Put right what differs.") var repair = false
+
+        func run() throws {
+            let catalog = try options.catalog()
+            let (table, isRight) =
+                try repair
+                ? catalog.repairUsage(name, by: options.actor) : catalog.recount(name)
+            try options.show(table)
+            if isRight { return }
+            guard repair else { throw Failure("what is on record differs from what is stored: --repair puts it right") }
+            options.report("what differed is repaired")
         }
     }
 }

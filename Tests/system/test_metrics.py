@@ -130,6 +130,18 @@ def test_a_worker_that_starts_again_has_its_old_name_and_new_figures(two):
 ADDRESSES = {"127.0.0.2": 200, "::1": 200, "192.0.2.7": 200, "192.0.2.1": 403, "2001:db8::1": 403, "10.0.0.1": 403}
 
 
+# The lists in Family.swift; what is in none of them counts as `other`.
+@pytest.mark.parametrize(("file", "names", "families"), [
+    ("ShaCache/Refusal.swift", r'case \.\w+: "(.*)"', ["shacache_refusals_total"]),
+    ("Service/Failure.swift", r'(?:name|case \.\w+): "([a-z -]+)"', ["shacache_failures_total"]),
+])
+def test_every_reason_has_a_series_of_its_own(two, file, names, families):
+    declared = set(re.findall(names, (REPOSITORY / "Sources" / file).read_text()))
+    assert len(declared) > 5
+    for family in families:
+        assert declared <= {dict(labels)["reason"] for labels in scrape(two).of(family, worker="1")}
+
+
 # http.conf: $shacache_health; health.conf: MONITOR; Service.requireOperator.
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_this_machine_and_its_monitors_see_them_and_no_stranger(elsewhere, address):
@@ -147,13 +159,12 @@ def test_an_operator_sees_them_from_anywhere_until_its_certificate_is_revoked(el
     elsewhere.admin("certificate", "issue", name, "--out", tmp_path)
     certificate = tmp_path / f"{name}.crt"
     context = elsewhere.tls(certificate, tmp_path / f"{name}.key")
-    database = Database(elsewhere)
 
     def ask(wire):
         return wire.request("GET", "/metrics", headers=[("X-Test-Address", "192.0.2.1")]).status
 
     def allow(*roles):
-        database.run(f"UPDATE shacache.account SET roles = '{{{','.join(roles)}}}' WHERE name = '{name}'")
+        elsewhere.admin("account", "set", name, *(word for role in roles for word in ("--role", role)))
 
     with Wire(elsewhere, context) as wire:
         assert ask(wire) == 403
@@ -230,7 +241,8 @@ def test_without_the_database_the_rest_is_shown(two):
 
 
 def test_a_database_that_hangs_holds_up_no_scrape_for_long(two):
-    scrape(two)
+    # With a session, so that it is the statement that hangs.
+    eventually(lambda: scrape(two).value("shacache_database_up") == 1)
     stopped = processes.named(two, "postgres")
     try:
         for pid in stopped:

@@ -398,12 +398,34 @@ def test_shacache_report_is_kept_out_of_the_tables(database, statement):
     assert "permission denied for schema shacache" in refusal(database, statement, "shacache_report")
 
 
-# Fails when 0002_rights.sql grants more of an UPDATE: to the worker on entry.metadata, to the admin on account.name.
+# The sums of shacache.account_usage, which `account recount` proves and repairs: they are no record of anything.
+COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
+
+
+# Fails when a migration grants more of an UPDATE: to the worker on entry.metadata, to the admin on account.name.
 @pytest.mark.parametrize(
     "role, columns",
     [
-        ("shacache_worker", ["blob.last_referenced_at"]),
-        ("shacache_admin", ["account.disabled_at", "certificate.revoked_at", "signer.revoked_at"]),
+        # What an upload adds up, and what hides: nothing that says what was uploaded, by whom, or when.
+        (
+            "shacache_worker",
+            [
+                *COUNTERS,
+                "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
+                "entry.is_shared", "entry.withdrawal_id",
+            ],
+        ),
+        (
+            "shacache_admin",
+            [
+                *(f"account.{column}" for column in (
+                    "blob_size_limit", "blobs_limit", "bytes_limit", "disabled_at", "entries_per_day_limit",
+                    "entries_per_key_limit", "key_prefixes", "roles")),
+                *COUNTERS, "blob.withdrawal_id",
+                "certificate.revoked_at", "entry.withdrawal_id",
+                "signer.revoked_at", "signer.revoked_since", "withdrawal.lifted_at", "withdrawal.lifted_by",
+            ],
+        ),
         ("shacache_report", []),
     ],
 )
@@ -413,7 +435,8 @@ def test_a_role_may_update_a_few_columns_alone(database, role, columns):
         f"""SELECT relname || '.' || attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
             WHERE relnamespace = 'shacache'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
                 AND has_column_privilege('{role}', pg_class.oid, attnum, 'UPDATE')
-            ORDER BY relname, attname""",
+            ORDER BY relname COLLATE "C", attname COLLATE "C"
+        """,
         role="shacache_owner",
     )
     assert [column for (column,) in granted] == columns
@@ -442,6 +465,10 @@ def test_shacache_worker_may_note_that_a_blob_was_referenced(record):
         ("UPDATE shacache.blob SET size = 1", "permission denied for table blob"),
         ("UPDATE shacache.upload SET outcome = 'accepted'", "permission denied for table upload"),
         ("UPDATE shacache.account SET disabled_at = NULL", "permission denied for table account"),
+        ("UPDATE shacache.account SET roles = '{operator}'", "permission denied for table account"),
+        ("UPDATE shacache.withdrawal SET lifted_at = now()", "permission denied for table withdrawal"),
+        ("SELECT * FROM shacache.audit", "permission denied for table audit"),
+        ("DELETE FROM shacache.account_usage", "permission denied for table account_usage"),
         ("INSERT INTO shacache.account (name) VALUES ('mine')", "permission denied for table account"),
         ("ALTER TABLE shacache.entry ALTER COLUMN metadata DROP NOT NULL", "must be owner of table entry"),
         ("DROP TABLE shacache.entry CASCADE", "must be owner of table entry"),
@@ -470,6 +497,8 @@ def test_shacache_admin_may_disable_an_account_and_write_that_down(record):
         ("DELETE FROM shacache.entry", "permission denied for table entry"),
         ("DELETE FROM shacache.upload", "permission denied for table upload"),
         ("DELETE FROM shacache.audit", "permission denied for table audit"),
+        ("DELETE FROM shacache.account_usage", "permission denied for table account_usage"),
+        ("UPDATE shacache.withdrawal SET reason = 'none'", "permission denied for table withdrawal"),
         ("UPDATE shacache.audit SET actor = 'nobody'", "permission denied for table audit"),
         ("UPDATE shacache.account SET name = 'other'", "permission denied for table account"),
         ("UPDATE shacache.signer SET public_key = 'c'", "permission denied for table signer"),
