@@ -218,8 +218,8 @@ def test_a_scrape_is_not_in_the_access_log(two):
 def check_that_only_the_database_is_missing(stack):
     begun = time.monotonic()
     shown = scrape(stack)
-    # Configuration.metricsDatabase: statements of workers may take ten seconds.
-    assert time.monotonic() - begun < 8
+    # Prometheus waits so long. Configuration.metricsDatabase: other statements of workers may take ten seconds and more.
+    assert time.monotonic() - begun < 10
     assert shown.value("shacache_database_up") == 0
     assert not shown.of("shacache_database_schema") and not shown.of("shacache_accounts_first_expiry_timestamp_seconds")
     assert shown.value("shacache_store_free_bytes") > 0 and len(shown.of("shacache_build_info")) == 2
