@@ -71,7 +71,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Configuration", "Storage", "OpenSSL", "TextTable",
+                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(
