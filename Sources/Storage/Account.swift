@@ -4,12 +4,6 @@ public struct Account: Sendable {
 
     public let id: ID
     public let name: String
-    public let roles: Set<Role>
-
-    /// What it may do.
-    public enum Role: String, Sendable {
-        case blobs, entries, withdraw, `operator`
-    }
 }
 
 /// What the database knows about a client certificate at this moment.

@@ -10,14 +10,13 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT account.id, account.name, certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL,
-                    array_to_string(account.roles, ',')
+                SELECT account.id, account.name, certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL
                 FROM shacache.certificate JOIN shacache.account ON account.id = certificate.account_id
                 WHERE certificate.fingerprint = \(fingerprint)
                 """)
         }
         guard let row = rows.first else { return .unknown }
-        let account = Account(id: row.int(0)!, name: row.text(1)!, roles: Account.roles(row.text(4)!))
+        let account = Account(id: row.int(0)!, name: row.text(1)!)
         if row.bool(2) { return .revoked(account) }
         return row.bool(3) ? .disabled(account) : .valid(account)
     }
@@ -25,11 +24,9 @@ extension Catalog {
     /// The account for writers without a certificate: nil unless the operator made it, and it is enabled.
     public func enabledAccount(named name: String) throws -> Account? {
         let rows = try reading {
-            try connection.run(
-                "SELECT id, array_to_string(roles, ',') FROM shacache.account WHERE name = \(name) AND disabled_at IS NULL"
-            )
+            try connection.run("SELECT id FROM shacache.account WHERE name = \(name) AND disabled_at IS NULL")
         }
-        return rows.first.map { Account(id: $0.int(0)!, name: name, roles: Account.roles($0.text(1)!)) }
+        return rows.first.map { Account(id: $0.int(0)!, name: name) }
     }
 
     /// The registered signers that aren't revoked.
@@ -44,11 +41,5 @@ extension Catalog {
             parsedKeys[der] = signer
             return signer
         }
-    }
-}
-
-extension Account {
-    fileprivate static func roles(_ list: String) -> Set<Role> {
-        Set(list.split(separator: ",").compactMap { Role(rawValue: String($0)) })
     }
 }
