@@ -39,16 +39,19 @@ CREATE TABLE shacache.withdrawal (
     actor text NOT NULL,
     account_id bigint REFERENCES shacache.account,
     target text NOT NULL,
+    subject text NOT NULL DEFAULT '',
     reason text NOT NULL,
     lifted_at timestamptz,
     lifted_by text,
     CONSTRAINT target_is_known CHECK (target IN ('blob', 'entries')),
-    CONSTRAINT reason_is_given CHECK (reason <> ''),
+    -- It travels in a header.
+    CONSTRAINT reason_is_a_line CHECK (reason <> '' AND reason !~ '[[:cntrl:]]' AND char_length(reason) <= 500),
     CONSTRAINT lifted_is_complete CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
 );
 COMMENT ON TABLE shacache.withdrawal IS 'What was hidden, by whom and why. Nothing of it is erased, and lifting it shows it again.';
 COMMENT ON COLUMN shacache.withdrawal.actor IS 'Who did it: an operating system user with shacache-admin, or an account.';
 COMMENT ON COLUMN shacache.withdrawal.account_id IS 'The account, when an account did it.';
+COMMENT ON COLUMN shacache.withdrawal.subject IS 'For people: the hash, the key, or what else was named.';
 
 ALTER TABLE shacache.blob
     ADD withdrawal_id bigint REFERENCES shacache.withdrawal,
@@ -58,8 +61,11 @@ COMMENT ON COLUMN shacache.blob.is_shared IS 'Another account uploaded the same 
 CREATE INDEX blob_by_account ON shacache.blob (account_id);
 CREATE INDEX blob_by_withdrawal ON shacache.blob (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
-ALTER TABLE shacache.entry ADD withdrawal_id bigint REFERENCES shacache.withdrawal;
+ALTER TABLE shacache.entry
+    ADD withdrawal_id bigint REFERENCES shacache.withdrawal,
+    ADD is_shared boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN shacache.entry.withdrawal_id IS 'Why it is hidden; NULL: it is not.';
+COMMENT ON COLUMN shacache.entry.is_shared IS 'Another account put the same pair: then the first one alone can''t withdraw it.';
 CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
 CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
 CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
@@ -74,9 +80,9 @@ GRANT SELECT, INSERT, UPDATE ON shacache.account_usage TO shacache_worker;
 GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_worker;
 GRANT INSERT ON shacache.audit TO shacache_worker;
 GRANT UPDATE (withdrawal_id, is_shared) ON shacache.blob TO shacache_worker;
-GRANT UPDATE (withdrawal_id) ON shacache.entry TO shacache_worker;
+GRANT UPDATE (withdrawal_id, is_shared) ON shacache.entry TO shacache_worker;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON shacache.account_usage TO shacache_admin;
+GRANT SELECT, INSERT, UPDATE ON shacache.account_usage TO shacache_admin;
 GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_admin;
 GRANT UPDATE (lifted_at, lifted_by) ON shacache.withdrawal TO shacache_admin;
 GRANT UPDATE (

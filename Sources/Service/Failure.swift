@@ -55,7 +55,8 @@ extension Refusal {
     fileprivate var status: Int {
         switch self {
         case .malformedRequest, .malformedKey, .malformedEntry, .incompleteBody, .digestMismatch: 400
-        case .notAuthorized, .unsigned, .unknownSigner, .keyIsFull: 403
+        case .notAuthorized, .unsigned, .unknownSigner, .revokedSigner, .keyIsFull, .accountLimit, .withdrawn: 403
+        case .nothingToWithdraw: 404
         case .lengthRequired: 411
         case .tooLarge: 413
         }

@@ -47,4 +47,6 @@ public struct Request: Sendable {
     }
 
     var isUpload: Bool { method == "PUT" || method == "POST" }
+
+    var isWithdrawal: Bool { method == "DELETE" }
 }

@@ -13,7 +13,7 @@ enum Route {
     var allowedMethods: [String] {
         switch self {
         case .blobs: ["POST", "OPTIONS"]
-        case .blob, .entries: ["GET", "HEAD", "PUT", "OPTIONS"]
+        case .blob, .entries: ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]
         case .live, .ready: ["GET", "HEAD"]
         }
     }

@@ -6,11 +6,14 @@ import Storage
 extension Service {
     func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
         upload.aim(at: route)
-        try identify(request, upload: &upload)
+        let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
+        try account.check(upload.target.role, to: "upload \(upload.target.role)")
+        if let key = upload.key { try account.check(key) }
         let length = try request.declaredLength()
-        try checkLimit(length ?? 0, for: upload.target)
+        try checkLimit(length ?? 0, for: upload.target, of: account)
         guard request.purpose != .admission else {
             try store.admit(bytes: length ?? 0)
+            try admit(upload, length: length ?? 0, of: account)
             return Response(204)
         }
         // The bytes that came with the request have their room already.
@@ -19,7 +22,7 @@ extension Service {
 
         let file = try request.openBody(in: store)
         defer { file.discard() }
-        try measure(file, declared: length, upload: &upload)
+        try measure(file, declared: length, of: account, upload: &upload)
         if case .entries(let key) = route {
             try takeEntry(file, under: key, upload: &upload)
             return Response(201)
@@ -28,22 +31,31 @@ extension Service {
         return Response(201, headers: [("Content-Type", "text/plain")], body: Array(digest.description.utf8))
     }
 
-    private func measure(_ file: borrowing IncomingFile, declared length: Int?, upload: inout UploadRecord) throws {
+    /// What has no room in its account is refused before it comes. Small bodies come unasked; and of all, the
+    /// transaction that stores them decides.
+    private func admit(_ upload: UploadRecord, length: Int, of account: Account) throws {
+        guard upload.target == .blob else { return }
+        try patiently { try catalog.admit(upload.sha512, size: length, of: account) }
+    }
+
+    private func measure(
+        _ file: borrowing IncomingFile, declared length: Int?, of account: Account, upload: inout UploadRecord
+    ) throws {
         let size = try file.size()
         upload.bytes = size
         guard length == nil || length == size else {
             throw Refusal.incompleteBody(expected: length ?? 0, received: size)
         }
-        try checkLimit(size, for: upload.target)
+        try checkLimit(size, for: upload.target, of: account)
     }
 
-    private func checkLimit(_ bytes: Int, for target: UploadRecord.Target) throws(Refusal) {
+    private func checkLimit(_ bytes: Int, for target: UploadRecord.Target, of account: Account) throws(Refusal) {
         switch target {
         case .entry where bytes > Entry.sizeLimit:
             throw .tooLarge(limit: Entry.sizeLimit, what: "an entry")
         case .blob:
-            guard let limit = rules.blobSize, bytes > limit else { return }
-            throw .tooLarge(limit: limit, what: "a blob")
+            if let limit = rules.blobSize, bytes > limit { throw .tooLarge(limit: limit, what: "a blob") }
+            try account.check(.blobSize, used: 0, adding: bytes)
         case .entry:
             return
         }
@@ -69,10 +81,31 @@ extension Service {
     private func takeEntry(_ file: borrowing IncomingFile, under key: Key, upload: inout UploadRecord) throws {
         let entry = try Entry(body: try file.contents())
         upload.sha512 = entry.sha512
+        do {
+            try verify(entry, upload: &upload)
+            try record(entry, under: key, upload: &upload)
+        } catch is SignerWasRevoked {
+            // Who revoked him is done by now, so he is not among them again.
+            try verify(entry, upload: &upload)
+            try record(entry, under: key, upload: &upload)
+        }
+    }
+
+    private func verify(_ entry: Entry, upload: inout UploadRecord) throws {
         let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
         let result = entry.verify(against: signers)
         upload.signatureResult = result
+        if result == .unknownSigner { try refuseSignersInOtherHands(entry) }
         try rules.signatures.check(result)
+    }
+
+    /// Nodes may still trust such a signer: their lists are their own.
+    private func refuseSignersInOtherHands(_ entry: Entry) throws {
+        let signers = try patiently { try catalog.signersInOtherHands() }
+        guard entry.verify(against: signers) == .unknownSigner else { throw Refusal.revokedSigner }
+    }
+
+    private func record(_ entry: Entry, under key: Key, upload: inout UploadRecord) throws {
         let record = upload
         try upload.timing("commit") {
             try patiently { try catalog.recordEntry(entry, under: key, upload: record, limits: rules.keys) }
@@ -102,6 +135,15 @@ extension UploadRecord {
         case .blob(let digest): (target, sha512) = (.blob, digest)
         case .entries(let key): self.key = key
         case .blobs, .live, .ready: break
+        }
+    }
+}
+
+extension UploadRecord.Target {
+    fileprivate var role: Role {
+        switch self {
+        case .blob: .blobs
+        case .entry: .entries
         }
     }
 }

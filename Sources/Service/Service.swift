@@ -38,16 +38,19 @@ public final class Service {
         public let response: Response
         /// Of uploads.
         public let upload: UploadRecord?
+        /// Of withdrawals.
+        public let withdrawal: WithdrawalAttempt?
         /// Why it was not taken, in words and with a cause that only the log may know.
         public let failure: Failure?
     }
 
     public func answer(_ request: Request) -> Answer {
         var upload = request.uploadRecord
+        var withdrawal = request.withdrawalAttempt
         var response: Response
         var failure: Failure?
         do {
-            response = try respond(to: request, upload: &upload)
+            response = try respond(to: request, upload: &upload, withdrawal: &withdrawal)
         } catch {
             let cause = Failure(error)
             response = cause.response
@@ -57,7 +60,8 @@ public final class Service {
         if !request.range.isEmpty, !request.isUpload, response.status >= 300 { response.body = [] }
         if request.purpose == .admission, response.status >= 300 { response = response.verdict }
         response.declareLength()
-        return Answer(requestID: request.requestID, response: response, upload: upload, failure: failure)
+        return Answer(
+            requestID: request.requestID, response: response, upload: upload, withdrawal: withdrawal, failure: failure)
     }
 
     /// Writes down an upload that was not taken. What was taken is on record already.
@@ -70,7 +74,9 @@ public final class Service {
         return leftOut
     }
 
-    private func respond(to request: Request, upload: inout UploadRecord?) throws -> Response {
+    private func respond(
+        to request: Request, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
+    ) throws -> Response {
         guard let route = try Route.find(request) else { return Response(404, line: "nothing is here") }
         guard route.allowedMethods.contains(request.method) else {
             return Response(
@@ -81,6 +87,7 @@ public final class Service {
             return Response(204, headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
         }
         guard !request.isUpload else { return try take(request, for: route, upload: &upload!) }
+        guard !request.isWithdrawal else { return try withdraw(request, from: route, attempt: &withdrawal!) }
         switch route {
         case .blob(let digest): return try blob(digest, for: request)
         case .entries(let key): return try entries(of: key)
@@ -92,6 +99,11 @@ public final class Service {
 }
 
 extension Request {
+    /// nil when it doesn't try to withdraw anything. Filled in as more becomes known.
+    fileprivate var withdrawalAttempt: WithdrawalAttempt? {
+        isWithdrawal ? WithdrawalAttempt(clientAddress: clientAddress) : nil
+    }
+
     /// nil when it doesn't try to upload anything. Filled in as more becomes known.
     fileprivate var uploadRecord: UploadRecord? {
         guard isUpload else { return nil }

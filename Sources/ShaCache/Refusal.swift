@@ -13,6 +13,12 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
     case unsigned
     case unknownSigner
     case keyIsFull(String)
+    /// A limit of the account's own. The text names it, its value, and what is used of it.
+    case accountLimit(String)
+    /// - Parameter reason: as it was given by whoever withdrew it.
+    case withdrawn(_ what: String, reason: String)
+    case revokedSigner
+    case nothingToWithdraw(String)
 }
 
 extension Refusal {
@@ -30,6 +36,10 @@ extension Refusal {
         case .unsigned: "unsigned"
         case .unknownSigner: "unknown signer"
         case .keyIsFull: "key is full"
+        case .accountLimit: "account limit"
+        case .withdrawn: "withdrawn"
+        case .revokedSigner: "revoked signer"
+        case .nothingToWithdraw: "nothing to withdraw"
         }
     }
 
@@ -39,8 +49,13 @@ extension Refusal {
     public var message: String {
         switch self {
         case .malformedRequest(let reason), .malformedKey(let reason), .malformedEntry(let reason),
-            .notAuthorized(let reason), .keyIsFull(let reason):
+            .notAuthorized(let reason), .keyIsFull(let reason), .accountLimit(let reason),
+            .nothingToWithdraw(let reason):
             reason
+        case .withdrawn(let what, let reason):
+            "this \(what) was withdrawn: \(reason)"
+        case .revokedSigner:
+            "the key that signed this entry was revoked, because it was in other hands"
         case .lengthRequired:
             "send a Content-Length, or the body in chunks"
         case .incompleteBody(let expected, let received):

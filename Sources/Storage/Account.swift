@@ -1,9 +1,51 @@
-/// Who uploads.
+import ShaCache
+
+/// Who uploads, what he may do, and how much.
 public struct Account: Sendable {
     public typealias ID = Int
 
     public let id: ID
     public let name: String
+    public var roles: Set<Role>
+    /// It puts entries only under keys that begin with one of these; nil: under any.
+    public var keyPrefixes: [String]?
+    /// What isn't there is unlimited, but for what the configuration says of all accounts.
+    public var limits: [Limit: Int]
+
+    /// How much an account may store, by the column that says so.
+    public enum Limit: String, CaseIterable, Sendable {
+        /// Of all blobs that it was the first to upload, in bytes.
+        case bytes = "bytes_limit"
+        /// How many these are.
+        case blobs = "blobs_limit"
+        /// Of a single blob, in bytes.
+        case blobSize = "blob_size_limit"
+        /// New ones in a day of UTC.
+        case entriesPerDay = "entries_per_day_limit"
+        case entriesPerKey = "entries_per_key_limit"
+    }
+
+    /// - Parameter row: of shacache.account, as to_json writes it.
+    init(row: JSON) {
+        id = row["id"]!.int!
+        name = row["name"]!.string!
+        roles = Set(row["roles"]!.strings!.compactMap { Role(rawValue: $0) })
+        keyPrefixes = row["key_prefixes"]?.strings
+        limits = [:]
+        for limit in Limit.allCases { limits[limit] = row[limit.rawValue]?.int }
+    }
+}
+
+/// What an account may do. Each is independent of the others.
+public enum Role: String, CaseIterable, Sendable {
+    /// Upload blobs.
+    case blobs
+    /// Upload entries.
+    case entries
+    /// Withdraw what it uploaded itself.
+    case withdraw
+    /// See what is for operators, and withdraw anything.
+    case `operator`
 }
 
 /// What the database knows about a client certificate at this moment.
@@ -12,4 +54,16 @@ public enum CertificateStanding: Sendable {
     case unknown
     case revoked(Account)
     case disabled(Account)
+}
+
+extension JSON {
+    fileprivate var int: Int? {
+        guard case .number(let text) = self else { return nil }
+        return Int(text)
+    }
+
+    fileprivate var strings: [String]? {
+        guard case .array(let elements) = self else { return nil }
+        return elements.compactMap(\.string)
+    }
 }

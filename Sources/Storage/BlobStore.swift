@@ -5,6 +5,7 @@ import Synchronization
 /// The bytes of all blobs, in files named for their digest, and the spool into which nginx writes request bodies.
 ///
 ///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
+///     DIRECTORY/withdrawn/3f9a…  those that were withdrawn
 ///     DIRECTORY/incoming/         nginx's client_body_temp_path, on the same file system
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
@@ -16,19 +17,21 @@ public final class BlobStore: Sendable {
 
     var incoming: String { "\(directory)/incoming" }
 
+    var withdrawn: String { "\(directory)/withdrawn" }
+
     /// Where a blob lies below the directory of blobs, which nginx knows as its root.
     public static func place(of digest: Digest) -> String { "\(digest.description.prefix(2))/\(digest)" }
 
     /// Below the store's directory.
     private var shelves: [String] { (UInt8.min...UInt8.max).map { "blobs/\(hex([$0]))" } }
 
-    private func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
+    func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
 
-    private func path(_ digest: Digest) -> String { "\(directory)/blobs/\(Self.place(of: digest))" }
+    func path(_ digest: Digest) -> String { "\(directory)/blobs/\(Self.place(of: digest))" }
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/incoming"] { try makeDirectory(directory + name) }
+        for name in ["", "/blobs", "/withdrawn", "/incoming"] { try makeDirectory(directory + name) }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
         for name in ["/blobs", ""] {
             try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()

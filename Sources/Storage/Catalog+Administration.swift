@@ -7,12 +7,17 @@ public enum AdministrationError: Error, CustomStringConvertible {
     case ambiguous(_ what: String, _ name: String)
     /// Of accounts and signers.
     case badName(String)
+    case badPrefix
+    /// Of withdrawals.
+    case cannotLift(_ number: Int, _ why: String)
 
     public var description: String {
         switch self {
         case .unknown(let what, let name): "there is no \(what) \(name)"
         case .exists(let what, let name): "there is a \(what) \(name) already"
         case .ambiguous(let what, let name): "more than one \(what) begins with \(name)"
+        case .badPrefix: "a key prefix can't be empty"
+        case .cannotLift(let number, let why): "withdrawal \(number) can't be lifted: \(why)"
         case .badName(let name):
             "\(name) can't be a name: it takes up to 63 of a-z, 0-9, dot, dash and underscore, and begins with one of the first two"
         }
@@ -25,65 +30,34 @@ extension Catalog {
     func change<Result>(
         by actor: String, _ action: String, _ subject: String, detail: String = "", _ body: () throws -> Result
     ) throws -> Result {
+        try administering(subject) {
+            let result = try body()
+            try audit(actor, action, subject, detail)
+            return result
+        }
+    }
+
+    func audit(_ actor: String, _ action: String, _ subject: String, _ detail: String) throws {
+        try connection.run(
+            """
+            INSERT INTO shacache.audit (actor, action, subject, detail)
+            VALUES (\(actor), \(action), \(subject), \(detail))
+            """)
+    }
+
+    /// A transaction whose errors are in an operator's terms.
+    func administering<Result>(_ subject: String, _ body: () throws -> Result) throws -> Result {
         do {
-            return try connection.transaction {
-                let result = try body()
-                try connection.run(
-                    """
-                    INSERT INTO shacache.audit (actor, action, subject, detail)
-                    VALUES (\(actor), \(action), \(subject), \(detail))
-                    """)
-                return result
-            }
+            return try connection.transaction(body)
         } catch let error as DatabaseError {
             switch error.constraint {
             case "account_name_is_a_word", "signer_name_is_a_word": throw AdministrationError.badName(subject)
+            case "key_prefixes_are_not_empty": throw AdministrationError.badPrefix
             case "account_name_is_unique": throw AdministrationError.exists("account", subject)
             case "signer_name_is_unique": throw AdministrationError.exists("signer", subject)
             default: throw error
             }
         }
-    }
-
-    // MARK: Accounts
-
-    public func addAccount(_ name: String, comment: String, by actor: String) throws {
-        try change(by: actor, "account add", name, detail: comment) {
-            try connection.run("INSERT INTO shacache.account (name, comment) VALUES (\(name), \(comment))")
-        }
-    }
-
-    /// Works on the account's next request.
-    public func setAccount(_ name: String, enabled: Bool, by actor: String) throws {
-        try change(by: actor, enabled ? "account enable" : "account disable", name) {
-            let rows = try connection.run(
-                """
-                UPDATE shacache.account
-                SET disabled_at = CASE WHEN \(enabled) THEN NULL ELSE coalesce(disabled_at, now()) END
-                WHERE name = \(name) RETURNING id
-                """)
-            guard rows.count == 1 else { throw AdministrationError.unknown("account", name) }
-        }
-    }
-
-    /// - Parameter name: nil lists all.
-    public func accounts(named name: String? = nil) throws -> Table {
-        Table(
-            try connection.run(
-                """
-                SELECT name, CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state,
-                    (SELECT count(*) FROM shacache.certificate
-                        WHERE account_id = account.id AND revoked_at IS NULL AND not_after > now()) AS valid_certificates,
-                    date_trunc('second', created_at) AS created_at, comment
-                FROM shacache.account WHERE name = coalesce(\(name), name) ORDER BY name
-                """))
-    }
-
-    func accountID(_ name: String) throws -> Account.ID {
-        guard let row = try connection.run("SELECT id FROM shacache.account WHERE name = \(name)").first else {
-            throw AdministrationError.unknown("account", name)
-        }
-        return row.int(0)!
     }
 
     // MARK: Signers
@@ -102,20 +76,11 @@ extension Catalog {
         }
     }
 
-    /// From now on its signatures count as those of an unknown signer; what it signed before keeps its mark.
-    public func revokeSigner(_ name: String, by actor: String) throws {
-        try change(by: actor, "signer revoke", name) {
-            let rows = try connection.run(
-                "UPDATE shacache.signer SET revoked_at = coalesce(revoked_at, now()) WHERE name = \(name) RETURNING id")
-            guard rows.count == 1 else { throw AdministrationError.unknown("signer", name) }
-        }
-    }
-
     public func signerTable() throws -> Table {
         Table(
             try connection.run(
                 """
-                SELECT name, CASE WHEN revoked_at IS NULL THEN 'trusted' ELSE 'revoked' END AS state,
+                SELECT name, CASE WHEN revoked_at IS NULL THEN 'trusted' ELSE 'revoked' END AS state, revoked_since,
                     encode(sha256(public_key), 'hex') AS key_sha256,
                     (SELECT count(*) FROM shacache.entry WHERE signer_id = signer.id) AS entries,
                     date_trunc('second', created_at) AS created_at

@@ -20,52 +20,87 @@ public struct KeyLimits: Sendable {
 }
 
 extension Catalog {
-    /// Calls `body` with the metadata and the signature of each entry of a key, oldest first.
+    /// Calls `body` with the metadata and the signature of each entry of a key that isn't withdrawn, oldest first.
     ///
-    /// - Returns: how many there are.
+    /// - Returns: how many there are, withdrawn ones too.
     public func forEachEntry(
         of key: Key, _ body: (_ metadata: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer) -> Void
     ) throws -> Int {
         let rows = try reading {
-            try connection.run("SELECT metadata, signature FROM shacache.entry WHERE key = \(key.text) ORDER BY id")
+            try connection.run(
+                """
+                SELECT CASE WHEN withdrawal_id IS NULL THEN metadata END, signature
+                FROM shacache.entry WHERE key = \(key.text) ORDER BY id
+                """)
         }
         for row in rows {
-            row.withBytes(0) { metadata in row.withBytes(1) { signature in body(metadata, signature) } }
+            row.withBytes(0) { metadata in
+                // NULL, which is read as empty, as no metadata is.
+                if !metadata.isEmpty { row.withBytes(1) { signature in body(metadata, signature) } }
+            }
         }
         return rows.count
     }
 
     /// Puts an entry under a key, unless the same pair stands there already.
     ///
-    /// - Throws: `Refusal.keyIsFull`, or `DatabaseError`.
+    /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `SignerWasRevoked`; or `DatabaseError`.
     public func recordEntry(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
         let digest = entry.digest
         try connection.transaction {
-            // Uploads to one key are done one after the other: they count what is there.
-            try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
-            let present = try connection.run(
-                """
-                SELECT coalesce(bool_or(digest = \(digest)), false),
-                    count(*), coalesce(sum(bytes), 0),
-                    count(*) FILTER (WHERE is_own), coalesce(sum(bytes) FILTER (WHERE is_own), 0)
-                FROM (
-                    SELECT digest, octet_length(metadata) + octet_length(signature) AS bytes,
-                        account_id = \(upload.account?.id) AS is_own
-                    FROM shacache.entry WHERE key = \(key.text)) AS present
-                """
-            ).first!
-            let isDuplicate = present.bool(0)
+            try lock(key)
+            let isDuplicate = try share(digest, under: key, with: upload.account)
             if !isDuplicate {
-                try limits.check(
-                    adding: entry, to: (entries: present.int(1)!, bytes: present.int(2)!),
-                    ofAccount: (entries: present.int(3)!, bytes: present.int(4)!))
+                try checkDay(of: upload.account)
+                try check(entry, under: key, by: upload.account, limits: limits)
                 try insert(entry, digest: digest, under: key, upload: upload)
+                try checkAgain(upload.signatureResult)
             }
             // Whoever collects garbage one day must see that somebody counts on this blob.
             try connection.run(
                 "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
             try record(upload, isDuplicate: isDuplicate)
         }
+    }
+
+    /// Uploads to one key, and withdrawals from it, are done one after the other: they count what is there.
+    func lock(_ key: Key) throws {
+        try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
+    }
+
+    /// Notes that an account puts a pair that stands there already.
+    ///
+    /// - Returns: false when it doesn't stand there.
+    private func share(_ digest: [UInt8], under key: Key, with account: Account?) throws -> Bool {
+        let row = try connection.run(
+            """
+            SELECT entry.id, withdrawal.reason, is_shared OR entry.account_id = \(account?.id)
+            FROM shacache.entry LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
+            WHERE key = \(key.text) AND digest = \(digest)
+            """
+        ).first
+        guard let row else { return false }
+        if let reason = row.text(1) { throw Refusal.withdrawn("entry", reason: reason) }
+        if !row.bool(2) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(row.int(0))") }
+        return true
+    }
+
+    /// Of a key, what clients see counts; of an account, also what was withdrawn, or it could go on for ever.
+    private func check(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {
+        let present = try connection.run(
+            """
+            SELECT count(*) FILTER (WHERE is_visible), coalesce(sum(bytes) FILTER (WHERE is_visible), 0),
+                count(*) FILTER (WHERE is_own), coalesce(sum(bytes) FILTER (WHERE is_own), 0)
+            FROM (
+                SELECT octet_length(metadata) + octet_length(signature) AS bytes,
+                    withdrawal_id IS NULL AS is_visible, account_id = \(account?.id) AS is_own
+                FROM shacache.entry WHERE key = \(key.text)) AS present
+            """
+        ).first!
+        try account?.check(.entriesPerKey, used: present.int(2)!, adding: 1)
+        try limits.check(
+            adding: entry, to: (entries: present.int(0)!, bytes: present.int(1)!),
+            ofAccount: (entries: present.int(2)!, bytes: present.int(3)!))
     }
 
     private func insert(_ entry: Entry, digest: [UInt8], under key: Key, upload: UploadRecord) throws {
@@ -81,7 +116,19 @@ extension Catalog {
                 \(entry.facts.softwareURL), \(entry.facts.multiarch), \(entry.facts.os))
             """)
     }
+
+    /// Whether the signer that verified an entry is still trusted. Asked behind its row's insertion, whose foreign key
+    /// holds the signer's row (FOR KEY SHARE) until this transaction ends: who revokes it (FOR UPDATE) waits until then
+    /// and sees the entry, or was first and is seen here.
+    private func checkAgain(_ result: SignatureResult?) throws {
+        guard case .verified(let signer) = result else { return }
+        let row = try connection.run("SELECT revoked_at IS NULL FROM shacache.signer WHERE id = \(signer)").first
+        guard row?.bool(0) == true else { throw SignerWasRevoked() }
+    }
 }
+
+/// The signer that verified an entry was revoked before the entry was stored: verify it again.
+public struct SignerWasRevoked: Error {}
 
 extension KeyLimits {
     fileprivate typealias Holdings = (entries: Int, bytes: Int)

@@ -3,21 +3,65 @@ public import ShaCache
 
 extension Catalog {
     /// Records a blob in one transaction, with `publish` in its middle: the name becomes visible while nobody else
-    /// stores or removes the same blob, and is durable before the row is.
+    /// stores, withdraws or removes the same blob, and is durable before the row is.
+    ///
+    /// - Throws: `Refusal.withdrawn` or `Refusal.accountLimit`, before `publish` is called.
     public func recordBlob(_ digest: Digest, size: Int, upload: UploadRecord, publish: () throws -> Void) throws {
         try connection.transaction {
-            try connection.run("SELECT pg_advisory_xact_lock(\(digest.lockNumber))")
+            try lock(digest)
+            let isDuplicate = try has(digest)
+            if !isDuplicate { try checkQuota(of: upload.account, adding: size) }
             try publish()
-            let isDuplicate = try connection.run(
-                """
-                INSERT INTO shacache.blob (sha512, size, account_id)
-                VALUES (\(digest.bytes), \(size), \(upload.account?.id))
-                ON CONFLICT (sha512) DO UPDATE SET last_referenced_at = now()
-                RETURNING xmax <> 0
-                """
-            ).first!.bool(0)
+            if isDuplicate {
+                try touch(digest, by: upload.account)
+            } else {
+                try insert(digest, size: size, by: upload.account)
+            }
             try record(upload, isDuplicate: isDuplicate)
         }
+    }
+
+    /// Two blobs with one number merely wait for each other.
+    func lock(_ digest: Digest) throws {
+        let number = Int(bitPattern: UInt(digest.description.prefix(16), radix: 16)!)
+        try connection.run("SELECT pg_advisory_xact_lock(\(number))")
+    }
+
+    /// Whether a blob was acknowledged before.
+    ///
+    /// - Throws: `Refusal.withdrawn` when it was, and was withdrawn.
+    func has(_ digest: Digest) throws -> Bool {
+        let row = try connection.run(
+            """
+            SELECT withdrawal.reason
+            FROM shacache.blob LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
+            WHERE sha512 = \(digest.bytes)
+            """
+        ).first
+        if let reason = row?.text(0) { throw Refusal.withdrawn("blob", reason: reason) }
+        return row != nil
+    }
+
+    private func touch(_ digest: Digest, by account: Account?) throws {
+        try connection.run(
+            """
+            UPDATE shacache.blob SET last_referenced_at = now(), is_shared = is_shared OR account_id <> \(account?.id)
+            WHERE sha512 = \(digest.bytes)
+            """)
+    }
+
+    /// Each session adds to one of sixteen sums, so that uploads of one account don't wait for each other's commit.
+    private func insert(_ digest: Digest, size: Int, by account: Account?) throws {
+        try connection.run(
+            """
+            WITH stored AS (
+                INSERT INTO shacache.blob (sha512, size, account_id)
+                VALUES (\(digest.bytes), \(size), \(account?.id)) RETURNING account_id, size)
+            INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
+            SELECT account_id, pg_backend_pid() % 16, 1, size FROM stored
+            ON CONFLICT (account_id, shard)
+            DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
+            """)
     }
 
     /// The size with which a blob was acknowledged, in bytes; nil when it never was.
@@ -62,9 +106,4 @@ extension Catalog {
 extension UploadRecord {
     /// nginx says `unix:` for a client on a unix socket, which is no address to PostgreSQL.
     fileprivate var inetAddress: String? { clientAddress.isEmpty || clientAddress == "unix:" ? nil : clientAddress }
-}
-
-extension Digest {
-    /// Names the advisory lock of a blob. Two blobs with one number merely wait for each other.
-    fileprivate var lockNumber: Int { Int(bitPattern: UInt(description.prefix(16), radix: 16)!) }
 }

@@ -3,7 +3,7 @@ import ArgumentParser
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Who may upload.",
-        subcommands: [Add.self, List.self, Show.self, Disable.self, Enable.self])
+        subcommands: [Add.self, Set.self, List.self, Show.self, Disable.self, Enable.self, Recount.self])
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -17,18 +17,45 @@ struct AccountCommand: ParsableCommand {
         var name: String
         @Option(help: "Who that is, for people.")
         var comment = ""
+        @OptionGroup(title: "What it may do") var settings: AccountOptions
 
         func run() throws {
-            try options.catalog().addAccount(name, comment: comment, by: options.actor)
+            try options.catalog().addAccount(name, comment: comment, by: options.actor, alter: settings.alter)
             options.report("account \(name) added")
         }
     }
 
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change what an account may do, and how much.",
+            discussion: """
+                What isn't given stays as it is. A limit counts what the account was the first to upload; what it has \
+                stored already stays, also beyond a new limit.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Argument var name: String
+        @OptionGroup(title: "What it may do") var settings: AccountOptions
+
+        func validate() throws {
+            guard !settings.isEmpty else { throw ValidationError("say what is to be changed") }
+        }
+
+        func run() throws {
+            let changes = try options.catalog().setAccount(name, by: options.actor, settings.alter)
+            for change in changes { options.report("account \(name): \(change)") }
+            if changes.isEmpty { options.report("account \(name): nothing changed") }
+        }
+    }
+
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List all accounts.")
+        static let configuration = CommandConfiguration(
+            abstract: "List all accounts, with what they may do and have used.")
         @OptionGroup var options: CommonOptions
 
-        func run() throws { try options.show(try options.catalog().accounts()) }
+        func run() throws {
+            let accounts = try options.catalog().accounts()
+            try options.show(options.json ? accounts : accounts.withoutEmptyColumns())
+        }
     }
 
     struct Show: ParsableCommand {
@@ -45,7 +72,7 @@ struct AccountCommand: ParsableCommand {
             print(
                 options.json
                     ? try prettyJSON(["account": account, "certificates": certificates])
-                    : "\(account.text())\n\n\(certificates.text())")
+                    : "\(account.withoutEmptyColumns().text())\n\n\(certificates.text())")
         }
     }
 
@@ -69,6 +96,26 @@ struct AccountCommand: ParsableCommand {
         func run() throws {
             try options.catalog().setAccount(name, enabled: true, by: options.actor)
             options.report("account \(name) enabled")
+        }
+    }
+
+    struct Recount: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Compare what accounts have stored, as uploads added it up, with the blobs themselves.",
+            discussion: "Uploads may go on meanwhile. Exits with 1 when something differs, and wasn't repaired.")
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "Only this account.") var name: String?
+        @Flag(help: "Put right what differs.") var repair = false
+
+        func run() throws {
+            let catalog = try options.catalog()
+            let (table, isRight) =
+                try repair
+                ? catalog.repairUsage(name, by: options.actor) : catalog.recount(name)
+            try options.show(table)
+            if isRight { return }
+            guard repair else { throw Failure("what is on record differs from what is stored: --repair puts it right") }
+            options.report("what differed is repaired")
         }
     }
 }

@@ -7,7 +7,7 @@ import Storage
 struct Admin: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shacache-admin",
-        abstract: "Runs a ShaCache server: accounts, certificates, signers, and the database's schema.",
+        abstract: "Runs a ShaCache server: accounts, certificates, signers, withdrawals, and the database's schema.",
         discussion: """
             To let somebody upload, make an account, then a certificate for it:
 
@@ -19,8 +19,8 @@ struct Admin: ParsableCommand {
             """,
         version: Configuration.version,
         subcommands: [
-            AccountCommand.self, CertificateCommand.self, SignerCommand.self, AuthorityCommand.self, Migrate.self,
-            Status.self,
+            AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
+            WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self,
         ])
 
     static func main() {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import OpenSSL
 import Storage
 
@@ -43,13 +44,29 @@ struct SignerCommand: ParsableCommand {
             discussion: """
                 This is for good: neither the name nor the key can be added again. Who only changes keys adds the new \
                 one under a new name first.
+
+                If its key came into other hands, say since when: the entries that it signed and that were put since \
+                then are hidden, by one withdrawal, and new ones are refused.
                 """)
         @OptionGroup var options: CommonOptions
         @Argument var name: String
+        @Option(help: "When its key came into other hands: 2026-11-22, or 2026-11-22T10:30:00 (UTC).")
+        var since: Moment?
+
+        func validate() throws {
+            guard let since, since.secondsSince1970 > Int(Date.now.timeIntervalSince1970) else { return }
+            throw ValidationError("--since lies in the future")
+        }
 
         func run() throws {
-            try options.catalog().revokeSigner(name, by: options.actor)
+            let outcome = try options.catalog().revokeSigner(
+                name, since: since?.secondsSince1970, by: options.actor)
             options.report("signer \(name) revoked")
+            if let outcome {
+                options.report("withdrawal \(outcome.number): \(outcome.count) entries are hidden")
+            } else if since != nil {
+                options.report("no entries are hidden: it signed none since then")
+            }
         }
     }
 }

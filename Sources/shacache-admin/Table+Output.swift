@@ -4,6 +4,12 @@ import TextTable
 
 extension Table {
     func text() -> String { textTable(columns: columns, rows: rows.map { $0.map(\.text) }) }
+
+    /// For people: most accounts have few limits.
+    func withoutEmptyColumns() -> Table {
+        let kept = columns.indices.filter { column in rows.contains { $0[column] != .null } }
+        return Table(columns: kept.map { columns[$0] }, rows: rows.map { row in kept.map { row[$0] } })
+    }
 }
 
 /// As people read JSON, and scripts too.

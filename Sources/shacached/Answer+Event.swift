@@ -9,13 +9,16 @@ extension Service.Answer {
         let metadata: Logger.Metadata
     }
 
-    /// What the log says of it: every upload, and whatever has a cause that an operator should know. Other downloads are
-    /// in nginx's log.
+    /// What the log says of it: every upload, every withdrawal, and whatever has a cause that an operator should know.
+    /// Other downloads are in nginx's log.
     var event: Event? {
         if let failure, failure.status >= 500 {
             return Event(level: .error, message: "failed", metadata: metadata)
         }
         if failure?.cause != nil { return Event(level: .warning, message: "failed", metadata: metadata) }
+        if withdrawal != nil {
+            return Event(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
+        }
         guard upload != nil, failure != nil || response.status == 201 else { return nil }
         return Event(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
     }
@@ -29,6 +32,7 @@ extension Service.Answer {
             metadata["detail"] = "\(failure.message)"
             metadata["cause"] = failure.cause.map { "\($0)" }
         }
+        if let withdrawal { metadata.merge(withdrawal.metadata) { $1 } }
         guard let upload else { return metadata }
         metadata["target"] = "\(upload.target)"
         metadata["client"] = "\(upload.clientAddress)"
@@ -40,6 +44,19 @@ extension Service.Answer {
         for (name, duration) in stages {
             metadata["\(name)_milliseconds"] = .stringConvertible(Int(duration / .milliseconds(1)))
         }
+        return metadata
+    }
+}
+
+extension WithdrawalAttempt {
+    fileprivate var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = ["target": "withdrawal", "client": "\(clientAddress)"]
+        metadata["account"] = account.map { "\($0.name)" }
+        metadata["key"] = key.map { "\($0.text)" }
+        metadata["sha512"] = sha512.map { "\($0)" }
+        metadata["because"] = reason.map { "\($0.text)" }
+        metadata["withdrawal"] = outcome.map { .stringConvertible($0.number) }
+        metadata["count"] = outcome.map { .stringConvertible($0.count) }
         return metadata
     }
 }

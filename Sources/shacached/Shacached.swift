@@ -63,7 +63,11 @@ struct Shacached: ParsableCommand {
         crew.start(lookupThreads, on: lookups) { desk.work(waiters: waiters) }
         crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work() }
         log.info("started")
-        repeat { sweep(store, log) } while !signals.arrive(withinSeconds: Self.sweepInterval)
+        let catalog = Catalog(configuration.workerDatabase)
+        repeat {
+            sweep(store, log)
+            putBack(store, catalog, log)
+        } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")
         crew.finish()
         log.info("stopped")
@@ -71,6 +75,17 @@ struct Shacached: ParsableCommand {
 
     /// Seconds. What is swept costs space only.
     private static let sweepInterval = 3600
+
+    /// Shows the blobs again that a crash has left hidden: see Catalog.withdrawBlob.
+    private func putBack(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
+        do {
+            for digest in try store.hiddenBlobs() where try catalog.putBack(digest, in: store) {
+                log.notice("put back", metadata: ["sha512": "\(digest)"])
+            }
+        } catch {
+            log.error("hidden blobs not looked at", metadata: ["cause": "\(error)"])
+        }
+    }
 
     private func sweep(_ store: BlobStore, _ log: Logger) {
         do {

@@ -1,0 +1,71 @@
+public import ShaCache
+public import Storage
+
+/// What the log says of a request to withdraw something, whatever came of it.
+public struct WithdrawalAttempt: Sendable {
+    public let clientAddress: String
+    public var account: Account?
+    /// SHA-256 of the client certificate that was shown, also when nobody knows it.
+    public var certificate: [UInt8]?
+    public var key: Key?
+    public var sha512: Digest?
+    public var reason: Reason?
+    public var outcome: Withdrawal.Outcome?
+
+    init(clientAddress: String) { self.clientAddress = clientAddress }
+}
+
+extension Service {
+    func withdraw(_ request: Request, from route: Route, attempt: inout WithdrawalAttempt) throws -> Response {
+        attempt.aim(at: route)
+        let account = try identify(request, certificate: &attempt.certificate, account: &attempt.account)
+        if !account.roles.contains(.operator) { try account.check(.withdraw, to: "withdraw") }
+        // Asked only for certificates that are refused anyhow.
+        guard request.purpose != .admission else { return Response(204) }
+        if let named = try request.query("sha512") { attempt.sha512 = try Digest(named: named) }
+        guard let reason = try request.query("reason").flatMap({ Reason($0) }) else {
+            throw Refusal.malformedRequest(
+                "say why: ?reason=, percent-encoded, one line of at most \(Reason.lengthLimit) characters")
+        }
+        attempt.reason = reason
+        let (withdrawal, key, digest) = (Withdrawal(by: account, reason: reason), attempt.key, attempt.sha512)
+        attempt.outcome = try patiently {
+            if let key { return try catalog.withdrawEntries(under: key, naming: digest, withdrawal) }
+            return try catalog.withdrawBlob(digest!, in: store, withdrawal)
+        }
+        return Response(204)
+    }
+}
+
+extension WithdrawalAttempt {
+    fileprivate mutating func aim(at route: Route) {
+        switch route {
+        case .blob(let digest): sha512 = digest
+        case .entries(let key): self.key = key
+        case .blobs, .live, .ready: break
+        }
+    }
+}
+
+extension Digest {
+    /// - Parameter text: from a request.
+    fileprivate init(named text: String) throws(Refusal) {
+        guard let digest = Digest(text) else { throw .malformedRequest("the sha512 is not 128 hexadecimal digits") }
+        self = digest
+    }
+}
+
+extension Request {
+    /// What the target's query says of `name`, its percent escapes decoded; nil when it says nothing.
+    fileprivate func query(_ name: String) throws(Refusal) -> String? {
+        let query = target.drop { $0 != UInt8(ascii: "?") }.dropFirst()
+        let prefix = "\(name)=".utf8
+        guard let member = query.split(separator: UInt8(ascii: "&")).first(where: { $0.starts(with: prefix) }) else {
+            return nil
+        }
+        guard let bytes = percentDecoded(Array(member.dropFirst(prefix.count))),
+            let text = String(validating: bytes, as: UTF8.self)
+        else { throw .malformedRequest("the query's \(name) is not percent-encoded UTF-8") }
+        return text
+    }
+}

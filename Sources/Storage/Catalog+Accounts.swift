@@ -1,0 +1,105 @@
+import Postgres
+
+extension Catalog {
+    /// - Parameter alter: what is to be other than usual.
+    public func addAccount(
+        _ name: String, comment: String, by actor: String, alter: (inout Account) -> Void = { _ in }
+    ) throws {
+        try administering(name) {
+            let made = try connection.run(
+                """
+                INSERT INTO shacache.account (name, comment) VALUES (\(name), \(comment)) RETURNING to_json(account)
+                """)
+            let changes = try save(try made.first!.account(0), alter)
+            try audit(actor, "account add", name, ([comment] + changes).filter { !$0.isEmpty }.joined(separator: "; "))
+        }
+    }
+
+    /// Works on the account's next request. What it has stored already stays, also beyond a new limit.
+    ///
+    /// - Returns: what was changed, as the audit has it.
+    @discardableResult
+    public func setAccount(_ name: String, by actor: String, _ alter: (inout Account) -> Void) throws -> [String] {
+        try administering(name) {
+            let found = try connection.run(
+                "SELECT to_json(account) FROM shacache.account WHERE name = \(name) FOR UPDATE")
+            guard let row = found.first else { throw AdministrationError.unknown("account", name) }
+            let changes = try save(try row.account(0), alter)
+            try audit(actor, "account set", name, changes.joined(separator: "; "))
+            return changes
+        }
+    }
+
+    private func save(_ account: Account, _ alter: (inout Account) -> Void) throws -> [String] {
+        var new = account
+        alter(&new)
+        try connection.run(
+            """
+            UPDATE shacache.account
+            SET roles = \(new.roleNames), key_prefixes = \(new.keyPrefixes),
+                bytes_limit = \(new.limits[.bytes]), blobs_limit = \(new.limits[.blobs]),
+                blob_size_limit = \(new.limits[.blobSize]),
+                entries_per_day_limit = \(new.limits[.entriesPerDay]),
+                entries_per_key_limit = \(new.limits[.entriesPerKey])
+            WHERE id = \(account.id)
+            """)
+        return zip(account.settings, new.settings).filter { $0 != $1 }.map { "\($0.name) \($0.value) → \($1.value)" }
+    }
+
+    /// Works on the account's next request.
+    public func setAccount(_ name: String, enabled: Bool, by actor: String) throws {
+        try change(by: actor, enabled ? "account enable" : "account disable", name) {
+            let rows = try connection.run(
+                """
+                UPDATE shacache.account
+                SET disabled_at = CASE WHEN \(enabled) THEN NULL ELSE coalesce(disabled_at, now()) END
+                WHERE name = \(name) RETURNING id
+                """)
+            guard rows.count == 1 else { throw AdministrationError.unknown("account", name) }
+        }
+    }
+
+    /// What accounts may do, how much, and how much of it they have used.
+    ///
+    /// - Parameter name: nil lists all.
+    public func accounts(named name: String? = nil) throws -> Table {
+        Table(
+            try connection.run(
+                """
+                SELECT name, CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state,
+                    array_to_string(roles, ',') AS roles, array_to_string(key_prefixes, ' ') AS key_prefixes,
+                    usage.blobs, blobs_limit, usage.bytes, bytes_limit, blob_size_limit,
+                    (SELECT count(*) FROM shacache.entry
+                        WHERE account_id = account.id AND entry.created_at >= date_trunc('day', now())) AS entries_today,
+                    entries_per_day_limit, entries_per_key_limit,
+                    (SELECT count(*) FROM shacache.certificate
+                        WHERE account_id = account.id AND revoked_at IS NULL AND not_after > now()) AS valid_certificates,
+                    date_trunc('second', created_at) AS created_at, comment
+                FROM shacache.account
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(sum(blobs), 0)::bigint AS blobs, coalesce(sum(bytes), 0)::bigint AS bytes
+                    FROM shacache.account_usage WHERE account_id = account.id) AS usage
+                WHERE name = coalesce(\(name), name) ORDER BY name
+                """))
+    }
+
+    func accountID(_ name: String) throws -> Account.ID {
+        guard let row = try connection.run("SELECT id FROM shacache.account WHERE name = \(name)").first else {
+            throw AdministrationError.unknown("account", name)
+        }
+        return row.int(0)!
+    }
+}
+
+extension Account {
+    fileprivate var roleNames: [String] { Role.allCases.filter(roles.contains).map(\.rawValue) }
+
+    /// What an operator may set, for people.
+    fileprivate var settings: [(name: String, value: String)] {
+        let lists = [("roles", roleNames), ("key prefixes", keyPrefixes ?? [])]
+        return lists.map { ($0, $1.isEmpty ? "none" : $1.joined(separator: " ")) }
+            + Limit.allCases.map { limit in
+                (limit.name, limits[limit].map { "\($0)" } ?? "none")
+            }
+    }
+}

@@ -1,0 +1,39 @@
+public import ShaCache
+
+/// Who withdraws something, and why.
+public struct Withdrawal: Sendable {
+    public typealias Number = Int
+
+    /// As the audit names him.
+    let actor: String
+    /// nil for an operator at the server.
+    let account: Account?
+    let reason: Reason
+
+    public init(by account: Account, reason: Reason) {
+        self.init(actor: "account:\(account.name)", account: account, reason: reason)
+    }
+
+    /// - Parameter actor: an operating system user.
+    public init(by actor: String, reason: Reason) {
+        self.init(actor: actor, account: nil, reason: reason)
+    }
+
+    private init(actor: String, account: Account?, reason: Reason) {
+        (self.actor, self.account, self.reason) = (actor, account, reason)
+    }
+
+    /// Whether he may withdraw what others uploaded.
+    var isOperators: Bool { account?.roles.contains(.operator) ?? true }
+
+    enum Target: String {
+        case blob, entries
+    }
+
+    /// What came of it.
+    public struct Outcome: Sendable {
+        public let number: Number
+        /// How many blobs or entries were hidden.
+        public let count: Int
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import ShaCache
+import Storage
+
+struct BlobCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "blob", abstract: "Single blobs.", subcommands: [Withdraw.self])
+
+    struct Withdraw: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Hide a blob at once, and block its name; its bytes are kept.",
+            discussion: """
+                Until the withdrawal is lifted, downloads of it get 404, and uploads 403 with the reason. To be run on \
+                the machine that has the store.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "Its SHA-512, 128 hexadecimal digits.", transform: BlobCommand.digest) var hash: Digest
+        @OptionGroup var why: ReasonOption
+
+        func run() throws {
+            let withdrawal = Withdrawal(by: options.actor, reason: why.reason)
+            let outcome = try options.configuration().withStore {
+                try options.catalog().withdrawBlob(hash, in: $0, withdrawal)
+            }
+            options.report("withdrawal \(outcome.number): the blob is hidden")
+        }
+    }
+
+    static func digest(_ text: String) throws -> Digest {
+        guard let digest = Digest(text) else { throw ValidationError("a SHA-512 takes 128 hexadecimal digits") }
+        return digest
+    }
+}

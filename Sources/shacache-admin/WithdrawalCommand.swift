@@ -1,0 +1,34 @@
+import ArgumentParser
+import Storage
+
+struct WithdrawalCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "withdrawal", abstract: "What was withdrawn, by whom and why.",
+        subcommands: [List.self, Lift.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List all withdrawals, lifted ones too.")
+        @OptionGroup var options: CommonOptions
+
+        func run() throws { try options.show(try options.catalog().withdrawals()) }
+    }
+
+    struct Lift: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show again, byte for byte, what a withdrawal has hidden.",
+            discussion: """
+                A blob's bytes are verified before; damaged ones stay hidden. To be run on the machine that has the \
+                store, if it was a blob.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "As `withdrawal list` shows it.") var number: Int
+
+        func run() throws {
+            let isWhole = try options.configuration().withStore {
+                try options.catalog().lift(number, in: $0, by: options.actor)
+            }
+            options.report("withdrawal \(number) is lifted")
+            if !isWhole { options.report("warning: the blob's bytes are gone: its next upload brings them back") }
+        }
+    }
+}
