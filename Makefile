@@ -61,7 +61,7 @@ install: install-client ## Install programs, nginx snippets, SQL, systemd units 
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
 # Not below /lib: that is a link on a server, which a copied directory would replace.
-	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache
 
 install-client: ## Install shacache alone below DESTDIR, with its manual, completions and the old scripts' names.

@@ -13,11 +13,12 @@ public struct Configuration: Decodable, Sendable {
     public let store: Store
     public let worker: Worker
     public let uploads: Uploads
+    public let record: Record
     public let site: Site
     public let ca: CertificateAuthorityFiles?
     public let log: Log
 
-    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, site, ca, log }
+    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, record, site, ca, log }
 
     public init(from decoder: any Decoder) throws {
         let sections = try decoder.container(keyedBy: CodingKeys.self)
@@ -25,6 +26,7 @@ public struct Configuration: Decodable, Sendable {
         store = try sections.decode(Store.self, forKey: .store)
         worker = try sections.section(.worker)
         uploads = try sections.section(.uploads)
+        record = try sections.section(.record)
         site = try sections.section(.site)
         ca = try sections.decodeIfPresent(CertificateAuthorityFiles.self, forKey: .ca)
         log = try sections.section(.log)
@@ -75,6 +77,18 @@ public struct Configuration: Decodable, Sendable {
                     bytes: try options.positive(.bytesPerKey) ?? 1 << 20,
                     entriesPerAccount: try options.positive(.entriesPerKeyAndAccount) ?? 500),
                 blobSize: try options.positive(.blobSizeLimit))
+        }
+    }
+
+    /// The record of uploads.
+    public struct Record: Decodable, Sendable {
+        /// How many months before the current one are kept; nil: all.
+        public let retentionMonths: Int?
+
+        private enum CodingKeys: String, CodingKey { case retentionMonths = "retention-months" }
+
+        public init(from decoder: any Decoder) throws {
+            retentionMonths = try decoder.container(keyedBy: CodingKeys.self).positive(.retentionMonths)
         }
     }
 

@@ -2,7 +2,7 @@ import Storage
 
 extension Chart {
     /// What of a report is worth a picture: what happened day by day. nil for other reports.
-    init?(_ report: Catalog.ReportView, _ table: Table) {
+    init?(_ table: Table) {
         guard let measure = Self.measures.first(where: { table.columns.contains($0) }),
             let value = table.columns.firstIndex(of: measure),
             let day = table.columns.firstIndex(of: "day"), table.rows.count > 1

@@ -55,11 +55,6 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             text += part.text
         }
 
-        /// A name of a table, say, quoted as the server reads it.
-        public mutating func appendInterpolation(name: String) {
-            text += "\"" + name.unicodeScalars.map { $0 == "\"" ? "\"\"" : "\($0)" }.joined() + "\""
-        }
-
         /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By scalars, as
         /// the server reads it: in a Character, a quote may hide under an accent.
         public mutating func appendInterpolation(_ value: [String]?) {

@@ -20,12 +20,12 @@ extension Catalog {
     public func days(_ count: Int) throws -> [Day] {
         let rows = try connection.transaction {
             try connection.run(
-                "SELECT set_config('report.since', ((now() AT TIME ZONE 'UTC')::date - \(count) + 1)::text, true)")
+                "SELECT set_config('report.since', ((now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1)::text, true)")
             return try connection.run(
                 """
                 SELECT day::date, coalesce(accepted, 0), coalesce(downloads, 0), coalesce(stored.bytes, 0)
                 FROM generate_series(
-                    (now() AT TIME ZONE 'UTC')::date - \(count) + 1, (now() AT TIME ZONE 'UTC')::date, '1 day'
+                    (now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1, (now() AT TIME ZONE 'UTC')::date, '1 day'
                 ) AS each(day)
                 LEFT JOIN report.uploads USING (day)
                 LEFT JOIN (
@@ -47,40 +47,5 @@ extension Catalog {
         public let uploads: Int
         public let downloads: Int
         public let newBytes: Int
-    }
-
-    /// The views of the schema `report`, with the question that each answers.
-    public func reportViews() throws -> [ReportView] {
-        try reading {
-            try connection.run(
-                """
-                SELECT relname, coalesce(obj_description(oid), '') FROM pg_class
-                WHERE relnamespace = 'report'::regnamespace AND relkind = 'v' ORDER BY relname
-                """)
-        }.map { ReportView(name: $0.text(0)!, question: $0.text(1)!) }
-    }
-
-    public struct ReportView: Sendable {
-        public let name: String
-        public let question: String
-    }
-
-    /// The first rows of a report.
-    ///
-    /// - Parameter view: one of `reportViews`: its name is part of the statement.
-    /// - Parameter since: a day or a time; nil for all, as for the others.
-    public func report(
-        _ view: ReportView, since: String?, until: String?, account: String?, limit: Int
-    ) throws -> Table {
-        let rows = try connection.transaction {
-            try connection.run(
-                """
-                SELECT set_config('report.since', coalesce(\(since), ''), true),
-                    set_config('report.until', coalesce(\(until), ''), true),
-                    set_config('report.account', coalesce(\(account), ''), true)
-                """)
-            return try connection.run("SELECT * FROM report.\(name: view.name) LIMIT \(limit)")
-        }
-        return Table(rows)
     }
 }
