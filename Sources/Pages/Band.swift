@@ -6,15 +6,11 @@ enum Band {
     static func svg(_ hash: String) -> String {
         var drawing = Drawing()
         drawing.open("svg", ["class": "band", "viewBox": "0 0 192 32", "aria-hidden": "true", "focusable": "false"])
-        for (index, digit) in hash.prefix(32).enumerated() {
-            let height = 4 + Double(digit.hexDigitValue ?? 0) * 28 / 15
-            drawing.element(
-                "rect",
-                [
-                    "x": Drawing.number(Double(index) * 6 + 1), "y": Drawing.number(16 - height / 2), "width": "3",
-                    "height": Drawing.number(height), "rx": "1.5",
-                ])
+        let strokes = hash.prefix(32).enumerated().map { index, digit in
+            let height = 2 + 26 * Double(digit.hexDigitValue ?? 0) / 15
+            return "M\(index * 6 + 3) \(Drawing.number(16 - height / 2))v\(Drawing.number(height))"
         }
+        drawing.element("path", ["d": strokes.joined()])
         drawing.close("svg")
         return drawing.svg
     }
@@ -22,12 +18,13 @@ enum Band {
     /// For a browser's tab.
     static let icon: String = {
         var drawing = Drawing()
-        drawing.open("svg", ["xmlns": "http://www.w3.org/2000/svg", "viewBox": "0 0 32 32", "fill": "#2f9584"])
-        for (index, height) in [10, 22, 30, 16, 24].enumerated() {
-            drawing.element(
-                "rect",
-                ["x": "\(index * 6 + 2)", "y": "\(16 - height / 2)", "width": "4", "height": "\(height)", "rx": "2"])
-        }
+        drawing.open(
+            "svg",
+            [
+                "xmlns": "http://www.w3.org/2000/svg", "viewBox": "0 0 32 32", "stroke": "#2f9584", "stroke-width": "4",
+                "stroke-linecap": "round",
+            ])
+        drawing.element("path", ["d": "M4 12v8M10 6v20M16 3v26M22 9v14M28 5v22"])
         drawing.close("svg")
         return drawing.svg
     }()

@@ -25,7 +25,9 @@ extension Chart {
         return drawing.svg
     }
 
-    /// The largest number, or what a round step makes of it.
+    private var isEmpty: Bool { points.allSatisfy { $0.value == 0 } }
+
+    /// The largest number.
     private var ceiling: Int { max(points.map(\.value).max() ?? 0, 1) }
 
     private func y(_ value: Double) -> Double {
@@ -34,7 +36,9 @@ extension Chart {
     }
 
     private func drawScale(on drawing: inout Drawing) {
-        for (value, label) in [(Double(ceiling), write(ceiling)), (Double(ceiling) / 2, ""), (0, "")] {
+        for (value, label) in [
+            (Double(ceiling), isEmpty ? "none" : write(ceiling)), (Double(ceiling) / 2, ""), (0, ""),
+        ] {
             let height = Drawing.number(y(value))
             drawing.element("line", ["class": "grid", "x1": "0", "x2": "640", "y1": height, "y2": height])
             if !label.isEmpty {

@@ -32,6 +32,7 @@ extension Pages {
             "charts": [
                 Chart.days("uploads", "Uploads a day", "uploads", days) { $0.uploads }.model,
                 Chart.days("downloads", "Downloads a day", "downloads", days) { $0.downloads }.model,
+                Chart.days("sent", "Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
                 Chart.space(days, total: totals.bytes).model,
             ],
         ]
@@ -40,11 +41,12 @@ extension Pages {
 
 extension Chart {
     fileprivate static func days(
-        _ id: String, _ title: String, _ measure: String, _ days: [Catalog.Day], _ value: (Catalog.Day) -> Int
+        _ id: String, _ title: String, _ measure: String, _ days: [Catalog.Day],
+        write: @escaping (Int) -> String = Amounts.count, _ value: (Catalog.Day) -> Int
     ) -> Chart {
         Chart(
             id: id, title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
-            write: Amounts.count)
+            write: write)
     }
 
     /// Each day's total is the next one's without what that one brought.

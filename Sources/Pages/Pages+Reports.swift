@@ -17,8 +17,10 @@ extension Pages {
         let table = Table(columns: tables.first?.columns ?? [], rows: tables.flatMap(\.rows))
         var model = report.model
         model["settings"] = Report.Setting.allCases.filter(report.settings.contains).map { setting in
-            ["name": setting.rawValue, "label": setting.rawValue.capitalisedFirst, "value": settings[setting] ?? "",
-                "kind": setting == .account ? "text" : "date"]
+            [
+                "name": setting.rawValue, "label": setting.rawValue.capitalisedFirst, "value": settings[setting] ?? "",
+                "kind": setting == .account ? "text" : "date",
+            ]
         }
         model["hasSettings"] = !report.settings.isEmpty
         model["columns"] = table.columns.map { $0.replacing("_", with: " ") }

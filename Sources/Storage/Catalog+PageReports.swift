@@ -16,27 +16,31 @@ extension Catalog {
         public let entries: Int
     }
 
-    /// Accepted uploads, downloads and new bytes of each of the last days, today's the last.
+    /// Accepted uploads, downloads, new bytes and bytes sent on each of the last days, today's the last.
     public func days(_ count: Int) throws -> [Day] {
         let rows = try connection.transaction {
             try connection.run(
-                "SELECT set_config('report.since', ((now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1)::text, true)")
+                "SELECT set_config('report.since', ((now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1)::text, true)"
+            )
             return try connection.run(
                 """
-                SELECT day::date, coalesce(accepted, 0), coalesce(downloads, 0), coalesce(stored.bytes, 0)
+                SELECT day::date, coalesce(accepted, 0), coalesce(downloads, 0), coalesce(stored.bytes, 0),
+                    coalesce(sent, 0)
                 FROM generate_series(
                     (now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1, (now() AT TIME ZONE 'UTC')::date, '1 day'
                 ) AS each(day)
                 LEFT JOIN report.uploads USING (day)
                 LEFT JOIN (
-                    SELECT day, sum(whole + partial) AS downloads FROM report.downloads WHERE kind = 'blob' GROUP BY day
+                    SELECT day, whole + partial AS downloads, bytes AS sent FROM report.downloads WHERE kind = 'blob'
                 ) AS fetched USING (day)
                 LEFT JOIN report.growth AS stored USING (day)
                 ORDER BY day
                 """)
         }
         return rows.map {
-            Day(name: $0.text(0)!, uploads: $0.int(1)!, downloads: $0.int(2)!, newBytes: $0.int(3)!)
+            Day(
+                name: $0.text(0)!, uploads: $0.int(1)!, downloads: $0.int(2)!, newBytes: $0.int(3)!,
+                sentBytes: $0.int(4)!)
         }
     }
 
@@ -47,5 +51,6 @@ extension Catalog {
         public let uploads: Int
         public let downloads: Int
         public let newBytes: Int
+        public let sentBytes: Int
     }
 }
