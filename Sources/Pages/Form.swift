@@ -14,7 +14,8 @@ struct Form {
 
     private static func text(_ part: ArraySlice<UInt8>) -> String {
         let spaced = part.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
-        return String(decoding: percentDecoded(spaced) ?? spaced, as: UTF8.self)
+        // The database takes no text with a zero in it, and would take it for the text's end.
+        return String(decoding: percentDecoded(spaced) ?? spaced, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
     }
 
     /// The first field of this name; nil when it is empty, as one is that nobody filled in.

@@ -1,3 +1,4 @@
+import Foundation
 import Storage
 
 extension Pages {
@@ -23,7 +24,10 @@ extension Pages {
             ]
         }
         model["hasSettings"] = !report.settings.isEmpty
-        model["columns"] = table.columns.map { $0.replacing("_", with: " ") }
+        let first = table.rows.first
+        model["columns"] = table.columns.enumerated().map { index, name in
+            ["name": name.replacing("_", with: " "), "isNumber": first?[index].isNumber ?? false]
+        }
         model["rows"] = table.rows.map { row in ["cells": zip(table.columns, row).map(Self.cell)] }
         model["count"] = Amounts.plural(table.rows.count, "row", "rows")
         model["isCut"] = table.rows.count == Self.rowsShown
@@ -35,20 +39,24 @@ extension Pages {
     private static let rowsShown = 200
 
     private static func cell(_ column: String, _ value: Table.Value) -> Templates.Model {
-        switch value {
-        case .null: ["text": "–", "isNumber": false]
-        case .number(let text) where column == "entry_id":
-            ["text": text, "link": "\(PageRoute.root)/entry/\(text)", "isNumber": true]
-        case .number(let text):
-            ["text": Int(text).map(Amounts.count) ?? text, "isNumber": true]
-        case .text(let text):
-            switch column {
-            case "key", "first_key": ["text": text.shown(), "link": href(ofKey: text), "isNumber": false]
-            case "sha512": ["text": text, "link": "\(PageRoute.root)/blob/\(text)", "isNumber": false, "isHash": true]
-            default: ["text": text.shown(), "isNumber": false]
-            }
+        let text = value.text
+        var cell: Templates.Model = [
+            "text": text.shown(), "isNumber": value.isNumber, "isShort": text.count <= shortest, "isHash": false,
+        ]
+        switch column {
+        case _ where value == .null: cell["text"] = "–"
+        case "key", "first_key": cell["link"] = href(ofKey: text)
+        case "sha512":
+            cell["link"] = "\(PageRoute.root)/blob/\(text)"
+            cell["isHash"] = true
+        case "entry_id": cell["link"] = "\(PageRoute.root)/entry/\(text)"
+        default: if value.isNumber { cell["text"] = Int(text).map(Amounts.count) ?? text }
         }
+        return cell
     }
+
+    /// Characters, with which a day or a time stays on one line.
+    private static let shortest = 30
 
     /// For whom these pages are not, and how he would get in.
     private func closed(_ view: View) -> PageAnswer {
@@ -79,9 +87,24 @@ extension Form {
         var settings: [Report.Setting: String] = [:]
         for setting in report.settings {
             guard let value = self[setting.rawValue] else { continue }
-            guard setting == .account || value.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}/) != nil else { continue }
+            guard setting == .account || value.isDay else { continue }
             settings[setting] = value
         }
         return settings
+    }
+}
+
+extension String {
+    /// `YYYY-MM-DD`, and in the calendar.
+    fileprivate var isDay: Bool {
+        let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day()
+        return (try? Date(self, strategy: style)).map { $0.formatted(style) == self } ?? false
+    }
+}
+
+extension Table.Value {
+    fileprivate var isNumber: Bool {
+        if case .number = self { return true }
+        return false
     }
 }

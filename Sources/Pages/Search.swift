@@ -34,7 +34,8 @@ struct Search {
         let text = text.hasPrefix("pypi:") ? String(text.dropFirst(5)) : text
         guard let match = text.wholeMatch(of: /([A-Za-z0-9][A-Za-z0-9._-]*)(?: *={1,3} *([^=\s]+))?/) else { return }
         let (name, version) = (String(match.1), match.2.map(String.init))
-        for name in [name, Self.normalised(name)] {
+        let normalised = Self.normalised(name)
+        for name in name == normalised ? [name] : [name, normalised] {
             if let version {
                 add("the Python distribution \(name) \(version)", try? Key.python(name: name, version: version))
             } else {
