@@ -185,7 +185,9 @@ def test_a_key_is_shown_and_found_whatever_it_is(cache, key):
         f"/-/page/entry/{number}", f"/-/page/key?key={quote(key, safe='')}", f"/?q={quote(key, safe='')}",
         f"/-/page/blob/{hashlib.sha512(key.encode()).hexdigest()}"):
         document = page(cache, target)
-        assert elements(document) <= ELEMENTS and "\u202e" not in document
+        assert elements(document) <= ELEMENTS
+        # The box that it was typed into has it as it is.
+        assert "\u202e" not in re.sub('value="[^"]*"', "", document)
         assert key.replace("\u202e", "[U+202E]") in text_of(document)
     # Its links lead back to it.
     document = page(cache, f"/-/page/entry/{number}")
