@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system lint format bench bench-client manual install install-client \
+.PHONY: help packages build run test test-unit test-system lint format bench bench-client bench-reports manual install install-client \
 	clean
 
 help: ## List the targets.
@@ -48,6 +48,9 @@ bench: build ## Measure requests per second beside nginx's static files.
 bench-client: build ## Measure shacache beside the deployed Python client, on the same server.
 	"$$(ops/test-venv)/bin/python" bench/client
 
+bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
+	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust bench/reports
+
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual
 	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
@@ -59,7 +62,7 @@ install: install-client ## Install programs, nginx snippets, SQL, systemd units 
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
-	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
+	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
 # Not below /lib: that is a link on a server, which a copied directory would replace.
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache

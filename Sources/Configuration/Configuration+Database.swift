@@ -8,6 +8,9 @@ extension Configuration {
     /// Of the page: nobody waits for one as long as its role may take.
     public var pageDatabase: Connection.Target { target(role: "shacache_page", statementTimeLimit: 3) }
 
+    /// For what is shown at /metrics: a scrape waits a few seconds at most, also for a server that hangs.
+    public var metricsDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 1) }
+
     public var adminDatabase: Connection.Target { target(role: "shacache_admin") }
 
     /// For migrations.

@@ -16,9 +16,12 @@ public struct Configuration: Decodable, Sendable {
     public let record: Record
     public let site: Site
     public let ca: CertificateAuthorityFiles?
+    public let metrics: Metrics
     public let log: Log
 
-    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, record, site, ca, log }
+    private enum CodingKeys: String, CodingKey {
+        case database, store, worker, uploads, record, site, ca, metrics, log
+    }
 
     public init(from decoder: any Decoder) throws {
         let sections = try decoder.container(keyedBy: CodingKeys.self)
@@ -29,6 +32,7 @@ public struct Configuration: Decodable, Sendable {
         record = try sections.section(.record)
         site = try sections.section(.site)
         ca = try sections.decodeIfPresent(CertificateAuthorityFiles.self, forKey: .ca)
+        metrics = try sections.section(.metrics)
         log = try sections.section(.log)
     }
 
@@ -124,6 +128,23 @@ public struct Configuration: Decodable, Sendable {
     public struct CertificateAuthorityFiles: Decodable, Sendable {
         public let certificate: String
         public let key: String
+    }
+
+    public struct Metrics: Decodable, Sendable {
+        /// Where the workers of a host show each other their figures.
+        public let directory: String
+        /// Files in PEM whose expiry is shown.
+        public let certificates: [String]
+
+        private enum CodingKeys: String, CodingKey { case directory, certificates }
+
+        public init(from decoder: any Decoder) throws {
+            let options = try decoder.container(keyedBy: CodingKeys.self)
+            directory = try options.decodeIfPresent(String.self, forKey: .directory) ?? "/run/shacache/metrics"
+            certificates =
+                try options.decodeIfPresent([String].self, forKey: .certificates)
+                ?? ["/etc/shacache/tls/server.crt", "/etc/shacache/tls/clients-ca.crt"]
+        }
     }
 
     public struct Log: Decodable, Sendable {

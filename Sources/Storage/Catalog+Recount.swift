@@ -18,8 +18,8 @@ extension Catalog {
     public func repairUsage(_ name: String? = nil, by actor: String) throws -> (table: Table, isRight: Bool) {
         if let name { _ = try accountID(name) }
         return try administering(name ?? "") {
-            // Two that repair at once would add the same difference twice; uploads go on.
-            try connection.run("LOCK TABLE shacache.account_usage IN SHARE UPDATE EXCLUSIVE MODE")
+            // Two that repair at once would add the same difference twice. No upload takes this lock.
+            try connection.run("SELECT pg_advisory_xact_lock(2, 0)")
             let rows = try counted(name)
             for row in rows where row.differs { try repair(row, by: actor) }
             return (Table(rows), !rows.contains(where: \.differs))

@@ -29,9 +29,10 @@ struct ChartTests {
     }
 
     @Test func `its title and its description are text`() throws {
-        let svg = chart([1], title: "</title><script>\"\u{301}&").svg
+        let title = "</title><script>\"\u{301}&"
+        let svg = chart([1], title: title).svg
         let root = try #require(try XMLDocument(xmlString: svg).rootElement())
-        #expect(root.elements(forName: "title").first?.stringValue == "</title><script>\"\u{301}&")
+        #expect(root.elements(forName: "title").first?.stringValue == title)
         #expect(root.elements(forName: "script").isEmpty)
     }
 

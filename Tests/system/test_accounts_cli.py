@@ -8,39 +8,9 @@ import stat
 import subprocess
 
 import pytest
+from administration import ADMIN, assert_refused, listed, name, run
 from certificates import Authority, fingerprint, make_key, make_request, openssl, self_signed
 from stack import REPOSITORY, Database
-
-ADMIN = REPOSITORY / ".build/release/shacache-admin"
-
-
-def run(*words, **environment):
-    return subprocess.run([ADMIN, *words], capture_output=True, text=True, env={**os.environ, **environment})
-
-
-def name():
-    """Of an account or a signer that nobody has made before."""
-    return f"n{os.urandom(4).hex()}"
-
-
-@pytest.fixture
-def account(closed):
-    closed.admin("account", "add", made := name(), "--comment", "Somebody's")
-    return made
-
-
-def listed(stack, *words):
-    return json.loads(stack.admin(*words, "--json").stdout)
-
-
-def assert_refused(done, *words, code=1):
-    """Nothing on stdout, the reason on stderr: one line when it was not wrong usage."""
-    assert (done.returncode, done.stdout) == (code, ""), done
-    if code == 1:
-        assert re.fullmatch(r"shacache-admin: [^\n]+\n", done.stderr), done
-    for word in words:
-        assert str(word) in done.stderr, done
-
 
 # Help
 
@@ -53,27 +23,39 @@ def test_programs_say_their_version_which_the_changes_have_too():
 
 
 VERBS = {
-    (): ["account", "certificate", "signer", "ca", "migrate", "status", "Exit codes"],
-    ("account",): ["add", "list", "show", "disable", "enable"],
-    ("account", "add"): ["<name>", "--comment", "local"],
+    (): ["account", "certificate", "signer", "entry", "blob", "withdrawal", "ca", "migrate", "status", "Exit codes"],
+    ("account",): ["add", "set", "bundle", "list", "show", "disable", "enable", "recount"],
+    ("account", "add"): ["<name>", "--comment", "local", "--role", "--bytes-limit"],
+    ("account", "set"): ["<name>", "--role", "--key-prefix", "--any-key", "10G", "powers of 1024", "none", "UTC"],
+    ("account", "recount"): ["<name>", "--repair", "Exits with 1"],
+    ("account", "bundle"): ["<name>", "--out", "--days", "--csr", "README.txt"],
     ("account", "list"): ["--json"],
     ("account", "show"): ["<name>"],
     ("account", "disable"): ["next request"],
     ("account", "enable"): ["<name>"],
-    ("certificate",): ["issue", "sign", "register", "list", "revoke"],
+    ("certificate",): ["issue", "sign", "renew", "register", "list", "revoke"],
     ("certificate", "issue"): ["<account>", "--out", "--days", "overwritten"],
     ("certificate", "sign"): ["<account>", "<request>", "--out", "--days"],
+    ("certificate", "renew"): ["<certificate>", "--out", "--days", "overwritten"],
     ("certificate", "register"): ["<account>", "<file>", "ssl_client_certificate"],
     ("certificate", "list"): ["<account>", "--json"],
     ("certificate", "revoke"): ["<fingerprint>", "SHA-256"],
     ("signer",): ["add", "list", "revoke"],
     ("signer", "add"): ["<name>", "<file>", "RSA"],
     ("signer", "list"): ["--json"],
-    ("signer", "revoke"): ["<name>", "for good"],
+    ("signer", "revoke"): ["<name>", "for good", "--since", "UTC"],
+    ("entry",): ["list", "withdraw"],
+    ("entry", "list"): ["<key>", "--json"],
+    ("entry", "withdraw"): ["<number>", "--reason", "All or none"],
+    ("blob",): ["withdraw"],
+    ("blob", "withdraw"): ["<hash>", "--reason", "404"],
+    ("withdrawal",): ["list", "lift"],
+    ("withdrawal", "list"): ["--json"],
+    ("withdrawal", "lift"): ["<number>", "byte for byte"],
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],
-    ("status",): ["--json"],
+    ("status",): ["--json", "--server-certificate", "21 days"],
 }
 
 
@@ -98,7 +80,22 @@ def test_every_command_explains_itself(verb, words):
         ["certificate", "issue", "demo", "--out", ".", "--days", "many"],
         ["certificate", "revoke", "abc"],
         ["certificate", "revoke", "not-hexadecimal"],
+        ["account", "set", "demo"],
+        ["account", "set", "demo", "--role", "king"],
+        ["account", "set", "demo", "--role", "none", "--role", "blobs"],
+        ["account", "set", "demo", "--any-key", "--key-prefix", "x"],
+        ["account", "set", "demo", "--bytes-limit", "10X"],
+        ["account", "set", "demo", "--bytes-limit", "99999999T"],
+        ["account", "set", "demo", "--blobs-limit=-1"],
+        ["account", "set", "demo", "--blobs-limit", "1K"],
         ["signer", "add", "demo"],
+        ["signer", "revoke", "demo", "--since", "yesterday"],
+        ["signer", "revoke", "demo", "--since", "2999-01-01"],
+        ["entry", "withdraw", "--reason", "why"],
+        ["entry", "withdraw", "1"],
+        ["entry", "withdraw", "1", "--reason", " "],
+        ["blob", "withdraw", "0123", "--reason", "why"],
+        ["withdrawal", "lift", "first"],
         ["migrate", "--directory"],
     ],
     ids=" ".join,
@@ -146,11 +143,14 @@ def test_a_name_that_is_a_word_is_taken(closed, good):
 def test_an_account_is_listed_for_scripts_and_for_people(closed, account):
     (row,) = [row for row in listed(closed, "account", "list") if row["name"] == account]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00", row.pop("created_at"))
-    assert row == {"name": account, "state": "enabled", "valid_certificates": 0, "comment": "Somebody's"}
+    unlimited = ["key_prefixes", "blobs_limit", "bytes_limit", "blob_size_limit", "entries_per_day_limit", "entries_per_key_limit"]
+    assert row == {
+        "name": account, "state": "enabled", "roles": "blobs,entries", "blobs": 0, "bytes": 0, "entries_today": 0,
+        "valid_certificates": 0, "comment": "Somebody's", **dict.fromkeys(unlimited)}
     text = closed.admin("account", "list").stdout
     header, *lines = text.splitlines()
-    assert header.split() == ["NAME", "STATE", "VALID", "CERTIFICATES", "CREATED", "AT", "COMMENT"]
-    assert [line for line in lines if re.fullmatch(rf"{account} +enabled +0 +20.*\+00 +Somebody's", line)]
+    assert re.match("NAME +STATE +ROLES +", header) and header.endswith("COMMENT")
+    assert [line for line in lines if re.fullmatch(rf"{account} +enabled +blobs,entries +.*\+00 +Somebody's", line)]
 
 
 def test_what_somebody_wrote_into_a_comment_does_not_steer_the_terminal(closed):
@@ -445,7 +445,7 @@ def test_a_signer_is_added_listed_and_revoked(closed, tmp_path):
     done = closed.admin("signer", "add", signer := name(), certificate)
     assert "1024 bits" in done.stderr
     (row,) = [row for row in listed(closed, "signer", "list") if row["name"] == signer]
-    assert set(row) == {"name", "state", "key_sha256", "entries", "created_at"}
+    assert set(row) == {"name", "state", "revoked_since", "key_sha256", "entries", "created_at"}
     assert (row["state"], row["entries"]) == ("trusted", 0)
     assert_refused(closed.admin("signer", "add", signer, certificate, check=False), "already")
     assert_refused(closed.admin("signer", "add", name(), certificate, check=False), "already", signer)
@@ -516,7 +516,8 @@ def test_every_change_is_written_down_with_who_made_it(closed, tmp_path, monkeyp
     make_request(tmp_path / "csr", tmp_path / "theirs.key", "theirs")
     start = Database(closed).run("SELECT max(id) FROM shacache.audit")[0][0]
     monkeypatch.setenv("SUDO_USER", "carol")
-    closed.admin("account", "add", account, "--comment", "why")
+    closed.admin("account", "add", account, "--comment", "why", "--blobs-limit", "7")
+    closed.admin("account", "set", account, "--bytes-limit", "1K", "--role", "operator", "--blobs-limit", "none")
     closed.admin("certificate", "issue", account, "--out", tmp_path)
     closed.admin("certificate", "sign", account, tmp_path / "csr", "--out", tmp_path / "signed")
     monkeypatch.delenv("SUDO_USER")
@@ -536,6 +537,7 @@ def test_every_change_is_written_down_with_who_made_it(closed, tmp_path, monkeyp
     me = getpass.getuser()
     assert [row[:3] for row in rows] == [
         ("carol", "account add", account),
+        ("carol", "account set", account),
         ("carol", "certificate add", account),
         ("carol", "certificate add", account),
         (me, "certificate add", account),
@@ -547,8 +549,9 @@ def test_every_change_is_written_down_with_who_made_it(closed, tmp_path, monkeyp
     ]
     assert all(row[4] == "t" for row in rows)
     details = [row[3] for row in rows]
-    assert details[0] == "why"
+    assert details[0] == "why; blobs limit none → 7"
+    assert details[1] == "roles blobs entries → operator; bytes limit none → 1024; blobs limit 7 → none"
     # An account has several certificates: the audit says which of them it means.
     certificates = [tmp_path / f"{account}.crt", tmp_path / "signed", theirs, theirs]
-    for detail, origin, certificate in zip(details[1:5], ["issued", "signed", "registered", ""], certificates):
+    for detail, origin, certificate in zip(details[2:6], ["issued", "signed", "registered", ""], certificates):
         assert origin in detail and fingerprint(certificate) in detail, detail

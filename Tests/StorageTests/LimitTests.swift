@@ -1,0 +1,175 @@
+import Fixtures
+import Foundation
+import OpenSSL
+import Postgres
+import ShaCache
+import Storage
+import Synchronization
+import Testing
+
+struct LimitTests {
+    private let database: TestDatabase
+    private let admin: Catalog
+
+    init() throws {
+        database = try TestDatabase()
+        admin = database.catalog(as: "shacache_admin")
+    }
+
+    private func account(_ name: String, _ limits: [Account.Limit: Int] = [:]) throws -> Account {
+        try admin.addAccount(name, comment: "", by: "tester") { $0.limits = limits }
+        return try #require(try database.catalog().enabledAccount(named: name))
+    }
+
+    private func store(_ text: String, by account: Account, in catalog: Catalog? = nil) throws {
+        try put(text, by: account, in: catalog ?? database.catalog()) {}
+    }
+
+    private func count(_ sql: SQL) throws -> Int { try #require(try database.connection().run(sql).first?.int(0)) }
+
+    private func stored(_ account: Account) throws -> Int {
+        try count("SELECT coalesce(sum(bytes), 0) FROM shacache.account_usage WHERE account_id = \(account.id)")
+    }
+
+    private func refusal(_ body: () throws -> Void) -> String? {
+        do { try body() } catch let error as Refusal { return error.message } catch { return "\(error)" }
+        return nil
+    }
+
+    @Test func `a quota is kept to the byte, and what we have already costs nothing`() throws {
+        let alice = try account("alice", [.bytes: 10])
+        try store("12345678", by: alice)
+        #expect(
+            refusal { try store("abc", by: alice) }
+                == "bytes limit: the account alice may store 10 bytes, has stored 8, and this blob has 3")
+        try store("12345678", by: alice)
+        try store("ab", by: alice)
+        try store("ab", by: account("bob"))
+        #expect(try stored(alice) == 10)
+        #expect(try admin.recount().isRight)
+    }
+
+    @Test func `the number of blobs is limited`() throws {
+        let alice = try account("alice", [.blobs: 1])
+        try store("a", by: alice)
+        #expect(
+            refusal { try store("b", by: alice) }
+                == "blobs limit: the account alice may store 1 blobs, and has stored 1")
+        try store("a", by: alice)
+    }
+
+    /// Fails when Catalog.insert counts outside the transaction, or before `publish` in one of its own.
+    @Test func `a blob that could not be published is not counted`() throws {
+        struct Broken: Error {}
+        let alice = try account("alice", [.bytes: 10])
+        #expect(throws: Broken.self) { try put("12345678", by: alice, in: database.catalog()) { throw Broken() } }
+        #expect(try stored(alice) == 0)
+        try store("1234567890", by: alice)
+    }
+
+    /// Fails when the limit is looked at behind `publish`: a file would be left of what was refused.
+    @Test func `what is over a limit is never published`() throws {
+        let alice = try account("alice", [.bytes: 1])
+        #expect(
+            refusal { try put("12", by: alice, in: database.catalog()) { Issue.record("published") } } != nil)
+    }
+
+    /// Fails without the lock in Catalog.checkQuota.
+    @Test func `of two that race for the last bytes, one gets them`() throws {
+        let alice = try account("alice", [.bytes: 0])
+        let database = database
+        for round in 1...20 {
+            try admin.setAccount("alice", by: "tester") { $0.limits[.bytes] = 10 * round }
+            let limited = try #require(try database.catalog().enabledAccount(named: "alice"))
+            let taken = Mutex(0)
+            DispatchQueue.concurrentPerform(iterations: 2) { number in
+                let text = "\(number)\(round)".padding(toLength: 10, withPad: ".", startingAt: 0)
+                let isTaken = (try? put(text, by: limited, in: database.catalog()) {}) != nil
+                if isTaken { taken.withLock { $0 += 1 } }
+            }
+            #expect(taken.withLock { $0 } == 1)
+        }
+        #expect(try stored(alice) == 200)
+        #expect(try admin.recount().isRight)
+    }
+
+    /// Fails when Catalog.checkQuota takes its lock for everybody.
+    @Test(.timeLimit(.minutes(1))) func `an account without a quota waits for no other upload of its own`() throws {
+        let (free, limited) = (try account("free"), try account("limited", [.bytes: 100]))
+        let other = database.connection(as: "shacache_worker")
+        let impatient = Catalog(database.target(as: "shacache_worker", statementTimeLimit: 1))
+        try other.transaction {
+            for account in [free, limited] { try other.run("SELECT pg_advisory_xact_lock(1, \(account.id))") }
+            try store("a", by: free, in: impatient)
+            #expect { try store("b", by: limited, in: impatient) } throws: {
+                ($0 as? DatabaseError)?.kind == .unavailable
+            }
+        }
+        try store("b", by: limited)
+    }
+
+    @Test func `entries are limited by the day and by the key, withdrawn ones included`() throws {
+        let alice = try account("alice", [.entriesPerDay: 3, .entriesPerKey: 2])
+        for note in ["1", "2", "2"] { try list(note, under: "k", by: alice, in: database.catalog()) }
+        #expect(
+            refusal { try list("3", under: "k", by: alice, in: database.catalog()) }
+                == "entries per key limit: the account alice may have 2 entries under a key, and has 2 under this one")
+        _ = try admin.withdrawEntries(under: Key("k"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
+        #expect(refusal { try list("3", under: "k", by: alice, in: database.catalog()) } != nil)
+        try list("1", under: "l", by: alice, in: database.catalog())
+        #expect(
+            refusal { try list("1", under: "m", by: alice, in: database.catalog()) }
+                == "entries per day limit: the account alice may put 3 entries in a day (of UTC), and has put 3")
+        try database.connection().run("UPDATE shacache.entry SET created_at = created_at - interval '1 day'")
+        try list("1", under: "m", by: alice, in: database.catalog())
+    }
+
+    /// Fails without the lock in Catalog.checkDay: the two are put under different keys.
+    @Test func `of two that race for the last entry of the day, one gets it`() throws {
+        let database = database
+        for round in 1...20 {
+            let alice = try account("alice-\(round)", [.entriesPerDay: 1])
+            let taken = Mutex(0)
+            DispatchQueue.concurrentPerform(iterations: 2) { number in
+                let isTaken = (try? list("1", under: "\(round) \(number)", by: alice, in: database.catalog())) != nil
+                if isTaken { taken.withLock { $0 += 1 } }
+            }
+            #expect(taken.withLock { $0 } == 1)
+        }
+    }
+
+    @Test func `a recount finds what differs, repairs it, and writes that down`() throws {
+        let alice = try account("alice")
+        for text in ["a", "bb", "ccc"] { try store(text, by: alice) }
+        try database.connection().run("UPDATE shacache.account_usage SET bytes = bytes + 100, blobs = 1")
+        #expect(try !admin.recount("alice").isRight)
+        #expect(throws: AdministrationError.self) { try admin.recount("nobody") }
+        let found = try admin.repairUsage("alice", by: "tester")
+        #expect(!found.isRight)
+        #expect(try admin.recount().isRight)
+        #expect(try stored(alice) == 6)
+        #expect(
+            try count("SELECT count(*) FROM shacache.audit WHERE action = 'account recount' AND subject = 'alice'") == 1
+        )
+    }
+
+    /// Fails when a repair sets the counted numbers, in place of adding what differs.
+    @Test func `a repair while uploads go on is right in the end`() throws {
+        let alice = try account("alice")
+        try store("first", by: alice)
+        try database.connection().run("UPDATE shacache.account_usage SET bytes = bytes + 100")
+        let database = database
+        DispatchQueue.concurrentPerform(iterations: 4) { number in
+            let catalog = database.catalog(as: number == 0 ? "shacache_admin" : "shacache_worker")
+            for round in 0..<20 {
+                if number == 0 {
+                    _ = try? catalog.repairUsage(by: "tester")
+                } else {
+                    try? put("\(number) \(round)", by: alice, in: catalog) {}
+                }
+            }
+        }
+        #expect(try count("SELECT count(*) FROM shacache.blob") == 61)
+        #expect(try admin.recount().isRight)
+    }
+}

@@ -1,0 +1,272 @@
+import Fixtures
+import Foundation
+import OpenSSL
+import Postgres
+import ShaCache
+import Storage
+import Testing
+
+struct WithdrawalTests {
+    private let directory: TemporaryDirectory
+    private let store: BlobStore
+    private let database: TestDatabase
+    private let admin: Catalog
+    private let worker: Catalog
+    private let alice: Account
+    private let bob: Account
+    private let digest = Digest(bytes: Hash.digest(.sha512, of: "bytes".utf8))
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        store = BlobStore(directory: directory.path)
+        try store.prepare()
+        database = try TestDatabase()
+        (admin, worker) = (database.catalog(as: "shacache_admin"), database.catalog())
+        for name in ["alice", "bob"] {
+            try admin.addAccount(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
+        }
+        alice = try #require(try worker.enabledAccount(named: "alice"))
+        bob = try #require(try worker.enabledAccount(named: "bob"))
+    }
+
+    private var visible: String { "\(directory.path)/blobs/\(BlobStore.place(of: digest))" }
+    private var hidden: String { "\(directory.path)/withdrawn/\(digest)" }
+
+    private func upload(by account: Account) throws {
+        let path = try store.spool(Array("bytes".utf8), in: directory)
+        defer { unlink(path) }
+        let file = try IncomingFile(named: path, in: store)
+        try file.seal(5)
+        try put("bytes", by: account, in: worker) { try store.publish(file, as: digest) }
+    }
+
+    private func why(_ account: Account) -> Withdrawal { Withdrawal(by: account, reason: Reason("why")!) }
+
+    private var operators: Withdrawal { Withdrawal(by: "tester", reason: Reason("why")!) }
+
+    private func notes(_ key: String) throws -> [String] {
+        var notes: [String] = []
+        _ = try worker.forEachEntry(of: Key(key)) { metadata, _ in
+            notes.append((try? JSON(Array(metadata))["note"]?.string) ?? "?")
+        }
+        return notes
+    }
+
+    private func audit() throws -> [String] {
+        try database.connection().run("SELECT actor || ' ' || action || ' ' || detail FROM shacache.audit ORDER BY id")
+            .map { $0.text(0)! }
+    }
+
+    // MARK: Blobs
+
+    @Test func `a withdrawn blob is absent and blocked, and comes back as it was`() throws {
+        try upload(by: alice)
+        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try store.presence(of: digest) == .absent)
+        #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: bob) }
+        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
+        #expect(try store.presence(of: digest) == .absent)
+        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
+        try upload(by: bob)
+        #expect(try audit().suffix(2) == ["account:alice blob withdraw withdrawal 1: why", "tester withdrawal lift "])
+        #expect(throws: AdministrationError.self) { try admin.lift(outcome.number, in: store, by: "tester") }
+        #expect(throws: AdministrationError.self) { try admin.lift(7, in: store, by: "tester") }
+    }
+
+    /// Fails without blob.is_shared, or without the look at others' entries in Catalog.check.
+    @Test func `no account withdraws a blob that others uploaded or list`() throws {
+        try upload(by: alice)
+        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(bob)) }
+        try list("1", under: "k", by: bob, naming: digest, in: worker)
+        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
+        _ = try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob))
+        try upload(by: bob)
+        for account in [alice, bob] {
+            #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(account)) }
+        }
+        #expect(try store.presence(of: digest) == .intact)
+        _ = try admin.withdrawBlob(digest, in: store, operators)
+        #expect(try store.presence(of: digest) == .absent)
+    }
+
+    @Test func `an account with the role of operators withdraws what others uploaded`() throws {
+        try upload(by: alice)
+        try admin.setAccount("bob", by: "tester") { $0.roles = [.operator] }
+        let bob = try #require(try worker.enabledAccount(named: "bob"))
+        _ = try worker.withdrawBlob(digest, in: store, why(bob))
+        #expect(try store.presence(of: digest) == .absent)
+    }
+
+    /// Fails without `putBack` in Catalog.withdrawBlob.
+    @Test func `a withdrawal that fails shows the blob again`() throws {
+        try upload(by: alice)
+        // Its last step, the commit, fails.
+        try database.connection().runScript(
+            """
+            CREATE FUNCTION shacache.fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;
+            CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON shacache.withdrawal DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION shacache.fail();
+            """)
+        #expect(throws: DatabaseError.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
+        #expect(try store.presence(of: digest) == .intact)
+        try upload(by: bob)
+    }
+
+    /// Fails when BlobStore.hide takes a missing directory for a missing file.
+    @Test func `where the directory of withdrawn blobs is missing, nothing is withdrawn`() throws {
+        try upload(by: alice)
+        try #require(rmdir("\(directory.path)/withdrawn") == 0)
+        #expect(throws: StoreError.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
+        #expect(try store.presence(of: digest) == .intact)
+        try upload(by: alice)
+    }
+
+    @Test func `what a crash has left hidden is shown again, and what is withdrawn is not`() throws {
+        try upload(by: alice)
+        try FileManager.default.moveItem(atPath: visible, toPath: hidden)
+        #expect(try store.hiddenBlobs() == [digest])
+        #expect(try worker.putBack(digest, in: store))
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(try !worker.putBack(digest, in: store))
+        _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try !worker.putBack(digest, in: store))
+        #expect(try store.presence(of: digest) == .absent)
+    }
+
+    @Test func `a withdrawal that a crash has cut is done by the next`() throws {
+        try upload(by: alice)
+        try FileManager.default.moveItem(atPath: visible, toPath: hidden)
+        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try store.presence(of: digest) == .absent)
+        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
+        #expect(try store.presence(of: digest) == .intact)
+    }
+
+    /// Fails without the look at the bytes in Catalog.lift.
+    @Test func `damaged bytes are not shown again, and lost ones come back with the next upload`() throws {
+        try upload(by: alice)
+        let number = try worker.withdrawBlob(digest, in: store, why(alice)).number
+        try #require(chmod(hidden, 0o640) == 0)
+        try Data("Bytes".utf8).write(to: URL(filePath: hidden))
+        #expect { try admin.lift(number, in: store, by: "tester") } throws: {
+            "\($0)".hasSuffix("the file withdrawn/\(digest) has other bytes than its name says")
+        }
+        #expect(try store.presence(of: digest) == .absent)
+        try #require(unlink(hidden) == 0)
+        #expect(try !admin.lift(number, in: store, by: "tester"))
+        try upload(by: bob)
+        #expect(try store.presence(of: digest) == .intact)
+    }
+
+    @Test func `what was withdrawn still counts as stored`() throws {
+        try upload(by: alice)
+        _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try admin.recount().isRight)
+        #expect(try admin.accounts(named: "alice").rows[0].contains(.number("5")))
+    }
+
+    // MARK: Entries
+
+    @Test func `an account withdraws its own entries, all or those of a blob, and they come back in their place`()
+        throws
+    {
+        try list("1", under: "k", by: alice, in: worker)
+        try list("2", under: "k", by: bob, in: worker)
+        try list("3", under: "k", by: alice, naming: digest, in: worker)
+        let one = try worker.withdrawEntries(under: Key("k"), naming: digest, why(alice))
+        #expect(one.count == 1)
+        #expect(try notes("k") == ["1", "2"])
+        let other = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        #expect(try notes("k") == ["2"])
+        #expect(throws: Refusal.withdrawn("entry", reason: "why")) { try list("1", under: "k", by: bob, in: worker) }
+        #expect(try admin.entries(under: Key("k")).rows.count == 3)
+        for number in [other.number, one.number] { #expect(try admin.lift(number, in: store, by: "tester")) }
+        #expect(try notes("k") == ["1", "2", "3"])
+        #expect(try notes("none") == [])
+    }
+
+    /// Fails without entry.is_shared, or when Catalog.withdrawEntries chooses by the key alone.
+    @Test func `no account hides what another one put`() throws {
+        try list("1", under: "k", by: alice, in: worker)
+        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob)) }
+        try list("1", under: "k", by: bob, in: worker)
+        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)) }
+        #expect(try notes("k") == ["1"])
+        _ = try admin.withdrawEntries(under: Key("k"), naming: nil, operators)
+        #expect(try notes("k") == [])
+        #expect {
+            try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        } throws: {
+            if case Refusal.nothingToWithdraw = $0 { true } else { false }
+        }
+    }
+
+    @Test func `entries are withdrawn by number, all or none`() throws {
+        for note in ["1", "2"] { try list(note, under: "k", by: alice, in: worker) }
+        #expect(throws: AdministrationError.self) { try admin.withdrawEntries([1, 3], operators) }
+        #expect(try notes("k") == ["1", "2"])
+        #expect(try admin.withdrawEntries([2], operators).count == 1)
+        #expect(try notes("k") == ["1"])
+        #expect(throws: AdministrationError.self) { try admin.withdrawEntries([1, 2], operators) }
+        #expect(try notes("k") == ["1"])
+    }
+
+    // MARK: Signers
+
+    private func addSigner() throws -> Signer.ID {
+        let certificate = try SigningKey().certificate()
+        try admin.addSigner(
+            "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+        return try #require(try worker.signers().first?.id)
+    }
+
+    @Test func `revoking a signer since a date hides what it signed from then on`() throws {
+        let signer = try addSigner()
+        for note in ["old", "new"] { try list(note, under: "k", by: alice, result: .verified(signer), in: worker) }
+        try list("other", under: "k", by: alice, in: worker)
+        try database.connection().run("UPDATE shacache.entry SET created_at = '2020-01-01' WHERE id = 1")
+        let outcome = try #require(try admin.revokeSigner("carol", since: 1_600_000_000, by: "tester"))
+        #expect(outcome.count == 1)
+        #expect(try notes("k") == ["old", "other"])
+        #expect(try worker.signersInOtherHands().count == 1)
+        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
+        #expect(try notes("k") == ["old", "new", "other"])
+        #expect(try admin.revokeSigner("carol", since: 4_000_000_000, by: "tester") == nil)
+    }
+
+    /// Fails without Catalog.checkAgain.
+    @Test func `an entry whose signer was revoked since it was verified is not stored as verified`() throws {
+        let signer = try addSigner()
+        try admin.revokeSigner("carol", by: "tester")
+        #expect(throws: SignerWasRevoked.self) {
+            try list("1", under: "k", by: alice, result: .verified(signer), in: worker)
+        }
+        #expect(try notes("k") == [])
+    }
+
+    /// Fails without FOR UPDATE in Catalog.revokeSigner.
+    @Test(.timeLimit(.minutes(1))) func `revoking waits for an entry that is being stored, and hides it`() throws {
+        let signer = try addSigner()
+        let (session, database) = (database.connection(as: "shacache_worker"), database)
+        var revoking: Thread?
+        try session.transaction {
+            try session.run(
+                """
+                INSERT INTO shacache.entry (
+                    key, metadata, signature, digest, sha512, account_id, signature_result, signer_id)
+                VALUES ('k', '{"note": "1"}', '', sha256(''), sha512(''), \(alice.id), 'verified', \(signer))
+                """)
+            let thread = Thread {
+                _ = try? database.catalog(as: "shacache_admin").revokeSigner("carol", since: 0, by: "tester")
+            }
+            revoking = thread
+            thread.start()
+            Thread.sleep(forTimeInterval: 1)
+            #expect(!thread.isFinished)
+        }
+        while revoking?.isFinished == false { Thread.sleep(forTimeInterval: 0.05) }
+        #expect(try notes("k") == [])
+    }
+}
