@@ -41,6 +41,12 @@ LEFT JOIN shacache.withdrawal ON withdrawal.id = entry.withdrawal_id
 LEFT JOIN shacache.visible_entry AS visible ON visible.id = entry.id;
 COMMENT ON COLUMN page.entry.is_hidden IS 'From nodes, and so from all but operators.';
 
+-- Of one blob, the rows of that one are added up: report.downloaded_blobs names it by its digits, and adds up all.
+CREATE VIEW page.download AS
+SELECT sha512, sum(whole)::bigint AS whole, sum(partial)::bigint AS partial, sum(bytes)::bigint AS bytes
+FROM shacache.blob_download
+GROUP BY sha512;
+
 DO $$
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO shacache_page', current_database());

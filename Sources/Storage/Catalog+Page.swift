@@ -101,9 +101,7 @@ extension Catalog {
     public func downloads(ofBlob digest: Digest) throws -> Downloads? {
         try reading {
             try connection.run(
-                """
-                SELECT whole + partial, whole, bytes FROM report.downloaded_blobs WHERE sha512 = \(digest.description)
-                """)
+                "SELECT whole + partial, whole, bytes FROM page.download WHERE sha512 = \(digest.bytes)")
         }.first.map { Downloads(requests: $0.int(0)!, whole: $0.int(1)!, bytes: $0.int(2)!) }
     }
 }

@@ -51,10 +51,10 @@ public struct ListedKey: Sendable {
     public let entries: Int
 }
 
-/// What was fetched of a blob or asked of a key, ever since downloads are counted.
+/// What was fetched of a blob, ever since downloads are counted.
 public struct Downloads: Sendable {
     public let requests: Int
-    /// Those of a blob that were sent to the last byte.
+    /// Those that were sent to the last byte.
     public let whole: Int
     /// Truly sent.
     public let bytes: Int

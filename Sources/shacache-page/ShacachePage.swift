@@ -37,7 +37,7 @@ struct ShacachePage: ParsableCommand {
     }
 
     /// People who look are few; more could only ask the database for more at once.
-    private static let threads = 2
+    private static let threads = 4
 
     private func serve(_ configuration: Configuration, _ templates: Templates) throws {
         let log = Logger(label: "shacache-page") { _ in JSONLogHandler(logLevel: configuration.log.level) }
@@ -47,8 +47,8 @@ struct ShacachePage: ParsableCommand {
         signals.block()
         let listener = try Sockets.inherited().named("page")
         let crew = Crew()
-        // One waits for a database that hangs; the other says so at once.
-        let waiters = Waiters(most: 1)
+        // While the database hangs, one is left that says so at once.
+        let waiters = Waiters(most: Self.threads - 1)
         crew.start(Self.threads, on: listener) {
             let pages = Pages(
                 catalog: Catalog(configuration.pageDatabase, waiters: waiters), site: configuration.site,
