@@ -31,3 +31,6 @@ ALTER ROLE shacache_report SET default_transaction_read_only = on;
 -- Nor must the page, which anybody may open.
 ALTER ROLE shacache_page SET statement_timeout = '5s';
 ALTER ROLE shacache_page SET default_transaction_read_only = on;
+
+-- What reports say, the page shows to operators; and to everybody their sums by day.
+GRANT shacache_report TO shacache_page;
