@@ -57,9 +57,9 @@ install: install-client ## Install programs, nginx snippets, SQL, systemd units 
 	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
-	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml
+	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
 # Not below /lib: that is a link on a server, which a copied directory would replace.
-	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket
+	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache
 
 install-client: ## Install shacache alone below DESTDIR, with its manual, completions and the old scripts' names.

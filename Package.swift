@@ -26,13 +26,16 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
 
+        .target(name: "Metrics", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
         .target(name: "Postgres", dependencies: ["CPostgres"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
         .target(name: "ShaCache", dependencies: ["OpenSSL"], swiftSettings: settings),
         .target(name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux"], swiftSettings: settings),
-        .target(name: "Service", dependencies: ["ShaCache", "Storage", "Postgres"], swiftSettings: settings),
+        .target(
+            name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
+            swiftSettings: settings),
         .target(
             name: "Configuration",
             dependencies: [
@@ -57,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "Postgres", "Service", "Serving", "Storage",
+                "Configuration", "FastCGI", "Metrics", "Postgres", "Service", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
@@ -85,8 +88,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: ["Configuration", "Fixtures", "OpenSSL", "Service", "ShaCache", "Storage"],
+            dependencies: ["Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage"],
             swiftSettings: settings),
+        .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(
             name: "ClientTests", dependencies: ["Client", "Fixtures", "ShaCache"], exclude: ["options.py"],

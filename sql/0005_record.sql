@@ -1,2 +1,196 @@
--- The upload record by month, and its sums by day.
-SELECT;
+-- The upload record by month, so that old months can be dropped, and its sums by day, so that reports stay fast.
+
+-- What a report is asked for. A session sets it, with SET report.since = '2026-01-01', or nobody does.
+CREATE FUNCTION report.since() RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN nullif(current_setting('report.since', true), '')::date;
+CREATE FUNCTION report.until() RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN nullif(current_setting('report.until', true), '')::date;
+CREATE FUNCTION report.account() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE RETURN nullif(current_setting('report.account', true), '') COLLATE "C";
+COMMENT ON FUNCTION report.since() IS 'The first day (in UTC) that the views count; NULL: the first of all.';
+COMMENT ON FUNCTION report.until() IS 'The last day (in UTC) that the views count; NULL: today.';
+COMMENT ON FUNCTION report.account() IS 'The account that the views count; NULL: every one.';
+
+-- They read the table that is about to be replaced.
+DROP VIEW report.upload, report.uploads_by_day, report.uploads_by_account, report.uploads_by_signer,
+    report.refusals_by_reason, report.space_by_account;
+
+CREATE TABLE shacache.upload_by_month (LIKE shacache.upload INCLUDING CONSTRAINTS INCLUDING COMMENTS INCLUDING DEFAULTS)
+    PARTITION BY RANGE (at);
+CREATE TABLE shacache.upload_default PARTITION OF shacache.upload_by_month DEFAULT;
+INSERT INTO shacache.upload_by_month SELECT * FROM shacache.upload;
+DROP TABLE shacache.upload;
+ALTER TABLE shacache.upload_by_month RENAME TO upload;
+ALTER TABLE shacache.upload
+    ALTER id ADD GENERATED ALWAYS AS IDENTITY,
+    ADD PRIMARY KEY (id, at),
+    ADD FOREIGN KEY (account_id) REFERENCES shacache.account,
+    ADD FOREIGN KEY (signer_id) REFERENCES shacache.signer;
+CREATE INDEX upload_by_time ON shacache.upload (at);
+CREATE INDEX upload_by_account ON shacache.upload (account_id, at);
+SELECT setval(pg_get_serial_sequence('shacache.upload', 'id'), max(id)) FROM shacache.upload HAVING count(*) > 0;
+COMMENT ON TABLE shacache.upload IS
+    'Every upload that was tried, by months in UTC. An accepted one is written in the transaction that stores it.';
+COMMENT ON TABLE shacache.upload_default IS
+    'Uploads of a month that has no partition: no upload fails for want of one. shacache-admin maintain moves them.';
+GRANT SELECT, INSERT ON shacache.upload TO shacache_worker;
+GRANT SELECT ON shacache.upload TO shacache_admin;
+
+CREATE TABLE shacache.closed_day (
+    day date PRIMARY KEY,
+    closed_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE shacache.closed_day IS
+    'The days (in UTC) whose uploads are added up in upload_day. None is left out: what comes after the last is open.';
+
+CREATE TABLE shacache.upload_day (
+    day date NOT NULL REFERENCES shacache.closed_day,
+    account_id bigint REFERENCES shacache.account,
+    target text NOT NULL,
+    outcome text NOT NULL,
+    reason text,
+    duplicate boolean,
+    signature_result text,
+    signer_id bigint REFERENCES shacache.signer,
+    uploads bigint NOT NULL,
+    bytes numeric NOT NULL,
+    last_at timestamptz NOT NULL,
+    last_id bigint NOT NULL,
+    CONSTRAINT upload_is_summed_once UNIQUE NULLS NOT DISTINCT (
+        day, account_id, target, outcome, reason, duplicate, signature_result, signer_id)
+);
+COMMENT ON TABLE shacache.upload_day IS 'Sums of the uploads of closed days. They stay when the uploads themselves are dropped.';
+COMMENT ON COLUMN shacache.upload_day.last_id IS 'The highest id in the sum: an example to show.';
+CREATE INDEX upload_day_by_account ON shacache.upload_day (account_id, day);
+
+-- The days that are not closed. The first of them is asked for once, and leaves out the partitions before it.
+CREATE VIEW shacache.upload_of_open_day AS
+SELECT
+    (at AT TIME ZONE 'UTC')::date AS day,
+    account_id,
+    target,
+    outcome,
+    reason,
+    duplicate,
+    signature_result,
+    signer_id,
+    count(*) AS uploads,
+    coalesce(sum(bytes), 0) AS bytes,
+    max(at) AS last_at,
+    max(id) AS last_id
+FROM shacache.upload
+WHERE at >= (SELECT coalesce((max(day) + 1)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM shacache.closed_day)
+GROUP BY 1, account_id, target, outcome, reason, duplicate, signature_result, signer_id;
+
+CREATE VIEW shacache.upload_sum AS
+SELECT * FROM shacache.upload_day UNION ALL SELECT * FROM shacache.upload_of_open_day;
+COMMENT ON VIEW shacache.upload_sum IS
+    'All uploads, also those of today: always exact. The longer no day was closed, the longer it takes.';
+
+-- What shacache-admin maintain does. Of two at a time, the second waits, and finds the work done. Workers end their
+-- statements after ten seconds: none is to wait nearly as long for a lock behind these.
+CREATE FUNCTION shacache.begin_maintenance() RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('shacache maintain', 0));
+    PERFORM set_config('lock_timeout', '2s', true);
+END
+$$;
+
+-- Uploads wait while rows are moved out of the default partition: some seconds for a million.
+CREATE FUNCTION shacache.make_upload_month(month date) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text := to_char(month, '"upload_"YYYY"_"MM');
+    first_at timestamptz := month::timestamp AT TIME ZONE 'UTC';
+    end_at timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
+BEGIN
+    -- Without its descendants: nobody who reads those is waited for.
+    LOCK TABLE ONLY shacache.upload IN SHARE ROW EXCLUSIVE MODE;
+    EXECUTE format('CREATE TABLE shacache.%I (LIKE shacache.upload INCLUDING CONSTRAINTS INCLUDING DEFAULTS)', name);
+    EXECUTE format(
+        'WITH moved AS (DELETE FROM shacache.upload_default WHERE at >= $1 AND at < $2 RETURNING *)
+        INSERT INTO shacache.%I SELECT * FROM moved', name) USING first_at, end_at;
+    EXECUTE format('ALTER TABLE shacache.upload ATTACH PARTITION shacache.%I FOR VALUES FROM (%L) TO (%L)',
+        name, first_at, end_at);
+END
+$$;
+
+CREATE FUNCTION shacache.make_upload_months() RETURNS SETOF date
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    missing date[];
+    month date;
+BEGIN
+    PERFORM shacache.begin_maintenance();
+    missing := ARRAY(
+        SELECT ahead::date
+        FROM generate_series(this_month, this_month + interval '2 months', interval '1 month') AS ahead
+        WHERE to_regclass(to_char(ahead, '"shacache.upload_"YYYY"_"MM')) IS NULL
+        UNION
+        SELECT date_trunc('month', at AT TIME ZONE 'UTC')::date FROM shacache.upload_default
+        ORDER BY 1);
+    FOREACH month IN ARRAY missing LOOP
+        PERFORM shacache.make_upload_month(month);
+        RETURN NEXT month;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION shacache.make_upload_months() IS
+    'Makes the partitions of this month, of the next two, and of those that have rows in the default partition.';
+
+CREATE FUNCTION shacache.close_upload_days() RETURNS SETOF date
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
+DECLARE
+    first_day date;
+    -- An hour after its end, no transaction that began in a day is still under way.
+    last_day date := ((now() - interval '1 hour') AT TIME ZONE 'UTC')::date - 1;
+BEGIN
+    PERFORM shacache.begin_maintenance();
+    SELECT coalesce((SELECT max(day) + 1 FROM shacache.closed_day), (min(at) AT TIME ZONE 'UTC')::date)
+        INTO first_day FROM shacache.upload;
+    -- One statement, and so one look at the record: the days are open for the whole of it.
+    RETURN QUERY
+        WITH closed AS (
+            INSERT INTO shacache.closed_day (day)
+            SELECT ended::date FROM generate_series(first_day, last_day, interval '1 day') AS ended
+            RETURNING day
+        ), summed AS (
+            INSERT INTO shacache.upload_day SELECT * FROM shacache.upload_of_open_day WHERE day <= last_day
+        )
+        SELECT day FROM closed ORDER BY day;
+END
+$$;
+COMMENT ON FUNCTION shacache.close_upload_days() IS 'Adds up the uploads of the days that are over since an hour.';
+
+CREATE FUNCTION shacache.drop_upload_months(kept integer) RETURNS SETOF date
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    month date;
+BEGIN
+    PERFORM shacache.begin_maintenance();
+    FOR month IN
+        SELECT to_date(relname, '"upload_"YYYY"_"MM') AS begun
+        FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = 'shacache.upload'::regclass AND inhrelid <> 'shacache.upload_default'::regclass
+        ORDER BY begun
+    LOOP
+        CONTINUE WHEN month >= this_month - kept * interval '1 month'
+            OR NOT EXISTS (SELECT FROM shacache.closed_day WHERE day = month + interval '1 month' - interval '1 day');
+        EXECUTE format('DROP TABLE shacache.%I', to_char(month, '"upload_"YYYY"_"MM'));
+        RETURN NEXT month;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION shacache.drop_upload_months(integer) IS
+    'Drops the uploads of closed months: kept is how many months before this one stay. Their sums stay in any case.';
+
+REVOKE ALL ON FUNCTION shacache.begin_maintenance(), shacache.make_upload_month(date), shacache.make_upload_months(),
+    shacache.close_upload_days(), shacache.drop_upload_months(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shacache.make_upload_months(), shacache.close_upload_days(),
+    shacache.drop_upload_months(integer) TO shacache_admin;
+
+-- The rows of the old table go where they belong.
+SELECT shacache.make_upload_months();

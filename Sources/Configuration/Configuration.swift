@@ -13,11 +13,15 @@ public struct Configuration: Decodable, Sendable {
     public let store: Store
     public let worker: Worker
     public let uploads: Uploads
+    public let record: Record
     public let site: Site
     public let ca: CertificateAuthorityFiles?
+    public let metrics: Metrics
     public let log: Log
 
-    private enum CodingKeys: String, CodingKey { case database, store, worker, uploads, site, ca, log }
+    private enum CodingKeys: String, CodingKey {
+        case database, store, worker, uploads, record, site, ca, metrics, log
+    }
 
     public init(from decoder: any Decoder) throws {
         let sections = try decoder.container(keyedBy: CodingKeys.self)
@@ -25,8 +29,10 @@ public struct Configuration: Decodable, Sendable {
         store = try sections.decode(Store.self, forKey: .store)
         worker = try sections.section(.worker)
         uploads = try sections.section(.uploads)
+        record = try sections.section(.record)
         site = try sections.section(.site)
         ca = try sections.decodeIfPresent(CertificateAuthorityFiles.self, forKey: .ca)
+        metrics = try sections.section(.metrics)
         log = try sections.section(.log)
     }
 
@@ -78,6 +84,18 @@ public struct Configuration: Decodable, Sendable {
         }
     }
 
+    /// The record of uploads.
+    public struct Record: Decodable, Sendable {
+        /// How many months before the current one are kept; nil: all.
+        public let retentionMonths: Int?
+
+        private enum CodingKeys: String, CodingKey { case retentionMonths = "retention-months" }
+
+        public init(from decoder: any Decoder) throws {
+            retentionMonths = try decoder.container(keyedBy: CodingKeys.self).positive(.retentionMonths)
+        }
+    }
+
     /// What clients and visitors are told of this server.
     public struct Site: Decodable, Sendable {
         public let name: String
@@ -110,6 +128,23 @@ public struct Configuration: Decodable, Sendable {
     public struct CertificateAuthorityFiles: Decodable, Sendable {
         public let certificate: String
         public let key: String
+    }
+
+    public struct Metrics: Decodable, Sendable {
+        /// Where the workers of a host show each other their figures.
+        public let directory: String
+        /// Files in PEM whose expiry is shown.
+        public let certificates: [String]
+
+        private enum CodingKeys: String, CodingKey { case directory, certificates }
+
+        public init(from decoder: any Decoder) throws {
+            let options = try decoder.container(keyedBy: CodingKeys.self)
+            directory = try options.decodeIfPresent(String.self, forKey: .directory) ?? "/run/shacache/metrics"
+            certificates =
+                try options.decodeIfPresent([String].self, forKey: .certificates)
+                ?? ["/etc/shacache/tls/server.crt", "/etc/shacache/tls/clients-ca.crt"]
+        }
     }
 
     public struct Log: Decodable, Sendable {

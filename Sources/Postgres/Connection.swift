@@ -27,6 +27,7 @@ public final class Connection {
     /// The server's name for each statement that it has prepared in this session.
     private var prepared: [String: String] = [:]
     private var isInTransaction = false
+    public private(set) var statistics = Statistics()
 
     /// - Parameter waiters: the threads that are to give way to each other when the server hangs.
     public init(_ target: Target, waiters: Waiters? = nil) {
@@ -39,7 +40,7 @@ public final class Connection {
     /// Runs one statement, prepared at its first use in this session.
     @discardableResult
     public func run(_ sql: SQL) throws -> Rows {
-        try givingWay {
+        try measured {
             let handle = try session()
             let name = try prepare(sql.text, on: handle)
             let values = try Parameters(sql)
@@ -54,9 +55,21 @@ public final class Connection {
 
     /// Runs statements that come without values, several in one text if need be.
     public func runScript(_ statements: String) throws {
-        try givingWay {
+        try measured {
             let handle = try session()
             _ = try conclude(on: handle, statement: String(statements.prefix(80))) { PQsendQuery(handle, statements) }
+        }
+    }
+
+    private func measured<Result>(_ body: () throws -> Result) throws -> Result {
+        let begin = ContinuousClock.now
+        statistics.statements += 1
+        defer { statistics.waited += begin.duration(to: .now) }
+        do {
+            return try givingWay(body)
+        } catch {
+            statistics.count(error)
+            throw error
         }
     }
 
@@ -88,7 +101,9 @@ public final class Connection {
         do {
             try run("COMMIT")
         } catch let error as DatabaseError where error.kind == .lost {
-            throw DatabaseError(.unknownOutcome, error.message, statement: error.statement)
+            let outcome = DatabaseError(.unknownOutcome, error.message, statement: error.statement)
+            statistics.count(outcome)
+            throw outcome
         }
         return result
     }
@@ -129,6 +144,7 @@ public final class Connection {
             throw DatabaseError(.unavailable, DatabaseError.firstLine(PQerrorMessage(opened)), statement: "")
         }
         handle = opened
+        statistics.sessions += 1
         // Notices would go to stderr, between the lines of a log.
         PQsetNoticeProcessor(opened, { _, _ in }, nil)
         // Or libpq would wait by itself, without a limit, to send what the server doesn't take.

@@ -20,7 +20,7 @@ public struct Failure {
             self.init(status: error.kind.status, name: error.kind.name, message: error.description)
         case let blob as DamagedBlob:
             self.init(
-                status: 404, name: "damaged blob", message: blob.digest.absence,
+                status: 404, name: Self.damagedBlob, message: blob.digest.absence,
                 cause: "the file of \(blob.digest) \(blob.damage)")
         case let error as DatabaseError where error.kind == .unavailable || error.kind == .lost:
             self.init(
@@ -35,6 +35,8 @@ public struct Failure {
                 status: 500, name: "internal error", message: "something is broken on the server", cause: "\(error)")
         }
     }
+
+    static let damagedBlob = "damaged blob"
 
     private init(status: Int, name: String, message: String, cause: String? = nil) {
         self.status = status

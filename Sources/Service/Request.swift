@@ -23,6 +23,8 @@ public struct Request: Sendable {
     public var certificate: [UInt8] = []
     /// The operator lets this address write as the account `local`.
     public var isLocalWriter = false
+    /// The operator lets this address ask for health and metrics.
+    public var isMonitor = false
 
     public var clientAddress = ""
     public var requestID = ""
@@ -42,7 +44,7 @@ public struct Request: Sendable {
         case request = ""
         /// Whether to receive the body of an upload at all.
         case admission
-        /// A health check, from an address that the operator allows.
+        /// A health check, from an address that the operator allows; or the metrics, from any.
         case health
     }
 

@@ -8,13 +8,14 @@ enum Route {
     case entries(Key)
     case live
     case ready
+    case metrics
 
     /// What may be done there, as the header Allow lists it.
     var allowedMethods: [String] {
         switch self {
         case .blobs: ["POST", "OPTIONS"]
         case .blob, .entries: ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]
-        case .live, .ready: ["GET", "HEAD"]
+        case .live, .ready, .metrics: ["GET", "HEAD"]
         }
     }
 
@@ -37,6 +38,7 @@ enum Route {
 
     private static func health(_ path: ArraySlice<UInt8>) -> Route? {
         if path.elementsEqual("/-/live".utf8) { return .live }
+        if path.elementsEqual("/metrics".utf8) { return .metrics }
         return path.elementsEqual("/-/ready".utf8) ? .ready : nil
     }
 

@@ -134,7 +134,7 @@ extension UploadRecord {
         switch route {
         case .blob(let digest): (target, sha512) = (.blob, digest)
         case .entries(let key): self.key = key
-        case .blobs, .live, .ready: break
+        case .blobs, .live, .ready, .metrics: break
         }
     }
 }

@@ -42,7 +42,7 @@ extension WithdrawalAttempt {
         switch route {
         case .blob(let digest): sha512 = digest
         case .entries(let key): self.key = key
-        case .blobs, .live, .ready: break
+        case .blobs, .live, .ready, .metrics: break
         }
     }
 }

@@ -1,3 +1,4 @@
+import Postgres
 public import ShaCache
 public import Storage
 
@@ -8,14 +9,22 @@ public final class Service {
     let store: BlobStore
     let catalog: Catalog
     let rules: Rules
+    let monitoring: Monitoring
+    /// What the catalog had asked when that was last counted.
+    var counted = Statistics()
     private let strangers: Allowance
 
-    /// - Parameter strangers: how many refusals of theirs go on record.
-    public init(store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance) {
+    /// - Parameters:
+    ///   - strangers: how many refusals of theirs go on record.
+    ///   - monitoring: where everything is counted.
+    public init(
+        store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance, monitoring: Monitoring
+    ) {
         self.store = store
         self.catalog = catalog
         self.rules = rules
         self.strangers = strangers
+        self.monitoring = monitoring
     }
 
     /// What the operator decides.
@@ -49,8 +58,10 @@ public final class Service {
         var withdrawal = request.withdrawalAttempt
         var response: Response
         var failure: Failure?
+        var route: Route?
         do {
-            response = try respond(to: request, upload: &upload, withdrawal: &withdrawal)
+            route = try Route.find(request)
+            response = try respond(to: request, for: route, upload: &upload, withdrawal: &withdrawal)
         } catch {
             let cause = Failure(error)
             response = cause.response
@@ -58,6 +69,7 @@ public final class Service {
         }
         // The deployed clients splice the body of a failed resume into the file that they are downloading.
         if !request.range.isEmpty, !request.isUpload, response.status >= 300 { response.body = [] }
+        count(request, route, response, upload, failure)
         if request.purpose == .admission, response.status >= 300 { response = response.verdict }
         response.declareLength()
         return Answer(
@@ -75,9 +87,9 @@ public final class Service {
     }
 
     private func respond(
-        to request: Request, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
+        to request: Request, for route: Route?, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
     ) throws -> Response {
-        guard let route = try Route.find(request) else { return Response(404, line: "nothing is here") }
+        guard let route else { return Response(404, line: "nothing is here") }
         guard route.allowedMethods.contains(request.method) else {
             return Response(
                 405, line: "\(request.method) is not possible here",
@@ -93,6 +105,7 @@ public final class Service {
         case .entries(let key): return try entries(of: key)
         case .live: return Response(200, line: "live")
         case .ready: return readiness()
+        case .metrics: return try metrics(for: request)
         case .blobs: preconditionFailure("only POST is allowed there")
         }
     }

@@ -5,9 +5,13 @@ extension BlobStore {
     public struct Free: Sendable {
         public let bytes: Int
         public let inodes: Int
+        /// Of the whole file system.
+        public let totalBytes: Int
+        /// 0 on file systems that don't count inodes.
+        public let totalInodes: Int
         /// Kept free for what is under way: directories grow, and nginx is receiving other bodies. One part in a
         /// hundred, at most 1 GiB.
-        let reservedBytes: Int
+        public let reservedBytes: Int
         /// One part in a hundred. 0 on file systems that don't count inodes.
         let reservedInodes: Int
     }
@@ -18,6 +22,7 @@ extension BlobStore {
         let block = Int(status.f_frsize)
         return Free(
             bytes: Int(status.f_bavail) * block, inodes: Int(status.f_favail),
+            totalBytes: Int(status.f_blocks) * block, totalInodes: Int(status.f_files),
             reservedBytes: min(Int(status.f_blocks) * block / 100, 1 << 30), reservedInodes: Int(status.f_files) / 100)
     }
 }

@@ -11,13 +11,43 @@ extension BlobStore {
         // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
         guard flock(dirfd(stream), LOCK_EX | LOCK_NB) == 0 else { return 0 }
         var removed = 0
-        while let item = readdir(stream) {
-            let name = withUnsafeBytes(of: item.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        forEachName(in: stream) { name in
             if removeIfAbandoned("\(incoming)/\(name)") { removed += 1 }
         }
         return removed
+    }
+
+    /// What lies in the spool: bodies that are being received or stored, and leftovers.
+    public struct Spool: Sendable {
+        public internal(set) var files = 0
+        public internal(set) var bytes = 0
+        /// When the one that nobody has written to for longest was last written to, in seconds since 1970.
+        public internal(set) var oldest: Int?
+    }
+
+    public func spool() throws(StoreError) -> Spool {
+        guard let stream = opendir(incoming) else { throw StoreError("read the spool") }
+        defer { closedir(stream) }
+        var spool = Spool()
+        forEachName(in: stream) { name in
+            var status = stat()
+            // One that is gone meanwhile was stored.
+            guard fstatat(dirfd(stream), name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG
+            else { return }
+            spool.files += 1
+            spool.bytes += Int(status.st_size)
+            spool.oldest = min(spool.oldest ?? .max, Int(status.st_mtim.tv_sec))
+        }
+        return spool
+    }
+
+    private func forEachName(in stream: OpaquePointer, _ body: (String) -> Void) {
+        while let item = readdir(stream) {
+            body(
+                withUnsafeBytes(of: item.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                })
+        }
     }
 
     /// nginx keeps a body open until its request has ended, so a file that nobody has open belongs to no request.

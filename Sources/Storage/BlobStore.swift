@@ -138,9 +138,12 @@ public final class BlobStore: Sendable {
         }
     }
 
+    /// Whether this process takes no uploads since an fsync of its own failed.
+    public var isReadOnly: Bool { hasFailedToSynchronize.load(ordering: .relaxed) }
+
     /// - Throws: `StoreError` when an upload of so many bytes can't be taken now.
     public func admit(bytes: Int) throws(StoreError) {
-        guard !hasFailedToSynchronize.load(ordering: .relaxed) else {
+        guard !isReadOnly else {
             throw StoreError(.readOnly, "the store takes no uploads since an fsync failed")
         }
         let free = try self.free()

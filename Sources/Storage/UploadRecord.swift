@@ -55,7 +55,8 @@ public struct UploadRecord: Sendable {
 }
 
 extension SignatureResult {
-    var name: String {
+    /// A stable name to group by.
+    public var name: String {
         switch self {
         case .verified: "verified"
         case .unsigned: "unsigned"

@@ -20,7 +20,7 @@ struct Admin: ParsableCommand {
         version: Configuration.version,
         subcommands: [
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
-            WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self,
+            WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self, ReportCommand.self, Maintain.self,
         ])
 
     static func main() {

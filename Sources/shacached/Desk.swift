@@ -1,32 +1,46 @@
 import Configuration
 import FastCGI
 import Logging
+import Metrics
 import Postgres
 import Service
 import Serving
 import Storage
 
-/// What the threads of a worker do. Each has a service and a database session of its own; they share the store.
+/// What the threads of a worker do. Each has a service and a database session of its own; they share the store, and
+/// what is counted.
 struct Desk: Sendable {
     let configuration: Configuration
     let store: BlobStore
     let log: Logger
+    private let recorder: Recorder
+    private let monitoring: Monitoring
     private let strangers = Allowance()
 
-    init(configuration: Configuration, store: BlobStore, log: Logger) {
+    /// - Parameter board: where the recorder has its slot; nil when it has none.
+    init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, board: Board?) {
         self.configuration = configuration
         self.store = store
         self.log = log
+        self.recorder = recorder
+        monitoring = Monitoring(
+            recorder: recorder, board: board, catalog: Catalog(configuration.metricsDatabase),
+            certificates: configuration.metrics.certificates)
     }
 
     /// The work of one thread.
     ///
-    /// - Parameter waiters: where not all threads may wait for a database that hangs.
-    func work(waiters: Waiters? = nil) -> Crew.Work {
+    /// - Parameters:
+    ///   - socket: that it serves, as the figures name it.
+    ///   - waiters: where not all threads may wait for a database that hangs.
+    func work(on socket: String, waiters: Waiters? = nil) -> Crew.Work {
+        recorder.add(to: .threads, socket)
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
-            rules: configuration.uploads.rules, strangers: strangers)
+            rules: configuration.uploads.rules, strangers: strangers, monitoring: monitoring)
         return { request in
+            recorder.add(to: .inFlight, socket)
+            defer { recorder.add(-1, to: .inFlight, socket) }
             let answer = service.answer(Request(request))
             let response = answer.response
             request.send(

@@ -20,6 +20,7 @@ extension Request {
         certificateVerification = source.text("CERTIFICATE_VERIFICATION")
         certificate = source.bytes("CERTIFICATE")
         isLocalWriter = source.text("LOCAL_WRITER") == "1"
+        isMonitor = source.text("MONITOR") == "1"
         clientAddress = source.text("REMOTE_ADDR")
         requestID = source.text("REQUEST_ID")
         // nginx passes the request on when its body is complete, and says how many seconds that took.

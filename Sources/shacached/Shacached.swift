@@ -3,6 +3,7 @@ import Configuration
 import FastCGI
 import Foundation
 import Logging
+import Metrics
 import Postgres
 import Service
 import Serving
@@ -56,12 +57,13 @@ struct Shacached: ParsableCommand {
         }
 
         let crew = Crew()
-        let desk = Desk(configuration: configuration, store: store, log: log)
+        let (recorder, board) = recorder(configuration, log)
+        let desk = Desk(configuration: configuration, store: store, log: log, recorder: recorder, board: board)
         // Most downloads need no database: half of the threads stay with them when it hangs.
         let lookupThreads = configuration.worker.lookupThreads
         let waiters = Waiters(most: max(1, lookupThreads / 2))
-        crew.start(lookupThreads, on: lookups) { desk.work(waiters: waiters) }
-        crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work() }
+        crew.start(lookupThreads, on: lookups) { desk.work(on: "lookups", waiters: waiters) }
+        crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work(on: "uploads") }
         log.info("started")
         let catalog = Catalog(configuration.workerDatabase)
         repeat {
@@ -71,6 +73,17 @@ struct Shacached: ParsableCommand {
         log.info("draining")
         crew.finish()
         log.info("stopped")
+    }
+
+    /// Figures must never keep a worker from its work: without a slot for them, it shows its own alone.
+    private func recorder(_ configuration: Configuration, _ log: Logger) -> (Recorder, Board?) {
+        let board = Board(directory: configuration.metrics.directory)
+        do {
+            return (try board.takeSlot(version: Configuration.version), board)
+        } catch {
+            log.warning("metrics not shared", metadata: ["cause": "\(error)"])
+            return (Recorder.alone(version: Configuration.version), nil)
+        }
     }
 
     /// Seconds. What is swept costs space only.

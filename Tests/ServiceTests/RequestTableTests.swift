@@ -1,5 +1,6 @@
 import Fixtures
 import Foundation
+import Metrics
 import OpenSSL
 import Service
 import ShaCache
@@ -19,7 +20,9 @@ struct RequestTableTests {
         try store.prepare()
         let database = try TestDatabase()
         try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
-        service = Service(store: store, catalog: database.catalog(), rules: .forTests(), strangers: Allowance())
+        service = Service(
+            store: store, catalog: database.catalog(), rules: .forTests(), strangers: Allowance(),
+            monitoring: .alone(database.catalog()))
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))
     }
@@ -113,5 +116,12 @@ extension Service.Rules {
         Service.Rules(
             signatures: signatures, keys: KeyLimits(entries: 10, bytes: 1 << 20, entriesPerAccount: 10),
             blobSize: blobSize)
+    }
+}
+
+extension Monitoring {
+    /// Of a worker without neighbours.
+    static func alone(_ catalog: sending Catalog) -> Monitoring {
+        Monitoring(recorder: .alone(version: "test"), board: nil, catalog: catalog, certificates: [])
     }
 }

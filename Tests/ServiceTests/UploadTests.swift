@@ -24,7 +24,7 @@ struct UploadTests {
     private func service(_ rules: Service.Rules = .forTests(), database target: Connection.Target? = nil) -> Service {
         Service(
             store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules,
-            strangers: Allowance())
+            strangers: Allowance(), monitoring: .alone(self.database.catalog()))
     }
 
     private func upload(_ method: String, _ target: String, _ body: String) throws -> Request {

@@ -24,5 +24,9 @@ authority = "{state.ca / "ca.crt"}"
 [ca]
 certificate = "{state.ca / "ca.crt"}"
 key = "{state.ca / "ca.key"}"
+
+[metrics]
+directory = "{state.metrics}"
+certificates = ["{state.tls / "server.crt"}", "{state.tls / "clients-ca.crt"}"]
 """,
     )

@@ -19,6 +19,7 @@ class State:
         self.root = root
         self.run = root / "run"
         self.postgres_socket = root / "run" / "postgresql"
+        self.metrics = root / "run" / "metrics"
         self.pgdata = root / "pgdata"
         self.ca = root / "ca"
         self.tls = root / "tls"
@@ -65,6 +66,7 @@ class State:
         for path, owner, mode in (
             (self.run, people.me, 0o755),
             (self.postgres_socket, people.database, 0o755),
+            (self.metrics, people.web, 0o750),
             (self.ca, people.me, 0o700),
             (self.tls, people.me, 0o755),
             (self.client, people.me, 0o755),

@@ -1,0 +1,64 @@
+extension Exposition {
+    /// What the workers of a host counted, and what the kernel says of their processes.
+    public mutating func add(_ readings: [Reading]) {
+        for figure in Figure.allCases {
+            add(figure.declaration.family, readings.flatMap { $0.samples(of: figure) })
+        }
+        add(.build, readings.map { Sample(1, $0.label, ("version", $0.header.version)) })
+        add(.processStart, readings.map { Sample(Double($0.header.start) / 1000, $0.label) })
+        let processes = readings.compactMap { reading in
+            ProcessFigures(process: reading.header.process).map { (reading.label, $0) }
+        }
+        add(.processCPU, processes.map { Sample($1.cpuSeconds, $0) })
+        add(.processMemory, processes.map { Sample(Double($1.residentBytes), $0) })
+        add(.processFiles, processes.map { Sample(Double($1.openFiles), $0) })
+    }
+}
+
+extension Reading {
+    fileprivate var label: (name: String, value: String) { ("worker", "\(worker)") }
+
+    fileprivate func samples(of figure: Figure) -> [Exposition.Sample] {
+        let declaration = figure.declaration
+        return Layout.series(of: figure).flatMap { values -> [Exposition.Sample] in
+            let labels = [label] + zip(declaration.labels.map(\.name), values)
+            let cell = Layout.cell(of: figure, values)
+            if declaration.family.kind == .histogram { return histogram(at: cell, labels) }
+            guard declaration.showsZeros || self[cell] != 0 else { return [] }
+            return [Exposition.Sample(value(at: cell, declaration.unit), labels: labels)]
+        }
+    }
+
+    private func value(at cell: Int, _ unit: Figure.Unit) -> Double {
+        switch unit {
+        case .one: Double(self[cell])
+        case .time: Double(self[cell]) / 1e9
+        }
+    }
+
+    /// Each bucket shown holds those below it as well; the count is the last, so that the two never disagree.
+    private func histogram(at first: Int, _ labels: [(name: String, value: String)]) -> [Exposition.Sample] {
+        var count = 0.0
+        var samples: [Exposition.Sample] = []
+        for (index, bound) in (Family.bounds.map(Exposition.number) + ["+Inf"]).enumerated() {
+            count += value(at: first + index, .one)
+            samples.append(Exposition.Sample(suffix: "_bucket", count, labels: labels + [("le", bound)]))
+        }
+        let sum = value(at: first + Family.bounds.count + 1, .time)
+        return samples + [
+            Exposition.Sample(suffix: "_sum", sum, labels: labels),
+            Exposition.Sample(suffix: "_count", count, labels: labels),
+        ]
+    }
+}
+
+extension Family {
+    fileprivate static let build = Family("shacache_build_info", .gauge, "1, with the version of the program.")
+    fileprivate static let processStart = Family(
+        "process_start_time_seconds", .gauge, "When the process started, in seconds since 1970.")
+    fileprivate static let processCPU = Family(
+        "process_cpu_seconds_total", .counter, "Time on processors, of the user and of the system.")
+    fileprivate static let processMemory = Family(
+        "process_resident_memory_bytes", .gauge, "Memory that the process has in use.")
+    fileprivate static let processFiles = Family("process_open_fds", .gauge, "Open file descriptors.")
+}

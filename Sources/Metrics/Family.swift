@@ -1,0 +1,66 @@
+/// A metric family, as Prometheus calls it: what is counted or measured under one name.
+public struct Family: Sendable {
+    public enum Kind: String, Sendable {
+        case counter, gauge, histogram
+    }
+
+    /// With `_total` where it counts, and the base unit (seconds, bytes) where it has one.
+    public let name: String
+    public let kind: Kind
+    /// One line, for people.
+    public let help: String
+
+    public init(_ name: String, _ kind: Kind, _ help: String) {
+        self.name = name
+        self.kind = kind
+        self.help = help
+    }
+
+    /// The upper bounds of a histogram's buckets, in seconds: what a blob in memory takes, and what the largest image on
+    /// a slow line does. The deployed clients give up after an hour.
+    static let bounds = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600,
+    ]
+}
+
+/// What tells the series of one family apart. The values are a closed set, so that each series has its place in memory,
+/// and no client can make more of them; what is none of them counts as the last.
+struct Label: Sendable {
+    let name: String
+    let values: [String]
+
+    func index(of value: String) -> Int { values.firstIndex(of: value) ?? values.count - 1 }
+}
+
+extension Label {
+    private static let other = "other"
+
+    static let route = Label(name: "route", values: ["blob", "blobs", "key", "health", "metrics", other])
+    static let method = Label(name: "method", values: ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", other])
+    static let status = Label(
+        name: "status",
+        values: [
+            "200", "201", "204", "304", "400", "403", "404", "405", "411", "412", "413", "500", "503", "507", other,
+        ])
+    static let socket = Label(name: "socket", values: ["lookups", "uploads"])
+    static let target = Label(name: "target", values: ["blob", "entry"])
+    static let stage = Label(name: "stage", values: ["receive", "hash", "synchronize", "commit"])
+    static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
+    /// The names of `Refusal`; a test looks that none is missing.
+    static let refusal = Label(
+        name: "reason",
+        values: [
+            "malformed request", "length required", "malformed key", "malformed entry", "incomplete body",
+            "digest mismatch", "too large", "not authorized", "account limit", "unsigned", "unknown signer",
+            "revoked signer", "key is full", "withdrawn", "nothing to withdraw", other,
+        ])
+    /// Those of `Failure`, from 500 on.
+    static let failure = Label(
+        name: "reason",
+        values: [
+            "database unavailable", "unknown outcome", "no space", "store read-only", "store broken",
+            "internal error", other,
+        ])
+    static let databaseError = Label(
+        name: "kind", values: ["unavailable", "lost", "unknown outcome", "rejected"])
+}

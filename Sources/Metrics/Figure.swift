@@ -1,0 +1,104 @@
+/// Every family that a worker counts by itself, declared once: its name, its help, and where its series lie in memory.
+public enum Figure: Int, CaseIterable, Sendable {
+    case requests, inFlight, threads, receivedBytes, sentBytes
+    case uploadSeconds, uploadStageSeconds, signatures, refusals, failures, damagedBlobs, readOnly
+    case databaseStatements, databaseSeconds, databaseSessions, databaseErrors
+
+    /// What one cell of memory holds.
+    enum Unit {
+        case one
+        /// Nanoseconds, which are shown as seconds.
+        case time
+    }
+
+    struct Declaration {
+        let family: Family
+        var labels: [Label] = []
+        var unit = Unit.one
+        /// Whether series that never counted are shown. Not where most combinations of labels never do.
+        var showsZeros = true
+    }
+
+    var declaration: Declaration { Self.declarations[rawValue] }
+
+    private static let declarations = allCases.map(\.declared)
+
+    private var declared: Declaration {
+        switch self {
+        case .requests:
+            Declaration(
+                family: Family(
+                    "shacache_requests_total", .counter,
+                    "Requests that workers answered; what nginx answers by itself is not among them."),
+                labels: [.route, .method, .status], showsZeros: false)
+        case .inFlight:
+            Declaration(
+                family: Family("shacache_requests_in_flight", .gauge, "Requests that threads are at work on."),
+                labels: [.socket])
+        case .threads:
+            Declaration(
+                family: Family("shacache_threads", .gauge, "Threads that take requests."), labels: [.socket])
+        case .receivedBytes:
+            Declaration(
+                family: Family(
+                    "shacache_received_bytes_total", .counter,
+                    "Bytes of the bodies that were received whole, also of those that were then refused."),
+                labels: [.target])
+        case .sentBytes:
+            Declaration(
+                family: Family(
+                    "shacache_sent_bytes_total", .counter,
+                    "Bytes of the bodies that workers answered with: lists and messages. Blobs are sent by nginx."))
+        case .uploadSeconds:
+            Declaration(
+                family: Family(
+                    "shacache_upload_duration_seconds", .histogram,
+                    "Time of an accepted upload, from the first byte of the request to the answer."),
+                labels: [.target], unit: .time)
+        case .uploadStageSeconds:
+            Declaration(
+                family: Family(
+                    "shacache_upload_stage_duration_seconds", .histogram,
+                    "Time of one stage of an upload, also of uploads that a later stage refused."),
+                labels: [.stage], unit: .time)
+        case .signatures:
+            Declaration(
+                family: Family("shacache_signatures_total", .counter, "Entries whose signature was judged, by result."),
+                labels: [.signature])
+        case .refusals:
+            Declaration(
+                family: Family("shacache_refusals_total", .counter, "Requests that were refused (4xx), by reason."),
+                labels: [.refusal])
+        case .failures:
+            Declaration(
+                family: Family("shacache_failures_total", .counter, "Requests that failed (5xx), by reason."),
+                labels: [.failure])
+        case .damagedBlobs:
+            Declaration(
+                family: Family(
+                    "shacache_damaged_blob_reads_total", .counter,
+                    "Requests for a blob whose file is not as it was stored."))
+        case .readOnly:
+            Declaration(
+                family: Family(
+                    "shacache_store_read_only", .gauge, "1 when the worker takes no uploads since an fsync failed."))
+        case .databaseStatements:
+            Declaration(
+                family: Family("shacache_database_statements_total", .counter, "Statements that were run, or tried."))
+        case .databaseSeconds:
+            Declaration(
+                family: Family(
+                    "shacache_database_wait_seconds_total", .counter,
+                    "Time in which threads waited for the database, connecting included."), unit: .time)
+        case .databaseSessions:
+            Declaration(
+                family: Family(
+                    "shacache_database_sessions_opened_total", .counter,
+                    "Sessions that were opened: one for each thread at its first need, the others after a loss."))
+        case .databaseErrors:
+            Declaration(
+                family: Family("shacache_database_errors_total", .counter, "Statements that failed, by kind."),
+                labels: [.databaseError])
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import Glibc
+import Synchronization
+
+/// The figures of this worker, which all of its threads write, and all workers of the host read.
+///
+/// It costs some atomic additions, asks nobody and fails never. `@unchecked Sendable`: the cells are atomic, and the
+/// memory stays until the last owner has gone.
+public final class Recorder: @unchecked Sendable {
+    private let cells: UnsafeMutablePointer<Atomic<UInt64>>
+    /// Keeps the memory, and the slot.
+    private let memory: Memory
+
+    init(_ memory: Memory) {
+        self.memory = memory
+        cells = (memory.address + Header.size).bindMemory(to: Atomic<UInt64>.self, capacity: Layout.cellCount)
+    }
+
+    /// In memory of this process alone, for when no slot can be had: then only this worker can show them.
+    public static func alone(version: String) -> Recorder { Recorder(Memory.ofProcess(version: version)) }
+
+    public func add(_ amount: Int = 1, to figure: Figure, _ labels: String...) {
+        add(amount, cell: Layout.cell(of: figure, labels))
+    }
+
+    public func set(_ figure: Figure, to value: Int, _ labels: String...) {
+        cells[Layout.cell(of: figure, labels)].store(UInt64(value), ordering: .relaxed)
+    }
+
+    /// Of a figure whose unit is time.
+    public func add(_ duration: Duration, to figure: Figure, _ labels: String...) {
+        add(duration.nanoseconds, cell: Layout.cell(of: figure, labels))
+    }
+
+    /// Of a histogram.
+    public func observe(_ duration: Duration, in figure: Figure, _ labels: String...) {
+        let first = Layout.cell(of: figure, labels)
+        let seconds = duration / .seconds(1)
+        let bucket = Family.bounds.firstIndex { seconds <= $0 } ?? Family.bounds.count
+        add(1, cell: first + bucket)
+        add(duration.nanoseconds, cell: first + Family.bounds.count + 1)
+    }
+
+    private func add(_ amount: Int, cell: Int) {
+        cells[cell].wrappingAdd(UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
+    }
+
+    /// What stands there now.
+    public func reading() -> Reading? { memory.reading() }
+}
+
+extension Duration {
+    fileprivate var nanoseconds: Int { max(0, Int(self / .nanoseconds(1))) }
+}

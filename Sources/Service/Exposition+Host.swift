@@ -1,0 +1,93 @@
+import Foundation
+import Metrics
+import OpenSSL
+import Storage
+
+extension Exposition {
+    /// What the store's file system says, without a label: it is one for all workers. Nothing when it says nothing.
+    mutating func add(_ store: BlobStore) {
+        if let free = try? store.free() {
+            add(.storeSize, [Sample(Double(free.totalBytes))])
+            add(.storeFree, [Sample(Double(free.bytes))])
+            add(.storeReserved, [Sample(Double(free.reservedBytes))])
+            add(.storeInodes, [Sample(Double(free.totalInodes))])
+            add(.storeFreeInodes, [Sample(Double(free.inodes))])
+        }
+        if let spool = try? store.spool() {
+            add(.temporaries, [Sample(Double(spool.files))])
+            add(.temporaryBytes, [Sample(Double(spool.bytes))])
+            let age = spool.oldest.map { max(0, Date.now.timeIntervalSince1970 - Double($0)) }
+            add(.temporaryAge, [Sample((age ?? 0).rounded(.down))])
+        }
+    }
+
+    mutating func add(_ database: DatabaseFigures) {
+        add(.databaseUp, [Sample(database.isUp ? 1 : 0)])
+        add(.neededSchema, [Sample(Double(Catalog.schemaNumber))])
+        if let schema = database.schema { add(.databaseSchema, [Sample(Double(schema))]) }
+        add(.firstExpiry, database.expiries.prefix(1).map { Sample(Double($0.at)) })
+        let soon = Date.now.timeIntervalSince1970 + Self.horizon
+        add(
+            .accountExpiry,
+            database.expiries.filter { Double($0.at) < soon }.map { Sample(Double($0.at), ("account", $0.account)) })
+    }
+
+    /// Seconds. Accounts may be many; those that can upload for longer than 60 days are nobody's concern yet.
+    private static let horizon = 60 * 86_400.0
+
+    /// - Parameter files: in PEM, each with one certificate or several. What can't be read is left out.
+    mutating func addCertificates(in files: [String]) {
+        add(
+            .certificateExpiry,
+            files.flatMap { file in
+                // By serial number: an authority and its successor may have one name, and one may stand there twice.
+                let certificates = Dictionary(Certificate.all(inFile: file).map { ($0.serial, $0) }) { first, _ in first
+                }
+                return certificates.values.sorted { $0.notAfter < $1.notAfter }.map {
+                    Sample(Double($0.notAfter), ("file", file), ("subject", $0.subject), ("serial", $0.serial))
+                }
+            })
+    }
+}
+
+extension Certificate {
+    /// None when the file can't be read.
+    fileprivate static func all(inFile path: String) -> [Certificate] {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return [] }
+        let end = "-----END CERTIFICATE-----"
+        return text.components(separatedBy: end).dropLast().compactMap { try? Certificate(pem: Array(($0 + end).utf8)) }
+    }
+}
+
+extension Family {
+    fileprivate static let storeSize = Family("shacache_store_size_bytes", .gauge, "Size of the store's file system.")
+    fileprivate static let storeFree = Family(
+        "shacache_store_free_bytes", .gauge, "Free bytes on the store's file system, as far as workers may use them.")
+    fileprivate static let storeReserved = Family(
+        "shacache_store_reserved_bytes", .gauge, "Free bytes below which uploads get 507.")
+    fileprivate static let storeInodes = Family(
+        "shacache_store_inodes", .gauge, "Inodes of the store's file system; 0 where they are not counted.")
+    fileprivate static let storeFreeInodes = Family(
+        "shacache_store_free_inodes", .gauge, "Free inodes on the store's file system.")
+    fileprivate static let temporaries = Family(
+        "shacache_temporary_files", .gauge, "Request bodies in the spool, and leftovers.")
+    fileprivate static let temporaryBytes = Family("shacache_temporary_bytes", .gauge, "Bytes in the spool.")
+    fileprivate static let temporaryAge = Family(
+        "shacache_temporary_oldest_age_seconds", .gauge,
+        "Time since the file in the spool that was left alone for longest was written to; 0 when there is none.")
+    fileprivate static let databaseUp = Family(
+        "shacache_database_up", .gauge, "1 when the database has answered for this scrape.")
+    fileprivate static let databaseSchema = Family(
+        "shacache_database_schema", .gauge, "Number of the newest migration that the database has.")
+    fileprivate static let neededSchema = Family(
+        "shacache_needed_schema", .gauge, "Number of the migration that this worker counts on.")
+    fileprivate static let firstExpiry = Family(
+        "shacache_accounts_first_expiry_timestamp_seconds", .gauge,
+        "When the first account is without a valid certificate, in seconds since 1970.")
+    fileprivate static let accountExpiry = Family(
+        "shacache_account_expiry_timestamp_seconds", .gauge,
+        "When an account's last certificate expires, of those that do within 60 days, in seconds since 1970.")
+    fileprivate static let certificateExpiry = Family(
+        "shacache_certificate_expiry_timestamp_seconds", .gauge,
+        "When a certificate on the server expires, in seconds since 1970.")
+}

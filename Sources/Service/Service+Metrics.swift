@@ -1,0 +1,84 @@
+import Glibc
+import Metrics
+import Postgres
+import ShaCache
+import Storage
+
+extension Service {
+    /// - Throws: `Refusal.notAuthorized`, unless a monitor or an operator asks.
+    func metrics(for request: Request) throws -> Response {
+        if !request.isMonitor { try requireOperator(request) }
+        var exposition = Exposition()
+        exposition.add(monitoring.readings)
+        exposition.add(store)
+        exposition.add(monitoring.databaseFigures())
+        exposition.addCertificates(in: monitoring.certificates)
+        return Response(
+            200, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],
+            body: Array(exposition.text.utf8))
+    }
+
+    private func requireOperator(_ request: Request) throws {
+        guard request.certificateVerification == "SUCCESS",
+            let certificate = ClientCertificate(escaped: request.certificate),
+            case .valid(let account) = try catalog.standing(ofCertificate: certificate.fingerprint),
+            account.roles.contains(.operator)
+        else { throw Refusal.notAuthorized("metrics are for monitors and operators") }
+    }
+
+    /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
+    func count(_ request: Request, _ route: Route?, _ response: Response, _ upload: UploadRecord?, _ failure: Failure?)
+    {
+        let recorder = monitoring.recorder
+        if let failure { recorder.count(failure) }
+        if let upload { recorder.count(upload, isAccepted: response.status == 201) }
+        recorder.count(catalog.statistics, since: counted)
+        counted = catalog.statistics
+        recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
+        guard request.purpose != .admission || response.status >= 300 else { return }
+        recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status)")
+        recorder.add(response.body.count, to: .sentBytes)
+    }
+}
+
+extension Recorder {
+    fileprivate func count(_ failure: Failure) {
+        if failure.status >= 500 {
+            add(to: .failures, failure.name)
+        } else if failure.name == Failure.damagedBlob {
+            add(to: .damagedBlobs)
+        } else {
+            add(to: .refusals, failure.name)
+        }
+    }
+
+    fileprivate func count(_ upload: UploadRecord, isAccepted: Bool) {
+        for (name, duration) in upload.stages { observe(duration, in: .uploadStageSeconds, name) }
+        if let bytes = upload.bytes { add(bytes, to: .receivedBytes, upload.target.rawValue) }
+        if let result = upload.signatureResult { add(to: .signatures, result.name) }
+        if isAccepted { observe(upload.start.duration(to: .now), in: .uploadSeconds, upload.target.rawValue) }
+    }
+
+    fileprivate func count(_ now: Statistics, since before: Statistics) {
+        guard now.statements > before.statements else { return }
+        add(now.statements - before.statements, to: .databaseStatements)
+        add(now.waited - before.waited, to: .databaseSeconds)
+        add(now.sessions - before.sessions, to: .databaseSessions)
+        for (kind, number) in now.failures {
+            add(number - before.failures[kind, default: 0], to: .databaseErrors, kind.rawValue)
+        }
+    }
+}
+
+extension Route {
+    /// As the label says it.
+    fileprivate var name: String {
+        switch self {
+        case .blobs: "blobs"
+        case .blob: "blob"
+        case .entries: "key"
+        case .live, .ready: "health"
+        case .metrics: "metrics"
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import ArgumentParser
+import Foundation
+import Storage
+
+struct ReportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report",
+        abstract: "Answer a question about uploads, accounts, signers, keys, space and downloads.",
+        discussion: """
+            Without a name, lists the reports and the question that each answers. Each is a view of the database, which \
+            psql and other programs can read too (docs/report.md). Days are in UTC.
+
+              shacache-admin report uploads --since 2026-11-01
+              shacache-admin report refusals --account alice
+              shacache-admin report upload --format csv >uploads.csv
+
+            In csv, a text that begins with = + - @ has an apostrophe before it: spreadsheets would run it as a formula, \
+            and keys may hold anything. In a table, control characters are shown, never sent to the terminal. json gives \
+            everything as it is.
+            """)
+    @OptionGroup var options: CommonOptions
+    @Argument(help: "The report, as the list names it.")
+    var name: String?
+    @Option(help: "The first day that counts, as YYYY-MM-DD.")
+    var since: Day?
+    @Option(help: "The last day that counts, as YYYY-MM-DD.")
+    var until: Day?
+    @Option(help: "Only what this account did.")
+    var account: String?
+    @Option(help: "At most so many rows. A table has 100 unless told otherwise, csv and json have all.")
+    var limit: Int?
+    @Option(help: "table, csv or json; --json is --format json.")
+    var format = ReportFormat.table
+
+    func validate() throws {
+        if let limit, limit < 1 { throw ValidationError("--limit takes 1 or more") }
+        if name == nil, !asked.isEmpty { throw ValidationError("name the report that this is asked of") }
+    }
+
+    private var asked: [Report.Setting: String] {
+        [.since: since?.text, .until: until?.text, .account: account].compactMapValues { $0 }
+    }
+
+    func run() throws {
+        let catalog = try options.catalog()
+        let reports = try catalog.reports()
+        guard let name else { return try list(reports) }
+        guard let report = reports.first(where: { $0.name == name.replacing("-", with: "_") }) else {
+            throw Failure("there is no report \(name); shacache-admin report lists them")
+        }
+        for setting in Report.Setting.allCases where asked[setting] != nil && !report.settings.contains(setting) {
+            throw Failure("the report \(name) can't be asked for --\(setting): \(report.question)")
+        }
+        try show(report, of: catalog)
+    }
+
+    private var usedFormat: ReportFormat { options.json ? .json : format }
+
+    private func list(_ reports: [Report]) throws {
+        switch usedFormat {
+        case .table: print(reports.table.text())
+        case .csv: print(csvLine(reports.table.columns) + reports.table.csvLines, terminator: "")
+        case .json: print(try prettyJSON(reports.table))
+        }
+    }
+
+    private func show(_ report: Report, of catalog: Catalog) throws {
+        var printer = ReportPrinter(format: usedFormat)
+        var columns: [String] = []
+        let used = limit ?? usedFormat.usualLimit
+        try catalog.read(report, asking: asked, limit: used, asJSON: usedFormat == .json) { batch in
+            columns = batch.columns
+            printer.take(batch)
+        }
+        printer.finish(columns: columns)
+        if limit == nil, printer.count == used {
+            options.report("these are the first \(printer.count); --limit shows more")
+        }
+    }
+}
+
+/// A day of the calendar.
+struct Day: ExpressibleByArgument {
+    let text: String
+
+    init?(argument: String) {
+        guard let match = argument.wholeMatch(of: /(\d{4})-(\d{2})-(\d{2})/) else { return nil }
+        let day = DateComponents(year: Int(match.1), month: Int(match.2), day: Int(match.3))
+        guard day.isValidDate(in: Calendar(identifier: .gregorian)) else { return nil }
+        text = argument
+    }
+}
+
+extension [Report] {
+    /// Under the names that people type.
+    fileprivate var table: Table {
+        Table(
+            columns: ["report", "question"],
+            rows: map { [.text($0.name.replacing("_", with: "-")), .text($0.question)] })
+    }
+}

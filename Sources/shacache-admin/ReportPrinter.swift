@@ -1,0 +1,44 @@
+import ArgumentParser
+import Foundation
+import Storage
+
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, csv, json
+
+    /// A table is held in memory, since the width of its columns depends on all rows.
+    var usualLimit: Int? { self == .table ? 100 : nil }
+}
+
+/// Writes a report to stdout, batch by batch.
+struct ReportPrinter {
+    let format: ReportFormat
+    /// Of rows.
+    private(set) var count = 0
+    private var isBegun = false
+    private var held: [[Table.Value]] = []
+
+    init(format: ReportFormat) { self.format = format }
+
+    /// - Parameter batch: for JSON, each row has one column that holds an object.
+    mutating func take(_ batch: Table) {
+        count += batch.rows.count
+        switch format {
+        case .table: held += batch.rows
+        case .csv: write((isBegun ? "" : csvLine(batch.columns)) + batch.csvLines)
+        case .json where batch.rows.isEmpty: return
+        case .json: write((isBegun ? ",\n" : "[\n") + batch.rows.map { $0[0].text }.joined(separator: ",\n"))
+        }
+        isBegun = true
+    }
+
+    /// - Parameter columns: as the batches have them.
+    func finish(columns: [String]) {
+        switch format {
+        case .table: write(Table(columns: columns, rows: held).text() + "\n")
+        case .csv: break
+        case .json: write(isBegun ? "\n]\n" : "[]\n")
+        }
+    }
+
+    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+}
