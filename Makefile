@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system lint format bench bench-client manual install install-client \
+.PHONY: help packages build run test test-unit test-system lint format bench bench-client bench-reports manual install install-client \
 	clean
 
 help: ## List the targets.
@@ -47,6 +47,9 @@ bench: build ## Measure requests per second beside nginx's static files.
 
 bench-client: build ## Measure shacache beside the deployed Python client, on the same server.
 	"$$(ops/test-venv)/bin/python" bench/client
+
+bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
+	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust bench/reports
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual

@@ -37,6 +37,9 @@ let package = Package(
             name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
             swiftSettings: settings),
         .target(
+            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "Service", "ShaCache", "Storage"],
+            swiftSettings: settings),
+        .target(
             name: "Configuration",
             dependencies: [
                 "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
@@ -51,8 +54,9 @@ let package = Package(
 
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
+        .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
-        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Threads"], swiftSettings: settings),
+        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
         .target(
             name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
             swiftSettings: settings),
@@ -67,7 +71,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "Configuration", "Storage", "OpenSSL", "TextTable",
+                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

@@ -75,7 +75,10 @@ CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdra
 ALTER TABLE shacache.signer ADD revoked_since timestamptz;
 COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';
 
-ALTER TABLE shacache.certificate ADD der bytea;
+ALTER TABLE shacache.certificate
+    ADD der bytea,
+    DROP CONSTRAINT origin_is_known,
+    ADD CONSTRAINT origin_is_known CHECK (origin IN ('issued', 'signed', 'renewed', 'registered'));
 COMMENT ON COLUMN shacache.certificate.der IS 'The certificate itself, so that it can be renewed; NULL for those from before this column.';
 
 GRANT SELECT, INSERT, UPDATE (blobs, bytes) ON shacache.account_usage TO shacache_worker;

@@ -1,7 +1,7 @@
 -- The reports, for psql, Metabase, a spreadsheet and `shacache-admin report`. Views run with their owner's rights, so who
 -- reads them needs none on the tables. Each is ordered so that its first rows are the ones to look at first.
--- A comment's last sentence names the settings (0005) that its view obeys. They are asked for in subqueries: then each is
--- read once and not for every row, and what it leaves out is not read.
+-- A comment's last sentence names the settings (0005) that its view obeys. Views of sums ask for them in subqueries, which
+-- are done once and not for every row; views of single rows without, since the planner then knows how much is asked for.
 DROP VIEW report.largest_blobs, report.entries_without_blob, report.binary_cache_by_platform, report.keys_with_most_entries;
 
 CREATE INDEX blob_by_size ON shacache.blob (size);
@@ -71,11 +71,11 @@ SELECT
 FROM shacache.upload
 LEFT JOIN shacache.account ON account.id = upload.account_id
 LEFT JOIN shacache.signer ON signer.id = upload.signer_id
-WHERE upload.at >= coalesce((SELECT report.since())::timestamp AT TIME ZONE 'UTC', '-infinity')
-    AND upload.at < coalesce(((SELECT report.until()) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+WHERE upload.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND upload.at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (
-        (SELECT report.account()) IS NULL
-        OR upload.account_id = (SELECT id FROM shacache.account WHERE name = (SELECT report.account())))
+        report.account() IS NULL
+        OR upload.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY upload.at DESC, upload.id DESC;
 COMMENT ON VIEW report.upload IS
     'Who tried to upload what, when, and what came of it? Obeys since, until, account; of the months that are kept.';
@@ -148,7 +148,7 @@ SELECT
     coalesce(total.accepted, 0) AS accepted,
     coalesce(total.refused, 0) AS refused,
     coalesce(total.failed, 0) AS failed,
-    round(100 * total.refused / total.uploads, 1) AS refused_percent,
+    round(100.0 * total.refused / total.uploads, 1) AS refused_percent,
     coalesce(total.blobs, 0) AS blobs,
     coalesce(total.entries, 0) AS entries,
     coalesce(total.duplicates, 0) AS duplicates,
@@ -158,7 +158,7 @@ SELECT
     account.roles,
     account.key_prefixes,
     account.bytes_limit,
-    round(100 * stored.bytes / nullif(account.bytes_limit, 0), 1) AS bytes_limit_percent,
+    round(100.0 * stored.bytes / nullif(account.bytes_limit, 0), 1) AS bytes_limit_percent,
     account.blobs_limit,
     account.blob_size_limit,
     account.entries_per_day_limit,
@@ -184,7 +184,7 @@ FULL JOIN (
     FROM shacache.asked_upload_figures
     GROUP BY account_id
 ) AS total ON total.account_id = account.id
-WHERE (SELECT report.account()) IS NULL OR account.name = (SELECT report.account())
+WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY bytes DESC, uploads DESC, account;
 COMMENT ON VIEW report.accounts IS
     'Who may upload, who does, how much, and how much of it is refused? Obeys since, until (in what was uploaded), account.';
@@ -282,11 +282,11 @@ FROM (
     FROM shacache.visible_entry AS entry
     LEFT JOIN shacache.blob USING (sha512)
     WHERE (entry.software_url IS NOT NULL OR entry.multiarch IS NOT NULL OR entry.os IS NOT NULL)
-        AND entry.created_at >= coalesce((SELECT report.since())::timestamp AT TIME ZONE 'UTC', '-infinity')
-        AND entry.created_at < coalesce(((SELECT report.until()) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+        AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+        AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
         AND (
-            (SELECT report.account()) IS NULL
-            OR entry.account_id = (SELECT id FROM shacache.account WHERE name = (SELECT report.account())))
+            report.account() IS NULL
+            OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ) AS binary_entry
 GROUP BY multiarch, os
 ORDER BY entries DESC, multiarch, os;
@@ -332,7 +332,7 @@ SELECT
     total.bytes,
     total.duplicate_blobs,
     total.saved_bytes,
-    round(100 * total.saved_bytes / nullif(total.bytes, 0), 1) AS saved_percent
+    round(100.0 * total.saved_bytes / nullif(total.bytes, 0), 1) AS saved_percent
 FROM (
     SELECT
         day,
@@ -365,7 +365,7 @@ SELECT
     encode(blob.sha512, 'hex') AS sha512
 FROM shacache.blob
 JOIN shacache.account ON account.id = blob.account_id
-WHERE (SELECT report.account()) IS NULL OR account.name = (SELECT report.account())
+WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY blob.size DESC, blob.sha512;
 COMMENT ON VIEW report.largest_blobs IS 'Which blobs take the most space, and what are they? Obeys account.';
 COMMENT ON COLUMN report.largest_blobs.account IS 'Who uploaded it first.';
@@ -385,9 +385,11 @@ FROM shacache.visible_entry AS entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
 WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)
-    AND entry.created_at >= coalesce((SELECT report.since())::timestamp AT TIME ZONE 'UTC', '-infinity')
-    AND entry.created_at < coalesce(((SELECT report.until()) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
-    AND ((SELECT report.account()) IS NULL OR account.name = (SELECT report.account()))
+    AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    AND (
+        report.account() IS NULL
+        OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY entry.created_at, entry.id;
 COMMENT ON VIEW report.entries_without_blob IS
     'Which entries name a blob that nobody has uploaded (yet)? Obeys since, until, account.';
@@ -398,11 +400,11 @@ WITH recent AS (
     SELECT entry.id, entry.key, entry.account_id, entry.created_at, entry.sha512, entry.signature_result
     FROM shacache.visible_entry AS entry
     WHERE entry.created_at
-            >= coalesce((SELECT report.since())::timestamp AT TIME ZONE 'UTC', now() - interval '30 days')
-        AND entry.created_at < coalesce(((SELECT report.until()) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+            >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', now() - interval '30 days')
+        AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
         AND (
-            (SELECT report.account()) IS NULL
-            OR entry.account_id = (SELECT id FROM shacache.account WHERE name = (SELECT report.account())))
+            report.account() IS NULL
+            OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ), suspect AS (
     SELECT 'unknown signer' AS reason, id AS entry_id, key, account_id, 1 AS entries, created_at, sha512
     FROM recent
@@ -464,7 +466,7 @@ JOIN shacache.account ON account.id = certificate.account_id
 WHERE certificate.revoked_at IS NULL
     AND account.disabled_at IS NULL
     AND certificate.not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days'
-    AND ((SELECT report.account()) IS NULL OR account.name = (SELECT report.account()))
+    AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY certificate.not_after, certificate.fingerprint;
 COMMENT ON VIEW report.expiring_certificates IS
     'Which client certificates expire within sixty days, or did in the last sixty? Obeys account.';
@@ -486,9 +488,9 @@ SELECT
     withdrawal.lifted_by
 FROM shacache.withdrawal
 LEFT JOIN shacache.account ON account.id = withdrawal.account_id
-WHERE withdrawal.at >= coalesce((SELECT report.since())::timestamp AT TIME ZONE 'UTC', '-infinity')
-    AND withdrawal.at < coalesce(((SELECT report.until()) + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
-    AND ((SELECT report.account()) IS NULL OR account.name = (SELECT report.account()))
+WHERE withdrawal.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND withdrawal.at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY withdrawal.at DESC, withdrawal.id DESC;
 COMMENT ON VIEW report.withdrawals IS
     'What was withdrawn, by whom and why, and what of it is shown again? Obeys since, until, account.';

@@ -12,6 +12,20 @@ struct TarEntry: ~Copyable {
         file.withCString { archive_entry_copy_sourcepath(handle, $0) }
     }
 
+    /// Of no file on disk; root's, as what an administrator makes.
+    ///
+    /// - Parameters:
+    ///   - type: S_IFREG or S_IFDIR.
+    ///   - time: in seconds since 1970.
+    init(_ member: Path, type: mode_t, permissions: mode_t, size: Int, time: Int) {
+        handle = archive_entry_new()
+        member.withCString { archive_entry_copy_pathname(handle, $0) }
+        archive_entry_set_filetype(handle, type)
+        archive_entry_set_perm(handle, permissions)
+        archive_entry_set_size(handle, Int64(size))
+        archive_entry_set_mtime(handle, time, 0)
+    }
+
     deinit { archive_entry_free(handle) }
 
     var size: Int { Int(archive_entry_size(handle)) }

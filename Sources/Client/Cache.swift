@@ -54,7 +54,29 @@ public final class Cache {
         _ = try answer(to: request)
     }
 
+    /// Hides this machine's account's entries under a key; for an operator, everybody's.
+    ///
+    /// - Parameter digest: only entries that name this blob; nil stands for all of the key.
+    /// - Throws: `CacheFailure.missing` when there is nothing to hide, `refused` without the right to.
+    public func withdraw(_ key: Key, naming digest: Digest?, reason: String) throws {
+        let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
+        let blob = digest.map { "sha512=\($0)&" } ?? ""
+        try withdraw("\(key.percentEncoded)?\(blob)reason=\(queryEncoded(reason))", from: directory)
+    }
+
+    private func withdraw(_ target: String, from endpoint: Endpoint) throws {
+        _ = try answer(to: endpoint.request(.delete, target))
+    }
+
     // MARK: SHACACHE
+
+    /// Hides a blob that this machine's account alone has uploaded; for an operator, any.
+    ///
+    /// - Throws: as for a key.
+    public func withdraw(_ digest: Digest, reason: String) throws {
+        let cache = try configuration.requiredEndpoint(.upload, .cache, for: use)
+        try withdraw("\(digest)?reason=\(queryEncoded(reason))", from: cache)
+    }
 
     /// What a server says of a blob that it has.
     public struct BlobStatus: Sendable {
@@ -167,7 +189,8 @@ public final class Cache {
         } catch let failure as HTTPFailure {
             throw failure.kind == .misuse ? Misuse(failure.description) : CacheFailure.unreachable(failure.description)
         }
-        let said = "\(request.method.rawValue) \(withoutCredentials(request.url)): \(response.status) \(response.words)"
+        let said =
+            "\(request.method.rawValue) \(withoutQuery(withoutCredentials(request.url))): \(response.status) \(response.words)"
         switch response.status {
         case 200..<300: return response
         case 404: throw CacheFailure.missing(said)
@@ -176,3 +199,6 @@ public final class Cache {
         }
     }
 }
+
+/// For messages: what a withdrawal's query holds is known to who typed it. In a path, a question mark is escaped.
+private func withoutQuery(_ url: String) -> Substring { url.prefix { $0 != "?" } }

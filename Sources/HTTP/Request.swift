@@ -5,6 +5,7 @@ public struct Request {
         case head = "HEAD"
         case post = "POST"
         case put = "PUT"
+        case delete = "DELETE"
     }
 
     public let method: Method

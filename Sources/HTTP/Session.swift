@@ -72,6 +72,7 @@ public final class Session {
         switch method {
         case .get: curl_set_number(handle, CURLOPT_HTTPGET, 1)
         case .head: curl_set_number(handle, CURLOPT_NOBODY, 1)
+        case .delete: curl_set_text(handle, CURLOPT_CUSTOMREQUEST, method.rawValue)
         case .post, .put:
             curl_set_number(handle, CURLOPT_UPLOAD, 1)
             curl_set_text(handle, CURLOPT_CUSTOMREQUEST, method.rawValue)

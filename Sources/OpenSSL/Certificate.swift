@@ -19,13 +19,23 @@ public final class Certificate: @unchecked Sendable {
             })
     }
 
+    public convenience init(der: [UInt8]) throws {
+        self.init(
+            owning: try der.withUnsafeBufferPointer { buffer in
+                var cursor = buffer.baseAddress
+                return try require(d2i_X509(nil, &cursor, buffer.count), "read a certificate")
+            })
+    }
+
+    public func der() throws -> [UInt8] { try encoded("write a certificate") { i2d_X509(handle, $0) } }
+
     public func pem() throws -> String {
         try writtenText { bio in try check(PEM_write_bio_X509(bio, handle), "write a certificate") }
     }
 
     /// The SHA-256 of the DER form: what names a certificate, whoever issued it.
     public func fingerprint() throws -> [UInt8] {
-        Hash.digest(.sha256, of: try encoded("write a certificate") { i2d_X509(handle, $0) })
+        Hash.digest(.sha256, of: try der())
     }
 
     public func publicKey() throws -> PublicKey {

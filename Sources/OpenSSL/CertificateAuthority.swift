@@ -63,9 +63,7 @@ public struct CertificateAuthority {
 
     /// A client certificate for a key that we made.
     public func issue(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
-        try Self.build(
-            commonName: commonName, publicKey: key.handle, role: .client, days: days, issuer: certificate,
-            signer: self.key)
+        try certify(key.handle, commonName: commonName, days: days)
     }
 
     /// A client certificate for a key that we never see.
@@ -83,7 +81,16 @@ public struct CertificateAuthority {
         guard EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key) >= 2048 else {
             throw OpenSSLError("sign the request: an RSA key under 2048 bits can't be used for TLS")
         }
-        return try Self.build(
+        return try certify(key, commonName: commonName, days: days)
+    }
+
+    /// A client certificate for the key of one that we made before: its owner goes on with the key that he has.
+    public func renew(_ old: Certificate, commonName: String, days: Int) throws -> Certificate {
+        try certify(old.publicKey().handle, commonName: commonName, days: days)
+    }
+
+    private func certify(_ key: OpaquePointer, commonName: String, days: Int) throws -> Certificate {
+        try Self.build(
             commonName: commonName, publicKey: key, role: .client, days: days, issuer: certificate, signer: self.key)
     }
 

@@ -9,6 +9,8 @@ extension Catalog {
         case issued
         /// We signed a request.
         case signed
+        /// We made another one for the key of one of ours.
+        case renewed
         /// Another authority's, which nginx must trust too.
         case registered
     }
@@ -33,11 +35,11 @@ extension Catalog {
             try connection.run(
                 """
                 INSERT INTO shacache.certificate (
-                    fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin)
+                    fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin, der)
                 VALUES (
                     \(fingerprint), \(try accountID(account)), \(certificate.subject), \(certificate.issuer),
                     \(certificate.serial), to_timestamp(\(certificate.notBefore)),
-                    to_timestamp(\(certificate.notAfter)), \(origin.rawValue))
+                    to_timestamp(\(certificate.notAfter)), \(origin.rawValue), \(try certificate.der()))
                 """)
             try handOver()
         }
@@ -46,25 +48,17 @@ extension Catalog {
     /// Works on the next request, on connections that stand already too.
     ///
     /// - Parameter prefix: the fingerprint in lowercase hex, or as much of its beginning as is unique.
-    /// - Returns: the whole fingerprint and the account.
-    public func revokeCertificate(_ prefix: String, by actor: String) throws -> (fingerprint: String, account: String) {
-        let matches = try connection.run(
-            """
-            SELECT encode(fingerprint, 'hex'), account.name
-            FROM shacache.certificate JOIN shacache.account ON account.id = account_id
-            WHERE starts_with(encode(fingerprint, 'hex'), \(prefix))
-            """)
-        guard let match = matches.first else { throw AdministrationError.unknown("certificate", prefix) }
-        guard matches.count == 1 else { throw AdministrationError.ambiguous("certificate", prefix) }
-        let (fingerprint, account) = (match.text(0)!, match.text(1)!)
-        try change(by: actor, "certificate revoke", account, detail: fingerprint) {
+    /// - Returns: what it was before.
+    public func revokeCertificate(_ prefix: String, by actor: String) throws -> CertificateRecord {
+        let record = try certificateRecord(prefix)
+        try change(by: actor, "certificate revoke", record.account, detail: record.fingerprint) {
             try connection.run(
                 """
                 UPDATE shacache.certificate SET revoked_at = coalesce(revoked_at, now())
-                WHERE fingerprint = decode(\(fingerprint), 'hex')
+                WHERE fingerprint = decode(\(record.fingerprint), 'hex')
                 """)
         }
-        return (fingerprint, account)
+        return record
     }
 
     /// - Parameter account: nil lists those of all.

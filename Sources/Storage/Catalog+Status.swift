@@ -15,7 +15,7 @@ extension Catalog {
                     (SELECT count(*) FROM shacache.certificate
                         WHERE revoked_at IS NULL AND not_after > now()) AS valid_certificates,
                     (SELECT count(*) FROM shacache.certificate
-                        WHERE revoked_at IS NULL AND not_after > now() AND not_after < now() + interval '21 days')
+                        WHERE revoked_at IS NULL AND not_after > now() AND not_after < now() + make_interval(days => \(Self.noticeDays)))
                         AS expiring_within_21_days
                 """))
     }

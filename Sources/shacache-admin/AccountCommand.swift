@@ -3,7 +3,9 @@ import ArgumentParser
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Who may upload.",
-        subcommands: [Add.self, Set.self, List.self, Show.self, Disable.self, Enable.self, Recount.self])
+        subcommands: [
+            Add.self, Set.self, Bundle.self, List.self, Show.self, Disable.self, Enable.self, Recount.self,
+        ])
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(

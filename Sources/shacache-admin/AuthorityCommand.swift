@@ -27,7 +27,9 @@ struct AuthorityCommand: ParsableCommand {
             let files = try options.configuration().authorityFiles()
             let key = try PrivateKey.generate()
             let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
-            try writeNew([(key.pem(), files.key, 0o600), (certificate.pem(), files.certificate, 0o644)])
+            try writeNew([
+                (Array(key.pem().utf8), files.key, 0o600), (Array(certificate.pem().utf8), files.certificate, 0o644),
+            ])
             options.report("wrote \(files.key) and \(files.certificate)")
         }
     }

@@ -6,10 +6,10 @@ struct CertificateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "certificate", abstract: "TLS client certificates: how a machine proves its account.",
         discussion: """
-            An account may have several valid certificates at once: to change one, issue the next, hand it over, \
-            then revoke the old one.
+            An account may have several valid certificates at once: to change one, renew it, which keeps its key, or \
+            issue the next, hand it over, then revoke the old one.
             """,
-        subcommands: [Issue.self, Sign.self, Register.self, List.self, Revoke.self])
+        subcommands: [Issue.self, Sign.self, Renew.self, Register.self, List.self, Revoke.self])
 
     struct Issue: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Make a key and a certificate with our authority.")
@@ -27,7 +27,9 @@ struct CertificateCommand: ParsableCommand {
             let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
             try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor) {
                 try makePrivateDirectory(out)
-                try writeNew([(key.pem(), paths[0], 0o600), (certificate.pem(), paths[1], 0o644)])
+                try writeNew([
+                    (Array(key.pem().utf8), paths[0], 0o600), (Array(certificate.pem().utf8), paths[1], 0o644),
+                ])
             }
             options.report("wrote \(paths[0]) and \(paths[1])")
             options.reportEnd(of: certificate, from: authority)
@@ -50,7 +52,7 @@ struct CertificateCommand: ParsableCommand {
             let certificate = try authority.sign(
                 request: contents(of: request), commonName: account, days: validity.days)
             try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor) {
-                try writeNew([(certificate.pem(), out, 0o644)])
+                try writeNew([(Array(certificate.pem().utf8), out, 0o644)])
             }
             options.report("wrote \(out)")
             options.reportEnd(of: certificate, from: authority)
@@ -82,24 +84,34 @@ struct CertificateCommand: ParsableCommand {
 
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Refuse a certificate from its next request on, also on connections that stand.")
+            abstract: "Refuse a certificate from its next request on, also on connections that stand.",
+            discussion: "Another certificate for the same key goes on, and is named.")
         @OptionGroup var options: CommonOptions
         @Argument(help: "Its SHA-256 fingerprint, or the unique beginning of it (at least 8 digits).")
         var fingerprint: String
 
-        private var digits: String { fingerprint.lowercased().replacing(":", with: "") }
-
-        func validate() throws {
-            guard digits.count >= 8, digits.allSatisfy(\.isHexDigit) else {
-                throw ValidationError("a fingerprint takes 8 or more hexadecimal digits")
-            }
-        }
+        func validate() throws { _ = try digits(ofFingerprint: fingerprint) }
 
         func run() throws {
-            let revoked = try options.catalog().revokeCertificate(digits, by: options.actor)
+            let catalog = try options.catalog()
+            let revoked = try catalog.revokeCertificate(digits(ofFingerprint: fingerprint), by: options.actor)
             options.report("revoked \(revoked.fingerprint) of \(revoked.account)")
+            guard let certificate = try revoked.certificate() else { return }
+            for other in try catalog.certificateRecords(of: revoked.account)
+            where try !other.isRevoked && other.hasKey(of: certificate) {
+                options.report("warning: \(other.fingerprint) is for the same key, and is not revoked")
+            }
         }
     }
+}
+
+/// - Returns: them in lower case.
+func digits(ofFingerprint text: String) throws -> String {
+    let digits = text.lowercased().replacing(":", with: "")
+    guard digits.count >= 8, digits.allSatisfy(\.isHexDigit) else {
+        throw ValidationError("a fingerprint takes 8 or more hexadecimal digits")
+    }
+    return digits
 }
 
 /// How long a certificate is valid.
@@ -117,7 +129,7 @@ struct Validity: ParsableArguments {
 
 extension CommonOptions {
     /// Says so when a certificate got less time than was asked for.
-    fileprivate func reportEnd(of certificate: Certificate, from authority: CertificateAuthority) {
+    func reportEnd(of certificate: Certificate, from authority: CertificateAuthority) {
         guard certificate.notAfter == authority.notAfter else { return }
         report("warning: valid until \(timestamp(certificate.notAfter)) only, when the authority expires")
     }

@@ -21,16 +21,16 @@ func makePrivateDirectory(_ path: String) throws {
 /// Writes new files, all or none, and never over an old one: it may hold the only copy of a key.
 ///
 /// A mode of 0o600 holds from the first byte on.
-func writeNew(_ files: [(text: String, path: String, mode: mode_t)]) throws {
+func writeNew(_ files: [(contents: [UInt8], path: String, mode: mode_t)]) throws {
     var made: [String] = []
     do {
-        for (text, path, mode) in files {
+        for (contents, path, mode) in files {
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
             let code = errno
             guard descriptor >= 0 else { throw Failure("\(path): \(String(cString: strerror(code)))") }
             made.append(path)
             let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-            try file.write(contentsOf: Data(text.utf8))
+            try file.write(contentsOf: Data(contents))
             try file.synchronize()
         }
     } catch {

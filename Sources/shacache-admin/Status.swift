@@ -10,8 +10,15 @@ struct Status: ParsableCommand {
         discussion: """
             What this machine hasn't got is left out: the store, the authority's certificate. Exits with 1 when the \
             database or the store can't be used as they are.
+
+            A line on standard error warns of each certificate that expires within \(Catalog.noticeDays) days, with \
+            the command against it; of none that is revoked, of a disabled account, or renewed already. A later \
+            certificate for another key stops no warning, since it may be another machine's: revoke the one that \
+            isn't used any more. Of the authority it warns a year ahead.
             """)
     @OptionGroup var options: CommonOptions
+    @Option(help: "Warn of this one, too: the server's own, in PEM.")
+    var serverCertificate: String?
 
     func run() throws {
         let configuration = try options.configuration()
@@ -22,12 +29,13 @@ struct Status: ParsableCommand {
         }
         let hasStore = FileManager.default.fileExists(atPath: configuration.store.directory)
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
+        let warnings = try warnings(configuration, catalog)
         try show(
             catalog.summary().adding([
                 ("authority_not_after", configuration.authorityEnd.map { .text(timestamp($0)) }),
                 ("free_bytes", free.map { .number("\($0.bytes)") }),
                 ("free_inodes", free.map { .number("\($0.inodes)") }), ("schema", .number("\(schema)")),
-            ]))
+            ]), warnings)
         if hasStore {
             try configuration.withStore { try $0.admit(bytes: 0) }
         } else {
@@ -35,10 +43,45 @@ struct Status: ParsableCommand {
         }
     }
 
-    private func show(_ summary: Table) throws {
-        if options.json { return try options.show(summary) }
+    private func warnings(_ configuration: Configuration, _ catalog: Catalog) throws -> [ExpiryWarning] {
+        let server = try serverCertificate.map { try Certificate(pem: contents(of: $0)).notAfter }
+        let ours = [
+            configuration.authorityEnd.flatMap(ExpiryWarning.init(ofAuthority:)),
+            server.flatMap(ExpiryWarning.init(ofServer:)),
+        ]
+        return try ours.compactMap(\.self) + catalog.expiringCertificates().map(ExpiryWarning.init(of:))
+    }
+
+    private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {
+        guard !options.json else { return print(try prettyJSON([Report(summary: summary, warnings: warnings)])) }
         for (column, value) in zip(summary.columns, summary.rows[0]) where value != .null {
             print(column.replacing("_", with: " ") + ": " + value.text)
+        }
+        for warning in warnings { options.report(warning.line) }
+    }
+}
+
+/// One object: the summary's columns, and the warnings.
+private struct Report: Encodable {
+    let summary: Table
+    let warnings: [ExpiryWarning]
+
+    func encode(to encoder: any Encoder) throws {
+        var members = encoder.singleValueContainer()
+        let columns = zip(summary.columns, summary.rows[0]).map { ($0, Member.value($1)) }
+        try members.encode(
+            Dictionary(uniqueKeysWithValues: columns + [("warnings", Member.warnings(warnings))]))
+    }
+
+    private enum Member: Encodable {
+        case value(Table.Value)
+        case warnings([ExpiryWarning])
+
+        func encode(to encoder: any Encoder) throws {
+            switch self {
+            case .value(let value): try value.encode(to: encoder)
+            case .warnings(let warnings): try warnings.encode(to: encoder)
+            }
         }
     }
 }

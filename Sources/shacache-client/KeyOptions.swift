@@ -55,6 +55,25 @@ struct KeyOptions: ParsableArguments {
     }
 }
 
+/// What is looked for in the binary cache.
+struct ReleaseOption: ParsableArguments {
+    @Option(
+        name: [.customLong("software-release"), .customShort("s")],
+        help: ArgumentHelp("A software release in the binary cache, by its URL or the MD5 of it.", valueName: "url"))
+    var softwareRelease: String?
+
+    var count: Int { softwareRelease == nil ? 0 : 1 }
+
+    var use: Use { softwareRelease == nil ? .sources : .binaries }
+
+    /// nil when the option isn't there.
+    func chosen() throws -> Key? {
+        try softwareRelease.map { name in
+            name.wholeMatch(of: /[0-9a-f]{32}/) == nil ? Key.softwareRelease(url: name) : try Key(name)
+        }
+    }
+}
+
 /// Metadata that the user adds.
 struct MetadataOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Add to the metadata, as a text.", valueName: "name=value"))

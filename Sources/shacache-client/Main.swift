@@ -17,7 +17,7 @@ struct Shacache: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            UploadCommand.self, DownloadCommand.self, LookupCommand.self, BinaryCacheCommand.self,
+            UploadCommand.self, DownloadCommand.self, LookupCommand.self, WithdrawCommand.self, BinaryCacheCommand.self,
             GenerateSignatureKeyCommand.self, DoctorCommand.self, ConfigCommand.self,
         ])
 }

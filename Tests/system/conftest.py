@@ -2,6 +2,7 @@
 
 import pytest
 
+from administration import name
 from impostor import Impostor
 from node import Node
 from stack import Database, Stack
@@ -26,6 +27,13 @@ def closed(tmp_path_factory):
     """The same, with no writes over plain HTTP."""
     with Stack(tmp_path_factory.mktemp("closed")) as stack:
         yield stack
+
+
+@pytest.fixture
+def account(closed):
+    """A new account."""
+    closed.admin("account", "add", made := name(), "--comment", "Somebody's")
+    return made
 
 
 @pytest.fixture(scope="session")

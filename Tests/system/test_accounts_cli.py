@@ -8,39 +8,9 @@ import stat
 import subprocess
 
 import pytest
+from administration import ADMIN, assert_refused, listed, name, run
 from certificates import Authority, fingerprint, make_key, make_request, openssl, self_signed
 from stack import REPOSITORY, Database
-
-ADMIN = REPOSITORY / ".build/release/shacache-admin"
-
-
-def run(*words, **environment):
-    return subprocess.run([ADMIN, *words], capture_output=True, text=True, env={**os.environ, **environment})
-
-
-def name():
-    """Of an account or a signer that nobody has made before."""
-    return f"n{os.urandom(4).hex()}"
-
-
-@pytest.fixture
-def account(closed):
-    closed.admin("account", "add", made := name(), "--comment", "Somebody's")
-    return made
-
-
-def listed(stack, *words):
-    return json.loads(stack.admin(*words, "--json").stdout)
-
-
-def assert_refused(done, *words, code=1):
-    """Nothing on stdout, the reason on stderr: one line when it was not wrong usage."""
-    assert (done.returncode, done.stdout) == (code, ""), done
-    if code == 1:
-        assert re.fullmatch(r"shacache-admin: [^\n]+\n", done.stderr), done
-    for word in words:
-        assert str(word) in done.stderr, done
-
 
 # Help
 
@@ -54,17 +24,19 @@ def test_programs_say_their_version_which_the_changes_have_too():
 
 VERBS = {
     (): ["account", "certificate", "signer", "entry", "blob", "withdrawal", "ca", "migrate", "status", "Exit codes"],
-    ("account",): ["add", "set", "list", "show", "disable", "enable", "recount"],
+    ("account",): ["add", "set", "bundle", "list", "show", "disable", "enable", "recount"],
     ("account", "add"): ["<name>", "--comment", "local", "--role", "--bytes-limit"],
     ("account", "set"): ["<name>", "--role", "--key-prefix", "--any-key", "10G", "powers of 1024", "none", "UTC"],
     ("account", "recount"): ["<name>", "--repair", "Exits with 1"],
+    ("account", "bundle"): ["<name>", "--out", "--days", "--csr", "README.txt"],
     ("account", "list"): ["--json"],
     ("account", "show"): ["<name>"],
     ("account", "disable"): ["next request"],
     ("account", "enable"): ["<name>"],
-    ("certificate",): ["issue", "sign", "register", "list", "revoke"],
+    ("certificate",): ["issue", "sign", "renew", "register", "list", "revoke"],
     ("certificate", "issue"): ["<account>", "--out", "--days", "overwritten"],
     ("certificate", "sign"): ["<account>", "<request>", "--out", "--days"],
+    ("certificate", "renew"): ["<certificate>", "--out", "--days", "overwritten"],
     ("certificate", "register"): ["<account>", "<file>", "ssl_client_certificate"],
     ("certificate", "list"): ["<account>", "--json"],
     ("certificate", "revoke"): ["<fingerprint>", "SHA-256"],
@@ -83,7 +55,7 @@ VERBS = {
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],
-    ("status",): ["--json"],
+    ("status",): ["--json", "--server-certificate", "21 days"],
 }
 
 

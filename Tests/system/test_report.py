@@ -1,130 +1,30 @@
 """The views of the schema report, and who may do what in the database.
 
-The figures below are added up by hand from the rows in BLOBS, ENTRIES, ACCEPTED and NOT_ACCEPTED.
+The figures below are added up by hand from the rows in reports.py.
 """
 
 import hashlib
-import json
 
 import pytest
+from reports import ask, asked, changed, fill
 from stack import DatabaseError
 
 VIEWS = [
-    "binary_cache_by_platform",
+    "accounts",
+    "duplicates",
+    "entries_to_look_into",
     "entries_without_blob",
-    "keys_with_most_entries",
+    "expiring_certificates",
+    "growth",
+    "keys",
     "largest_blobs",
-    "refusals_by_reason",
-    "space_by_account",
+    "platforms",
+    "refusals",
+    "signers",
     "upload",
-    "uploads_by_account",
-    "uploads_by_day",
-    "uploads_by_signer",
+    "uploads",
+    "withdrawals",
 ]
-
-# cleo is disabled, dora never uploads; sig-b is revoked and never signs. The database numbers them from 1.
-ACCOUNTS = """
-    INSERT INTO shacache.account (name, disabled_at)
-    VALUES ('ann', NULL), ('ben', NULL), ('cleo', '2026-01-02 12:00+00'), ('dora', NULL)
-"""
-SIGNERS = """
-    INSERT INTO shacache.signer (name, public_key, certificate, revoked_at)
-    VALUES ('sig-a', 'a', '', NULL), ('sig-b', 'b', '', '2026-01-02 12:00+00')
-"""
-
-# b1 and b4 are ann's; the bytes of b3 are none.
-BLOBS = """
-    INSERT INTO shacache.blob (sha512, size, account_id)
-    SELECT sha512(blob::bytea), size, account.id
-    FROM (
-        VALUES ('b1', 1000, 'ann'), ('b2', 300, 'ben'), ('b3', 0, 'cleo'), ('b4', 70, 'ann')
-    ) AS new (blob, size, account)
-    JOIN shacache.account ON account.name = new.account
-"""
-
-# Of k1, ben's entry came twice. `lost` and `never` are blobs that nobody uploaded.
-ENTRIES = """
-    INSERT INTO shacache.entry (
-        created_at, account_id, key, sha512, signature_result, signer_id, software_url, multiarch, os,
-        metadata, signature, digest)
-    SELECT
-        ('2026-' || at || '+00')::timestamptz, account.id, key, sha512(blob::bytea), result, signer.id, url, multiarch,
-        os::text[], 'ééééé', 'AAAA', sha256(at::bytea)
-    FROM (
-        VALUES
-            ('01-01 10:01', 'ann', 'k1', 'b1', 'verified', 'sig-a', NULL, NULL, NULL),
-            ('01-01 10:03', 'ben', 'k1', 'b1', 'unsigned', NULL, NULL, NULL, NULL),
-            ('01-02 09:02', 'ann', 'k2', 'lost', 'unknown signer', NULL, NULL, NULL, NULL),
-            ('01-02 10:00', 'ann', 'soft-b', 'b2', 'verified', 'sig-a', 'https://b', 'x86', '{debian,12,bookworm}'),
-            ('01-02 10:01', 'ann', 'soft-a', 'b2', 'verified', 'sig-a', 'https://a', 'x86', '{debian,12,bookworm}'),
-            ('01-02 10:02', 'ben', 'soft-b', 'b1', 'unsigned', NULL, 'https://b', 'arm', '{debian,12,bookworm}'),
-            ('01-02 10:03', 'ann', 'soft-a', 'never', 'unsigned', NULL, 'https://a', 'x86', '{debian,12,bookworm}'),
-            ('01-02 10:04', 'cleo', 'soft-c', 'b4', 'unsigned', NULL, 'https://c', NULL, NULL)
-    ) AS new (at, account, key, blob, result, signer, url, multiarch, os)
-    JOIN shacache.account ON account.name = new.account
-    LEFT JOIN shacache.signer ON signer.name = new.signer
-    ORDER BY at
-"""
-
-ACCEPTED = """
-    INSERT INTO shacache.upload (
-        at, account_id, certificate, client_address, target, key, sha512, bytes, duplicate, signature_result, signer_id,
-        outcome, status, duration, request_id)
-    SELECT
-        ('2026-' || at || '+00')::timestamptz, account.id, sha256(account.name::bytea), '192.0.2.1', target, key,
-        sha512(blob::bytea), bytes, duplicate, result, signer.id, 'accepted', 201, '12 ms', 'request ' || at
-    FROM (
-        VALUES
-            ('01-01 10:00', 'ann', 'blob', NULL, 'b1', 1000, false, NULL, NULL),
-            ('01-01 10:01', 'ann', 'entry', 'k1', 'b1', 200, false, 'verified', 'sig-a'),
-            ('01-01 10:02', 'ben', 'blob', NULL, 'b1', 1000, true, NULL, NULL),
-            ('01-01 10:03', 'ben', 'entry', 'k1', 'b1', 210, false, 'unsigned', NULL),
-            ('01-01 23:30', 'ben', 'blob', NULL, 'b2', 300, false, NULL, NULL),
-            ('01-02 09:00', 'cleo', 'blob', NULL, 'b3', 0, false, NULL, NULL),
-            ('01-02 09:01', 'ben', 'entry', 'k1', 'b1', 210, true, 'unsigned', NULL),
-            ('01-02 09:02', 'ann', 'entry', 'k2', 'lost', 220, false, 'unknown signer', NULL),
-            ('01-02 09:03', 'ann', 'blob', NULL, 'b4', 70, false, NULL, NULL),
-            ('01-02 09:04', 'ann', 'blob', NULL, 'b1', 1000, true, NULL, NULL),
-            ('01-02 10:00', 'ann', 'entry', 'soft-b', 'b2', 240, false, 'verified', 'sig-a'),
-            ('01-02 10:01', 'ann', 'entry', 'soft-a', 'b2', 250, false, 'verified', 'sig-a'),
-            ('01-02 10:02', 'ben', 'entry', 'soft-b', 'b1', 260, false, 'unsigned', NULL),
-            ('01-02 10:03', 'ann', 'entry', 'soft-a', 'never', 270, false, 'unsigned', NULL),
-            ('01-02 10:04', 'cleo', 'entry', 'soft-c', 'b4', 280, false, 'unsigned', NULL)
-    ) AS new (at, account, target, key, blob, bytes, duplicate, result, signer)
-    JOIN shacache.account ON account.name = new.account
-    LEFT JOIN shacache.signer ON signer.name = new.signer
-    ORDER BY at
-"""
-
-NOT_ACCEPTED = """
-    INSERT INTO shacache.upload (
-        at, account_id, target, key, bytes, signature_result, outcome, status, reason, detail, duration, request_id)
-    SELECT
-        ('2026-' || at || '+00')::timestamptz, account.id, target, key, bytes, result,
-        outcome, status, reason, detail, '12 ms', 'request ' || at
-    FROM (
-        VALUES
-            ('01-03 09:00', 'cleo', 'blob', NULL, 50, NULL, 'refused', 403, 'not authorized', 'cleo is disabled'),
-            ('01-03 09:01', NULL, 'blob', NULL, NULL, NULL, 'refused', 403, 'not authorized', 'no certificate'),
-            ('01-03 09:02', 'ann', 'entry', 'k3', 90, NULL, 'refused', 400, 'malformed entry', 'not base64'),
-            ('01-03 09:03', 'ann', 'entry', 'k3', 230, 'unknown signer', 'refused', 403, 'unknown signer', 'none'),
-            ('01-03 09:04', 'ben', 'blob', NULL, 5000, NULL, 'failed', 507, 'no space', 'no room'),
-            ('01-03 09:05', 'ben', 'entry', 'k3', 60, NULL, 'failed', 503, 'database unavailable', 'it is away')
-    ) AS new (at, account, target, key, bytes, result, outcome, status, reason, detail)
-    LEFT JOIN shacache.account ON account.name = new.account
-    ORDER BY at
-"""
-
-# Another day than UTC's, from 15:00 UTC on: the report must not depend on who asks from where.
-TOKYO = """
-    DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET TimeZone = %L', current_database(), 'Asia/Tokyo'); END $$
-"""
-
-
-def ask(database, query, role="shacache_report"):
-    """The rows in the order in which they come, as Python values; each column needs a name of its own."""
-    rows = database.run(f"SELECT row_to_json(answer) FROM ({query}) AS answer", role=role)
-    return [tuple(json.loads(text).values()) for (text,) in rows]
 
 
 def refusal(database, statement, role):
@@ -141,8 +41,7 @@ def empty(database):
 
 @pytest.fixture(scope="module")
 def record(database, empty):
-    for statement in (TOKYO, ACCOUNTS, SIGNERS, BLOBS, ENTRIES, ACCEPTED, NOT_ACCEPTED):
-        database.run(statement)
+    fill(database)
     return database
 
 
@@ -151,14 +50,14 @@ def test_of_nothing_a_view_shows_nothing(empty, view):
     assert empty[view] == []
 
 
-def test_every_view_is_known_here_and_says_which_question_it_answers(database):
+def test_every_view_says_which_question_it_answers(database):
     views = ask(
         database,
         """SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
            WHERE relnamespace = 'report'::regnamespace ORDER BY relname COLLATE "C" """,
     )
-    assert [name for name, _ in views] == VIEWS
-    assert [name for name, comment in views if not (comment or "").endswith("?")] == []
+    assert set(VIEWS) <= {name for name, _ in views}
+    assert [name for name, comment in views if "?" not in (comment or "")] == []
 
 
 def test_the_uploads_are_shown_newest_first(record):
@@ -190,8 +89,8 @@ def test_an_upload_of_nobody_is_shown_too(record):
 
 
 # Fails when the day is taken without AT TIME ZONE 'UTC': 23:30 is tomorrow in Tokyo.
-def test_uploads_by_day(record):
-    assert ask(record, "SELECT * FROM report.uploads_by_day") == [
+def test_uploads(record):
+    assert ask(record, "SELECT * FROM report.uploads") == [
         # day, uploads, accepted, refused, failed, blobs, entries, duplicates, bytes, new_bytes
         ("2026-01-03", 6, 0, 4, 2, 0, 0, 0, 0, 0),
         ("2026-01-02", 10, 10, 0, 0, 3, 7, 2, 2800, 1590),
@@ -199,68 +98,119 @@ def test_uploads_by_day(record):
     ]
 
 
-def test_uploads_by_account(record):
-    assert ask(
-        record,
-        """SELECT account, disabled_at IS NOT NULL, uploads, accepted, refused, failed, blobs, entries, duplicates,
-               bytes, new_bytes, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI')
-           FROM report.uploads_by_account""",
-    ) == [
-        # account, disabled, uploads, accepted, refused, failed, blobs, entries, duplicates, bytes, new_bytes, last_at
-        ("ann", False, 10, 8, 2, 0, 3, 5, 1, 3250, 2250, "01-03 09:03"),
-        ("ben", False, 7, 5, 0, 2, 2, 3, 2, 1980, 770, "01-03 09:05"),
-        ("cleo", True, 3, 2, 1, 0, 1, 1, 0, 280, 280, "01-03 09:00"),
-        (None, False, 1, 0, 1, 0, 0, 0, 0, 0, 0, "01-03 09:01"),
-        ("dora", False, 0, 0, 0, 0, 0, 0, 0, 0, 0, None),
+def test_uploads_since_a_day_until_a_day_of_an_account(record):
+    assert asked(record, "SELECT * FROM report.uploads", since="2026-01-01", until="2026-01-02", account="ben") == [
+        ("2026-01-02", 2, 2, 0, 0, 0, 2, 1, 470, 260),
+        ("2026-01-01", 3, 3, 0, 0, 2, 1, 1, 1510, 510),
     ]
 
 
-# named_bytes is 1600 for sig-a when DISTINCT is taken out: two of its entries name b2.
-def test_uploads_by_signer(record):
+# The last upload of the first day is on the second in Tokyo, where the database is.
+def test_single_uploads_of_a_day_in_utc(record):
+    query = "SELECT request_id FROM report.upload"
+    assert asked(record, query, since="2026-01-01", until="2026-01-01", account="ben") == [
+        ("request 01-01 23:30",), ("request 01-01 10:03",), ("request 01-01 10:02",)]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_account_that_does_not_exist_has_nothing(record, view):
+    if view != "keys" and view != "signers":
+        assert asked(record, f"SELECT * FROM report.{view}", account="nobody") == []
+
+
+def test_accounts(record):
     assert ask(
         record,
-        """SELECT signature, signer, revoked_at IS NOT NULL, uploads, accepted, refused, failed, duplicates, bytes,
-               named_bytes, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI')
-           FROM report.uploads_by_signer""",
+        """SELECT account, disabled_at IS NOT NULL, uploads, accepted, refused, failed, refused_percent, blobs, entries,
+               duplicates, bytes, new_bytes, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), stored_blobs,
+               stored_bytes
+           FROM report.accounts""",
     ) == [
-        # signature, signer, revoked, uploads, accepted, refused, failed, duplicates, bytes, named_bytes, last_at
-        ("unsigned", None, False, 5, 5, 0, 0, 1, 1230, 1070, "01-02 10:04"),
-        ("verified", "sig-a", False, 3, 3, 0, 0, 0, 690, 1300, "01-02 10:01"),
-        ("not checked", None, False, 2, 0, 1, 1, 0, 0, 0, "01-03 09:05"),
-        ("unknown signer", None, False, 2, 1, 1, 0, 0, 220, 0, "01-03 09:03"),
+        # account, disabled, uploads, accepted, refused, failed, %, blobs, entries, duplicates, bytes, new_bytes,
+        # last_at, stored_blobs, stored_bytes
+        ("ann", False, 10, 8, 2, 0, 20.0, 3, 5, 1, 3250, 2250, "01-03 09:03", 2, 1070),
+        ("ben", False, 7, 5, 0, 2, 0.0, 2, 3, 2, 1980, 770, "01-03 09:05", 1, 300),
+        ("cleo", True, 3, 2, 1, 0, 33.3, 1, 1, 0, 280, 280, "01-03 09:00", 1, 0),
+        (None, False, 1, 0, 1, 0, 100.0, 0, 0, 0, 0, 0, "01-03 09:01", 0, 0),
+        ("dora", False, 0, 0, 0, 0, None, 0, 0, 0, 0, 0, None, 0, 0),
+    ]
+
+
+def test_accounts_show_what_is_allowed_beside_what_is_used(record):
+    assert changed(
+        record,
+        """UPDATE shacache.account SET bytes_limit = 4280, roles = '{blobs}', key_prefixes = '{pypi:}'
+           WHERE name = 'ann'""",
+        """SELECT roles, key_prefixes, bytes_limit, bytes_limit_percent, blobs_limit FROM report.accounts
+           WHERE account = 'ann'""",
+    ) == [(["blobs"], ["pypi:"], 4280, 25.0, None)]
+
+
+# What is stored is of now, whatever days are asked for.
+def test_accounts_on_a_day(record):
+    assert asked(
+        record,
+        "SELECT account, uploads, bytes, stored_bytes FROM report.accounts",
+        since="2026-01-03", until="2026-01-03",
+    ) == [("ann", 2, 0, 1070), ("ben", 2, 0, 300), ("cleo", 1, 0, 0), (None, 1, 0, 0), ("dora", 0, 0, 0)]
+
+
+def test_signers(record):
+    assert ask(
+        record,
+        """SELECT signature, signer, revoked_at IS NOT NULL, uploads, accepted, refused, failed, duplicates, accounts,
+               bytes, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI')
+           FROM report.signers""",
+    ) == [
+        # signature, signer, revoked, uploads, accepted, refused, failed, duplicates, accounts, bytes, last_at
+        ("unsigned", None, False, 5, 5, 0, 0, 1, 3, 1230, "01-02 10:04"),
+        ("verified", "sig-a", False, 3, 3, 0, 0, 0, 1, 690, "01-02 10:01"),
+        ("not checked", None, False, 2, 0, 1, 1, 0, 2, 0, "01-03 09:05"),
+        ("unknown signer", None, False, 2, 1, 1, 0, 0, 1, 220, "01-03 09:03"),
         ("verified", "sig-b", True, 0, 0, 0, 0, 0, 0, 0, None),
     ]
 
 
-def test_refusals_by_reason(record):
+def test_refusals(record):
     assert ask(
         record,
-        """SELECT outcome, reason, uploads, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), example_status,
-               example_account, example_detail
-           FROM report.refusals_by_reason""",
+        """SELECT outcome, reason, uploads, accounts, to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'),
+               example_status, example_account, example_detail
+           FROM report.refusals""",
     ) == [
-        # outcome, reason, uploads, last_at, and of the latest: status, account, detail
-        ("refused", "not authorized", 2, "01-03 09:01", 403, None, "no certificate"),
-        ("failed", "database unavailable", 1, "01-03 09:05", 503, "ben", "it is away"),
-        ("failed", "no space", 1, "01-03 09:04", 507, "ben", "no room"),
-        ("refused", "malformed entry", 1, "01-03 09:02", 400, "ann", "not base64"),
-        ("refused", "unknown signer", 1, "01-03 09:03", 403, "ann", "none"),
+        # outcome, reason, uploads, accounts, last_at, and of the latest: status, account, detail
+        ("refused", "not authorized", 2, 1, "01-03 09:01", 403, None, "no certificate"),
+        ("failed", "database unavailable", 1, 1, "01-03 09:05", 503, "ben", "it is away"),
+        ("failed", "no space", 1, 1, "01-03 09:04", 507, "ben", "no room"),
+        ("refused", "malformed entry", 1, 1, "01-03 09:02", 400, "ann", "not base64"),
+        ("refused", "unknown signer", 1, 1, "01-03 09:03", 403, "ann", "none"),
     ]
 
 
-# ann has two blobs and three uploads of blobs: joined before they are added up, they count six times.
-def test_space_by_account(record):
-    assert ask(
-        record,
-        """SELECT account, disabled_at IS NOT NULL, stored_blobs, stored_bytes, uploaded_blobs, uploaded_bytes,
-               deduplicated_percent
-           FROM report.space_by_account""",
-    ) == [
-        # account, disabled, stored_blobs, stored_bytes, uploaded_blobs, uploaded_bytes, deduplicated_percent
-        ("ann", False, 2, 1070, 3, 2070, 48.3),
-        ("ben", False, 1, 300, 2, 1300, 76.9),
-        ("cleo", True, 1, 0, 1, 0, None),
-        ("dora", False, 0, 0, 0, 0, None),
+GROWTH = "SELECT day, blobs, bytes, total_blobs, total_bytes, entries, total_entries FROM report.growth"
+
+
+def test_growth(record):
+    assert ask(record, GROWTH) == [
+        ("2026-01-03", 0, 0, 4, 1370, 0, 8),
+        ("2026-01-02", 2, 70, 4, 1370, 6, 8),
+        ("2026-01-01", 2, 1300, 2, 1300, 2, 2),
+    ]
+
+
+# Fails when the days are chosen before they are added up.
+def test_growth_counts_what_was_there_before_the_first_day_that_is_asked_for(record):
+    assert asked(record, GROWTH, since="2026-01-02", until="2026-01-02", account="ann") == [
+        ("2026-01-02", 1, 70, 2, 1070, 4, 5)]
+
+
+def test_duplicates(record):
+    assert ask(record, "SELECT * FROM report.duplicates") == [
+        # day, account, blobs, bytes, duplicate_blobs, saved_bytes, saved_percent
+        ("2026-01-02", "ann", 2, 1070, 1, 1000, 93.5),
+        ("2026-01-02", "cleo", 1, 0, 0, 0, None),
+        ("2026-01-01", "ben", 2, 1300, 1, 1000, 76.9),
+        ("2026-01-01", "ann", 1, 1000, 0, 0, 0.0),
     ]
 
 
@@ -286,12 +236,12 @@ def test_entries_without_blob_are_shown_oldest_first(record):
 
 
 # Two entries of the first platform name b2, of 300 bytes. Download-cache entries are in none of the rows.
-def test_binary_cache_by_platform(record):
+def test_platforms(record):
     assert ask(
         record,
         """SELECT multiarch, os, entries, software_releases, entries_without_blob, bytes,
                to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI')
-           FROM report.binary_cache_by_platform""",
+           FROM report.platforms""",
     ) == [
         # multiarch, os, entries, software_releases, entries_without_blob, bytes, last_at
         ("x86", ["debian", "12", "bookworm"], 3, 2, 1, 300, "01-02 10:03"),
@@ -300,20 +250,102 @@ def test_binary_cache_by_platform(record):
     ]
 
 
-def test_keys_with_most_entries(record):
+def test_keys(record):
     assert ask(
         record,
-        """SELECT key, entries, accounts, blobs, bytes, to_char(first_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS first_at,
+        """SELECT key, entries, withdrawn, accounts, blobs, bytes,
+               to_char(first_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS first_at,
                to_char(last_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS last_at
-           FROM report.keys_with_most_entries""",
+           FROM report.keys""",
     ) == [
-        # key, entries, accounts, blobs, bytes, first_at, last_at
-        ("k1", 2, 2, 1, 28, "01-01 10:01", "01-01 10:03"),
-        ("soft-a", 2, 1, 2, 28, "01-02 10:01", "01-02 10:03"),
-        ("soft-b", 2, 2, 2, 28, "01-02 10:00", "01-02 10:02"),
-        ("k2", 1, 1, 1, 14, "01-02 09:02", "01-02 09:02"),
-        ("soft-c", 1, 1, 1, 14, "01-02 10:04", "01-02 10:04"),
+        # key, entries, withdrawn, accounts, blobs, bytes, first_at, last_at
+        ("k1", 2, 0, 2, 1, 28, "01-01 10:01", "01-01 10:03"),
+        ("soft-a", 2, 0, 1, 2, 28, "01-02 10:01", "01-02 10:03"),
+        ("soft-b", 2, 0, 2, 2, 28, "01-02 10:00", "01-02 10:02"),
+        ("k2", 1, 0, 1, 1, 14, "01-02 09:02", "01-02 09:02"),
+        ("soft-c", 1, 0, 1, 1, 14, "01-02 10:04", "01-02 10:04"),
     ]
+
+
+WITHDRAWAL = """
+    INSERT INTO shacache.withdrawal (at, actor, account_id, target, reason)
+    SELECT '2026-01-04 12:00+00', name, id, 'entries', 'by mistake' FROM shacache.account WHERE name = 'ann';
+    UPDATE shacache.entry SET withdrawal_id = (SELECT max(id) FROM shacache.withdrawal) WHERE key IN ('k2', 'soft-b');
+    UPDATE shacache.blob SET withdrawal_id = (SELECT max(id) FROM shacache.withdrawal) WHERE size = 70
+"""
+
+
+def test_withdrawals(record):
+    assert changed(
+        record,
+        WITHDRAWAL,
+        """SELECT to_char(at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), actor, account, target, reason, hidden_entries,
+               hidden_blobs, hidden_bytes, lifted_at
+           FROM report.withdrawals""",
+    ) == [("01-04 12:00", "ann", "ann", "entries", "by mistake", 3, 1, 70, None)]
+
+
+# A withdrawn entry dangles nowhere, is of no platform, and leads to no blob; the key remembers it.
+@pytest.mark.parametrize(
+    "query, rows",
+    [
+        ("SELECT key FROM report.entries_without_blob", [("soft-a",)]),
+        ("SELECT multiarch, entries FROM report.platforms", [("x86", 2), (None, 1)]),
+        ("SELECT bytes, withdrawn, entries, first_key FROM report.largest_blobs",
+         [(1000, False, 2, "k1"), (300, False, 1, "soft-a"), (70, True, 1, "soft-c"), (0, False, 0, None)]),
+        ("SELECT key, entries, withdrawn FROM report.keys LIMIT 3", [("k1", 2, 0), ("soft-a", 2, 0), ("soft-b", 2, 2)]),
+        ("SELECT total_blobs, total_entries FROM report.growth LIMIT 1", [(4, 8)]),
+    ],
+)
+def test_what_is_withdrawn_is_told_apart(record, query, rows):
+    assert changed(record, WITHDRAWAL, query) == rows
+
+
+def test_what_a_signer_signed_since_it_was_revoked_is_of_no_platform(record):
+    assert changed(
+        record,
+        "UPDATE shacache.signer SET revoked_since = '2026-01-02 10:01+00' WHERE name = 'sig-a'",
+        "SELECT multiarch, entries FROM report.platforms",
+    ) == [("x86", 2), ("arm", 1), (None, 1)]
+
+
+LOOK = "SELECT reason, key, account, entries FROM report.entries_to_look_into"
+
+
+def test_nothing_is_to_be_looked_into_after_thirty_days_unless_somebody_asks(record):
+    assert ask(record, LOOK) == []
+    assert asked(record, LOOK, since="2026-01-01") == [
+        ("no blob", "soft-a", "ann", 1), ("no blob", "k2", "ann", 1), ("unknown signer", "k2", "ann", 1)]
+
+
+# A hundred, not ninety-nine; an entry that came just now has time to get its blob.
+def test_flooded_keys_and_fresh_entries(record):
+    assert changed(
+        record,
+        """INSERT INTO shacache.entry (key, metadata, signature, digest, sha512, account_id, signature_result)
+           SELECT key, '', '', sha256((key || n)::bytea), sha512(blob::bytea), account.id, 'unsigned'
+           FROM (VALUES ('of ann', 100, 'ann', 'b1'), ('few', 99, 'ann', 'b1'), ('of both', 50, 'ann', 'b1'),
+                ('of both', 51, 'ben', 'b1'), ('fresh', 1, 'ben', 'nowhere')) AS new (key, most, account, blob)
+           CROSS JOIN LATERAL generate_series(most * 1000, most * 1000 + most - 1) AS n
+           JOIN shacache.account ON account.name = new.account""",
+        f"{LOOK} ORDER BY key",
+    ) == [("many entries", "of ann", "ann", 100), ("many entries", "of both", None, 101)]
+
+
+# Of ann's two, the one that ends sooner need not be renewed; cleo is disabled; ben's other one was revoked.
+def test_expiring_certificates(record):
+    assert changed(
+        record,
+        """INSERT INTO shacache.certificate (
+               fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin, revoked_at)
+           SELECT sha256((account.name || days)::bytea), account.id, '', '', '', now() - interval '1 year',
+               now() + days * interval '1 day' + interval '1 hour', 'issued', CASE WHEN is_revoked THEN now() END
+           FROM (VALUES ('ann', 5, false), ('ann', 300, false), ('ben', 20, false), ('ben', 300, true),
+               ('ben', -3, false), ('ben', -90, false), ('cleo', 5, false), ('dora', 61, false))
+               AS new (account, days, is_revoked)
+           JOIN shacache.account ON account.name = new.account""",
+        "SELECT account, days_left, superseded FROM report.expiring_certificates",
+    ) == [("ben", -3, True), ("ann", 5, True), ("ben", 20, False)]
 
 
 RIGHTS_ON_TABLES = """
@@ -327,11 +359,13 @@ RIGHTS_ON_TABLES = """
 """
 
 
-# Fails when a view is not granted to shacache_report, or anything to PUBLIC or to a role that needs it not.
-def test_the_views_are_read_by_shacache_report_alone_and_it_may_do_nothing_else(database):
+# Fails when a view is not granted to both, or anything to PUBLIC or to a role that needs it not.
+def test_the_views_are_read_by_two_roles_and_shacache_report_may_do_nothing_else(database):
     rights = ask(database, RIGHTS_ON_TABLES, role="shacache_owner")
+    views = ask(database, "SELECT relname FROM pg_class WHERE relnamespace = 'report'::regnamespace AND relkind = 'v'")
     about_report = [(r, t, p) for r, t, p in rights if r == "shacache_report" or t.startswith("report.")]
-    assert sorted(about_report) == [("shacache_report", f"report.{view}", "SELECT") for view in VIEWS]
+    assert sorted(about_report) == sorted(
+        (role, f"report.{view}", "SELECT") for role in ("shacache_admin", "shacache_report") for (view,) in views)
 
 
 def test_shacache_report_may_use_the_schema_report_alone_and_create_nothing(database):
@@ -345,9 +379,9 @@ def test_shacache_report_may_use_the_schema_report_alone_and_create_nothing(data
     ) == [("report", "USAGE")]
 
 
-@pytest.mark.parametrize("role", ["shacache_worker", "shacache_admin"])
-def test_other_roles_may_not_read_the_views(database, role):
-    assert "permission denied for schema report" in refusal(database, "SELECT * FROM report.upload", role)
+def test_workers_may_not_read_the_views(database):
+    assert "permission denied for schema report" in refusal(
+        database, "SELECT * FROM report.upload", "shacache_worker")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+import Foundation
+import Postgres
+
+extension Catalog {
+    /// How long before its end somebody should hear of a certificate, in days.
+    public static let noticeDays = 21
+
+    /// - Parameters:
+    ///   - account: nil lists those of all.
+    ///   - prefix: of the fingerprint, in lowercase hex.
+    public func certificateRecords(of account: String? = nil, beginning prefix: String = "") throws
+        -> [CertificateRecord]
+    {
+        let rows = try connection.run(
+            """
+            SELECT encode(fingerprint, 'hex'), account.name, disabled_at IS NULL, revoked_at IS NOT NULL, origin,
+                extract(epoch FROM not_after)::bigint, der
+            FROM shacache.certificate JOIN shacache.account ON account.id = account_id
+            WHERE account.name = coalesce(\(account), account.name)
+                AND starts_with(encode(fingerprint, 'hex'), \(prefix))
+            ORDER BY not_after, fingerprint
+            """)
+        return rows.map { row in
+            CertificateRecord(
+                fingerprint: row.text(0)!, account: row.text(1)!, isEnabled: row.bool(2), isRevoked: row.bool(3),
+                origin: CertificateOrigin(rawValue: row.text(4)!)!, notAfter: row.int(5)!, der: row.bytes(6))
+        }
+    }
+
+    /// - Parameter prefix: the fingerprint in lowercase hex, or as much of its beginning as is unique.
+    public func certificateRecord(_ prefix: String) throws -> CertificateRecord {
+        let matches = try certificateRecords(beginning: prefix)
+        guard let match = matches.first else { throw AdministrationError.unknown("certificate", prefix) }
+        guard matches.count == 1 else { throw AdministrationError.ambiguous("certificate", prefix) }
+        return match
+    }
+
+    /// The certificates that expire within `noticeDays`, and with which somebody would then stop uploading: of enabled
+    /// accounts, not revoked, and none of them renewed already. The first to expire comes first.
+    public func expiringCertificates() throws -> [CertificateRecord] {
+        let now = Int(Date.now.timeIntervalSince1970)
+        let all = try certificateRecords().filter { $0.isEnabled && !$0.isRevoked && $0.notAfter > now }
+        return try all.filter { record in
+            guard record.notAfter < now + Self.noticeDays * 86_400 else { return false }
+            return try !all.contains { try record.isReplaced(by: $0) }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Archives
+import ArgumentParser
+import Configuration
+import Foundation
+import OpenSSL
+import Storage
+
+extension AccountCommand {
+    struct Bundle: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make one archive with all that a new uploader needs.",
+            discussion: """
+                NAME-shacache.tar.gz, say: a key and a certificate, the server's authority, a configuration for \
+                shacache and the older clients, and a README.txt with commands to try. The URLs are those of [site] in \
+                the configuration. The archive holds a private key: hand it over as you would a password, then remove \
+                it. With --csr it holds none: its README.txt says how to make a key and to ask for the certificate.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Argument(help: "The account.") var name: String
+        @Option(help: "The archive, a tar.gz; it is not overwritten, and readable for you alone.")
+        var out: String
+        @Flag(help: "Without key and certificate: the key is made by its owner, and stays there.")
+        var csr = false
+        @OptionGroup var validity: Validity
+
+        func run() throws {
+            let configuration = try options.configuration()
+            let site = try ToldSite(configuration)
+            let catalog = try options.catalog()
+            guard let account = try catalog.enabledAccount(named: name) else {
+                throw Failure("there is no account \(name), or it is disabled")
+            }
+            let bundle = AccountBundle(account: account, site: site, keyIsMadeByOwner: csr)
+            if csr { try writeWithoutKey(bundle) } else { try issue(bundle, catalog, configuration.authority()) }
+            for role in [Role.blobs, .entries] where !account.roles.contains(role) {
+                options.report("warning: the account lacks the role \(role.rawValue), which README.txt tries")
+            }
+        }
+
+        private func issue(_ bundle: AccountBundle, _ catalog: Catalog, _ authority: CertificateAuthority) throws {
+            let key = try PrivateKey.generate()
+            let certificate = try authority.issue(commonName: name, key: key, days: validity.days)
+            try catalog.addCertificate(certificate, of: name, origin: .issued, by: options.actor) {
+                try write(bundle.archive(key: key.pem(), certificate: certificate.pem()))
+            }
+            options.report("wrote \(out)")
+            options.reportEnd(of: certificate, from: authority)
+        }
+
+        private func writeWithoutKey(_ bundle: AccountBundle) throws {
+            try write(bundle.archive())
+            options.report(
+                """
+                wrote \(out)
+                when \(bundle.requestFile) comes back: shacache-admin certificate sign \(name) \(bundle.requestFile) \
+                --out \(bundle.certificateFile)
+                """)
+        }
+
+        private func write(_ archive: [UInt8]) throws { try writeNew([(archive, out, 0o600)]) }
+    }
+}
+
+/// What a bundle tells of this server.
+struct ToldSite {
+    let name: String
+    /// Without a slash at the end.
+    let downloadURL: String
+    /// Without a slash at the end.
+    let uploadURL: String
+    /// The authorities by which clients know the server, in PEM; nil when every system knows them.
+    let authority: [UInt8]?
+
+    /// - Throws: `Failure` that names the option which is missing.
+    init(_ configuration: Configuration) throws {
+        let site = configuration.site
+        guard let downloadURL = site.downloadURL else { throw Self.missing("download-url", "download") }
+        guard let uploadURL = site.uploadURL else { throw Self.missing("upload-url", "upload") }
+        guard uploadURL.hasPrefix("https:") else {
+            throw Failure("site.upload-url is \(uploadURL): over plain HTTP no certificate proves an account")
+        }
+        name = site.name
+        (self.downloadURL, self.uploadURL) = (downloadURL, uploadURL)
+        authority = try site.authority.map { file in
+            let pem = try contents(of: file)
+            do { _ = try Certificate(pem: pem) } catch { throw Failure("site.authority, \(file): \(error)") }
+            return pem
+        }
+    }
+
+    private static func missing(_ option: String, _ what: String) -> Failure {
+        Failure("the configuration lacks \(option) in [site]: the bundle says where to \(what)")
+    }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+import OpenSSL
+import ShaCache
+import Storage
+
+extension CertificateCommand {
+    struct Renew: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make the next certificate for a key that its owner has: nothing secret travels.",
+            discussion: """
+                The old certificate goes on until it expires or is revoked. Refused are certificates that are revoked, \
+                or whose key has another one that is; those of disabled accounts; and those of other authorities, \
+                which renew theirs: their next ones are for `certificate register`.
+                """)
+        @OptionGroup var options: CommonOptions
+        @Argument(
+            help: """
+                The fingerprint, or the unique beginning of it (at least 8 digits); or the certificate's file, in PEM.
+                """)
+        var certificate: String
+        @Option(help: "The new certificate's file; it is not overwritten.")
+        var out: String
+        @OptionGroup var validity: Validity
+
+        func run() throws {
+            let catalog = try options.catalog()
+            let (record, old) = try found(in: catalog)
+            try check(record, old, in: catalog)
+            let authority = try options.configuration().authority()
+            let new = try authority.renew(old, commonName: record.account, days: validity.days)
+            try catalog.addCertificate(new, of: record.account, origin: .renewed, by: options.actor) {
+                try writeNew([(Array(new.pem().utf8), out, 0o644)])
+            }
+            options.report(
+                "wrote \(out), for \(record.account); the old one is valid until \(timestamp(record.notAfter))")
+            options.reportEnd(of: new, from: authority)
+        }
+
+        private func found(in catalog: Catalog) throws -> (record: CertificateRecord, certificate: Certificate) {
+            if FileManager.default.fileExists(atPath: certificate) {
+                let given = try Certificate(pem: contents(of: certificate))
+                return (try catalog.certificateRecord(hex(given.fingerprint())), given)
+            }
+            let record = try catalog.certificateRecord(digits(ofFingerprint: certificate))
+            guard let kept = try record.certificate() else {
+                throw Failure("\(record.fingerprint): only its fingerprint was kept, so give its file")
+            }
+            return (record, kept)
+        }
+
+        private func check(_ record: CertificateRecord, _ certificate: Certificate, in catalog: Catalog) throws {
+            let name = record.fingerprint
+            if record.isRevoked { throw Failure("\(name): is revoked") }
+            if !record.isEnabled { throw Failure("\(name): the account \(record.account) is disabled") }
+            // That authority answers for the key, and may take its word back; ours would go on.
+            if record.origin == .registered {
+                throw Failure("\(name): another authority made it, and renews it; register the next one")
+            }
+            for other in try catalog.certificateRecords()
+            where try other.isRevoked && other.hasKey(of: certificate) {
+                throw Failure("\(name): \(other.fingerprint), which is for the same key, is revoked")
+            }
+        }
+    }
+}
