@@ -39,6 +39,8 @@ CREATE INDEX survey_finding_by_survey ON shacache.survey_finding (survey_id);
 COMMENT ON TABLE shacache.survey_finding IS 'What somebody should look at. No more than a hundred of each kind are named.';
 
 GRANT SELECT, INSERT ON shacache.survey, shacache.survey_sum, shacache.survey_finding TO shacache_admin;
+-- For the metrics: whether timers do their work, and what the last survey found.
+GRANT SELECT ON shacache.closed_day, shacache.log_position, shacache.survey, shacache.survey_sum TO shacache_worker;
 
 -- Of each host the newest one of what is asked for.
 CREATE VIEW report.usage AS
