@@ -16,7 +16,7 @@ help: ## List the targets.
 packages: ## Install with apt what is missing to build and run.
 	@ops/install-packages run
 
-build: packages ## Build shacached, shacache-admin and shacache for release.
+build: packages ## Build shacached, shacache-page, shacache-admin and shacache for release.
 	@command -v swift >/dev/null || { echo "shacache: swift: not found" >&2; \
 	  echo "shacache: hint: install Swift 6.3 (swift.org/install) and put its bin directory into PATH" >&2; exit 1; }
 	$(SWIFT_BUILD) $(RELEASE)
@@ -49,17 +49,20 @@ bench-client: build ## Measure shacache beside the deployed Python client, on th
 	"$$(ops/test-venv)/bin/python" bench/client
 
 bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
-	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust bench/reports
+	pg_virtualenv -v 15 -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
+	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/reports
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual
 	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
 
 install: install-client ## Install programs, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
-	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-admin
-	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 docs/man/shacache-admin.1
+	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-admin
+	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 \
+	  docs/man/shacache-page.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
+	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
 # Not below /lib: that is a link on a server, which a copied directory would replace.
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer

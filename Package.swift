@@ -16,6 +16,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
@@ -52,6 +53,14 @@ let package = Package(
             dependencies: ["FastCGI", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
 
+        .target(
+            name: "Pages",
+            dependencies: [
+                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage",
+                .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            swiftSettings: settings),
+
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
@@ -66,6 +75,13 @@ let package = Package(
             name: "shacached",
             dependencies: [
                 "Configuration", "FastCGI", "Metrics", "Postgres", "Service", "Serving", "Storage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "shacache-page",
+            dependencies: [
+                "Configuration", "FastCGI", "Pages", "Postgres", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
@@ -95,6 +111,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: ["Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage"],
             swiftSettings: settings),
+        .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(

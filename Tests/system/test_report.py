@@ -301,14 +301,6 @@ def test_what_is_withdrawn_is_told_apart(record, query, rows):
     assert changed(record, WITHDRAWAL, query) == rows
 
 
-def test_what_a_signer_signed_since_it_was_revoked_is_of_no_platform(record):
-    assert changed(
-        record,
-        "UPDATE shacache.signer SET revoked_since = '2026-01-02 10:01+00' WHERE name = 'sig-a'",
-        "SELECT multiarch, entries FROM report.platforms",
-    ) == [("x86", 2), ("arm", 1), (None, 1)]
-
-
 LOOK = "SELECT reason, key, account, entries FROM report.entries_to_look_into"
 
 
