@@ -16,6 +16,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     ],
     targets: [
         .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
@@ -37,6 +38,9 @@ let package = Package(
             name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
             swiftSettings: settings),
         .target(
+            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "Service", "ShaCache", "Storage"],
+            swiftSettings: settings),
+        .target(
             name: "Configuration",
             dependencies: [
                 "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
@@ -49,10 +53,19 @@ let package = Package(
             dependencies: ["FastCGI", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
 
+        .target(
+            name: "Pages",
+            dependencies: [
+                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage",
+                .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            swiftSettings: settings),
+
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
+        .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
-        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Threads"], swiftSettings: settings),
+        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
         .target(
             name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
             swiftSettings: settings),
@@ -65,9 +78,16 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
+            name: "shacache-page",
+            dependencies: [
+                "Configuration", "FastCGI", "Pages", "Postgres", "Serving", "Storage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
+                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(
@@ -90,6 +110,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: ["Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage"],
             swiftSettings: settings),
+        .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(

@@ -1,2 +1,184 @@
--- What was downloaded, by day.
-SELECT;
+-- What was downloaded, by day (in UTC), as `shacache-admin ingest-log` counts it in nginx's access log.
+CREATE TABLE shacache.blob_download (
+    day date NOT NULL,
+    sha512 bytea NOT NULL,
+    whole bigint NOT NULL,
+    partial bigint NOT NULL,
+    probes bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (sha512, day),
+    CONSTRAINT sha512_is_sha512 CHECK (octet_length(sha512) = 64),
+    CONSTRAINT counts_are_not_negative CHECK (least(whole, partial, probes, bytes) >= 0)
+);
+-- Days come one after the other, and rows stay where they are.
+CREATE INDEX blob_download_by_day ON shacache.blob_download USING brin (day);
+COMMENT ON TABLE shacache.blob_download IS
+    'Downloads of each blob. It need not be one of shacache.blob: a file that lost its row is served all the same.';
+COMMENT ON COLUMN shacache.blob_download.partial IS 'Ranges, and what was cut off.';
+COMMENT ON COLUMN shacache.blob_download.probes IS
+    'Downloads that were closed unread: so the deployed clients ask whether a blob is there.';
+COMMENT ON COLUMN shacache.blob_download.bytes IS 'Sent in whole and partial downloads.';
+
+CREATE TABLE shacache.key_lookup (
+    day date NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    found bigint NOT NULL,
+    not_found bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (key, day),
+    CONSTRAINT counts_are_not_negative CHECK (least(found, not_found, bytes) >= 0)
+);
+CREATE INDEX key_lookup_by_day ON shacache.key_lookup USING brin (day);
+CREATE INDEX key_lookup_in_vain ON shacache.key_lookup (day) WHERE found = 0;
+COMMENT ON TABLE shacache.key_lookup IS 'Lookups of each key.';
+COMMENT ON COLUMN shacache.key_lookup.key IS
+    'Empty: the sum of all those keys that nobody ever listed and that are too many to keep on one day.';
+
+CREATE TABLE shacache.download_day (
+    day date NOT NULL,
+    kind text NOT NULL,
+    whole bigint NOT NULL,
+    partial bigint NOT NULL,
+    probes bigint NOT NULL,
+    not_found bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (day, kind),
+    CONSTRAINT kind_is_known CHECK (kind IN ('blob', 'key'))
+);
+COMMENT ON TABLE shacache.download_day IS
+    'The sums of the two tables above, written with them: a chart of a year reads some hundred rows.';
+
+CREATE TABLE shacache.log_position (
+    fingerprint bytea PRIMARY KEY,
+    host text NOT NULL,
+    path text NOT NULL,
+    position bigint NOT NULL,
+    is_finished boolean NOT NULL DEFAULT false,
+    read_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT fingerprint_is_sha256 CHECK (octet_length(fingerprint) = 32)
+);
+COMMENT ON TABLE shacache.log_position IS
+    'How far each file of an access log was counted; moved in the transaction that adds up what was read.';
+COMMENT ON COLUMN shacache.log_position.fingerprint IS
+    'SHA-256 of how it begins, up to its first request id: rotation, compression and copies don''t change that.';
+COMMENT ON COLUMN shacache.log_position.position IS 'In bytes of its text, also when the file has that in gzip.';
+COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was read last.';
+
+GRANT SELECT, INSERT, UPDATE ON shacache.blob_download, shacache.key_lookup, shacache.download_day,
+    shacache.log_position TO shacache_admin;
+
+CREATE VIEW report.downloads AS
+SELECT
+    day,
+    kind,
+    whole + partial + probes + not_found AS requests,
+    whole,
+    partial,
+    probes,
+    not_found,
+    bytes
+FROM shacache.download_day
+WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+ORDER BY day DESC, kind;
+COMMENT ON VIEW report.downloads IS 'How much was downloaded, and how many keys were looked up, on each day (in UTC)?';
+COMMENT ON COLUMN report.downloads.kind IS 'blob; or key, of which whole counts those that were found.';
+COMMENT ON COLUMN report.downloads.partial IS 'Ranges, and what was cut off. A download that is resumed is several of these.';
+COMMENT ON COLUMN report.downloads.probes IS 'Closed unread, as clients do before they upload. Not in partial, nor in bytes.';
+COMMENT ON COLUMN report.downloads.bytes IS 'What was sent, without heads of answers.';
+
+-- Many rows are added up first, and the few that are shown are joined to the rest.
+CREATE VIEW report.downloaded_blobs AS
+SELECT
+    total.whole,
+    total.partial,
+    total.probes,
+    total.bytes,
+    total.first_day,
+    total.last_day,
+    blob.size,
+    account.name AS account,
+    (SELECT key FROM shacache.entry WHERE entry.sha512 = total.sha512 ORDER BY id LIMIT 1) AS first_key,
+    encode(total.sha512, 'hex') AS sha512
+FROM (
+    SELECT
+        sha512,
+        sum(whole)::bigint AS whole,
+        sum(partial)::bigint AS partial,
+        sum(probes)::bigint AS probes,
+        sum(bytes)::bigint AS bytes,
+        min(day) AS first_day,
+        max(day) AS last_day
+    FROM shacache.blob_download
+    WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+    GROUP BY sha512
+) AS total
+LEFT JOIN shacache.blob ON blob.sha512 = total.sha512
+LEFT JOIN shacache.account ON account.id = blob.account_id
+WHERE report.account() IS NULL OR account.name = report.account()
+ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
+COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most?';
+COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
+COMMENT ON COLUMN report.downloaded_blobs.size IS 'Empty when nobody has uploaded it (any more).';
+COMMENT ON COLUMN report.downloaded_blobs.first_key IS 'The key of the oldest entry that names it.';
+
+CREATE VIEW report.downloaded_keys AS
+SELECT
+    nullif(total.key, '') AS key,
+    total.found,
+    total.not_found,
+    total.bytes,
+    total.first_day,
+    total.last_day
+FROM (
+    SELECT
+        key,
+        sum(found)::bigint AS found,
+        sum(not_found)::bigint AS not_found,
+        sum(bytes)::bigint AS bytes,
+        min(day) AS first_day,
+        max(day) AS last_day
+    FROM shacache.key_lookup
+    WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+    GROUP BY key
+) AS total
+WHERE report.account() IS NULL OR EXISTS (
+    SELECT FROM shacache.entry JOIN shacache.account ON account.id = entry.account_id
+    WHERE entry.key = total.key AND account.name = report.account()
+)
+ORDER BY total.found + total.not_found DESC, total.key;
+COMMENT ON VIEW report.downloaded_keys IS 'Which keys are looked up most, and which in vain?';
+COMMENT ON COLUMN report.downloaded_keys.key IS
+    'Empty: all those together that nobody ever listed and that were too many on one day.';
+
+CREATE VIEW report.never_downloaded AS
+SELECT
+    blob.size,
+    date_trunc('second', now() - blob.created_at) AS age,
+    blob.created_at,
+    account.name AS account,
+    (SELECT count(*) FROM shacache.entry WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL) AS entries,
+    (
+        SELECT key FROM shacache.entry
+        WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL
+        ORDER BY id LIMIT 1
+    ) AS first_key,
+    encode(blob.sha512, 'hex') AS sha512
+FROM shacache.blob
+JOIN shacache.account ON account.id = blob.account_id
+WHERE blob.withdrawal_id IS NULL
+    AND NOT EXISTS (
+        SELECT FROM shacache.blob_download AS download
+        WHERE download.sha512 = blob.sha512 AND download.whole + download.partial > 0
+    )
+    AND blob.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND blob.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    AND (report.account() IS NULL OR account.name = report.account())
+ORDER BY blob.size DESC, blob.sha512;
+COMMENT ON VIEW report.never_downloaded IS 'Which blobs has nobody downloaded, whole or in part, since they were uploaded?';
+COMMENT ON COLUMN report.never_downloaded.created_at IS 'What since and until are compared with.';
+COMMENT ON COLUMN report.never_downloaded.account IS 'Who uploaded it first.';
+COMMENT ON COLUMN report.never_downloaded.entries IS 'How many entries name it; first_key is the key of the oldest of them.';
+
+REVOKE ALL ON report.downloads, report.downloaded_blobs, report.downloaded_keys, report.never_downloaded FROM PUBLIC;
+GRANT SELECT ON report.downloads, report.downloaded_blobs, report.downloaded_keys, report.never_downloaded
+    TO shacache_report;

@@ -1,2 +1,119 @@
--- What lies on the disk.
-SELECT;
+-- What lies on the disk, as `shacache-admin survey` found it.
+CREATE TABLE shacache.survey (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at timestamptz NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    host text NOT NULL,
+    filesystem_bytes bigint NOT NULL,
+    free_bytes bigint NOT NULL,
+    filesystem_inodes bigint NOT NULL,
+    free_inodes bigint NOT NULL
+);
+CREATE INDEX survey_by_host ON shacache.survey (host, at);
+COMMENT ON TABLE shacache.survey IS 'Surveys of a store. They stay, so that the growth of what it takes can be shown.';
+COMMENT ON COLUMN shacache.survey.free_bytes IS 'For others than root.';
+COMMENT ON COLUMN shacache.survey.filesystem_inodes IS '0 on file systems that don''t count them.';
+
+CREATE TABLE shacache.survey_sum (
+    survey_id bigint NOT NULL REFERENCES shacache.survey,
+    kind text NOT NULL,
+    files bigint NOT NULL,
+    bytes bigint NOT NULL,
+    allocated bigint NOT NULL,
+    PRIMARY KEY (survey_id, kind),
+    CONSTRAINT kind_is_known CHECK (
+        kind IN ('referenced', 'unreferenced', 'withdrawn', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
+            'directory', 'dangling')
+    )
+);
+COMMENT ON COLUMN shacache.survey_sum.allocated IS 'In bytes: what the disk gave, which is whole blocks.';
+
+CREATE TABLE shacache.survey_finding (
+    survey_id bigint NOT NULL REFERENCES shacache.survey,
+    kind text NOT NULL,
+    name text NOT NULL,
+    bytes bigint NOT NULL,
+    detail text NOT NULL
+);
+CREATE INDEX survey_finding_by_survey ON shacache.survey_finding (survey_id);
+COMMENT ON TABLE shacache.survey_finding IS 'What somebody should look at. No more than a hundred of each kind are named.';
+
+GRANT SELECT, INSERT ON shacache.survey, shacache.survey_sum, shacache.survey_finding TO shacache_admin;
+-- For the metrics: whether timers do their work, and what the last survey found.
+GRANT SELECT ON shacache.closed_day, shacache.log_position, shacache.survey, shacache.survey_sum TO shacache_worker;
+
+-- Of each host the newest one of what is asked for.
+CREATE VIEW report.usage AS
+SELECT newest.host, newest.at AS surveyed_at, part.kind, part.files, part.bytes, part.allocated
+FROM (
+    SELECT DISTINCT ON (host) id, host, at
+    FROM shacache.survey
+    WHERE at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    ORDER BY host, at DESC, id DESC
+) AS newest
+CROSS JOIN LATERAL (
+    SELECT kind, files, bytes, allocated FROM shacache.survey_sum WHERE survey_id = newest.id
+    UNION ALL
+    SELECT 'total', sum(files)::bigint, sum(bytes)::bigint, sum(allocated)::bigint
+    FROM shacache.survey_sum
+    WHERE survey_id = newest.id AND kind <> 'dangling'
+) AS part
+ORDER BY newest.host, array_position(
+    ARRAY['referenced', 'unreferenced', 'withdrawn', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
+        'directory', 'total', 'dangling'], part.kind);
+COMMENT ON VIEW report.usage IS 'What lies on the disk, as far as the newest survey knows?';
+COMMENT ON COLUMN report.usage.kind IS
+    'referenced: a visible entry names it; arriving, orphan: without row, for less than a day or longer; total: all above '
+    'it; dangling: rows without a file, not in the total.';
+COMMENT ON COLUMN report.usage.allocated IS 'In bytes, in whole blocks. The total is what du says.';
+
+CREATE VIEW report.surveys AS
+SELECT
+    survey.at,
+    survey.host,
+    total.files,
+    total.bytes,
+    total.allocated,
+    total.referenced_bytes,
+    total.findings,
+    survey.filesystem_bytes,
+    survey.free_bytes,
+    survey.filesystem_inodes,
+    survey.free_inodes,
+    date_trunc('second', survey.at - survey.started_at) AS duration
+FROM shacache.survey
+JOIN (
+    SELECT
+        survey_id,
+        sum(files) FILTER (WHERE kind <> 'dangling')::bigint AS files,
+        sum(bytes) FILTER (WHERE kind <> 'dangling')::bigint AS bytes,
+        sum(allocated)::bigint AS allocated,
+        sum(bytes) FILTER (WHERE kind = 'referenced')::bigint AS referenced_bytes,
+        sum(files) FILTER (WHERE kind IN ('damaged', 'orphan', 'unknown', 'dangling'))::bigint AS findings
+    FROM shacache.survey_sum
+    GROUP BY survey_id
+) AS total ON total.survey_id = survey.id
+WHERE survey.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND survey.at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+ORDER BY survey.at DESC, survey.host;
+COMMENT ON VIEW report.surveys IS 'How does the disk fill?';
+COMMENT ON COLUMN report.surveys.allocated IS 'In bytes, in whole blocks.';
+COMMENT ON COLUMN report.surveys.referenced_bytes IS 'Of blobs that visible entries name.';
+COMMENT ON COLUMN report.surveys.findings IS 'Files and rows that somebody should look at: report.survey_findings names them.';
+COMMENT ON COLUMN report.surveys.free_bytes IS 'For others than root.';
+
+CREATE VIEW report.survey_findings AS
+SELECT newest.host, newest.at AS surveyed_at, finding.kind, finding.name, finding.bytes, finding.detail
+FROM (
+    SELECT DISTINCT ON (host) id, host, at
+    FROM shacache.survey
+    WHERE at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    ORDER BY host, at DESC, id DESC
+) AS newest
+JOIN shacache.survey_finding AS finding ON finding.survey_id = newest.id
+ORDER BY newest.host, finding.kind, finding.name;
+COMMENT ON VIEW report.survey_findings IS 'Which files and rows should somebody look at?';
+COMMENT ON COLUMN report.survey_findings.name IS 'Of a file: below the store''s directory. Of a row without file: its SHA-512.';
+
+REVOKE ALL ON report.usage, report.surveys, report.survey_findings FROM PUBLIC;
+GRANT SELECT ON report.usage, report.surveys, report.survey_findings TO shacache_report;

@@ -15,7 +15,7 @@ END
 $$;
 
 COMMENT ON ROLE shacache_owner IS 'Owns the schema; only `shacache-admin migrate` logs in as it.';
-COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, never alter or delete what was uploaded.';
+COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, hide; never alter or delete what was uploaded.';
 COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
 COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
 
@@ -31,3 +31,6 @@ ALTER ROLE shacache_report SET default_transaction_read_only = on;
 -- Nor must the page, which anybody may open.
 ALTER ROLE shacache_page SET statement_timeout = '5s';
 ALTER ROLE shacache_page SET default_transaction_read_only = on;
+
+-- What reports say, the page shows to operators; and to everybody their sums by day.
+GRANT shacache_report TO shacache_page;

@@ -1,3 +1,5 @@
+import Gzip
+
 /// The bytes of a tar, out of a descriptor that has them plain or in gzip.
 final class TarSource {
     private let descriptor: CInt
@@ -56,7 +58,12 @@ final class TarSource {
                 guard !more.isEmpty else { return more }
                 stream.feed(more)
             }
-            let count = try stream.inflate(into: output)
+            let count: Int
+            do {
+                count = try stream.inflate(into: output)
+            } catch {
+                throw ArchiveError.malformed(error.description)
+            }
             if count > 0 { return UnsafeRawBufferPointer(rebasing: output[..<count]) }
         }
     }

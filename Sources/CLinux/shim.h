@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 // In <fcntl.h>, <stdio.h> and <unistd.h> only under _GNU_SOURCE, which Swift's Glibc module is built without.
 static const int f_setlease = 1024;
@@ -11,3 +12,6 @@ int syncfs(int descriptor);
 static const unsigned int rename_noreplace = 1;
 static const int f_ofd_getlk = 36;
 static const int f_ofd_setlk = 37;
+
+// In <time.h> only under _XOPEN_SOURCE.
+char *strptime(const char *text, const char *format, struct tm *time);

@@ -5,6 +5,9 @@ extension Configuration {
     /// answer is 503, and a stuck session holds up nobody for longer.
     public var workerDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 10) }
 
+    /// Of the page: nobody waits for one as long as its role may take.
+    public var pageDatabase: Connection.Target { target(role: "shacache_page", statementTimeLimit: 3) }
+
     /// For what is shown at /metrics: a scrape waits a few seconds at most, also for a server that hangs.
     public var metricsDatabase: Connection.Target { target(role: "shacache_worker", statementTimeLimit: 1) }
 

@@ -19,12 +19,15 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public let statement: String
     /// The name of the constraint that a row would have broken.
     public let constraint: String?
+    /// The statement was ended because it took longer than it may.
+    public let tookTooLong: Bool
 
-    init(_ kind: Kind, _ message: String, statement: String, constraint: String? = nil) {
+    init(_ kind: Kind, _ message: String, statement: String, constraint: String? = nil, tookTooLong: Bool = false) {
         self.kind = kind
         self.message = message
         self.statement = statement
         self.constraint = constraint
+        self.tookTooLong = tookTooLong
     }
 
     /// - Parameter result: of a failed statement; not consumed.
@@ -35,7 +38,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
         self.init(
             Self.kind(sqlState: field("C"), connection: connection),
             Self.firstLine(result == nil ? PQerrorMessage(connection) : PQresultErrorMessage(result)),
-            statement: statement, constraint: field("n"))
+            statement: statement, constraint: field("n"),
+            // query_canceled, in PostgreSQL's appendix A.
+            tookTooLong: field("C") == "57014")
     }
 
     private static func kind(sqlState: String?, connection: OpaquePointer) -> Kind {

@@ -1,13 +1,13 @@
 /// A statement whose interpolated values travel beside its text, never within it.
 ///
 ///     connection.run("SELECT metadata FROM shacache.entry WHERE key = \(key)")
-public struct SQL: ExpressibleByStringInterpolation {
+public struct SQL: ExpressibleByStringInterpolation, Sendable {
     /// With `$1`, `$2`, … where the values stand.
     public let text: String
     /// nil is NULL.
     let values: [Value?]
 
-    enum Value {
+    enum Value: Sendable {
         /// In PostgreSQL's text format for whatever type the statement wants there.
         case text(String)
         /// A bytea as it is.
@@ -48,6 +48,12 @@ public struct SQL: ExpressibleByStringInterpolation {
 
         /// A bytea.
         public mutating func appendInterpolation(_ value: [UInt8]?) { append(value.map { .bytes($0) }) }
+
+        /// A part that several statements share.
+        public mutating func appendInterpolation(_ part: SQL) {
+            precondition(part.values.isEmpty, "a shared part has no values")
+            text += part.text
+        }
 
         /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By scalars, as
         /// the server reads it: in a Character, a quote may hide under an accent.

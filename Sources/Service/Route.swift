@@ -1,7 +1,7 @@
-import ShaCache
+public import ShaCache
 
 /// What a request's path names.
-enum Route {
+public enum Route: Sendable {
     /// All blobs: the place to which a body is posted.
     case blobs
     case blob(Digest)
@@ -21,12 +21,28 @@ enum Route {
 
     /// - Returns: nil when the path names nothing.
     static func find(_ request: Request) throws(Refusal) -> Route? {
-        let path = request.target.prefix { $0 != UInt8(ascii: "?") }
+        let path = try path(of: request.target)
+        return request.purpose == .health ? health(path) : try find(path, below: request.mount)
+    }
+
+    /// What a download names: the same for who answers it and for who counts it.
+    ///
+    /// - Parameter target: as the client sent it, not normalised.
+    /// - Returns: nil when it names nothing.
+    public static func find(_ target: [UInt8], below mount: Request.Mount) throws(Refusal) -> Route? {
+        try find(try path(of: target), below: mount)
+    }
+
+    private static func path(of target: [UInt8]) throws(Refusal) -> ArraySlice<UInt8> {
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
         guard path.first == UInt8(ascii: "/"), !path.contains(UInt8(ascii: "#")) else {
             throw .malformedRequest("the request's target is not a path")
         }
-        if request.purpose == .health { return health(path) }
-        switch request.mount {
+        return path
+    }
+
+    private static func find(_ path: ArraySlice<UInt8>, below mount: Request.Mount) throws(Refusal) -> Route? {
+        switch mount {
         case .prefixes: return try underPrefix(path)
         // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in use.
         case .shacache:

@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
 public final class BlobStore: Sendable {
-    private let directory: String
+    let directory: String
     private let hasFailedToSynchronize = Atomic(false)
 
     public init(directory: String) { self.directory = directory }

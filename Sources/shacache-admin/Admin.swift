@@ -21,6 +21,7 @@ struct Admin: ParsableCommand {
         subcommands: [
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
             WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self, ReportCommand.self, Maintain.self,
+            IngestLog.self, SurveyCommand.self,
         ])
 
     static func main() {

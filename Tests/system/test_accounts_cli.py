@@ -17,7 +17,7 @@ from stack import REPOSITORY, Database
 
 def test_programs_say_their_version_which_the_changes_have_too():
     newest = re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
-    for program in ADMIN, ADMIN.with_name("shacached"), ADMIN.with_name("shacache"):
+    for program in ADMIN, ADMIN.with_name("shacached"), ADMIN.with_name("shacache-page"), ADMIN.with_name("shacache"):
         done = subprocess.run([program, "--version"], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, f"{newest}\n")
 

@@ -299,7 +299,7 @@ def test_a_server_that_takes_files_for_something_else(node):
 # Its manual
 
 
-@pytest.mark.parametrize("program", ["shacache", "shacache-admin", "shacached"])
+@pytest.mark.parametrize("program", ["shacache", "shacache-admin", "shacache-page", "shacached"])
 def test_the_manual_has_every_option_that_help_has(program):
     """`make manual` writes it anew."""
     def options(command):

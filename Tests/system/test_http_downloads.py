@@ -199,7 +199,7 @@ HEADS = {
     "a key": ("/shadir/head", {}),
     "no such key": ("/shadir/absent", {}),
     "a malformed key": ("/shadir/%0A", {}),
-    "nothing": ("/", {}),
+    "nothing": ("/nowhere", {}),
     "nginx's own": ("/-/error", {}),
     "live": ("/-/live", {}),
     "ready": ("/-/ready", {}),

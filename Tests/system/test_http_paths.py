@@ -52,7 +52,7 @@ def test_a_path_that_names_a_blob(cache, host, target, condition):
 
 
 NO_BLOBS = [
-    "/",
+    "//",
     "",
     f"/{DIGEST}",
     f"/{DIGEST[:2]}/{DIGEST}",

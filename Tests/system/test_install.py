@@ -33,12 +33,13 @@ def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
     assert os.readlink(server / "lib") == "usr/lib"
     assert [oct(path.stat().st_mode & 0o777) for path in (server, server / "etc")] == ["0o711", "0o711"]
     assert (server / "lib/systemd/system/shacached@.service").is_file()
+    assert (server / "usr/share/shacache/page/style.css").is_file()
     assert (server / "usr/local/bin/shacached").stat().st_mode & 0o777 == 0o755
 
 
 def test_every_installed_file_that_is_named_to_operators_is_there(tree):
     texts = [GUIDE, (REPOSITORY / "docs/report.md").read_text(), (REPOSITORY / "ops/shacache.toml").read_text()]
-    for program in "shacached", "shacache-admin":
+    for program in "shacached", "shacache-page", "shacache-admin":
         texts.append(subprocess.run([tree / "usr/local/bin" / program, "--help"], capture_output=True, text=True).stdout)
     named = {name for text in texts for name in re.findall(r"/(?:usr/share/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
     assert {"/usr/share/shacache/shacache.toml", "/usr/share/shacache/site.conf.in"} <= named

@@ -113,7 +113,7 @@ def test_ports_workers_and_state_are_those_that_were_asked_for(start):
     assert stack.request("GET", "/-/live")[0] == 200
     assert stack.request("POST", "/shacache", b"", context=stack.tls())[0] == 201
     names = {path.stem for path in (stack.state / "run").glob("*.pid")}
-    assert names == {"nginx", "postgres", "worker-1", "worker-2", "worker-3"}
+    assert names == {"nginx", "page", "postgres", "worker-1", "worker-2", "worker-3"}
     for worker in ("worker-1", "worker-2", "worker-3"):
         assert Path(f"/proc/{stack.pid(worker)}/comm").read_text().strip() == "shacached"
     for name in ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY", "SIGN_KEY", "SIGN_CERT", "STORE_DIR", "PGDATA"):

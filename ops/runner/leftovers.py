@@ -7,7 +7,7 @@ from .record import Record
 from .signals import Signals
 from .state import State
 from .talk import say
-from .worker import Worker
+from .worker import Page, Worker
 
 PATIENCE = 10.0
 
@@ -15,7 +15,7 @@ PATIENCE = 10.0
 def end_leftovers(state: State, signals: Signals) -> None:
     record = Record(state)
     generations = record.read()
-    for service in (Nginx, Worker, Postgres):
+    for service in (Nginx, Page, Worker, Postgres):
 
         def left() -> list[Process]:
             found = {member for old in generations if old.name == service.program for member in old.members()}

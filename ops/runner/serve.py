@@ -24,14 +24,14 @@ from .leftovers import end_leftovers
 from .nginx import SNIPPETS, Nginx, check_ports, write_site
 from .people import People
 from .roundtrip import round_trip, wait_until_ready
-from .settings import REPOSITORY, Settings
+from .settings import PAGE, REPOSITORY, Settings
 from .signals import Signals
 from .state import State
 from .supervisor import Supervisor
 from .talk import say
 from .tools import check_tools
 from .welcome import welcome
-from .worker import Sockets, Worker, listening_sockets
+from .worker import Page, Sockets, Worker, listening_sockets
 
 
 def serve(settings: Settings) -> None:
@@ -68,7 +68,7 @@ def prepare(settings: Settings, state: State, people: People) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
     state.make_directories(people)
-    people.reach([state.root, settings.programs, SNIPPETS])
+    people.reach([state.root, settings.programs, SNIPPETS, PAGE])
     write_configuration(settings, state)
     finish(people, people.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
     write_site(settings, state, people)
@@ -92,6 +92,7 @@ def start(
     write_client_configuration(client)
     for number in range(1, settings.workers + 1):
         supervisor.add(Worker(number, settings, state, people, sockets))
+    supervisor.add(Page(settings, state, people, sockets))
     supervisor.add(Nginx(settings, state, people))
     wait_until_ready(settings, supervisor)
     if not may_upload(admin):

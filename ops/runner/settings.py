@@ -8,12 +8,13 @@ from typing import Mapping
 from .failure import Failure
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+PAGE = REPOSITORY / "page"  # templates and style
 
 
 @dataclass(frozen=True)
 class Settings:
     state: Path
-    programs: Path  # the directory of shacached and shacache-admin
+    programs: Path  # the directory of shacached, shacache-page and shacache-admin
     http_port: int
     https_port: int
     workers: int

@@ -27,6 +27,6 @@ def check_tools(programs: Path) -> None:
     for name in ("initdb", "postgres", "psql", "pg_isready"):
         if not os.access(POSTGRES / name, os.X_OK):
             raise Failure(f"{POSTGRES / name}: not found", _INSTALL)
-    for name in ("shacached", "shacache-admin"):
+    for name in ("shacached", "shacache-admin", "shacache-page"):
         if not os.access(programs / name, os.X_OK):
             raise Failure(f"{programs / name}: not found", "build first: make run does it")

@@ -11,6 +11,7 @@ Downloads  {c.download_shacache}
            {c.download_shadir}
 Uploads    {c.upload_shacache}
            {c.upload_shadir}
+To look at {page}
 {notes}
 Try it with shacache, in another terminal:
 
@@ -51,6 +52,7 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         notes += "DIRECT     nginx serves the blobs itself\n"
     return TEXT.format(
         seconds=seconds,
+        page=f"http://localhost:{settings.http_port}/",
         root=state.root,
         steps="".join(f"  {step}\n" for step in steps),
         c=client,

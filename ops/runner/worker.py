@@ -1,4 +1,4 @@
-"""The workers, and the two sockets that nginx reaches them through. The sockets outlive any worker:
+"""The workers and the page, and the sockets that nginx reaches them through. The sockets outlive any process:
 requests wait in their queue while one is started again."""
 
 import os
@@ -11,7 +11,7 @@ from typing import Iterator
 
 from .people import People
 from .service import Service
-from .settings import Settings
+from .settings import PAGE, Settings
 from .state import State
 
 BACKLOG = 1024
@@ -21,11 +21,12 @@ BACKLOG = 1024
 class Sockets:
     read: socket.socket
     write: socket.socket
+    page: socket.socket
 
 
 @contextmanager
 def listening_sockets(state: State, people: People) -> Iterator[Sockets]:
-    paths = [state.run / "read.sock", state.run / "write.sock"]
+    paths = [state.run / name for name in ("read.sock", "write.sock", "page.sock")]
     try:
         yield Sockets(*(_listen(path, people) for path in paths))
     finally:
@@ -43,12 +44,14 @@ def _listen(path: Path, people: People) -> socket.socket:
     return listener
 
 
+# As systemd passes sockets: from descriptor 3 on, and addressed to the process that is about to be the program.
+_PASS_TWO = 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=read:write exec "$@" 3<&0 4<&1 </dev/null >&2'
+_PASS_ONE = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=page exec "$@" 3<&0 </dev/null'
+
+
 class Worker(Service):
     program = "shacached"
     end_steps = ((signal.SIGTERM, 60.0), (signal.SIGKILL, 5.0))
-
-    # As systemd passes sockets: from descriptor 3 on, and addressed to the process that is about to be the worker.
-    _PASS_SOCKETS = 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=read:write exec "$@" 3<&0 4<&1 </dev/null >&2'
 
     def __init__(self, number: int, settings: Settings, state: State, people: People, sockets: Sockets):
         self.stdin, self.stdout = sockets.read, sockets.write
@@ -56,7 +59,20 @@ class Worker(Service):
         words = people.command(people.web, program, signal.SIGTERM)
         super().__init__(
             f"worker-{number}",
-            ["sh", "-c", self._PASS_SOCKETS, "sh", *words],
+            ["sh", "-c", _PASS_TWO, "sh", *words],
             log=state.log / f"worker-{number}.log",
             pid_file=state.run / f"worker-{number}.pid",
+        )
+
+
+class Page(Service):
+    program = "shacache-page"
+    end_steps = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
+
+    def __init__(self, settings: Settings, state: State, people: People, sockets: Sockets):
+        self.stdin = sockets.page
+        program = [str(settings.programs / "shacache-page"), "--config", str(state.configuration)]
+        words = people.command(people.web, [*program, "--templates", str(PAGE)], signal.SIGTERM)
+        super().__init__(
+            "page", ["sh", "-c", _PASS_ONE, "sh", *words], log=state.log / "page.log", pid_file=state.run / "page.pid"
         )

@@ -1,0 +1,69 @@
+import Service
+import ShaCache
+import Storage
+
+/// One line of nginx's access log, as `nginx/log.conf` writes it.
+struct LogLine {
+    /// In UTC, `2026-01-31`.
+    let day: String
+    private let method: String
+    private let status: Int
+    /// The body, in bytes that the kernel took.
+    private let sent: Int
+    private let isComplete: Bool
+    private let target: [UInt8]
+    private let mount: Request.Mount
+
+    /// - Returns: nil when it is none of ours.
+    init?(_ line: [UInt8]) {
+        guard let json = try? JSON(line), json["request_id"]?.string?.isEmpty == false,
+            let day = json["time"]?.string.flatMap(utcDay),
+            let method = json["method"]?.string, let target = json["uri"]?.string,
+            let status = json["status"]?.string.flatMap({ Int($0) }),
+            let sent = json["sent"]?.string.flatMap({ Int($0) }), sent >= 0,
+            let mount = json["mount"]?.string.flatMap(Request.Mount.init(rawValue:)),
+            let completion = json["complete"]?.string
+        else { return nil }
+        self.day = day
+        self.method = method
+        self.status = status
+        self.sent = sent
+        isComplete = completion == "OK"
+        self.target = Array(target.utf8)
+        self.mount = mount
+    }
+
+    /// Adds it, when it is a download of a blob or a key.
+    ///
+    /// - Parameter bufferSize: in bytes; see `SocketBuffer`.
+    func count(in sums: inout DownloadSums, bufferSize: Int) {
+        guard method == "GET" else { return }
+        switch try? Route.find(target, below: mount) {
+        case .blob(let digest):
+            if let count = download(bufferSize: bufferSize) { sums.add(count, blob: digest, on: day) }
+        case .entries(let key):
+            if let count = lookup { sums.add(count, key: key, on: day) }
+        case .blobs, .live, .ready, .metrics, nil: return
+        }
+    }
+
+    private func download(bufferSize: Int) -> DownloadSums.Count? {
+        switch status {
+        case 200 where isComplete: DownloadSums.Count(whole: 1, bytes: sent)
+        // It got no further than the buffers: nobody can have read much of it. The deployed clients ask so whether we
+        // have a blob that they are about to upload.
+        case 200 where sent <= bufferSize: DownloadSums.Count(probes: 1)
+        case 200, 206: DownloadSums.Count(partial: 1, bytes: sent)
+        case 404: DownloadSums.Count(notFound: 1)
+        default: nil
+        }
+    }
+
+    private var lookup: DownloadSums.Count? {
+        switch status {
+        case 200: DownloadSums.Count(whole: 1, bytes: sent)
+        case 404: DownloadSums.Count(notFound: 1)
+        default: nil
+        }
+    }
+}

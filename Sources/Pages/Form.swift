@@ -1,0 +1,41 @@
+import ShaCache
+
+/// The fields of a query, as HTML's forms write them (application/x-www-form-urlencoded).
+struct Form {
+    private let fields: [(name: String, value: String)]
+
+    /// - Parameter query: what stands behind the question mark. What is not UTF-8 is replaced; what is no escape stays.
+    init(_ query: ArraySlice<UInt8>) {
+        fields = query.split(separator: UInt8(ascii: "&")).map { field in
+            let halves = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            return (Self.text(halves[0]), halves.count == 2 ? Self.text(halves[1]) : "")
+        }
+    }
+
+    private static func text(_ part: ArraySlice<UInt8>) -> String {
+        let spaced = part.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+        // The database takes no text with a zero in it, and would take it for the text's end.
+        return String(decoding: percentDecoded(spaced) ?? spaced, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
+    }
+
+    /// The first field of this name; nil when it is empty, as one is that nobody filled in.
+    subscript(name: String) -> String? {
+        fields.first { $0.name == name && !$0.value.isEmpty }?.value
+    }
+
+    /// As it may stand in any part of a URL: what isn't a letter, digit or mark is escaped, a slash too, since a browser
+    /// would follow the `..` between two of them.
+    static func escape(_ text: String) -> String {
+        var escaped: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "~"), UInt8(ascii: ":"):
+                escaped.append(byte)
+            default: escaped += "%\(hex([byte]).uppercased())".utf8
+            }
+        }
+        return String(decoding: escaped, as: UTF8.self)
+    }
+}

@@ -1,0 +1,43 @@
+import ShaCache
+
+/// What a request's path and query name.
+enum PageRoute {
+    case home
+    case search(String)
+    case key(String, page: Int)
+    case entry(Int)
+    case blob(Digest)
+    case reports
+    case report(String, Form)
+    case style
+    case icon
+
+    static let root = "/-/page"
+
+    /// - Returns: nil when nothing has this path.
+    static func find(_ target: [UInt8]) -> PageRoute? {
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
+        let form = Form(target.dropFirst(path.count + 1))
+        if path.elementsEqual("/".utf8) || path.isEmpty { return form["q"].map { .search($0) } ?? .home }
+        let text = String(decoding: path, as: UTF8.self)
+        guard text.hasPrefix("\(root)/") else { return nil }
+        let parts = text.dropFirst(root.count + 1).split(separator: "/", omittingEmptySubsequences: false)
+        let name = parts.count == 2 ? String(parts[1]) : ""
+        switch parts[0] {
+        case "entry": return Int(name).map { .entry($0) }
+        case "blob": return Digest(name).map { .blob($0) }
+        case "report": return parts.count == 2 ? .report(name, form) : nil
+        case _ where parts.count > 1: return nil
+        case "key": return form["key"].map { .key($0, page: form.page) }
+        case "reports": return .reports
+        case "style.css": return .style
+        case "icon.svg": return .icon
+        default: return nil
+        }
+    }
+}
+
+extension Form {
+    /// Counted from 1.
+    fileprivate var page: Int { self["page"].flatMap { Int($0) }.map { min(max($0, 1), 1_000_000) } ?? 1 }
+}

@@ -1,0 +1,88 @@
+import ShaCache
+import Storage
+
+extension Pages {
+    func key(_ key: String, page: Int, _ view: View) throws -> PageAnswer {
+        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view.request) }
+        let includingHidden = view.visitor.isOperator
+        let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
+        guard count > 0 else { return message(404, .nothingHere, view.request) }
+        let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
+        let entries = try catalog.listedEntries(
+            of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
+            limit: Self.entriesPerPage)
+        var model: Templates.Model = [
+            "key": key.shown(), "json": "/shadir/\(Form.escape(key))",
+            "count": Amounts.plural(count, "entry", "entries"), "entries": entries.map { self.model($0, view) },
+            "showsAccounts": mayName(view), "page": page, "pages": pages, "isPaged": pages > 1,
+        ]
+        if page > 1 { model["previous"] = "\(Self.href(ofKey: key))&page=\(page - 1)" }
+        if page < pages { model["next"] = "\(Self.href(ofKey: key))&page=\(page + 1)" }
+        return render("key", title: "Key \(key.shown())", view, model)
+    }
+
+    private static let entriesPerPage = 50
+
+    func entry(_ number: Int, _ view: View) throws -> PageAnswer {
+        guard let entry = try catalog.listedEntry(number, includingHidden: view.visitor.isOperator),
+            let metadata = try catalog.metadata(ofEntry: number, limit: Self.metadataShown)
+        else { return message(404, .nothingHere, view.request) }
+        let address = SiteAddress(site, view.request)
+        var model = self.model(entry, view)
+        model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
+        model["plainDownload"] = "\(address.downloads)/shacache/\(entry.sha512)"
+        model["metadata"] = metadata.beginning.shown(lines: true)
+        model["metadataBytes"] = Amounts.plural(metadata.bytes, "byte", "bytes")
+        let isWhole = metadata.beginning.utf8.count == metadata.bytes
+        model["cut"] = isWhole ? nil : Amounts.plural(metadata.beginning.utf8.count, "byte", "bytes")
+        model["members"] = isWhole ? members(metadata.beginning) : []
+        model["hasMembers"] = !(model["members"] as! [Templates.Model]).isEmpty
+        if let downloads = try catalog.downloads(ofBlob: entry.sha512) { model["fetched"] = self.model(downloads) }
+        let others = try catalog.listedEntries(
+            naming: entry.sha512, includingHidden: view.visitor.isOperator, limit: Self.othersShown
+        ).filter { $0.id != number }
+        model["others"] = others.map { self.model($0, view) }
+        model["hasOthers"] = !others.isEmpty
+        return render("entry", title: "Entry \(number)", view, model)
+    }
+
+    /// Characters. Longer ones are rare, and can be had as they are.
+    private static let metadataShown = 65_536
+    static let othersShown = 20
+
+    func model(_ downloads: Downloads) -> Templates.Model {
+        [
+            "requests": Amounts.count(downloads.requests), "whole": Amounts.count(downloads.whole),
+            "sent": Amounts.bytes(downloads.bytes),
+        ]
+    }
+
+    /// What the metadata says, a line each.
+    private func members(_ metadata: String) -> [Templates.Model] {
+        guard case .object(let members)? = try? JSON(Array(metadata.utf8)) else { return [] }
+        return members.prefix(Self.membersShown).map { name, value in
+            let text = value.string ?? value.dumped()
+            return ["name": (name.string ?? "?").shown(), "value": text.shown(lines: true)]
+        }
+    }
+
+    private static let membersShown = 100
+
+    func blob(_ digest: Digest, _ view: View) throws -> PageAnswer {
+        let includingHidden = view.visitor.isOperator
+        let blob = try catalog.blobs(from: digest, to: digest, includingHidden: includingHidden, limit: 1).first
+        let entries = try catalog.listedEntries(
+            naming: digest, includingHidden: includingHidden, limit: Self.othersShown)
+        guard blob != nil || !entries.isEmpty else { return message(404, .nothingHere, view.request) }
+        var model: Templates.Model =
+            blob.map { self.model($0, view) } ?? [
+                "hash": digest.description, "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
+            ]
+        model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
+        model["entries"] = entries.map { self.model($0, view) }
+        model["hasEntries"] = !entries.isEmpty
+        model["showsAccounts"] = mayName(view)
+        if let downloads = try catalog.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }
+        return render("blob", title: "Blob \(digest.description.prefix(16))…", view, model)
+    }
+}

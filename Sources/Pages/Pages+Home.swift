@@ -1,0 +1,63 @@
+import Storage
+
+extension Pages {
+    func home(_ view: View) throws -> PageAnswer {
+        let address = SiteAddress(site, view.request)
+        return render(
+            "home", title: site.name, view,
+            try freshFigures().merging(
+                ["downloads": address.downloads, "uploads": address.uploads, "hasAuthority": site.authority != nil]
+            ) { $1 })
+    }
+
+    private func freshFigures() throws -> Templates.Model {
+        if let figures, figures.made.duration(to: .now) < Self.figuresLast { return figures.model }
+        let model = try countedFigures()
+        figures = (.now, model)
+        return model
+    }
+
+    private static let figuresLast = Duration.seconds(60)
+    private static let daysShown = 60
+
+    private func countedFigures() throws -> Templates.Model {
+        guard let totals = try catalog.totals() else { return [:] }
+        let days = try catalog.days(Self.daysShown)
+        return [
+            "totals": [
+                ["number": Amounts.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
+                ["number": Amounts.count(totals.blobs), "what": totals.blobs == 1 ? "blob" : "blobs"],
+                ["number": Amounts.bytes(totals.bytes), "what": "stored"],
+            ],
+            "charts": [
+                Chart.days("uploads", "Uploads a day", "uploads", days) { $0.uploads }.model,
+                Chart.days("downloads", "Downloads a day", "downloads", days) { $0.downloads }.model,
+                Chart.days("sent", "Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
+                Chart.space(days, total: totals.bytes).model,
+            ],
+        ]
+    }
+}
+
+extension Chart {
+    fileprivate static func days(
+        _ id: String, _ title: String, _ measure: String, _ days: [Catalog.Day],
+        write: @escaping (Int) -> String = Amounts.count, _ value: (Catalog.Day) -> Int
+    ) -> Chart {
+        Chart(
+            id: id, title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
+            write: write)
+    }
+
+    /// Each day's total is the next one's without what that one brought.
+    fileprivate static func space(_ days: [Catalog.Day], total: Int) -> Chart {
+        var total = total
+        let points = days.reversed().map { day in
+            defer { total -= day.newBytes }
+            return (label: day.name, value: total)
+        }
+        return Chart(
+            id: "space", title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
+            write: Amounts.bytes)
+    }
+}

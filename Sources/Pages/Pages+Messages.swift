@@ -1,0 +1,41 @@
+import OpenSSL
+import ShaCache
+
+/// What stands in place of a page.
+enum Message: String {
+    case nothingHere, tooLong, tookTooLong, databaseAway, broken
+
+    fileprivate var heading: String {
+        switch self {
+        case .nothingHere: "Nothing is here"
+        case .tooLong: "That is too long to look for"
+        case .tookTooLong: "This took too long"
+        case .databaseAway: "The database is away"
+        case .broken: "Something is broken on the server"
+        }
+    }
+
+    fileprivate var words: String {
+        switch self {
+        case .nothingHere: "There is nothing under this address, or it was withdrawn."
+        case .tooLong: "Keys have at most \(Key.lengthLimit) bytes, and URLs to look for twice as many."
+        case .tookTooLong:
+            "The answer was given up, so that looking never slows the cache. Ask for less, or again in a while."
+        case .databaseAway: "Nothing can be looked up for the moment. Downloads of blobs go on. Try again in a while."
+        case .broken: "Whoever runs it finds the reason in the log."
+        }
+    }
+}
+
+extension Pages {
+    func message(_ status: Int, _ message: Message, _ request: PageRequest, cause: String? = nil) -> PageAnswer {
+        // Of anybody: who looks may be just what couldn't be found out.
+        let page = render(
+            "message", status, title: message.heading, View(request, .anybody),
+            ["heading": message.heading, "words": message.words, "request": request.requestID])
+        return page.caused(by: cause)
+    }
+
+    /// What the site's mark is drawn from.
+    var hexOfName: String { hex(Hash.digest(.sha512, of: site.name.utf8)) }
+}

@@ -1,0 +1,52 @@
+import ShaCache
+import Storage
+
+/// What templates show of entries and blobs.
+extension Pages {
+    func mayName(_ view: View) -> Bool { site.showsAccounts || view.visitor.isOperator }
+
+    func model(_ entry: ListedEntry, _ view: View) -> Templates.Model {
+        var model: Templates.Model = [
+            "number": String(entry.id), "href": "\(PageRoute.root)/entry/\(entry.id)",
+            "key": entry.key.shown(), "keyHref": Self.href(ofKey: entry.key),
+            "json": "/shadir/\(Form.escape(entry.key))",
+            "hash": entry.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(entry.sha512)",
+            "band": ["svg": Band.svg(entry.sha512.description)],
+            "created": Amounts.time(entry.createdAt, now: view.now),
+            "isVerified": entry.signatureResult == "verified", "isUnsigned": entry.signatureResult == "unsigned",
+            "isUnknown": entry.signatureResult == "unknown signer", "isHidden": entry.isHidden,
+        ]
+        model["signer"] = orNone(entry.signer)
+        model["revoked"] = orNone(entry.signerRevokedAt.map { Amounts.time($0, now: view.now) })
+        model["software"] = orNone(entry.softwareURL?.shown())
+        model["platform"] = [entry.multiarch, entry.os].compactMap { $0 }.joined(separator: ", ").shown()
+        model["hasPlatform"] = entry.multiarch != nil || entry.os != nil
+        model["size"] = orNone(entry.blobSize.map(Amounts.bytes))
+        model["account"] = orNone(mayName(view) ? entry.account : nil)
+        model["withdrawal"] = orNone(entry.withdrawal.map { self.model($0, view) })
+        return model
+    }
+
+    func model(_ blob: ListedBlob, _ view: View) -> Templates.Model {
+        var model: Templates.Model = [
+            "hash": blob.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(blob.sha512)",
+            "download": "/shacache/\(blob.sha512)", "band": ["svg": Band.svg(blob.sha512.description)],
+            "size": Amounts.bytes(blob.size), "bytes": Amounts.plural(blob.size, "byte", "bytes"),
+            "created": Amounts.time(blob.createdAt, now: view.now),
+            "referenced": Amounts.time(blob.lastReferencedAt, now: view.now), "isHidden": blob.isHidden,
+        ]
+        model["account"] = orNone(mayName(view) ? blob.account : nil)
+        model["withdrawal"] = orNone(blob.withdrawal.map { self.model($0, view) })
+        return model
+    }
+
+    /// Said of each: a template looks outward for what a thing doesn't have, and would take what is around it.
+    private func orNone(_ value: Any?) -> Any { value ?? false }
+
+    private func model(_ withdrawal: Withdrawn, _ view: View) -> Templates.Model {
+        [
+            "at": Amounts.time(withdrawal.at, now: view.now), "by": withdrawal.by.shown(),
+            "reason": withdrawal.reason.shown(),
+        ]
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import Storage
+
+extension Pages {
+    func reports(_ view: View) throws -> PageAnswer {
+        guard view.visitor.isOperator else { return closed(view) }
+        return render("reports", title: "Reports", view, ["reports": try catalog.reports().map(\.model)])
+    }
+
+    func report(_ name: String, _ form: Form, _ view: View) throws -> PageAnswer {
+        guard view.visitor.isOperator else { return closed(view) }
+        guard let report = try catalog.reports().first(where: { $0.name == name }) else {
+            return message(404, .nothingHere, view.request)
+        }
+        let settings = form.settings(of: report)
+        var tables: [Table] = []
+        try catalog.read(report, asking: settings, limit: Self.rowsShown, asJSON: false) { tables.append($0) }
+        let table = Table(columns: tables.first?.columns ?? [], rows: tables.flatMap(\.rows))
+        var model = report.model
+        model["settings"] = Report.Setting.allCases.filter(report.settings.contains).map { setting in
+            [
+                "name": setting.rawValue, "label": setting.rawValue.capitalisedFirst, "value": settings[setting] ?? "",
+                "kind": setting == .account ? "text" : "date",
+            ]
+        }
+        model["hasSettings"] = !report.settings.isEmpty
+        let first = table.rows.first
+        model["columns"] = table.columns.enumerated().map { index, name in
+            ["name": name.replacing("_", with: " "), "isNumber": first?[index].isNumber ?? false]
+        }
+        model["rows"] = table.rows.map { row in ["cells": zip(table.columns, row).map(Self.cell)] }
+        model["count"] = Amounts.plural(table.rows.count, "row", "rows")
+        model["isCut"] = table.rows.count == Self.rowsShown
+        model["isEmpty"] = table.rows.isEmpty
+        if let chart = Chart(table) { model["charts"] = [chart.model] }
+        return render("report", title: report.title, view, model)
+    }
+
+    private static let rowsShown = 200
+
+    private static func cell(_ column: String, _ value: Table.Value) -> Templates.Model {
+        let text = value.text
+        var cell: Templates.Model = [
+            "text": text.shown(), "isNumber": value.isNumber, "isShort": text.count <= shortest, "isHash": false,
+        ]
+        switch column {
+        case _ where value == .null: cell["text"] = "–"
+        case "key", "first_key": cell["link"] = href(ofKey: text)
+        case "sha512":
+            cell["link"] = "\(PageRoute.root)/blob/\(text)"
+            cell["isHash"] = true
+        case "entry_id": cell["link"] = "\(PageRoute.root)/entry/\(text)"
+        default: if value.isNumber { cell["text"] = Int(text).map(Amounts.count) ?? text }
+        }
+        return cell
+    }
+
+    /// Characters, with which a day or a time stays on one line.
+    private static let shortest = 30
+
+    /// For whom these pages are not, and how he would get in.
+    private func closed(_ view: View) -> PageAnswer {
+        var model: Templates.Model = [
+            "isPlain": !view.request.isSecure,
+            "secure": SiteAddress(site, view.request).uploads + "\(PageRoute.root)/reports",
+        ]
+        if case .refused(let reason) = view.visitor { model["reason"] = reason.shown() }
+        return render("closed", 403, title: "For operators", view, model)
+    }
+}
+
+extension Report {
+    fileprivate var title: String { name.replacing("_", with: " ").capitalisedFirst }
+
+    fileprivate var model: Templates.Model {
+        ["name": title, "question": question, "href": "\(PageRoute.root)/report/\(name)"]
+    }
+}
+
+extension String {
+    var capitalisedFirst: String { prefix(1).uppercased() + dropFirst() }
+}
+
+extension Form {
+    /// What a report is asked for, as far as it makes sense: days are YYYY-MM-DD.
+    fileprivate func settings(of report: Report) -> [Report.Setting: String] {
+        var settings: [Report.Setting: String] = [:]
+        for setting in report.settings {
+            guard let value = self[setting.rawValue] else { continue }
+            guard setting == .account || value.isDay else { continue }
+            settings[setting] = value
+        }
+        return settings
+    }
+}
+
+extension String {
+    /// `YYYY-MM-DD`, and in the calendar.
+    fileprivate var isDay: Bool {
+        let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day()
+        return (try? Date(self, strategy: style)).map { $0.formatted(style) == self } ?? false
+    }
+}
+
+extension Table.Value {
+    fileprivate var isNumber: Bool {
+        if case .number = self { return true }
+        return false
+    }
+}

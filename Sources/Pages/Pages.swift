@@ -1,0 +1,89 @@
+public import Configuration
+import Foundation
+import Postgres
+import ShaCache
+public import Storage
+
+/// Answers requests for pages. It belongs to one thread, as its catalog does.
+public final class Pages {
+    let catalog: Catalog
+    let site: Configuration.Site
+    let templates: Templates
+    /// What the first page says in figures: asked for anew only after a while, however many people look.
+    var figures: (made: ContinuousClock.Instant, model: Templates.Model)?
+
+    public init(catalog: Catalog, site: Configuration.Site, templates: Templates) {
+        self.catalog = catalog
+        self.site = site
+        self.templates = templates
+    }
+
+    public func answer(_ request: PageRequest) -> PageAnswer {
+        do {
+            guard let route = PageRoute.find(request.target) else { return message(404, .nothingHere, request) }
+            switch route {
+            case .style: return file("text/css", templates.style)
+            case .icon: return file("image/svg+xml", Band.icon)
+            default: return try page(route, for: View(request, try visitor(request)))
+            }
+        } catch let error as DatabaseError where error.tookTooLong {
+            return message(503, .tookTooLong, request, cause: "\(error)")
+        } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+            return message(503, .databaseAway, request, cause: "\(error)")
+        } catch {
+            return message(500, .broken, request, cause: "\(error)")
+        }
+    }
+
+    private func page(_ route: PageRoute, for view: View) throws -> PageAnswer {
+        switch route {
+        case .home: try home(view)
+        case .search(let text): try search(text, view)
+        case .key(let text, let number): try key(text, page: number, view)
+        case .entry(let number): try entry(number, view)
+        case .blob(let digest): try blob(digest, view)
+        case .reports: try reports(view)
+        case .report(let name, let form): try report(name, form, view)
+        case .style, .icon: preconditionFailure("no page, and answered before anybody is asked for")
+        }
+    }
+
+    private func file(_ type: String, _ text: String) -> PageAnswer {
+        PageAnswer(200, type: type, caching: "public, max-age=31556926, immutable", body: text)
+    }
+
+    /// - Parameter model: what the template needs beside what all pages show.
+    func render(_ template: String, _ status: Int = 200, title: String, _ view: View, _ model: Templates.Model)
+        -> PageAnswer
+    {
+        var whole: Templates.Model = [
+            "site": site.name, "title": title, "version": Configuration.version, "style": templates.styleVersion,
+            "isOperator": view.visitor.isOperator, "q": "", "root": PageRoute.root,
+            "siteBand": ["svg": Band.svg(hexOfName)],
+        ]
+        if case .operates(let account) = view.visitor { whole["operator"] = account.name }
+        whole.merge(model) { $1 }
+        return PageAnswer(
+            status, type: "text/html", caching: status == 200 ? view.caching : "no-store",
+            body: templates.render(template, whole))
+    }
+}
+
+/// A request, whose it is, and when.
+struct View {
+    let request: PageRequest
+    let visitor: Visitor
+    /// Seconds since 1970.
+    let now = Int(Date.now.timeIntervalSince1970)
+
+    init(_ request: PageRequest, _ visitor: Visitor) {
+        self.request = request
+        self.visitor = visitor
+    }
+
+    /// What depends on a certificate is nobody else's.
+    fileprivate var caching: String {
+        if case .anybody = visitor { return "public, max-age=60" }
+        return "private, no-store"
+    }
+}

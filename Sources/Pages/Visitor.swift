@@ -1,0 +1,40 @@
+import ShaCache
+import Storage
+
+/// Who looks at a page.
+enum Visitor {
+    case anybody
+    /// An enabled account with the role `operator`.
+    case operates(Account)
+    /// A certificate was shown that doesn't open the operators' pages, and why.
+    case refused(String)
+
+    var isOperator: Bool {
+        if case .operates = self { return true }
+        return false
+    }
+}
+
+extension Pages {
+    /// As things stand at this moment: a connection outlives a revocation, and this question does not.
+    func visitor(_ request: PageRequest) throws -> Visitor {
+        switch request.certificateVerification {
+        case "", "NONE": return .anybody
+        case "SUCCESS": break
+        case let verdict: return .refused("the certificate was refused (\(verdict))")
+        }
+        guard let fingerprint = ClientCertificate(escaped: request.certificate)?.fingerprint else {
+            return .refused("the certificate can't be read")
+        }
+        switch try catalog.standing(ofCertificate: fingerprint) {
+        case .valid(let account):
+            guard account.roles.contains(.operator) else {
+                return .refused("the account \(account.name) doesn't have the role operator")
+            }
+            return .operates(account)
+        case .unknown: return .refused("the certificate belongs to no account")
+        case .revoked(let account): return .refused("the certificate of \(account.name) was revoked")
+        case .disabled(let account): return .refused("the account \(account.name) is disabled")
+        }
+    }
+}

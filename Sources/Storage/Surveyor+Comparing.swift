@@ -1,0 +1,60 @@
+import Glibc
+import ShaCache
+
+extension Surveyor {
+    /// - Parameter files: what lies on the shelf. What the catalog doesn't know is left there, and then added.
+    mutating func compareShelf(_ shelf: UInt8, _ files: inout [Digest: StoredFile]) throws {
+        var absent: [CataloguedBlob] = []
+        try catalog.forEachBlob(on: shelf) { blob in
+            if let file = files.removeValue(forKey: blob.digest) {
+                add(file, of: blob, at: place(of: blob.digest))
+            } else if !blob.isWithdrawn {
+                absent.append(blob)
+            }
+        }
+        for blob in absent { try lookAgain(for: blob, at: place(of: blob.digest)) }
+        for (digest, file) in files { addWithoutRow(file, path: place(of: digest)) }
+    }
+
+    /// - Parameter files: the bytes of withdrawn blobs.
+    mutating func compareWithdrawn(_ files: inout [Digest: StoredFile]) throws {
+        var absent: [CataloguedBlob] = []
+        try catalog.forEachWithdrawnBlob { blob in
+            if let file = files.removeValue(forKey: blob.digest) {
+                add(file, of: blob, at: "withdrawn/\(blob.digest)")
+            } else if lookAt(place(of: blob.digest)) == nil {
+                absent.append(blob)
+            }
+        }
+        for blob in absent { try lookAgain(for: blob, at: "withdrawn/\(blob.digest)") }
+        for (digest, file) in files { addWithoutRow(file, path: "withdrawn/\(digest)") }
+    }
+
+    /// For one whose file was not there when the directory was read: it may have been uploaded, withdrawn or shown
+    /// again since then.
+    private mutating func lookAgain(for blob: CataloguedBlob, at path: String) throws {
+        if let file = lookAt(path) {
+            add(file, of: blob, at: path)
+        } else if try catalog.isWithdrawn(blob.digest) == blob.isWithdrawn {
+            survey.addDangling(blob.digest, bytes: blob.size)
+        }
+    }
+
+    private mutating func lookAt(_ path: String) -> StoredFile? {
+        var status = stat()
+        guard lstat("\(store.directory)/\(path)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        return watcher.facts(status)
+    }
+
+    /// Below the store's directory.
+    private func place(of digest: Digest) -> String { "blobs/\(BlobStore.place(of: digest))" }
+
+    private mutating func add(_ file: StoredFile, of blob: CataloguedBlob, at path: String) {
+        guard file.bytes == blob.size else {
+            return survey.add(
+                file, as: .damaged, name: path, detail: "has \(file.bytes) bytes, and was stored with \(blob.size)")
+        }
+        survey.add(
+            file, as: blob.isWithdrawn ? .withdrawn : blob.isReferenced ? .referenced : .unreferenced, name: path)
+    }
+}

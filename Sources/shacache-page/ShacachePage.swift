@@ -1,0 +1,91 @@
+import ArgumentParser
+import Configuration
+import FastCGI
+import Foundation
+import Glibc
+import Logging
+import Pages
+import Postgres
+import Serving
+import Storage
+
+@main
+struct ShacachePage: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shacache-page",
+        abstract: "Answers nginx's FastCGI requests for the page of a ShaCache server.",
+        discussion: """
+            It listens on one socket that it is handed as systemd hands it, named `page` (LISTEN_FDNAMES). It reads the \
+            database as the role shacache_page and touches neither the store nor uploads and downloads. SIGTERM and \
+            SIGINT let it finish what it has begun and exit with 0. It logs to stderr, one JSON object a line.
+            """,
+        version: Configuration.version)
+
+    @Option(help: "The configuration file; /usr/share/shacache/shacache.toml explains every option.")
+    var config = "/etc/shacache/shacache.toml"
+
+    @Option(help: "The directory of the page's templates and its style.")
+    var templates = "/usr/share/shacache/page"
+
+    func run() throws {
+        do {
+            try serve(Configuration(file: config), Templates(directory: templates))
+        } catch {
+            try? FileHandle.standardError.write(contentsOf: Data("shacache-page: \(error)\n".utf8))
+            throw ExitCode.failure
+        }
+    }
+
+    /// People who look are few; more could only ask the database for more at once.
+    private static let threads = 4
+
+    private func serve(_ configuration: Configuration, _ templates: Templates) throws {
+        let log = Logger(label: "shacache-page") { _ in JSONLogHandler(logLevel: configuration.log.level) }
+        // Before any thread: signals are waited for, never handled in the middle of something.
+        // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
+        let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
+        signals.block()
+        let listener = try Sockets.inherited().named("page")
+        let crew = Crew()
+        // While the database hangs, one is left that says so at once.
+        let waiters = Waiters(most: Self.threads - 1)
+        crew.start(Self.threads, on: listener) {
+            let pages = Pages(
+                catalog: Catalog(configuration.pageDatabase, waiters: waiters), site: configuration.site,
+                templates: templates)
+            return { request in answer(request, pages, log) }
+        }
+        log.info("started")
+        while !signals.arrive(withinSeconds: Int(Int32.max)) {}
+        log.info("draining")
+        crew.finish()
+        log.info("stopped")
+    }
+}
+
+private func answer(_ request: borrowing FastCGIRequest, _ pages: Pages, _ log: Logger) -> () -> Void {
+    let asked = PageRequest(request)
+    let answer = pages.answer(asked)
+    request.send(status: "\(answer.status) \(answer.reason)", headers: answer.headers, body: answer.body)
+    return {
+        guard let cause = answer.cause else { return }
+        log.error(
+            "failed",
+            metadata: [
+                "request_id": "\(asked.requestID)", "status": .stringConvertible(answer.status), "cause": "\(cause)",
+            ])
+    }
+}
+
+extension PageRequest {
+    /// Every parameter that `page.conf` sets, and no other.
+    fileprivate init(_ source: borrowing FastCGIRequest) {
+        self.init()
+        target = source.bytes("REQUEST_URI")
+        host = source.text("HOST")
+        isSecure = source.text("HTTPS") == "on"
+        certificateVerification = source.text("CERTIFICATE_VERIFICATION")
+        certificate = source.bytes("CERTIFICATE")
+        requestID = source.text("REQUEST_ID")
+    }
+}

@@ -1,0 +1,48 @@
+import ShaCache
+import Testing
+
+@testable import Pages
+
+struct SearchTests {
+    private func keys(_ text: String) -> [String] { Search(text).keys.map(\.key.text) }
+
+    @Test func `a URL is a source archive's, a software release's, and itself`() {
+        #expect(
+            keys("https://example.org/a.tar.gz") == [
+                "https://example.org/a.tar.gz",
+                "file-urlmd5:" + Key.softwareRelease(url: "https://example.org/a.tar.gz").text,
+                Key.softwareRelease(url: "https://example.org/a.tar.gz").text,
+            ])
+    }
+
+    @Test(arguments: ["Foo_Bar=1.0", "Foo_Bar==1.0", "pypi:Foo_Bar==1.0", "Foo_Bar == 1.0"])
+    func `a Python distribution is found however it is written`(_ text: String) {
+        #expect(keys(text).contains("pypi:Foo_Bar=1.0"))
+        #expect(keys(text).contains("pypi:foo-bar=1.0"))
+    }
+
+    @Test func `a name alone begins the keys of all versions`() {
+        #expect(Search("numpy").beginnings == ["pypi:numpy=", "numpy"])
+    }
+
+    @Test func `a hash may be cut, but not below eight digits`() {
+        #expect(Search("1234567").blobs == nil)
+        #expect(Search("12345678").blobs?.first.description.hasSuffix("8000") == false)
+        #expect(Search("ABCDEF01").blobs?.last.description == "abcdef01" + String(repeating: "f", count: 120))
+        #expect(Search(String(repeating: "a", count: 129)).blobs == nil)
+        #expect(Search("1234567g").blobs == nil)
+    }
+
+    @Test func `what is no escape leaves its field as it came`() {
+        let form = Form(ArraySlice("q=a%2520+b%zz&empty=&p=%FF".utf8))
+        #expect(form["q"] == "a%2520 b%zz")
+        #expect(form["empty"] == nil)
+        #expect(form["p"] == "\u{FFFD}")
+    }
+
+    @Test(arguments: [
+        "/-/page/entry/", "/-/page/entry/x", "/-/page/entry/99999999999999999999", "/-/page/entry/1/", "/-/page/",
+        "/-/page", "/-/page/blob/12", "/-/page/report", "/-/page/reports/", "/-/page/key", "/-/pagex",
+    ])
+    func `a path that names nothing is nothing`(_ path: String) { #expect(PageRoute.find(Array(path.utf8)) == nil) }
+}

@@ -1,0 +1,388 @@
+"""The page, as nginx and its own process answer it. How it looks and acts in a browser: test_page_browser.py."""
+
+import hashlib
+import html
+import json
+import os
+import re
+import signal
+import time
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import processes
+import pytest
+from certificates import fingerprint
+from stack import REPOSITORY, Database, Stack, eventually
+from test_database_away import hanging_database, stopped_database
+from wire import Wire
+
+HOSTILE = '<script>alert(1)</script>"\u0301 onmouseover=alert(2) \'\u202e%_\\'
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One whose account `demo` is an operator, beside `other`, who is none."""
+    directory = tmp_path_factory.mktemp("page")
+    with Stack(directory, ANONYMOUS="1") as stack:
+        stack.admin("account", "set", "demo", "--role", "blobs", "--role", "entries", "--role", "operator")
+        stack.admin("account", "add", "other")
+        stack.admin("certificate", "issue", "other", "--out", directory / "other")
+        stack.other = stack.tls(directory / "other/other.crt", directory / "other/other.key")
+        yield stack
+
+
+def get(stack, target, context=None, method="GET", host=None):
+    """Waits while nginx says that it is too much at once."""
+    while True:
+        answer = stack.request(method, target, headers={"Host": host} if host else None, context=context)
+        if answer[0] != 429:
+            return answer
+        time.sleep(0.5)
+
+
+def page(stack, target, context=None, status=200):
+    answer = get(stack, target, context)
+    assert answer[0] == status, (target, answer)
+    return answer[2].decode()
+
+
+def entry(stack, key, metadata=None, data=None):
+    """Puts an entry there, and returns its number."""
+    digest = stack.upload(data if data is not None else key.encode())
+    stack.index(quote(key, safe=""), json.dumps({"sha512": digest, **(metadata or {})}, ensure_ascii=False))
+    (row,) = Database(stack).run(f"SELECT max(id) FROM shacache.entry WHERE sha512 = '\\x{digest}'")
+    return int(row[0])
+
+
+def text_of(document):
+    return html.unescape(re.sub("<[^>]*>", "", document))
+
+
+class Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def handle_starttag(self, tag, attributes):
+        self.found |= {tag, *(f"@{name}" for name, _ in attributes)}
+
+
+def elements(document):
+    """The names of all elements, and of all attributes with an @."""
+    parser = Elements()
+    parser.feed(document)
+    return parser.found
+
+
+# All that templates write. What isn't among them was made of somebody's text.
+ELEMENTS = set(
+    "html head meta title link body a header div svg path span nav ul li main section p h1 h2 h3 form label input button "
+    "code bdi dl dt dd time pre table caption thead tbody tr th td details summary footer strong q "
+    "@lang @charset @name @content @rel @href @type @class @id @tabindex @viewbox @aria-hidden @focusable @d @aria-label "
+    "@role @action @method @for @value @maxlength @autocomplete @autocapitalize @spellcheck @aria-describedby @datetime "
+    "@download @scope @dir @open".split())
+
+
+# nginx/http.conf: $shacache_page.
+
+@pytest.mark.parametrize("target", ["/", "/?q=x", "/?"])
+@pytest.mark.parametrize("host", ["localhost", "cache.example.org", "shacache.example.org"])
+def test_the_root_is_a_page(cache, target, host):
+    status, headers, body = get(cache, target, host=host)
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert body.startswith(b"<!DOCTYPE html>\n<html lang=\"en\">")
+    head = get(cache, target, method="HEAD", host=host)
+    assert (head[0], head[2]) == (200, b"") and int(head[1]["Content-Length"]) == len(body)
+
+
+def test_on_the_host_of_keys_there_are_only_keys(cache):
+    assert get(cache, "/", host="shadir.example.org")[0] == 400
+    assert get(cache, "/-/page/reports", host="shadir.example.org")[0] == 404
+    cache.index("-/page/reports", json.dumps({"sha512": "0" * 128}))
+    status, headers, _ = get(cache, "/-/page/reports", host="shadir.example.org")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+
+
+def test_the_root_of_the_host_of_blobs_still_takes_uploads(cache):
+    body = os.urandom(20)
+    status, _, digest = cache.request("POST", "/", body, {"Host": "shacache.example.org"})
+    assert (status, digest.decode()) == (201, hashlib.sha512(body).hexdigest())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("target", ["/", "/-/page/reports", "/?q=x"])
+def test_nothing_but_looking_reaches_the_page(cache, method, target):
+    status, headers, body = cache.request(method, target, context=cache.tls())
+    assert status in (404, 405) and b"<html" not in body
+
+
+def test_a_body_that_comes_along_is_refused(cache):
+    assert cache.request("GET", "/", b"x" * 10)[0] == 413
+
+
+@pytest.mark.parametrize("target", [
+    "/-/page", "/-/page/", "/-/page/nothing", "/-/page/entry/0", "/-/page/entry/-1", "/-/page/entry/99999999999",
+    "/-/page/entry/1'--", f"/-/page/blob/{'f' * 128}", "/-/page/key", "/-/page/key?key=absent", "/-/page/key?key=",
+    "/-/page/../page/entry", "/-/page/%2e%2e/", "/-/page/key?key=%00", "/-/page/key?key=%ff%zz"])
+def test_what_is_not_there_is_a_page_that_says_so(cache, target):
+    assert "<h1>Nothing is here</h1>" in page(cache, target, status=404)
+
+
+def test_every_page_forbids_scripts_and_strangers(cache):
+    for target, status in [("/", 200), ("/?q=x", 200), ("/-/page/absent", 404), ("/-/page/reports", 403)]:
+        _, headers, body = get(cache, target)
+        policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+        assert policy == {
+            "default-src": "'none'", "style-src": "'self'", "img-src": "'self'", "form-action": "'self'",
+            "frame-ancestors": "'none'", "base-uri": "'none'"}
+        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+        # Nothing of others', and nothing that the policy would refuse.
+        assert not re.search(rb'<script|style="|<style| on\w+="|src="', body)
+        assert set(re.findall(rb'<link [^>]*href="([^"?]*)', body)) == {b"/-/page/style.css", b"/-/page/icon.svg"}
+
+
+def test_the_style_has_a_name_that_changes_with_it(cache):
+    (name,) = re.findall(r'href="(/-/page/style\.css\?v=[0-9a-f]{16})"', page(cache, "/"))
+    status, headers, body = get(cache, name)
+    assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+    assert "immutable" in headers["Cache-Control"] and body == (REPOSITORY / "page/style.css").read_bytes()
+    assert name.endswith(hashlib.sha256(body).hexdigest()[:16])
+
+
+def test_what_anybody_sees_may_be_kept_for_a_minute_and_what_a_certificate_shows_may_not(cache):
+    assert get(cache, "/")[1]["Cache-Control"] == "public, max-age=60"
+    assert get(cache, "/", cache.tls(certificate=False))[1]["Cache-Control"] == "public, max-age=60"
+    for context in cache.tls(), cache.other:
+        assert get(cache, "/", context)[1]["Cache-Control"] == "private, no-store"
+    assert get(cache, "/-/page/reports")[1]["Cache-Control"] == "no-store"
+
+
+def test_the_first_page_says_how_to_use_this_server(cache):
+    document = text_of(page(cache, "/"))
+    assert f"download-cache-url = http://localhost:{cache.settings['HTTP_PORT']}/shacache" in document
+    assert f"upload-dir-url = https://localhost:{cache.settings['HTTPS_PORT']}/shadir" in document
+
+
+def test_where_the_operator_says_nothing_it_is_called_as_the_visitor_calls_it(start):
+    stack = start(WORKERS="1")
+    file = stack.state / "shacache.toml"
+    file.write_text(re.sub(r"(download|upload)-url = .*\n", "", file.read_text()))
+    processes.send(stack, "page")
+    eventually(lambda: stack.request("GET", "/")[0] == 200)
+    document = text_of(get(stack, "/", host="cache.test:8080")[2].decode())
+    assert "http://cache.test:8080/shacache" in document and "https://cache.test/shacache" in document
+    status, _, body = get(stack, "/", host='x"><script>')
+    assert status == 400 or b"<script" not in body and b"cache.example.org" in body
+
+
+# Markup (Sources/Pages/Markup.swift), which Mustache's own escaping is not: a quote that bears an accent.
+
+@pytest.mark.parametrize("key", [HOSTILE, "a/../b", "a//b c", "x" * 1024, "é\u0301中文", "'; DROP TABLE shacache.entry; --"])
+def test_a_key_is_shown_and_found_whatever_it_is(cache, key):
+    number = entry(cache, key, {HOSTILE: HOSTILE, "file": "</pre></bdi><img src=x onerror=alert(3)>"})
+    for target in (
+        f"/-/page/entry/{number}", f"/-/page/key?key={quote(key, safe='')}", f"/?q={quote(key, safe='')}",
+        f"/-/page/blob/{hashlib.sha512(key.encode()).hexdigest()}"):
+        document = page(cache, target)
+        assert elements(document) <= ELEMENTS
+        # The box that it was typed into has it as it is.
+        assert "\u202e" not in re.sub('value="[^"]*"', "", document)
+        assert key.replace("\u202e", "[U+202E]") in text_of(document)
+    # Its links lead back to it.
+    document = page(cache, f"/-/page/entry/{number}")
+    (link,) = set(re.findall(r'href="(/-/page/key\?key=[^"]*)"', document))
+    assert f'href="/-/page/entry/{number}"' in page(cache, html.unescape(link))
+    (link,) = set(re.findall(r'href="(/shadir/[^"]*)"', document))
+    assert cache.request("GET", html.unescape(link))[0] == 200
+
+
+def test_a_search_finds_what_clients_would_ask_for(cache):
+    url = "https://example.org/found/a-1.0.tar.gz"
+    md5 = hashlib.md5(url.encode()).hexdigest()
+    for key in f"file-urlmd5:{md5}", md5, "pypi:found-name=1.0", "pypi:found-name=2.0":
+        entry(cache, key)
+    document = page(cache, f"/?q={quote(url, safe='')}")
+    assert "the source archive at this URL" in document and "the software release at this URL" in document
+    for typed in "found-name==1.0", "Found_Name=1.0", "pypi:found-name=1.0", " found-name==1.0 ":
+        document = page(cache, f"/?q={quote(typed, safe='')}")
+        assert "/-/page/key?key=pypi:found-name%3D1.0" in document and "%3D2.0" not in document, typed
+    both = page(cache, "/?q=found-name")
+    assert "found-name%3D1.0" in both and "found-name%3D2.0" in both
+
+
+def test_a_hash_finds_its_blob_by_eight_digits_on(cache):
+    digest = cache.upload(b"found by its hash")
+    for typed in digest, digest[:8], digest[:9], digest.upper()[:20]:
+        assert f'href="/-/page/blob/{digest}"' in page(cache, f"/?q={typed}"), typed
+    assert digest not in page(cache, f"/?q={digest[:7]}")
+    document = page(cache, f"/-/page/blob/{digest}")
+    assert f'href="/shacache/{digest}" download' in document
+
+
+@pytest.mark.parametrize("typed", ["%25", "_", "%5C", "%25%25%25", ".*", "%5B", "%00", "%FF", "%F0%9F", "%zz", "'--", "%E2%80%AE"])
+def test_a_search_means_what_was_typed_and_nothing_else(cache, typed):
+    # LIKE or a pattern in place of keys(beginningWith:) would find this one.
+    entry(cache, "zebra")
+    document = page(cache, f"/?q={typed}")
+    assert "zebra" not in document and "Nothing found" in document
+
+
+def test_what_was_not_found_is_named_with_what_was_tried(cache):
+    document = text_of(page(cache, "/?q=no-such==1"))
+    assert "Nothing found" in document and "pypi:no-such=1" in document and "no-such==1" in document
+
+
+def test_a_very_long_search_is_refused(cache):
+    assert "too long" in page(cache, f"/?q={'a' * 2049}", status=400)
+    page(cache, f"/?q={'a' * 2048}")
+
+
+def test_long_metadata_is_cut_and_says_so(cache):
+    number = entry(cache, "long", {"text": "a<" * 150_000})
+    document = page(cache, f"/-/page/entry/{number}")
+    assert len(document) < 400_000 and "Its first" in document and "a&lt;a&lt;" in document
+
+
+def test_a_key_with_many_entries_has_several_pages(cache):
+    digest = cache.upload(b"many")
+    for number in range(101):
+        cache.index("many", json.dumps({"sha512": digest, "number": number}))
+    counts = [page(cache, f"/-/page/key?key=many&page={number}").count("<h3>") for number in (1, 2, 3, 4)]
+    assert counts == [50, 50, 1, 0]
+    assert "Page 2 of 3" in page(cache, "/-/page/key?key=many&page=2")
+    for odd in "0", "-1", "x", "9" * 30:
+        page(cache, f"/-/page/key?key=many&page={odd}")
+
+
+def test_who_uploaded_is_told_to_operators_alone_unless_the_site_says_otherwise(cache):
+    number = entry(cache, "whose")
+    assert "Uploaded by" not in page(cache, f"/-/page/entry/{number}")
+    assert "Uploaded by" not in page(cache, f"/-/page/entry/{number}", cache.other)
+    assert "Uploaded by" in page(cache, f"/-/page/entry/{number}", cache.tls())
+
+
+def test_what_was_withdrawn_is_shown_to_operators_alone_with_the_reason(cache):
+    number = entry(cache, "withdrawn", data=b"withdrawn")
+    cache.admin("entry", "withdraw", str(number), "--reason", "built <wrongly>")
+    for target in f"/-/page/entry/{number}", "/-/page/key?key=withdrawn":
+        for context in None, cache.other:
+            assert "wrongly" not in page(cache, target, context, status=404)
+        assert "hidden" in page(cache, target, cache.tls())
+    assert "built &lt;wrongly&gt;" in page(cache, f"/-/page/entry/{number}", cache.tls())
+    assert "Nothing found" in page(cache, "/?q=withdrawn")
+    assert f"/-/page/entry/{number}" not in page(cache, f"/-/page/blob/{hashlib.sha512(b'withdrawn').hexdigest()}")
+
+
+# Visitor.swift.
+
+def test_reports_are_for_operators(cache):
+    for context, words in [
+        (None, "over plain HTTP"), (cache.tls(certificate=False), "For operators"),
+        (cache.other, "the account other doesn’t have the role operator")]:
+        document = html.unescape(page(cache, "/-/page/reports", context, status=403))
+        assert words in document.replace("'", "’")
+        assert f"https://localhost:{cache.settings['HTTPS_PORT']}/-/page/reports" in document
+        page(cache, "/-/page/report/upload", context, status=403)
+        page(cache, "/-/page/report/absent", context, status=403)
+    names = re.findall('href="/-/page/report/([a-z_]+)"', page(cache, "/-/page/reports", cache.tls()))
+    assert {"uploads", "refusals", "expiring_certificates", "entries_to_look_into", "growth"} <= set(names)
+    for name in names:
+        status, headers, body = get(cache, f"/-/page/report/{name}", cache.tls())
+        assert (status, headers["Cache-Control"]) == (200, "private, no-store"), name
+        assert b"<h1>" in body
+    assert get(cache, "/-/page/report/pg_class", cache.tls())[0] == 404
+    assert get(cache, "/-/page/report/uploads%22", cache.tls())[0] == 404
+
+
+def test_a_report_counts_the_days_and_the_account_that_it_is_asked_for(cache):
+    cache.upload(b"counted")
+    everything = page(cache, "/-/page/report/uploads", cache.tls())
+    assert "<td" in everything
+    assert "nothing to report" in page(cache, "/-/page/report/uploads?since=2001-01-01&until=2001-01-02", cache.tls())
+    for odd in "since=x", "since=2001-13-45", "since=%27", "until=infinity":
+        assert get(cache, f"/-/page/report/uploads?{odd}", cache.tls())[0] in (200, 400), odd
+
+
+def test_an_operator_who_is_disabled_or_loses_the_role_is_out_at_once(cache, tmp_path):
+    cache.admin("account", "add", "passing")
+    cache.admin("account", "set", "passing", "--role", "operator")
+    cache.admin("certificate", "issue", "passing", "--out", tmp_path / "passing")
+    certificate = tmp_path / "passing/passing.crt"
+    context = cache.tls(certificate, tmp_path / "passing/passing.key")
+    page(cache, "/-/page/reports", context)
+    cache.admin("account", "disable", "passing")
+    assert "is disabled" in page(cache, "/-/page/reports", context, status=403)
+    cache.admin("account", "enable", "passing")
+    page(cache, "/-/page/reports", context)
+    cache.admin("certificate", "revoke", fingerprint(certificate))
+    assert "was revoked" in page(cache, "/-/page/reports", context, status=403)
+
+
+# page.conf, shacache_page (sql/roles.sql), Configuration.pageDatabase.
+
+def test_without_its_process_the_cache_goes_on_and_the_page_comes_back(start):
+    stack = start(WORKERS="1")
+    digest = stack.upload(b"still served")
+    os.kill(stack.pid("page"), signal.SIGSTOP)
+    assert stack.request("GET", f"/shacache/{digest}")[2] == b"still served"
+    os.kill(stack.pid("page"), signal.SIGCONT)
+    processes.send(stack, "page")
+    eventually(lambda: stack.request("GET", "/")[0] == 200)
+    os.unlink(stack.state / "run/page.sock")
+    with Wire(stack) as wire:
+        answer = wire.request("GET", "/")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "10")
+        assert "uploads and downloads don't need it" in answer.line
+        assert wire.request("GET", f"/shacache/{digest}").body == b"still served"
+    assert stack.upload(b"more") == hashlib.sha512(b"more").hexdigest()
+
+
+def test_without_the_database_it_says_so_and_comes_back(start):
+    stack = start(WORKERS="1")
+    with stopped_database(stack):
+        status, headers, body = get(stack, "/")
+        assert (status, headers["Retry-After"]) == (503, "10") and b"The database is away" in body
+        assert get(stack, "/-/page/style.css")[0] == 200
+    eventually(lambda: get(stack, "/")[0] == 200)
+    with hanging_database(stack):
+        for _ in range(3):
+            assert get(stack, "/?q=x")[0] == 503
+        assert get(stack, "/-/page/style.css")[0] == 200
+    eventually(lambda: get(stack, "/")[0] == 200)
+
+
+def test_what_takes_too_long_is_given_up(start):
+    stack = start(WORKERS="1")
+    database = Database(stack)
+    assert database.run("SHOW statement_timeout", role="shacache_page") == [("5s",)]
+    database.run("""
+        CREATE OR REPLACE FUNCTION report.since() RETURNS date LANGUAGE sql STABLE PARALLEL SAFE
+            RETURN (SELECT now()::date FROM pg_sleep(60))""")
+    stack.admin("account", "set", "demo", "--role", "operator")
+    assert "This took too long" in page(stack, "/-/page/report/uploads", stack.tls(), status=503)
+    page(stack, "/?q=x")
+
+
+def test_who_asks_too_much_at_once_waits_and_downloads_do_not(start):
+    stack = start(WORKERS="1")
+    digest = stack.upload(b"not limited")
+    with Wire(stack) as wire:
+        statuses = [wire.request("GET", "/-/page/style.css").status for _ in range(30)]
+        assert set(statuses) == {200}
+        while (answer := wire.request("GET", "/-/page/style.css")).status == 200:
+            statuses.append(200)
+            assert len(statuses) < 2000
+        assert answer.status == 429 and answer.headers["retry-after"] == "5" and "too many" in answer.line
+        for _ in range(100):
+            assert wire.request("GET", f"/shacache/{digest}").body == b"not limited"
+
+
+def test_its_role_reads_and_no_more(cache):
+    database = Database(cache)
+    for statement in (
+        "INSERT INTO shacache.account (name) VALUES ('x')", "UPDATE shacache.account SET roles = '{operator}'",
+        "SELECT * FROM shacache.audit", "SELECT * FROM shacache.upload", "DELETE FROM shacache.entry",
+        "SET default_transaction_read_only = off; CREATE TABLE page.x ()"):
+        with pytest.raises(Exception, match="permission denied|read-only"):
+            database.run(statement, role="shacache_page")
