@@ -64,8 +64,12 @@ COMMENT ON COLUMN shacache.log_position.fingerprint IS
 COMMENT ON COLUMN shacache.log_position.position IS 'In bytes of its text, also when the file has that in gzip.';
 COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was read last.';
 
-GRANT SELECT, INSERT, UPDATE ON shacache.blob_download, shacache.key_lookup, shacache.download_day,
-    shacache.log_position TO shacache_admin;
+GRANT SELECT, INSERT ON shacache.blob_download, shacache.key_lookup, shacache.download_day, shacache.log_position
+    TO shacache_admin;
+GRANT UPDATE (whole, partial, probes, bytes) ON shacache.blob_download TO shacache_admin;
+GRANT UPDATE (found, not_found, bytes) ON shacache.key_lookup TO shacache_admin;
+GRANT UPDATE (whole, partial, probes, not_found, bytes) ON shacache.download_day TO shacache_admin;
+GRANT UPDATE (path, position, is_finished, read_at) ON shacache.log_position TO shacache_admin;
 
 CREATE VIEW report.downloads AS
 SELECT
@@ -174,7 +178,8 @@ WHERE blob.withdrawal_id IS NULL
     AND blob.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY blob.size DESC, blob.sha512;
-COMMENT ON VIEW report.never_downloaded IS 'Which blobs has nobody downloaded, whole or in part, since they were uploaded? Obeys since, until, account.';
+COMMENT ON VIEW report.never_downloaded IS
+    'Which blobs has nobody downloaded, whole or in part, since they were uploaded? Obeys since, until (in the upload), account.';
 COMMENT ON COLUMN report.never_downloaded.created_at IS 'What since and until are compared with.';
 COMMENT ON COLUMN report.never_downloaded.account IS 'Who uploaded it first.';
 COMMENT ON COLUMN report.never_downloaded.entries IS 'How many entries name it; first_key is the key of the oldest of them.';
