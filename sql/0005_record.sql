@@ -63,7 +63,8 @@ COMMENT ON TABLE shacache.upload_day IS 'Sums of the uploads of closed days. The
 COMMENT ON COLUMN shacache.upload_day.last_id IS 'The highest id in the sum: an example to show.';
 CREATE INDEX upload_day_by_account ON shacache.upload_day (account_id, day);
 
--- The days that are not closed. The first of them is asked for once, and leaves out the partitions before it.
+-- The days that are not closed. The first of them is asked for once, and leaves out the partitions before it. With an
+-- end, too, it is a range to the planner, which takes ranges for short ones; else it prepares to read half of the record.
 CREATE VIEW shacache.upload_of_open_day AS
 SELECT
     (at AT TIME ZONE 'UTC')::date AS day,
@@ -80,6 +81,7 @@ SELECT
     max(id) AS last_id
 FROM shacache.upload
 WHERE at >= (SELECT coalesce((max(day) + 1)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM shacache.closed_day)
+    AND at < 'infinity'
 GROUP BY 1, account_id, target, outcome, reason, duplicate, signature_result, signer_id;
 
 CREATE VIEW shacache.upload_sum AS

@@ -51,3 +51,10 @@ def test_the_guide_fills_in_the_whole_site(tree):
     command = command.replace("/usr/share", f"{tree}/usr/share")
     site = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
     assert "listen 443 ssl;" in site and "@" not in re.sub("#.*", "", site)
+
+
+# Fails when `make install` leaves out timers.
+def test_every_unit_that_is_named_to_operators_is_there(tree):
+    named = set(re.findall(r"\bshacache[\w@-]*\.(?:service|socket|timer)", GUIDE))
+    assert {"shacached-read.socket", "shacache-maintain.timer", "shacached@.service"} <= named
+    assert [name for name in named if not (tree / "usr/lib/systemd/system" / name).is_file()] == []
