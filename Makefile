@@ -49,7 +49,8 @@ bench-client: build ## Measure shacache beside the deployed Python client, on th
 	"$$(ops/test-venv)/bin/python" bench/client
 
 bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
-	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust bench/reports
+	pg_virtualenv -v 15 -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
+	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/reports
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual

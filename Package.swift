@@ -65,7 +65,8 @@ let package = Package(
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
         .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
-        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
+        .target(
+            name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
         .target(
             name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
             swiftSettings: settings),

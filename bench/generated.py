@@ -13,7 +13,7 @@ UPLOAD = """
         CASE WHEN i % 2 = 1 AND h >> 40 & 15 <> 0 THEN 1 + floor(50 * power((h & 1023) / 1024.0, 2))::bigint % 15 END AS signer_id,
         CASE WHEN i % 2 = 1 THEN CASE h >> 40 & 15 WHEN 0 THEN 'unsigned' ELSE 'verified' END END AS signature_result,
         ARRAY['not authorized', 'malformed entry', 'digest mismatch', 'key is full'] AS reasons, h
-    FROM generate_series(1, {uploads}::bigint) AS i
+    FROM generate_series({first}::bigint, {last}) AS i
     CROSS JOIN LATERAL (SELECT hashint8extended(i, 0) & 9223372036854775807 AS h OFFSET 0) AS hash"""
 
 RECORD = """
@@ -64,8 +64,10 @@ def months():
 
 
 def many(uploads):
-    """Two lists of statements that don't need each other."""
-    upload = UPLOAD.format(uploads=uploads)
+    """Lists of statements; the lists don't need each other."""
+    def statement(insert, part=0, parts=1):
+        first, last = 1 + uploads * part // parts, uploads * (part + 1) // parts
+        return insert.format(upload=UPLOAD.format(uploads=uploads, first=first, last=last))
+
     usage = "INSERT INTO shacache.account_usage SELECT account_id, 0, count(*), sum(size) FROM shacache.blob GROUP BY 1"
-    return ([RECORD.format(upload=upload)],
-            [BLOBS.format(upload=upload), ENTRIES.format(upload=upload), usage])
+    return [[statement(BLOBS), usage], [statement(ENTRIES)], *([statement(RECORD, part, 3)] for part in range(3))]

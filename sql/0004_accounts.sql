@@ -49,6 +49,8 @@ CREATE TABLE shacache.withdrawal (
     CONSTRAINT lifted_is_complete CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
 );
 COMMENT ON TABLE shacache.withdrawal IS 'What was hidden, by whom and why. Nothing of it is erased, and lifting it shows it again.';
+COMMENT ON TABLE shacache.audit IS
+    'Every change made with shacache-admin, and every withdrawal: who (operating system user, or account:NAME), when, what.';
 COMMENT ON COLUMN shacache.withdrawal.actor IS 'Who did it: an operating system user with shacache-admin, or an account.';
 COMMENT ON COLUMN shacache.withdrawal.account_id IS 'The account, when an account did it.';
 COMMENT ON COLUMN shacache.withdrawal.subject IS 'For people: the hash, the key, or what else was named.';

@@ -64,8 +64,12 @@ COMMENT ON COLUMN shacache.log_position.fingerprint IS
 COMMENT ON COLUMN shacache.log_position.position IS 'In bytes of its text, also when the file has that in gzip.';
 COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was read last.';
 
-GRANT SELECT, INSERT, UPDATE ON shacache.blob_download, shacache.key_lookup, shacache.download_day,
-    shacache.log_position TO shacache_admin;
+GRANT SELECT, INSERT ON shacache.blob_download, shacache.key_lookup, shacache.download_day, shacache.log_position
+    TO shacache_admin;
+GRANT UPDATE (whole, partial, probes, bytes) ON shacache.blob_download TO shacache_admin;
+GRANT UPDATE (found, not_found, bytes) ON shacache.key_lookup TO shacache_admin;
+GRANT UPDATE (whole, partial, probes, not_found, bytes) ON shacache.download_day TO shacache_admin;
+GRANT UPDATE (path, position, is_finished, read_at) ON shacache.log_position TO shacache_admin;
 
 CREATE VIEW report.downloads AS
 SELECT
@@ -80,7 +84,7 @@ SELECT
 FROM shacache.download_day
 WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
 ORDER BY day DESC, kind;
-COMMENT ON VIEW report.downloads IS 'How much was downloaded, and how many keys were looked up, on each day (in UTC)?';
+COMMENT ON VIEW report.downloads IS 'How much was downloaded, and how many keys were looked up, on each day (in UTC)? Obeys since, until.';
 COMMENT ON COLUMN report.downloads.kind IS 'blob; or key, of which whole counts those that were found.';
 COMMENT ON COLUMN report.downloads.partial IS 'Ranges, and what was cut off. A download that is resumed is several of these.';
 COMMENT ON COLUMN report.downloads.probes IS 'Closed unread, as clients do before they upload. Not in partial, nor in bytes.';
@@ -116,7 +120,7 @@ LEFT JOIN shacache.blob ON blob.sha512 = total.sha512
 LEFT JOIN shacache.account ON account.id = blob.account_id
 WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
-COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most?';
+COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most? Obeys since, until, account.';
 COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
 COMMENT ON COLUMN report.downloaded_blobs.size IS 'Empty when nobody has uploaded it (any more).';
 COMMENT ON COLUMN report.downloaded_blobs.first_key IS 'The key of the oldest entry that names it.';
@@ -146,7 +150,7 @@ WHERE report.account() IS NULL OR EXISTS (
     WHERE entry.key = total.key AND account.name = report.account()
 )
 ORDER BY total.found + total.not_found DESC, total.key;
-COMMENT ON VIEW report.downloaded_keys IS 'Which keys are looked up most, and which in vain?';
+COMMENT ON VIEW report.downloaded_keys IS 'Which keys are looked up most, and which in vain? Obeys since, until, account.';
 COMMENT ON COLUMN report.downloaded_keys.key IS
     'Empty: all those together that nobody ever listed and that were too many on one day.';
 
@@ -174,7 +178,8 @@ WHERE blob.withdrawal_id IS NULL
     AND blob.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY blob.size DESC, blob.sha512;
-COMMENT ON VIEW report.never_downloaded IS 'Which blobs has nobody downloaded, whole or in part, since they were uploaded?';
+COMMENT ON VIEW report.never_downloaded IS
+    'Which blobs has nobody downloaded, whole or in part, since they were uploaded? Obeys since, until (in the upload), account.';
 COMMENT ON COLUMN report.never_downloaded.created_at IS 'What since and until are compared with.';
 COMMENT ON COLUMN report.never_downloaded.account IS 'Who uploaded it first.';
 COMMENT ON COLUMN report.never_downloaded.entries IS 'How many entries name it; first_key is the key of the oldest of them.';

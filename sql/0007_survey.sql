@@ -39,6 +39,8 @@ CREATE INDEX survey_finding_by_survey ON shacache.survey_finding (survey_id);
 COMMENT ON TABLE shacache.survey_finding IS 'What somebody should look at. No more than a hundred of each kind are named.';
 
 GRANT SELECT, INSERT ON shacache.survey, shacache.survey_sum, shacache.survey_finding TO shacache_admin;
+-- For the metrics: whether timers do their work, and what the last survey found.
+GRANT SELECT ON shacache.closed_day, shacache.log_position, shacache.survey, shacache.survey_sum TO shacache_worker;
 
 -- Of each host the newest one of what is asked for.
 CREATE VIEW report.usage AS
@@ -59,7 +61,7 @@ CROSS JOIN LATERAL (
 ORDER BY newest.host, array_position(
     ARRAY['referenced', 'unreferenced', 'withdrawn', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
         'directory', 'total', 'dangling'], part.kind);
-COMMENT ON VIEW report.usage IS 'What lies on the disk, as far as the newest survey knows?';
+COMMENT ON VIEW report.usage IS 'What lies on the disk, as far as the newest survey knows? Obeys until.';
 COMMENT ON COLUMN report.usage.kind IS
     'referenced: a visible entry names it; arriving, orphan: without row, for less than a day or longer; total: all above '
     'it; dangling: rows without a file, not in the total.';
@@ -94,7 +96,7 @@ JOIN (
 WHERE survey.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND survey.at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
 ORDER BY survey.at DESC, survey.host;
-COMMENT ON VIEW report.surveys IS 'How does the disk fill?';
+COMMENT ON VIEW report.surveys IS 'How does the disk fill? Obeys since, until.';
 COMMENT ON COLUMN report.surveys.allocated IS 'In bytes, in whole blocks.';
 COMMENT ON COLUMN report.surveys.referenced_bytes IS 'Of blobs that visible entries name.';
 COMMENT ON COLUMN report.surveys.findings IS 'Files and rows that somebody should look at: report.survey_findings names them.';
@@ -110,7 +112,7 @@ FROM (
 ) AS newest
 JOIN shacache.survey_finding AS finding ON finding.survey_id = newest.id
 ORDER BY newest.host, finding.kind, finding.name;
-COMMENT ON VIEW report.survey_findings IS 'Which files and rows should somebody look at?';
+COMMENT ON VIEW report.survey_findings IS 'Which files and rows should somebody look at? Obeys until.';
 COMMENT ON COLUMN report.survey_findings.name IS 'Of a file: below the store''s directory. Of a row without file: its SHA-512.';
 
 REVOKE ALL ON report.usage, report.surveys, report.survey_findings FROM PUBLIC;

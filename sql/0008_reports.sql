@@ -10,11 +10,8 @@ CREATE INDEX entry_of_binary_cache ON shacache.entry (created_at)
     WHERE software_url IS NOT NULL OR multiarch IS NOT NULL OR os IS NOT NULL;
 
 CREATE VIEW shacache.visible_entry AS
-SELECT *
-FROM shacache.entry
-WHERE withdrawal_id IS NULL AND NOT EXISTS (
-    SELECT FROM shacache.signer WHERE signer.id = entry.signer_id AND signer.revoked_since <= entry.created_at);
-COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told: neither withdrawn nor signed by a signer since it was revoked.';
+SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
+COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
 
 -- Sums that can be added up further, each kind in a column of its own.
 CREATE VIEW shacache.upload_figures AS
@@ -259,7 +256,7 @@ CROSS JOIN LATERAL (
 ) AS detail
 ORDER BY counted.entries DESC, counted.key;
 COMMENT ON VIEW report.keys IS 'Which keys come near the limit of entries that a key may have? Of all time and all accounts.';
-COMMENT ON COLUMN report.keys.entries IS 'Withdrawn ones included.';
+COMMENT ON COLUMN report.keys.entries IS 'Withdrawn ones included, which the limit does not count.';
 COMMENT ON COLUMN report.keys.bytes IS 'Of the metadata and signatures, as stored.';
 
 CREATE VIEW report.platforms AS
@@ -480,6 +477,7 @@ SELECT
     withdrawal.actor,
     account.name AS account,
     withdrawal.target,
+    withdrawal.subject,
     withdrawal.reason,
     (SELECT count(*) FROM shacache.entry WHERE entry.withdrawal_id = withdrawal.id) AS hidden_entries,
     (SELECT count(*) FROM shacache.blob WHERE blob.withdrawal_id = withdrawal.id) AS hidden_blobs,
@@ -496,6 +494,7 @@ COMMENT ON VIEW report.withdrawals IS
     'What was withdrawn, by whom and why, and what of it is shown again? Obeys since, until, account.';
 COMMENT ON COLUMN report.withdrawals.actor IS 'An operating system user with shacache-admin, or an account.';
 COMMENT ON COLUMN report.withdrawals.account IS 'When an account did it.';
+COMMENT ON COLUMN report.withdrawals.subject IS 'The hash, the key, or what else was named.';
 COMMENT ON COLUMN report.withdrawals.hidden_entries IS 'This and the two columns after it are of what is hidden now: nothing when it was lifted.';
 
 -- Of all views, also those of 0006 and 0007. `shacache-admin report` reads them as its own role.

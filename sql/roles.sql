@@ -15,7 +15,7 @@ END
 $$;
 
 COMMENT ON ROLE shacache_owner IS 'Owns the schema; only `shacache-admin migrate` logs in as it.';
-COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, never alter or delete what was uploaded.';
+COMMENT ON ROLE shacache_worker IS 'What shacached may do: look up, add, hide; never alter or delete what was uploaded.';
 COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
 COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
 

@@ -32,6 +32,18 @@ extension Exposition {
             database.expiries.filter { Double($0.at) < soon }.map { Sample(Double($0.at), ("account", $0.account)) })
     }
 
+    /// What commands of `shacache-admin` have left in the database.
+    mutating func addUpkeep(_ database: DatabaseFigures) {
+        add(
+            .lastRun,
+            database.runs.map { run in
+                guard let host = run.host else { return Sample(Double(run.at), ("task", run.task)) }
+                return Sample(Double(run.at), ("task", run.task), ("host", host))
+            })
+        add(.surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
+        add(.surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
+    }
+
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are nobody's concern yet.
     private static let horizon = 60 * 86_400.0
 
@@ -87,6 +99,13 @@ extension Family {
     fileprivate static let accountExpiry = Family(
         "shacache_account_expiry_timestamp_seconds", .gauge,
         "When an account's last certificate expires, of those that do within 60 days, in seconds since 1970.")
+    fileprivate static let lastRun = Family(
+        "shacache_last_run_timestamp_seconds", .gauge,
+        "When a command that timers run last had something done, in seconds since 1970.")
+    fileprivate static let surveyedFiles = Family(
+        "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
+    fileprivate static let surveyedBytes = Family(
+        "shacache_surveyed_bytes", .gauge, "Bytes that the disk gave to what the last survey of a host found.")
     fileprivate static let certificateExpiry = Family(
         "shacache_certificate_expiry_timestamp_seconds", .gauge,
         "When a certificate on the server expires, in seconds since 1970.")

@@ -41,6 +41,8 @@ struct DatabaseFigures: Sendable {
     private(set) var isUp = false
     private(set) var schema: Int?
     private(set) var expiries: [Catalog.Expiry] = []
+    private(set) var runs: [Catalog.Run] = []
+    private(set) var surveyed: [Catalog.Surveyed] = []
 
     init() {}
 
@@ -49,6 +51,10 @@ struct DatabaseFigures: Sendable {
             schema = try catalog.appliedSchemaNumber()
             expiries = try catalog.certificateExpiries()
             isUp = true
+            // An older schema lacks their tables; that it is too old, the figures say.
+            guard schema ?? 0 >= Catalog.schemaNumber else { return }
+            runs = try catalog.lastRuns()
+            surveyed = try catalog.lastSurveys()
         } catch {
             // That it is away is what the figures then say.
         }

@@ -11,7 +11,9 @@ extension Service {
         var exposition = Exposition()
         exposition.add(monitoring.readings)
         exposition.add(store)
-        exposition.add(monitoring.databaseFigures())
+        let database = monitoring.databaseFigures()
+        exposition.add(database)
+        exposition.addUpkeep(database)
         exposition.addCertificates(in: monitoring.certificates)
         return Response(
             200, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],

@@ -97,7 +97,7 @@ extension Catalog {
             "UPDATE shacache.entry SET withdrawal_id = \(number) WHERE id = ANY(\(entries)::bigint[])")
         try audit(
             withdrawal.actor, "entry withdraw", subject,
-            "withdrawal \(number), \(entries.count) entries: \(withdrawal.reason.text)")
+            "withdrawal \(number) (entries: \(entries.count)): \(withdrawal.reason.text)")
         return Withdrawal.Outcome(number: number, count: entries.count)
     }
 

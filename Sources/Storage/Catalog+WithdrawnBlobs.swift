@@ -45,7 +45,7 @@ extension Catalog {
             """
             SELECT EXISTS (
                 SELECT FROM shacache.entry
-                WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL AND account_id <> \(account))
+                WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL AND (account_id <> \(account) OR is_shared))
             """
         ).first!.bool(0)
         guard found.bool(0), !isNamedByOthers else {

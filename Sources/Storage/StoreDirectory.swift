@@ -25,7 +25,7 @@ final class StoreDirectory {
 
     /// Calls `body` with each name, which holds for as long as that runs, and what is there. What vanishes meanwhile is
     /// left out.
-    func forEach(_ body: (UnsafePointer<CChar>, stat) throws -> Void) throws {
+    func forEachItem(_ body: (UnsafePointer<CChar>, stat) throws -> Void) throws {
         while true {
             errno = 0
             guard let item = readdir(stream) else {

@@ -21,13 +21,20 @@ extension Surveyor {
         var absent: [CataloguedBlob] = []
         try catalog.forEachWithdrawnBlob { blob in
             if let file = files.removeValue(forKey: blob.digest) {
-                add(file, of: blob, at: "withdrawn/\(blob.digest)")
-            } else if lookAt(place(of: blob.digest)) == nil {
+                add(file, of: blob, at: hiddenPlace(of: blob.digest))
+            } else {
                 absent.append(blob)
             }
         }
-        for blob in absent { try lookAgain(for: blob, at: "withdrawn/\(blob.digest)") }
-        for (digest, file) in files { addWithoutRow(file, path: "withdrawn/\(digest)") }
+        for blob in absent { try lookAgain(for: blob, at: hiddenPlace(of: blob.digest)) }
+        for (digest, file) in files {
+            if try catalog.isWithdrawn(digest) == nil {
+                addWithoutRow(file, path: hiddenPlace(of: digest))
+            } else {
+                // A withdrawal moves the file before its row says so.
+                survey.add(file, as: .withdrawn, name: "")
+            }
+        }
     }
 
     /// For one whose file was not there when the directory was read: it may have been uploaded, withdrawn or shown
@@ -35,19 +42,29 @@ extension Surveyor {
     private mutating func lookAgain(for blob: CataloguedBlob, at path: String) throws {
         if let file = lookAt(path) {
             add(file, of: blob, at: path)
+        } else if lies(at: place(of: blob.digest)) || lies(at: hiddenPlace(of: blob.digest)) {
+            // On its way from one to the other; or a crash left it there, where it is counted as well.
+            return
         } else if try catalog.isWithdrawn(blob.digest) == blob.isWithdrawn {
             survey.addDangling(blob.digest, bytes: blob.size)
         }
     }
 
-    private mutating func lookAt(_ path: String) -> StoredFile? {
+    private func lies(at path: String) -> Bool { status(path) != nil }
+
+    private mutating func lookAt(_ path: String) -> StoredFile? { status(path).map { watcher.facts($0) } }
+
+    /// nil when no ordinary file is there.
+    private func status(_ path: String) -> stat? {
         var status = stat()
         guard lstat("\(store.directory)/\(path)", &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-        return watcher.facts(status)
+        return status
     }
 
     /// Below the store's directory.
     private func place(of digest: Digest) -> String { "blobs/\(BlobStore.place(of: digest))" }
+
+    private func hiddenPlace(of digest: Digest) -> String { "withdrawn/\(digest)" }
 
     private mutating func add(_ file: StoredFile, of blob: CataloguedBlob, at path: String) {
         guard file.bytes == blob.size else {

@@ -23,7 +23,7 @@ struct Surveyor {
         try surveyShelves(of: top)
         try surveyWithdrawn(of: top)
         try surveySpool(of: top)
-        try top.forEach { name, status in
+        try top.forEachItem { name, status in
             guard !["blobs", "withdrawn", "incoming"].contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
@@ -45,7 +45,7 @@ struct Surveyor {
         }
         guard let blobs else { return }
         try add(blobs)
-        try blobs.forEach { name, status in
+        try blobs.forEachItem { name, status in
             let text = String(cString: name)
             guard status.st_mode & S_IFMT != S_IFDIR || text.wholeMatch(of: /[0-9a-f]{2}/) == nil else { return }
             try addUnknown(name, status, in: blobs, path: "blobs/\(text)")
@@ -62,7 +62,7 @@ struct Surveyor {
     private mutating func surveySpool(of top: StoreDirectory) throws {
         guard let spool = try StoreDirectory(opening: "incoming", in: top.descriptor) else { return }
         try add(spool)
-        try spool.forEach { name, status in
+        try spool.forEachItem { name, status in
             guard status.st_mode & S_IFMT == S_IFREG else {
                 return try addUnknown(name, status, in: spool, path: "incoming/\(String(cString: name))")
             }
@@ -76,7 +76,7 @@ struct Surveyor {
     {
         try add(directory)
         var files: [Digest: StoredFile] = [:]
-        try directory.forEach { name, status in
+        try directory.forEachItem { name, status in
             let text = String(cString: name)
             guard status.st_mode & S_IFMT == S_IFREG, let digest = Digest(text), digest.description == text,
                 belongs(digest)
@@ -94,7 +94,7 @@ struct Surveyor {
         }
         guard let directory = try StoreDirectory(opening: name, in: parent.descriptor) else { return }
         try add(directory)
-        try directory.forEach { name, status in
+        try directory.forEachItem { name, status in
             try addUnknown(name, status, in: directory, path: "\(path)/\(String(cString: name))")
         }
     }

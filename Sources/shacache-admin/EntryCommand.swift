@@ -32,9 +32,14 @@ struct EntryCommand: ParsableCommand {
         func run() throws {
             let outcome = try options.catalog().withdrawEntries(
                 number, Withdrawal(by: options.actor, reason: why.reason))
-            options.report("withdrawal \(outcome.number): \(outcome.count) entries are hidden")
+            options.report(outcome.sentence)
         }
     }
+}
+
+extension Withdrawal.Outcome {
+    /// Of entries.
+    var sentence: String { "withdrawal \(number): \(count == 1 ? "1 entry is" : "\(count) entries are") hidden" }
 }
 
 /// Why something is withdrawn.

@@ -15,7 +15,8 @@ struct ReportCommand: ParsableCommand {
               shacache-admin report upload --format csv >uploads.csv
 
             In csv, a text that begins with = + - @ has an apostrophe before it: spreadsheets would run it as a formula, \
-            and keys may hold anything. In a table, control characters are shown, never sent to the terminal. json gives \
+            and keys may hold anything. A table leaves out columns in which nothing stands, and shows control characters without sending them to the \
+            terminal. json gives \
             everything as it is.
             """)
     @OptionGroup var options: CommonOptions

@@ -34,7 +34,9 @@ struct ReportPrinter {
     /// - Parameter columns: as the batches have them.
     func finish(columns: [String]) {
         switch format {
-        case .table: write(Table(columns: columns, rows: held).text() + "\n")
+        case .table:
+            let table = Table(columns: columns, rows: held)
+            write((held.isEmpty ? table : table.withoutEmptyColumns()).text() + "\n")
         case .csv: break
         case .json: write(isBegun ? "\n]\n" : "[]\n")
         }

@@ -63,7 +63,7 @@ struct SignerCommand: ParsableCommand {
                 name, since: since?.secondsSince1970, by: options.actor)
             options.report("signer \(name) revoked")
             if let outcome {
-                options.report("withdrawal \(outcome.number): \(outcome.count) entries are hidden")
+                options.report(outcome.sentence)
             } else if since != nil {
                 options.report("no entries are hidden: it signed none since then")
             }

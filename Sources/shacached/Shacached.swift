@@ -65,10 +65,9 @@ struct Shacached: ParsableCommand {
         crew.start(lookupThreads, on: lookups) { desk.work(on: "lookups", waiters: waiters) }
         crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work(on: "uploads") }
         log.info("started")
-        let catalog = Catalog(configuration.workerDatabase)
         repeat {
             sweep(store, log)
-            putBack(store, catalog, log)
+            putBack(store, Catalog(configuration.workerDatabase), log)
         } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")
         crew.finish()

@@ -157,7 +157,11 @@ struct LimitTests {
     @Test func `a repair while uploads go on is right in the end`() throws {
         let alice = try account("alice")
         try store("first", by: alice)
-        try database.connection().run("UPDATE shacache.account_usage SET bytes = bytes + 100")
+        try database.connection().run(
+            """
+            INSERT INTO shacache.account_usage AS usage VALUES (\(alice.id), 0, 1, 100)
+            ON CONFLICT (account_id, shard) DO UPDATE SET bytes = usage.bytes + 100
+            """)
         let database = database
         DispatchQueue.concurrentPerform(iterations: 4) { number in
             let catalog = database.catalog(as: number == 0 ? "shacache_admin" : "shacache_worker")

@@ -11,6 +11,9 @@ from stack import DatabaseError
 
 VIEWS = [
     "accounts",
+    "downloaded_blobs",
+    "downloaded_keys",
+    "downloads",
     "duplicates",
     "entries_to_look_into",
     "entries_without_blob",
@@ -18,11 +21,15 @@ VIEWS = [
     "growth",
     "keys",
     "largest_blobs",
+    "never_downloaded",
     "platforms",
     "refusals",
     "signers",
+    "survey_findings",
+    "surveys",
     "upload",
     "uploads",
+    "usage",
     "withdrawals",
 ]
 
@@ -301,14 +308,6 @@ def test_what_is_withdrawn_is_told_apart(record, query, rows):
     assert changed(record, WITHDRAWAL, query) == rows
 
 
-def test_what_a_signer_signed_since_it_was_revoked_is_of_no_platform(record):
-    assert changed(
-        record,
-        "UPDATE shacache.signer SET revoked_since = '2026-01-02 10:01+00' WHERE name = 'sig-a'",
-        "SELECT multiarch, entries FROM report.platforms",
-    ) == [("x86", 2), ("arm", 1), (None, 1)]
-
-
 LOOK = "SELECT reason, key, account, entries FROM report.entries_to_look_into"
 
 
@@ -422,7 +421,12 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                     "blob_size_limit", "blobs_limit", "bytes_limit", "disabled_at", "entries_per_day_limit",
                     "entries_per_key_limit", "key_prefixes", "roles")),
                 *COUNTERS, "blob.withdrawal_id",
-                "certificate.revoked_at", "entry.withdrawal_id",
+                *(f"blob_download.{column}" for column in ("bytes", "partial", "probes", "whole")),
+                "certificate.revoked_at",
+                *(f"download_day.{column}" for column in ("bytes", "not_found", "partial", "probes", "whole")),
+                "entry.withdrawal_id",
+                *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
+                *(f"log_position.{column}" for column in ("is_finished", "path", "position", "read_at")),
                 "signer.revoked_at", "signer.revoked_since", "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
         ),

@@ -139,6 +139,13 @@ def test_withdrawn_blobs_lie_apart(stack):
     # A crash between the two steps of a withdrawal.
     hidden.rename(stack.blob_file(digest))
     assert survey(stack)["withdrawn"] == (1, 700, 4096) and survey(stack)["dangling"] == (0, 0, 0)
+    # Surveyor+Comparing.swift: without `lies`, a blob whose file was moved and whose row was not yet would dangle.
+    moving = stack.upload(os.urandom(300))
+    place = stack.blob_file(moving)
+    os.utime(place, (OLD, OLD))
+    move = lambda: place.rename(stack.store / "withdrawn" / moving)
+    assert differences(stack, move) == {"unreferenced": (-1, -300), "withdrawn": (1, 300)}
+    (stack.store / "withdrawn" / moving).rename(place)
     # And the file of one that nobody knows.
     stranger = stack.store / "withdrawn" / hashlib.sha512(b"?").hexdigest()
     stranger.write_bytes(b"?")
@@ -315,3 +322,31 @@ def test_uploads_under_way_are_no_alarm(stack):
     after = survey(stack)
     assert after["unreferenced"][0] == before["unreferenced"][0] + len(set(uploaded))
     assert after["arriving"] == before["arriving"] and after["total"][2] == du(stack)
+
+
+def test_withdrawals_under_way_are_no_alarm(stack):
+    digest = stack.upload(of_the_shelf())
+    before = survey(stack)
+    stop = threading.Event()
+    turns = 0
+
+    def keep_hiding():
+        nonlocal turns
+        while not stop.is_set():
+            stack.admin("blob", "withdraw", digest, "--reason", "test")
+            (number,), = Database(stack).run("SELECT max(id) FROM shacache.withdrawal")
+            stack.admin("withdrawal", "lift", number)
+            turns += 1
+
+    thread = threading.Thread(target=keep_hiding)
+    thread.start()
+    try:
+        while turns < 10 and thread.is_alive():
+            found = survey(stack)
+            for kind in "dangling", "damaged", "unknown", "orphan":
+                assert found[kind] == before[kind], (kind, findings(stack))
+    finally:
+        stop.set()
+        thread.join()
+    assert turns >= 10
+    assert survey(stack)["unreferenced"] == before["unreferenced"]

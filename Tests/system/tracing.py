@@ -68,11 +68,12 @@ class Trace:
             yield [Call(*match.groups()) for line in lines if (match := _CALL.match(line))]
 
 
-def calls_of_an_upload(stack, directory):
-    """What a worker asks of the kernel for its first upload of a small blob: the same in every fresh worker."""
+def calls_of_an_upload(stack, directory, context=None):
+    """What a worker asks of the kernel for its first upload of a small blob: the same in every fresh worker. By the
+    account demo, unless the TLS context is another's."""
     worker = processes.fresh_worker(stack)
     with Trace([worker], directory / "trace") as trace:
-        assert stack.request("POST", "/shacache", os.urandom(1000), context=stack.tls())[0] == 201
+        assert stack.request("POST", "/shacache", os.urandom(1000), context=context or stack.tls())[0] == 201
     return trace.thread_that("write", "201 Created")
 
 
