@@ -1,4 +1,8 @@
 -- What an account may do and how much, who has withdrawn what, and how much each account has stored.
+
+-- What is counted below is not to change meanwhile. In the order in which an upload takes them: none waits for the other.
+LOCK TABLE shacache.entry, shacache.blob, shacache.upload, shacache.account, shacache.certificate, shacache.signer;
+
 ALTER TABLE shacache.account
     ADD roles text[] NOT NULL DEFAULT '{blobs,entries}',
     ADD key_prefixes text[],
@@ -60,6 +64,10 @@ ALTER TABLE shacache.blob
     ADD is_shared boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN shacache.blob.withdrawal_id IS 'Why it is hidden; NULL: it is not. Its bytes then lie in the store''s directory withdrawn.';
 COMMENT ON COLUMN shacache.blob.is_shared IS 'Another account uploaded the same bytes: then the first one alone can''t withdraw them.';
+UPDATE shacache.blob SET is_shared = true
+FROM shacache.upload
+WHERE upload.target = 'blob' AND upload.outcome = 'accepted' AND upload.duplicate
+    AND upload.sha512 = blob.sha512 AND upload.account_id <> blob.account_id;
 CREATE INDEX blob_by_account ON shacache.blob (account_id);
 CREATE INDEX blob_by_withdrawal ON shacache.blob (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
@@ -68,6 +76,11 @@ ALTER TABLE shacache.entry
     ADD is_shared boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN shacache.entry.withdrawal_id IS 'Why it is hidden; NULL: it is not.';
 COMMENT ON COLUMN shacache.entry.is_shared IS 'Another account put the same pair: then the first one alone can''t withdraw it.';
+-- The record has no pairs, only keys and blobs. Of several such pairs, more are taken for shared than are.
+UPDATE shacache.entry SET is_shared = true
+FROM shacache.upload
+WHERE upload.target = 'entry' AND upload.outcome = 'accepted' AND upload.duplicate
+    AND upload.key = entry.key AND upload.sha512 = entry.sha512 AND upload.account_id <> entry.account_id;
 CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
 CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
 CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
