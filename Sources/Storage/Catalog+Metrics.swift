@@ -37,6 +37,8 @@ extension Catalog {
         public let at: Int
     }
 
+    /// Of the hosts that have done something within a week: one that is silent for longer has been taken away, or was
+    /// late for days.
     public func lastRuns() throws -> [Run] {
         let rows = try reading {
             try connection.run(
@@ -47,7 +49,7 @@ extension Catalog {
                     UNION ALL SELECT 'survey', host, max(at) FROM shacache.survey GROUP BY host
                     UNION ALL SELECT 'ingest-log', host, max(read_at) FROM shacache.log_position GROUP BY host
                 ) AS run
-                WHERE at IS NOT NULL
+                WHERE at IS NOT NULL AND (host IS NULL OR at > now() - interval '7 days')
                 ORDER BY task, host
                 """)
         }
@@ -63,13 +65,15 @@ extension Catalog {
         public let bytes: Int
     }
 
+    /// Of the hosts that were surveyed within a week.
     public func lastSurveys() throws -> [Surveyed] {
         let rows = try reading {
             try connection.run(
                 """
                 SELECT last.host, sum.kind, sum.files, sum.allocated
-                FROM (SELECT DISTINCT ON (host) id, host FROM shacache.survey ORDER BY host, at DESC) AS last
+                FROM (SELECT DISTINCT ON (host) id, host, at FROM shacache.survey ORDER BY host, at DESC) AS last
                 JOIN shacache.survey_sum AS sum ON sum.survey_id = last.id
+                WHERE last.at > now() - interval '7 days'
                 ORDER BY last.host, sum.kind
                 """)
         }
