@@ -27,6 +27,12 @@ extension Catalog {
         }
     }
 
+    /// In a transaction: until its end, no certificate is revoked and no account disabled.
+    public func holdCertificates() throws {
+        try connection.run(
+            "SELECT FROM shacache.certificate JOIN shacache.account ON account.id = account_id FOR SHARE")
+    }
+
     /// - Parameter prefix: the fingerprint in lowercase hex, or as much of its beginning as is unique.
     public func certificateRecord(_ prefix: String) throws -> CertificateRecord {
         let matches = try certificateRecords(beginning: prefix)

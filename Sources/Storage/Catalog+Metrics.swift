@@ -43,7 +43,7 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT task, host, extract(epoch FROM at)::bigint
+                SELECT task, host, floor(extract(epoch FROM at))::bigint
                 FROM (
                     SELECT 'maintain' AS task, NULL AS host, max(closed_at) AS at FROM shacache.closed_day
                     UNION ALL SELECT 'survey', host, max(at) FROM shacache.survey GROUP BY host

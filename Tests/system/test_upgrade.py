@@ -4,11 +4,11 @@ import shutil
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from administration import assert_refused
 from stack import REPOSITORY, Database, Stack, eventually
+from transactions import Session, is_waited_for, under_way
 
 # 0001 to 0003 are released, and stand as they are. From the fourth on, what was there is changed.
 RELEASED = 3
@@ -50,26 +50,6 @@ TRIED = f"{UPLOAD} VALUES (now(), 1, 'blob', NULL, NULL, NULL, NULL, NULL, 'fail
 STORED = f"""
     INSERT INTO shacache.blob (sha512, size, account_id) VALUES (sha512('late'), 1000, 1);
     {UPLOAD} VALUES (now(), 1, 'blob', NULL, sha512('late'), 1000, false, NULL, 'accepted', 201, NULL, '1 ms', 'late') RETURNING id"""
-
-
-class Session:
-    """psql as a worker, one statement after the other."""
-
-    def __init__(self, stack):
-        url = stack.env["DATABASE_URL"].replace("shacache_owner", "shacache_worker")
-        self._psql = subprocess.Popen(
-            ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, sql):
-        """What it prints; it must be one line."""
-        self._psql.stdin.write(f"{sql};\n")
-        self._psql.stdin.flush()
-        assert (line := self._psql.stdout.readline()), "the session has ended"
-        return line.strip()
-
-    def close(self):
-        self._psql.communicate(timeout=20)
-        assert self._psql.returncode == 0
 
 
 class Writer(threading.Thread):
@@ -114,25 +94,11 @@ def old(tmp_path):
         yield stack
 
 
-@contextmanager
-def under_way(stack, sql):
-    """A worker's transaction that is open while the body runs; yields what ends it."""
-    session = Session(stack)
-    session.ask(f"BEGIN; {sql}")
-    yield lambda: session.ask("COMMIT; SELECT 1")
-    session.close()
-
-
-def is_waited_for(database):
-    return database.run("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'shacache_owner'") != [("0",)]
-
-
 def migrate_behind(stack, sql, directory):
     """Migrates while a worker's transaction is under way, which ends when somebody waits for it."""
-    database = Database(stack)
     with ThreadPoolExecutor() as pool, under_way(stack, sql) as end:
         migration = pool.submit(stack.admin, "migrate", "--directory", directory)
-        eventually(lambda: is_waited_for(database) or migration.done())
+        eventually(lambda: is_waited_for(stack) or migration.done())
         end()
         migration.result()
 
