@@ -9,10 +9,6 @@ CREATE INDEX entry_by_time ON shacache.entry (created_at);
 CREATE INDEX entry_of_binary_cache ON shacache.entry (created_at)
     WHERE software_url IS NOT NULL OR multiarch IS NOT NULL OR os IS NOT NULL;
 
-CREATE VIEW shacache.visible_entry AS
-SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
-COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
-
 -- Sums that can be added up further, each kind in a column of its own.
 CREATE VIEW shacache.upload_figures AS
 SELECT
