@@ -373,11 +373,12 @@ SELECT
     account.name AS account,
     entry.signature_result AS signature,
     signer.name AS signer,
+    EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512) AS withdrawn,
     encode(entry.sha512, 'hex') AS sha512
 FROM shacache.visible_entry AS entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
-WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)
+WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512 AND blob.withdrawal_id IS NULL)
     AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (
@@ -385,7 +386,8 @@ WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)
         OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY entry.created_at, entry.id;
 COMMENT ON VIEW report.entries_without_blob IS
-    'Which entries name a blob that nobody has uploaded (yet)? Obeys since, until, account.';
+    'Which entries name a blob that nobody has uploaded (yet), or that was withdrawn? Obeys since, until, account.';
+COMMENT ON COLUMN report.entries_without_blob.withdrawn IS 'The blob was there, and is hidden.';
 
 -- Thirty days, so that an operators' page can show it however many entries there are.
 CREATE VIEW report.entries_to_look_into AS
@@ -407,6 +409,10 @@ WITH recent AS (
     FROM recent
     WHERE created_at < now() - interval '1 hour'
         AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = recent.sha512)
+    UNION ALL
+    SELECT 'withdrawn blob', recent.id, key, recent.account_id, 1, recent.created_at, sha512
+    FROM recent JOIN shacache.blob USING (sha512)
+    WHERE blob.withdrawal_id IS NOT NULL
     UNION ALL
     SELECT
         'many entries',
@@ -436,7 +442,7 @@ COMMENT ON VIEW report.entries_to_look_into IS
     'Which entries of the last thirty days should somebody look into? Obeys since (in place of the thirty days), until, account.';
 COMMENT ON COLUMN report.entries_to_look_into.reason IS
     'unknown signer: signed by nobody who is registered; no blob: nobody has uploaded what it names, for an hour; '
-    'many entries: its key got a hundred or more in this time, and clients check them one by one.';
+    'withdrawn blob: what it names is hidden, but it is not; many entries: its key got a hundred or more in this time, and clients check them one by one.';
 COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several.';
 COMMENT ON COLUMN report.entries_to_look_into.entry_id IS 'Of many entries, the newest.';
 

@@ -22,6 +22,7 @@ extension Pages {
         model["platform"] = [entry.multiarch, entry.os].compactMap { $0 }.joined(separator: ", ").shown()
         model["hasPlatform"] = entry.multiarch != nil || entry.os != nil
         model["size"] = orNone(entry.blobSize.map(Amounts.bytes))
+        model["isBlobHidden"] = entry.isBlobHidden
         model["account"] = orNone(mayName(view) ? entry.account : nil)
         model["withdrawal"] = orNone(entry.withdrawal.map { self.model($0, view) })
         return model

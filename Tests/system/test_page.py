@@ -274,6 +274,23 @@ def test_what_was_withdrawn_is_shown_to_operators_alone_with_the_reason(cache):
     assert f"/-/page/entry/{number}" not in page(cache, f"/-/page/blob/{hashlib.sha512(b'withdrawn').hexdigest()}")
 
 
+# Fails when a hidden blob is taken for one that never came.
+def test_where_only_the_blob_was_withdrawn_its_entries_say_so(cache):
+    number = entry(cache, "its-blob-withdrawn", data=b"its blob withdrawn")
+    digest = hashlib.sha512(b"its blob withdrawn").hexdigest()
+    cache.admin("blob", "withdraw", digest, "--reason", "built <wrongly>")
+    document = page(cache, f"/-/page/blob/{digest}")
+    assert "It was withdrawn, but entries name it." in document and "wrongly" not in document
+    assert f'href="/shacache/{digest}"' not in document
+    document = page(cache, f"/-/page/entry/{number}")
+    assert "The blob that it names was withdrawn." in document and "wrongly" not in document
+    assert "built &lt;wrongly&gt;" in page(cache, f"/-/page/blob/{digest}", cache.tls())
+    assert digest not in page(cache, f"/?q={digest[:20]}").replace(f'value="{digest[:20]}"', "")
+    other = "e" * 128
+    cache.index("nobodys-blob", json.dumps({"sha512": other}))
+    assert "Nobody has uploaded it, but entries name it." in page(cache, f"/-/page/blob/{other}")
+
+
 # Visitor.swift.
 
 def test_reports_are_for_operators(cache):
