@@ -1,4 +1,3 @@
-import Foundation
 import Storage
 
 extension Pages {
@@ -12,7 +11,15 @@ extension Pages {
         guard let report = try catalog.reports().first(where: { $0.name == name }) else {
             return message(404, .nothingHere, view.request)
         }
-        let settings = form.settings(of: report)
+        guard let settings = form.settings(of: report) else { return message(400, .noSuchDay, view.request) }
+        do {
+            return try answer(report, settings, view)
+        } catch AdministrationError.unknown {
+            return message(404, .noSuchAccount, view.request)
+        }
+    }
+
+    private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
         try catalog.read(report, asking: settings, limit: Self.rowsShown, asJSON: false) { tables.append($0) }
         let table = Table(columns: tables.first?.columns ?? [], rows: tables.flatMap(\.rows))
@@ -82,23 +89,15 @@ extension String {
 }
 
 extension Form {
-    /// What a report is asked for, as far as it makes sense: days are YYYY-MM-DD.
-    fileprivate func settings(of report: Report) -> [Report.Setting: String] {
+    /// What a report is asked for; nil when a day is none.
+    fileprivate func settings(of report: Report) -> [Report.Setting: String]? {
         var settings: [Report.Setting: String] = [:]
         for setting in report.settings {
             guard let value = self[setting.rawValue] else { continue }
-            guard setting == .account || value.isDay else { continue }
+            guard setting == .account || CalendarDay(value) != nil else { return nil }
             settings[setting] = value
         }
         return settings
-    }
-}
-
-extension String {
-    /// `YYYY-MM-DD`, and in the calendar.
-    fileprivate var isDay: Bool {
-        let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day()
-        return (try? Date(self, strategy: style)).map { $0.formatted(style) == self } ?? false
     }
 }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Storage
 
 struct ReportCommand: ParsableCommand {
@@ -23,9 +22,9 @@ struct ReportCommand: ParsableCommand {
     @Argument(help: "The report, as the list names it.")
     var name: String?
     @Option(help: "The first day that counts, as YYYY-MM-DD.")
-    var since: Day?
+    var since: CalendarDay?
     @Option(help: "The last day that counts, as YYYY-MM-DD.")
-    var until: Day?
+    var until: CalendarDay?
     @Option(help: "Only what this account did.")
     var account: String?
     @Option(help: "At most so many rows. A table has 100 unless told otherwise, csv and json have all.")
@@ -80,16 +79,8 @@ struct ReportCommand: ParsableCommand {
     }
 }
 
-/// A day of the calendar.
-struct Day: ExpressibleByArgument {
-    let text: String
-
-    init?(argument: String) {
-        guard let match = argument.wholeMatch(of: /(\d{4})-(\d{2})-(\d{2})/) else { return nil }
-        let day = DateComponents(year: Int(match.1), month: Int(match.2), day: Int(match.3))
-        guard day.isValidDate(in: Calendar(identifier: .gregorian)) else { return nil }
-        text = argument
-    }
+extension CalendarDay: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
 }
 
 extension [Report] {
