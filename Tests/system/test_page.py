@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import processes
 import pytest
-from certificates import fingerprint
+from certificates import Authority, fingerprint, self_signed
 from stack import REPOSITORY, Database, Stack, eventually
 from test_database_away import hanging_database, stopped_database
 from wire import Wire
@@ -327,6 +327,29 @@ def test_a_report_that_is_asked_for_what_there_is_not_says_so(cache):
     for odd in "nobody", "Demo", "demo%20", "%00", "'--", "a" * 2000:
         assert "no such account" in page(cache, f"/-/page/report/uploads?account={odd}", cache.tls(), status=404), odd
     page(cache, "/-/page/report/uploads?account=demo", cache.tls())
+
+
+# uploads.conf: @bad_certificate. Else nginx would answer 400 to every page.
+@pytest.mark.parametrize("make", [
+    lambda cache, directory: Authority(
+        directory, cache.state / "ca/ca.crt", cache.state / "ca/ca.key").issue("late", valid_days=(-2, -1)),
+    lambda cache, directory: Authority.create(directory, "Another CA").issue("foreign"),
+    lambda cache, directory: self_signed(directory, "alone")],
+    ids=["expired", "foreign", "self-signed"])
+def test_a_certificate_that_does_not_verify_keeps_nobody_from_what_anybody_sees(cache, tmp_path, make):
+    certificate, key = make(cache, tmp_path)
+    # Of an operator, so that nothing else keeps it from the reports.
+    cache.admin("certificate", "register", "demo", certificate)
+    context = cache.tls(certificate, key)
+    number = entry(cache, "seen-by-anybody")
+    assert "How to use it" in page(cache, "/", context)
+    assert "Uploaded by" not in page(cache, f"/-/page/entry/{number}", context)
+    assert get(cache, "/-/page/style.css", context)[0] == 200
+    assert get(cache, "/", context)[1]["Cache-Control"] == "private, no-store"
+    for target in "/-/page/reports", "/-/page/report/upload":
+        assert "the certificate was refused (FAILED:" in page(cache, target, context, status=403)
+    status, _, line = cache.request("GET", "/shadir/absent", context=context)
+    assert (status, b"the client certificate was refused (FAILED:" in line) == (400, True)
 
 
 def test_an_operator_who_is_disabled_or_loses_the_role_is_out_at_once(cache, tmp_path):
