@@ -12,7 +12,7 @@ extension Pages {
             of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
             limit: Self.entriesPerPage)
         var model: Templates.Model = [
-            "key": key.shown(), "json": "/shadir/\(Form.escape(key))",
+            "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
             "count": Amounts.plural(count, "entry", "entries"), "entries": entries.map { self.model($0, view) },
             "showsAccounts": mayName(view), "page": page, "pages": pages, "isPaged": pages > 1,
         ]

@@ -9,7 +9,7 @@ extension Pages {
         var model: Templates.Model = [
             "number": String(entry.id), "href": "\(PageRoute.root)/entry/\(entry.id)",
             "key": entry.key.shown(), "keyHref": Self.href(ofKey: entry.key),
-            "json": "/shadir/\(Form.escape(entry.key))",
+            "json": "/shadir/\(percentEncoded(entry.key))",
             "hash": entry.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(entry.sha512)",
             "band": ["svg": Band.svg(entry.sha512.description)],
             "created": Amounts.time(entry.createdAt, now: view.now),

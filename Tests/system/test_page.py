@@ -142,12 +142,13 @@ def test_every_page_forbids_scripts_and_strangers(cache):
         assert set(re.findall(rb'<link [^>]*href="([^"?]*)', body)) == {b"/-/page/style.css", b"/-/page/icon.svg"}
 
 
-def test_the_style_has_a_name_that_changes_with_it(cache):
-    (name,) = re.findall(r'href="(/-/page/style\.css\?v=[0-9a-f]{16})"', page(cache, "/"))
+@pytest.mark.parametrize("file, kind", [("style.css", "text/css"), ("icon.svg", "image/svg+xml")])
+def test_what_browsers_keep_for_ever_has_a_name_that_changes_with_it(cache, file, kind):
+    (name,) = re.findall(rf'href="(/-/page/{re.escape(file)}\?v=[0-9a-f]{{16}})"', page(cache, "/"))
     status, headers, body = get(cache, name)
-    assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert "immutable" in headers["Cache-Control"] and body == (REPOSITORY / "page/style.css").read_bytes()
-    assert name.endswith(hashlib.sha256(body).hexdigest()[:16])
+    assert (status, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+    assert "immutable" in headers["Cache-Control"] and name.endswith(hashlib.sha256(body).hexdigest()[:16])
+    assert file != "style.css" or body == (REPOSITORY / "page/style.css").read_bytes()
 
 
 def test_what_anybody_sees_may_be_kept_for_a_minute_and_what_a_certificate_shows_may_not(cache):
