@@ -22,9 +22,9 @@ struct ReportCommand: ParsableCommand {
     @Argument(help: "The report, as the list names it.")
     var name: String?
     @Option(help: "The first day that counts, as YYYY-MM-DD.")
-    var since: CalendarDay?
+    var since: Day?
     @Option(help: "The last day that counts, as YYYY-MM-DD.")
-    var until: CalendarDay?
+    var until: Day?
     @Option(help: "Only what this account did.")
     var account: String?
     @Option(help: "At most so many rows. A table has 100 unless told otherwise, csv and json have all.")
@@ -79,8 +79,13 @@ struct ReportCommand: ParsableCommand {
     }
 }
 
-extension CalendarDay: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
+struct Day: ExpressibleByArgument {
+    let text: String
+
+    init?(argument: String) {
+        guard let day = CalendarDay(argument) else { return nil }
+        text = day.text
+    }
 }
 
 extension [Report] {
