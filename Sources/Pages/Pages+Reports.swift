@@ -21,8 +21,9 @@ extension Pages {
 
     private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
-        try catalog.read(report, asking: settings, limit: Self.rowsShown, asJSON: false) { tables.append($0) }
-        let table = Table(columns: tables.first?.columns ?? [], rows: tables.flatMap(\.rows))
+        try catalog.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
+        let rows = tables.flatMap(\.rows)
+        let table = Table(columns: tables.first?.columns ?? [], rows: Array(rows.prefix(Self.rowsShown)))
         var model = report.model
         model["settings"] = Report.Setting.allCases.filter(report.settings.contains).map { setting in
             [
@@ -37,13 +38,32 @@ extension Pages {
         }
         model["rows"] = table.rows.map { row in ["cells": zip(table.columns, row).map(Self.cell)] }
         model["count"] = Amounts.plural(table.rows.count, "row", "rows")
-        model["isCut"] = table.rows.count == Self.rowsShown
+        if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
         model["isEmpty"] = table.rows.isEmpty
-        if let chart = Chart(table) { model["charts"] = [chart.model] }
+        model["charts"] = try charts(of: report, columns: table.columns, settings)
         return render("report", title: report.title, view, model)
     }
 
     private static let rowsShown = 200
+    private static let daysDrawn = 366
+
+    /// From all of its days, however few of them the table shows.
+    private func charts(
+        of report: Report, columns: [String], _ settings: [Report.Setting: String]
+    ) throws -> [Templates.Model] {
+        guard let measure = Chart.measure(among: columns) else { return [] }
+        let days = try catalog.days(
+            of: report, adding: measure, hasKinds: columns.contains("kind"), asking: settings, most: Self.daysDrawn)
+        return Chart.charts(of: measure, days).map(\.model)
+    }
+
+    /// What shows all rows, to be copied.
+    private static func command(for report: Report, _ settings: [Report.Setting: String]) -> String {
+        let options = Report.Setting.allCases.compactMap { setting in
+            settings[setting].map { " --\(setting.rawValue) \($0)" }
+        }
+        return "shacache-admin report \(report.name.replacing("_", with: "-"))\(options.joined()) --format csv"
+    }
 
     private static func cell(_ column: String, _ value: Table.Value) -> Templates.Model {
         let text = value.text

@@ -198,6 +198,13 @@ def test_a_key_is_shown_and_found_whatever_it_is(cache, key):
     assert cache.request("GET", html.unescape(link))[0] == 200
 
 
+def test_from_every_page_one_can_look_further(cache):
+    number = entry(cache, "look-further")
+    digest = hashlib.sha512(b"look-further").hexdigest()
+    for target in "/", f"/-/page/entry/{number}", "/-/page/key?key=look-further", f"/-/page/blob/{digest}":
+        assert page(cache, target).count('<form class="search" role="search" action="/" method="get">') == 1, target
+
+
 def test_a_search_finds_what_clients_would_ask_for(cache):
     url = "https://example.org/found/a-1.0.tar.gz"
     md5 = hashlib.md5(url.encode()).hexdigest()
@@ -318,6 +325,54 @@ def test_a_report_counts_the_days_and_the_account_that_it_is_asked_for(cache):
     everything = page(cache, "/-/page/report/uploads", cache.tls())
     assert "<td" in everything
     assert "nothing to report" in page(cache, "/-/page/report/uploads?since=2001-01-01&until=2001-01-02", cache.tls())
+
+
+def charts(document):
+    """The figures of each, by its title: what stands at which day."""
+    return {
+        html.unescape(re.search("<figcaption>(.*?)</figcaption>", figure)[1]):
+            dict(re.findall(r'<th scope="row">(.*?)</th><td class="number">(.*?)</td>', figure))
+        for figure in re.findall('<figure class="chart">.*?</figure>', document, re.DOTALL)}
+
+
+# Fails when the chart is made of the table's rows, or blobs and keys are added up.
+def test_a_report_draws_all_days_however_few_rows_it_shows(cache):
+    Database(cache).run("""
+        INSERT INTO shacache.download_day (day, kind, whole, partial, probes, not_found, bytes)
+        VALUES ('2019-01-01', 'blob', 5, 0, 0, 0, 9), ('2019-01-04', 'blob', 7, 0, 0, 0, 9),
+            ('2019-01-02', 'key', 3, 0, 0, 0, 9);
+        INSERT INTO shacache.download_day
+        SELECT day, kind, 2, 0, 0, 0, 9
+        FROM generate_series('2017-01-01'::date, '2018-12-31', '1 day') AS day, (VALUES ('blob'), ('key')) AS kind (kind)
+        """)
+    few = page(cache, "/-/page/report/downloads?since=2019-01-01&until=2019-12-31", cache.tls())
+    assert charts(few) == {
+        "Requests by day, blobs": {"2019-01-01": "5", "2019-01-02": "0", "2019-01-03": "0", "2019-01-04": "7"},
+        "Requests by day, keys": {"2019-01-01": "0", "2019-01-02": "3", "2019-01-03": "0", "2019-01-04": "0"}}
+    assert "--format csv" not in few
+    many = page(cache, "/-/page/report/downloads?since=2017-12-31&until=2018-12-31", cache.tls())
+    assert len(re.findall("<tr><td", many)) == 200
+    assert "the first 200" in text_of(many).replace("\u202f", "").replace("\u00a0", " ")
+    assert "shacache-admin report downloads --since 2017-12-31 --until 2018-12-31 --format csv" in text_of(many)
+    for figures in charts(many).values():
+        assert len(figures) == 366 and set(figures.values()) == {"2"}
+    # A year, and no more.
+    assert min(charts(page(cache, "/-/page/report/downloads?until=2018-12-31", cache.tls()))["Requests by day, keys"]) \
+        == "2017-12-31"
+
+
+# A total stays on days on which nothing came.
+def test_a_total_is_drawn_on_days_without_rows_too(start):
+    stack = start(WORKERS="1")
+    Database(stack).run("""
+        INSERT INTO shacache.upload (at, account_id, target, bytes, duplicate, outcome, status, duration, request_id)
+        SELECT at, account.id, 'blob', 1000, false, 'accepted', 201, '1 ms', ''
+        FROM (VALUES ('2026-01-01 10:00+00'::timestamptz), ('2026-01-04 10:00+00')) AS new (at), shacache.account
+        WHERE name = 'demo'""")
+    stack.admin("account", "set", "demo", "--role", "operator")
+    document = page(stack, "/-/page/report/growth?until=2026-01-31", stack.tls())
+    assert charts(document) == {"Total bytes by day": {
+        "2026-01-01": "1000\u00a0B", "2026-01-02": "1000\u00a0B", "2026-01-03": "1000\u00a0B", "2026-01-04": "2.0\u00a0KiB"}}
 
 
 # Fails when these reach the database, which would refuse them: the answer would be 500.
