@@ -446,31 +446,43 @@ COMMENT ON COLUMN report.entries_to_look_into.reason IS
 COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several.';
 COMMENT ON COLUMN report.entries_to_look_into.entry_id IS 'Of many entries, the newest.';
 
-CREATE VIEW report.expiring_certificates AS
+-- Whoever tells of expiry reads this one: the report below, `shacache-admin status` and the metrics.
+CREATE VIEW shacache.certificate_in_use AS
 SELECT
+    certificate.fingerprint,
     account.name AS account,
-    encode(certificate.fingerprint, 'hex') AS fingerprint,
     certificate.not_after,
-    floor(extract(epoch FROM certificate.not_after - now()) / 86400)::integer AS days_left,
-    EXISTS (
-        SELECT FROM shacache.certificate AS other
-        WHERE other.account_id = certificate.account_id AND other.revoked_at IS NULL
-            AND other.not_after > certificate.not_after AND other.not_before <= now()
-    ) AS superseded,
+    max(certificate.not_after) OVER (PARTITION BY certificate.account_id) AS account_until,
     certificate.subject,
     certificate.issuer,
     certificate.origin
 FROM shacache.certificate
 JOIN shacache.account ON account.id = certificate.account_id
-WHERE certificate.revoked_at IS NULL
-    AND account.disabled_at IS NULL
-    AND certificate.not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days'
-    AND (report.account() IS NULL OR account.name = report.account())
+WHERE certificate.revoked_at IS NULL AND account.disabled_at IS NULL;
+COMMENT ON VIEW shacache.certificate_in_use IS
+    'Those that somebody may count on: not revoked, and of enabled accounts. Expired ones, too.';
+COMMENT ON COLUMN shacache.certificate_in_use.account_until IS 'When the last one of the account expires.';
+GRANT SELECT ON shacache.certificate_in_use TO shacache_worker, shacache_admin;
+
+CREATE VIEW report.expiring_certificates AS
+SELECT
+    account,
+    encode(fingerprint, 'hex') AS fingerprint,
+    not_after,
+    floor(extract(epoch FROM not_after - now()) / 86400)::integer AS days_left,
+    account_until,
+    subject,
+    issuer,
+    origin
+FROM shacache.certificate_in_use AS certificate
+WHERE not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days'
+    AND (report.account() IS NULL OR account = report.account())
 ORDER BY certificate.not_after, certificate.fingerprint;
 COMMENT ON VIEW report.expiring_certificates IS
     'Which client certificates expire within sixty days, or did in the last sixty? Obeys account.';
 COMMENT ON COLUMN report.expiring_certificates.days_left IS 'Whole days; negative when it has expired.';
-COMMENT ON COLUMN report.expiring_certificates.superseded IS 'The account has a valid one that lasts longer: nobody need renew this one.';
+COMMENT ON COLUMN report.expiring_certificates.account_until IS
+    'When the last one of the account expires. A later one may be another machine''s: `shacache-admin status` knows the keys.';
 
 CREATE VIEW report.withdrawals AS
 SELECT

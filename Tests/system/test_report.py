@@ -337,7 +337,7 @@ def test_flooded_keys_and_fresh_entries(record):
     ) == [("many entries", "of ann", "ann", 100), ("many entries", "of both", None, 101)]
 
 
-# Of ann's two, the one that ends sooner need not be renewed; cleo is disabled; ben's other one was revoked.
+# Of ann's two, another one lasts longer; cleo is disabled; ben's longest was revoked.
 def test_expiring_certificates(record):
     assert changed(
         record,
@@ -349,8 +349,9 @@ def test_expiring_certificates(record):
                ('ben', -3, false), ('ben', -90, false), ('cleo', 5, false), ('dora', 61, false))
                AS new (account, days, is_revoked)
            JOIN shacache.account ON account.name = new.account""",
-        "SELECT account, days_left, superseded FROM report.expiring_certificates",
-    ) == [("ben", -3, True), ("ann", 5, True), ("ben", 20, False)]
+        """SELECT account, days_left, (account_until::date - now()::date) AS account_days
+           FROM report.expiring_certificates""",
+    ) in [[("ben", -3, 20 + more), ("ann", 5, 300 + more), ("ben", 20, 20 + more)] for more in (0, 1)]
 
 
 RIGHTS_ON_TABLES = """
