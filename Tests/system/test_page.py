@@ -365,8 +365,10 @@ def test_a_report_draws_all_days_however_few_rows_it_shows(cache):
 def test_a_total_is_drawn_on_days_without_rows_too(start):
     stack = start(WORKERS="1")
     Database(stack).run("""
-        INSERT INTO shacache.upload (at, account_id, target, bytes, duplicate, outcome, status, duration, request_id)
-        SELECT at, account.id, 'blob', 1000, false, 'accepted', 201, '1 ms', ''
+        INSERT INTO shacache.upload (
+            at, account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration,
+            request_id)
+        SELECT at, account.id, sha256(''), '192.0.2.1', 'blob', sha512(''), 1000, false, 'accepted', 201, '1 ms', ''
         FROM (VALUES ('2026-01-01 10:00+00'::timestamptz), ('2026-01-04 10:00+00')) AS new (at), shacache.account
         WHERE name = 'demo'""")
     stack.admin("account", "set", "demo", "--role", "operator")
