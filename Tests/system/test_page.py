@@ -368,13 +368,13 @@ def test_a_total_is_drawn_on_days_without_rows_too(start):
         INSERT INTO shacache.upload (
             at, account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration,
             request_id)
-        SELECT at, account.id, sha256(''), '192.0.2.1', 'blob', sha512(''), 1000, false, 'accepted', 201, '1 ms', ''
+        SELECT at, account.id, sha256(''), '192.0.2.1', 'blob', sha512(''), 1024, false, 'accepted', 201, '1 ms', ''
         FROM (VALUES ('2026-01-01 10:00+00'::timestamptz), ('2026-01-04 10:00+00')) AS new (at), shacache.account
         WHERE name = 'demo'""")
     stack.admin("account", "set", "demo", "--role", "operator")
     document = page(stack, "/-/page/report/growth?until=2026-01-31", stack.tls())
     assert charts(document) == {"Total bytes by day": {
-        "2026-01-01": "1000\u00a0B", "2026-01-02": "1000\u00a0B", "2026-01-03": "1000\u00a0B", "2026-01-04": "2.0\u00a0KiB"}}
+        "2026-01-01": "1.0\u00a0KiB", "2026-01-02": "1.0\u00a0KiB", "2026-01-03": "1.0\u00a0KiB", "2026-01-04": "2.0\u00a0KiB"}}
 
 
 # Fails when these reach the database, which would refuse them: the answer would be 500.
