@@ -85,6 +85,10 @@ CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
 CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
 CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
+CREATE VIEW shacache.visible_entry AS
+SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
+COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
+
 ALTER TABLE shacache.signer ADD revoked_since timestamptz;
 COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';
 

@@ -17,12 +17,10 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT account.name, extract(epoch FROM max(certificate.not_after))::bigint
-                FROM shacache.certificate JOIN shacache.account ON account.id = certificate.account_id
-                WHERE certificate.revoked_at IS NULL AND account.disabled_at IS NULL
-                GROUP BY account.name
-                HAVING max(certificate.not_after) > now() - interval '7 days'
-                ORDER BY max(certificate.not_after), account.name
+                SELECT DISTINCT account, extract(epoch FROM account_until)::bigint AS until
+                FROM shacache.certificate_in_use
+                WHERE account_until > now() - interval '7 days'
+                ORDER BY until, account
                 """)
         }
         return rows.map { Expiry(account: $0.text(0)!, at: $0.int(1)!) }

@@ -24,6 +24,9 @@ def warnings(stack, account, *words):
     """Of this account: as lines, and as scripts get them."""
     lines = [line for line in stack.admin("status", *words).stderr.splitlines() if f" {account} " in line]
     (row,) = listed(stack, "status", *words)
+    # Fails when the two have ideas of their own of what expires.
+    named = [warning for warning in row["warnings"] if warning["what"] == "certificate"]
+    assert row["expiring_within_21_days"] == len(named)
     return lines, [warning for warning in row["warnings"] if warning["account"] == account]
 
 
