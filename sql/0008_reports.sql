@@ -377,11 +377,13 @@ SELECT
     account.name AS account,
     entry.signature_result AS signature,
     signer.name AS signer,
-    encode(entry.sha512, 'hex') AS sha512
+    encode(entry.sha512, 'hex') AS sha512,
+    blob.withdrawal_id AS withdrawal
 FROM shacache.visible_entry AS entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
-WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)
+LEFT JOIN shacache.blob ON blob.sha512 = entry.sha512
+WHERE (blob.sha512 IS NULL OR blob.withdrawal_id IS NOT NULL)
     AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (
@@ -389,7 +391,8 @@ WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)
         OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY entry.created_at, entry.id;
 COMMENT ON VIEW report.entries_without_blob IS
-    'Which entries name a blob that nobody has uploaded (yet)? Obeys since, until, account.';
+    'Which entries name a blob that nobody has uploaded (yet), or that was withdrawn? Obeys since, until, account.';
+COMMENT ON COLUMN report.entries_without_blob.withdrawal IS 'Why the blob is hidden; NULL: nobody has uploaded it.';
 
 -- Thirty days, so that an operators' page can show it however many entries there are.
 CREATE VIEW report.entries_to_look_into AS

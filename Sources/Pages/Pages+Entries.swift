@@ -70,13 +70,15 @@ extension Pages {
 
     func blob(_ digest: Digest, _ view: View) throws -> PageAnswer {
         let includingHidden = view.visitor.isOperator
-        let blob = try catalog.blobs(from: digest, to: digest, includingHidden: includingHidden, limit: 1).first
+        let found = try catalog.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
+        let blob = found.flatMap { includingHidden || !$0.isHidden ? $0 : nil }
         let entries = try catalog.listedEntries(
             naming: digest, includingHidden: includingHidden, limit: Self.othersShown)
         guard blob != nil || !entries.isEmpty else { return message(404, .nothingHere, view.request) }
         var model: Templates.Model =
             blob.map { self.model($0, view) } ?? [
                 "hash": digest.description, "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
+                "isWithdrawn": found != nil,
             ]
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model["entries"] = entries.map { self.model($0, view) }

@@ -274,6 +274,16 @@ def test_what_was_withdrawn_is_shown_to_operators_alone_with_the_reason(cache):
     assert f"/-/page/entry/{number}" not in page(cache, f"/-/page/blob/{hashlib.sha512(b'withdrawn').hexdigest()}")
 
 
+def test_of_a_withdrawn_blob_that_entries_name_nobody_says_that_it_was_never_there(cache):
+    data = os.urandom(30)
+    digest = hashlib.sha512(data).hexdigest()
+    entry(cache, "left over", data=data)
+    cache.admin("blob", "withdraw", digest, "--reason", "secret")
+    shown = page(cache, f"/-/page/blob/{digest}")
+    assert "It was withdrawn" in shown and "Nobody has uploaded it" not in shown and "secret" not in shown
+    assert "secret" in page(cache, f"/-/page/blob/{digest}", cache.tls())
+
+
 # Visitor.swift.
 
 def test_reports_are_for_operators(cache):

@@ -296,7 +296,8 @@ def test_withdrawals(record):
 @pytest.mark.parametrize(
     "query, rows",
     [
-        ("SELECT key FROM report.entries_without_blob", [("soft-a",)]),
+        ("SELECT key, withdrawal IS NOT NULL FROM report.entries_without_blob ORDER BY key",
+         [("soft-a", False), ("soft-c", True)]),
         ("SELECT multiarch, entries FROM report.platforms", [("x86", 2), (None, 1)]),
         ("SELECT bytes, withdrawn, entries, first_key FROM report.largest_blobs",
          [(1000, False, 2, "k1"), (300, False, 1, "soft-a"), (70, True, 1, "soft-c"), (0, False, 0, None)]),
