@@ -24,21 +24,36 @@ extension BlobStore {
         // Opened first: where a directory is missing, rename would say the same as where the file is.
         let hidden = try FileHandle(opening: withdrawn, flags: O_DIRECTORY, as: "open the withdrawn blobs")
         let shelf = try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store")
-        let isThere = rename(old, new) == 0
+        // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay.
+        let isThere = try isIntact(digest, at: new) ? unlink(old) == 0 : rename(old, new) == 0
         guard isThere || errno == ENOENT else { throw StoreError("move a blob") }
         try synchronize(hidden)
         try synchronize(shelf)
         return isThere
     }
 
+    private func isIntact(_ digest: Digest, at path: String) throws(StoreError) -> Bool {
+        let file: FileHandle
+        do {
+            file = try FileHandle(opening: path, flags: O_RDONLY | O_NONBLOCK, as: "open a blob")
+        } catch {
+            return false
+        }
+        guard try file.status().st_mode & S_IFMT == S_IFREG else { return false }
+        return try file.digest() == digest
+    }
+
+    /// Whether something of that name lies where readers look.
+    func shows(_ digest: Digest) -> Bool { faccessat(AT_FDCWD, path(digest), F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
+
     /// The blobs whose files are hidden.
-    public func hiddenBlobs() throws(StoreError) -> [Digest] {
-        guard let stream = opendir(withdrawn) else { throw StoreError("read the withdrawn blobs") }
-        defer { closedir(stream) }
+    public func hiddenBlobs() throws -> [Digest] {
+        guard let directory = try StoreDirectory(opening: withdrawn) else {
+            throw StoreError(.broken, "there are no withdrawn blobs")
+        }
         var digests: [Digest] = []
-        while let item = readdir(stream) {
-            let name = withUnsafeBytes(of: item.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            if let digest = Digest(hex: name) { digests.append(digest) }
+        try directory.forEachItem { name, _ in
+            if let digest = Digest(String(cString: name)) { digests.append(digest) }
         }
         return digests
     }
