@@ -1,11 +1,18 @@
 import Foundation
 
-/// What the kernel keeps of a connection's data until its client takes it. nginx counts that as sent.
+/// What the kernels keep of a connection's data until its client takes it. nginx counts that as sent.
 enum SocketBuffer {
-    /// In bytes: the most that Linux lets a connection grow to (tcp(7), tcp_wmem), its own figure where it can't be
-    /// asked. What the client's side keeps beside it is far less than the part of this that goes to administration.
+    /// In bytes: the most that Linux lets our side of a connection grow to, and what the client's side takes before anybody
+    /// has read there (tcp(7): tcp_wmem and tcp_rmem), by the figures of this machine.
     static var size: Int {
-        let limits = try? String(contentsOfFile: "/proc/sys/net/ipv4/tcp_wmem", encoding: .utf8)
-        return limits?.split(whereSeparator: \.isWhitespace).last.flatMap { Int($0) } ?? 4 << 20
+        limits(of: "tcp_wmem", orElse: [4096, 16384, 4 << 20])[2]
+            + limits(of: "tcp_rmem", orElse: [4096, 131_072, 6 << 20])[1]
+    }
+
+    /// The least, the first and the most; Linux's own where they can't be asked.
+    private static func limits(of name: String, orElse usual: [Int]) -> [Int] {
+        let text = try? String(contentsOfFile: "/proc/sys/net/ipv4/\(name)", encoding: .utf8)
+        let limits = text?.split(whereSeparator: \.isWhitespace).compactMap { Int($0) } ?? []
+        return limits.count == 3 ? limits : usual
     }
 }
