@@ -125,7 +125,7 @@ struct WithdrawalTests {
         }
     }
 
-    /// Fails without BlobStore.isIntact: the damaged file would replace the good one.
+    /// Fails without isNeedless in BlobStore.move: the damaged file would replace the good one.
     @Test func `where a blob's file is hidden and shown, the intact one is kept`() throws {
         try upload(by: alice)
         try Data("Bytes".utf8).write(to: URL(filePath: hidden))
