@@ -37,7 +37,10 @@ extension BlobStore {
     /// Whether something of that name lies where readers look.
     func shows(_ digest: Digest) -> Bool { exists(path(digest)) }
 
-    private func exists(_ path: String) -> Bool { faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
+    /// Without AT_EACCESS, capabilities that lead to the store don't count.
+    private func exists(_ path: String) -> Bool {
+        faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW | AT_EACCESS) == 0
+    }
 
     /// The blobs whose files are hidden.
     public func hiddenBlobs() throws -> [Digest] {
