@@ -45,11 +45,13 @@ CREATE TABLE shacache.withdrawal (
     target text NOT NULL,
     subject text NOT NULL DEFAULT '',
     reason text NOT NULL,
+    is_operators boolean NOT NULL DEFAULT true,
     lifted_at timestamptz,
     lifted_by text,
     CONSTRAINT target_is_known CHECK (target IN ('blob', 'entries')),
     -- It travels in a header.
     CONSTRAINT reason_is_a_line CHECK (reason <> '' AND reason !~ '[[:cntrl:]]' AND char_length(reason) <= 500),
+    CONSTRAINT an_account_of_its_own_is_named CHECK (is_operators OR account_id IS NOT NULL),
     CONSTRAINT lifted_is_complete CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
 );
 COMMENT ON TABLE shacache.withdrawal IS 'What was hidden, by whom and why. Nothing of it is erased, and lifting it shows it again.';
@@ -57,6 +59,8 @@ COMMENT ON TABLE shacache.audit IS
     'Every change made with shacache-admin, and every withdrawal: who (operating system user, or account:NAME), when, what.';
 COMMENT ON COLUMN shacache.withdrawal.actor IS 'Who did it: an operating system user with shacache-admin, or an account.';
 COMMENT ON COLUMN shacache.withdrawal.account_id IS 'The account, when an account did it.';
+COMMENT ON COLUMN shacache.withdrawal.is_operators IS
+    'It binds everybody. Otherwise an account hid what was its own: when another one uploads the same, it is shown again.';
 COMMENT ON COLUMN shacache.withdrawal.subject IS 'For people: the hash, the key, or what else was named.';
 
 ALTER TABLE shacache.blob
@@ -89,6 +93,26 @@ CREATE VIEW shacache.visible_entry AS
 SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
 COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
 
+-- A worker hides, and shows again what accounts have hidden themselves: only operators undo what operators did.
+CREATE FUNCTION shacache.is_operators(number bigint) RETURNS boolean LANGUAGE sql STABLE
+    RETURN (SELECT is_operators FROM shacache.withdrawal WHERE id = number);
+CREATE FUNCTION shacache.refuse_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_user = 'shacache_worker' THEN
+        RAISE insufficient_privilege USING MESSAGE = 'only shacache-admin lifts what operators have withdrawn';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER operators_alone_show_it_again BEFORE UPDATE OF withdrawal_id ON shacache.blob FOR EACH ROW
+    WHEN (OLD.withdrawal_id IS DISTINCT FROM NEW.withdrawal_id AND shacache.is_operators(OLD.withdrawal_id))
+    EXECUTE FUNCTION shacache.refuse_workers();
+CREATE TRIGGER operators_alone_show_it_again BEFORE UPDATE OF withdrawal_id ON shacache.entry FOR EACH ROW
+    WHEN (OLD.withdrawal_id IS DISTINCT FROM NEW.withdrawal_id AND shacache.is_operators(OLD.withdrawal_id))
+    EXECUTE FUNCTION shacache.refuse_workers();
+CREATE TRIGGER operators_alone_lift_it BEFORE UPDATE ON shacache.withdrawal FOR EACH ROW WHEN (OLD.is_operators)
+    EXECUTE FUNCTION shacache.refuse_workers();
+
 ALTER TABLE shacache.signer ADD revoked_since timestamptz;
 COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';
 
@@ -99,7 +123,7 @@ ALTER TABLE shacache.certificate
 COMMENT ON COLUMN shacache.certificate.der IS 'The certificate itself, so that it can be renewed; NULL for those from before this column.';
 
 GRANT SELECT, INSERT, UPDATE (blobs, bytes) ON shacache.account_usage TO shacache_worker;
-GRANT SELECT, INSERT ON shacache.withdrawal TO shacache_worker;
+GRANT SELECT, INSERT, UPDATE (lifted_at, lifted_by) ON shacache.withdrawal TO shacache_worker;
 GRANT INSERT ON shacache.audit TO shacache_worker;
 GRANT UPDATE (withdrawal_id, is_shared) ON shacache.blob TO shacache_worker;
 GRANT UPDATE (withdrawal_id, is_shared) ON shacache.entry TO shacache_worker;

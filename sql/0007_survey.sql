@@ -22,8 +22,8 @@ CREATE TABLE shacache.survey_sum (
     allocated bigint NOT NULL,
     PRIMARY KEY (survey_id, kind),
     CONSTRAINT kind_is_known CHECK (
-        kind IN ('referenced', 'unreferenced', 'withdrawn', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
-            'directory', 'dangling')
+        kind IN ('referenced', 'unreferenced', 'withdrawn', 'exposed', 'damaged', 'arriving', 'orphan', 'temporary',
+            'unknown', 'directory', 'dangling')
     )
 );
 COMMENT ON COLUMN shacache.survey_sum.allocated IS 'In bytes: what the disk gave, which is whole blocks.';
@@ -59,7 +59,7 @@ CROSS JOIN LATERAL (
     WHERE survey_id = newest.id AND kind <> 'dangling'
 ) AS part
 ORDER BY newest.host, array_position(
-    ARRAY['referenced', 'unreferenced', 'withdrawn', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
+    ARRAY['referenced', 'unreferenced', 'withdrawn', 'exposed', 'damaged', 'arriving', 'orphan', 'temporary', 'unknown',
         'directory', 'total', 'dangling'], part.kind);
 COMMENT ON VIEW report.usage IS 'What lies on the disk, as far as the newest survey knows? Obeys until.';
 COMMENT ON COLUMN report.usage.kind IS
@@ -89,7 +89,7 @@ JOIN (
         sum(bytes) FILTER (WHERE kind <> 'dangling')::bigint AS bytes,
         sum(allocated)::bigint AS allocated,
         sum(bytes) FILTER (WHERE kind = 'referenced')::bigint AS referenced_bytes,
-        sum(files) FILTER (WHERE kind IN ('damaged', 'orphan', 'unknown', 'dangling'))::bigint AS findings
+        sum(files) FILTER (WHERE kind IN ('exposed', 'damaged', 'orphan', 'unknown', 'dangling'))::bigint AS findings
     FROM shacache.survey_sum
     GROUP BY survey_id
 ) AS total ON total.survey_id = survey.id

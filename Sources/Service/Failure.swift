@@ -30,6 +30,10 @@ public struct Failure {
             self.init(
                 status: 503, name: "unknown outcome",
                 message: "the database went away while it stored this, send it again", cause: error.description)
+        case let error as SchemaIsOlder:
+            self.init(
+                status: 503, name: "schema is older", message: "the database waits for its migration, try again",
+                cause: error.description)
         default:
             self.init(
                 status: 500, name: "internal error", message: "something is broken on the server", cause: "\(error)")

@@ -10,6 +10,7 @@ extension Service {
         try account.check(upload.target.role, to: "upload \(upload.target.role)")
         if let key = upload.key { try account.check(key) }
         let length = try request.declaredLength()
+        if length == nil, upload.target == .blob { try account.checkChunks() }
         try checkLimit(length ?? 0, for: upload.target, of: account)
         guard request.purpose != .admission else {
             try store.admit(bytes: length ?? 0)
@@ -148,6 +149,14 @@ extension UploadRecord.Target {
     }
 }
 
+extension Account {
+    /// What comes in chunks has no length before it is there: it would take room first and be refused then.
+    fileprivate func checkChunks() throws(Refusal) {
+        guard limits[.bytes] != nil || limits[.blobSize] != nil else { return }
+        throw .lengthRequired("the account \(name) has a limit in bytes: send a Content-Length")
+    }
+}
+
 extension SignaturePolicy {
     fileprivate func check(_ result: SignatureResult) throws(Refusal) {
         switch (self, result) {
@@ -167,7 +176,9 @@ extension Request {
             }
             return length
         }
-        guard !transferEncoding.isEmpty else { throw .lengthRequired }
+        guard !transferEncoding.isEmpty else {
+            throw .lengthRequired("send a Content-Length, or the body in chunks")
+        }
         return nil
     }
 

@@ -22,7 +22,7 @@ extension Service {
         if !account.roles.contains(.operator) { try account.check(.withdraw, to: "withdraw") }
         // Asked only for certificates that are refused anyhow.
         guard request.purpose != .admission else { return Response(204) }
-        if let named = try request.query("sha512") { attempt.sha512 = try Digest(named: named) }
+        if let named = try request.query("sha512") { try attempt.narrow(to: try Digest(named: named)) }
         guard let reason = try request.query("reason").flatMap({ Reason($0) }) else {
             throw Refusal.malformedRequest(
                 "say why: ?reason=, percent-encoded, one line of at most \(Reason.lengthLimit) characters")
@@ -44,6 +44,12 @@ extension WithdrawalAttempt {
         case .entries(let key): self.key = key
         case .blobs, .live, .ready, .metrics: break
         }
+    }
+
+    /// - Parameter digest: of a key's entries, only those that name this blob.
+    fileprivate mutating func narrow(to digest: Digest) throws(Refusal) {
+        guard key != nil else { throw .malformedRequest("sha512 chooses among a key's entries, and this is a blob") }
+        sha512 = digest
     }
 }
 

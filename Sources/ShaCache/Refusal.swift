@@ -1,7 +1,7 @@
 /// Why a request is turned down although nothing is broken on our side.
 public enum Refusal: Error, Equatable, CustomStringConvertible {
     case malformedRequest(String)
-    case lengthRequired
+    case lengthRequired(String)
     case malformedKey(String)
     case malformedEntry(String)
     case incompleteBody(expected: Int, received: Int)
@@ -50,14 +50,12 @@ extension Refusal {
         switch self {
         case .malformedRequest(let reason), .malformedKey(let reason), .malformedEntry(let reason),
             .notAuthorized(let reason), .keyIsFull(let reason), .accountLimit(let reason),
-            .nothingToWithdraw(let reason):
+            .nothingToWithdraw(let reason), .lengthRequired(let reason):
             reason
         case .withdrawn(let what, let reason):
             "this \(what) was withdrawn: \(reason)"
         case .revokedSigner:
             "the key that signed this entry was revoked, because it was in other hands"
-        case .lengthRequired:
-            "send a Content-Length, or the body in chunks"
         case .incompleteBody(let expected, let received):
             "the body ended after \(received) of \(expected) bytes"
         case .digestMismatch(let expected, let received):

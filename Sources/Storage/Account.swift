@@ -26,10 +26,13 @@ public struct Account: Sendable {
     }
 
     /// - Parameter row: of shacache.account, as to_json writes it.
-    init(row: JSON) {
-        id = row["id"]!.int!
-        name = row["name"]!.string!
-        roles = Set(row["roles"]!.strings!.compactMap { Role(rawValue: $0) })
+    /// - Throws: `SchemaIsOlder`: a worker may have been started before the database was migrated.
+    init(row: JSON) throws(SchemaIsOlder) {
+        guard let id = row["id"]?.int, let name = row["name"]?.string, let roles = row["roles"]?.strings else {
+            throw SchemaIsOlder()
+        }
+        (self.id, self.name) = (id, name)
+        self.roles = Set(roles.compactMap { Role(rawValue: $0) })
         keyPrefixes = row["key_prefixes"]?.strings
         limits = [:]
         for limit in Limit.allCases { limits[limit] = row[limit.rawValue]?.int }

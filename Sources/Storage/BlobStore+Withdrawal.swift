@@ -24,21 +24,32 @@ extension BlobStore {
         // Opened first: where a directory is missing, rename would say the same as where the file is.
         let hidden = try FileHandle(opening: withdrawn, flags: O_DIRECTORY, as: "open the withdrawn blobs")
         let shelf = try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store")
-        let isThere = rename(old, new) == 0
+        // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. Only
+        // then they are read: a request that is refused must not cost that.
+        let isNeedless = exists(old) ? try presence(of: digest, at: new) == .intact : false
+        let isThere = (isNeedless ? unlink(old) : rename(old, new)) == 0
         guard isThere || errno == ENOENT else { throw StoreError("move a blob") }
         try synchronize(hidden)
         try synchronize(shelf)
         return isThere
     }
 
+    /// Whether something of that name lies where readers look.
+    func shows(_ digest: Digest) -> Bool { exists(path(digest)) }
+
+    /// Without AT_EACCESS, capabilities that lead to the store don't count.
+    private func exists(_ path: String) -> Bool {
+        faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW | AT_EACCESS) == 0
+    }
+
     /// The blobs whose files are hidden.
-    public func hiddenBlobs() throws(StoreError) -> [Digest] {
-        guard let stream = opendir(withdrawn) else { throw StoreError("read the withdrawn blobs") }
-        defer { closedir(stream) }
+    public func hiddenBlobs() throws -> [Digest] {
+        guard let directory = try StoreDirectory(opening: withdrawn) else {
+            throw StoreError(.broken, "there are no withdrawn blobs")
+        }
         var digests: [Digest] = []
-        while let item = readdir(stream) {
-            let name = withUnsafeBytes(of: item.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            if let digest = Digest(hex: name) { digests.append(digest) }
+        try directory.forEachItem { name, _ in
+            if let digest = Digest(String(cString: name)) { digests.append(digest) }
         }
         return digests
     }
@@ -46,13 +57,19 @@ extension BlobStore {
     /// What a hidden file's bytes are.
     func presence(ofHidden digest: Digest) throws(StoreError) -> Presence {
         _ = try FileHandle(opening: withdrawn, flags: O_DIRECTORY, as: "open the withdrawn blobs")
+        return try presence(of: digest, at: hiddenPath(digest))
+    }
+
+    /// All of the file is read.
+    private func presence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
         let file: FileHandle
         do {
-            file = try FileHandle(opening: hiddenPath(digest), as: "can't be opened")
+            file = try FileHandle(opening: path, flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
         } catch {
             guard error.code == ENOENT else { return .damaged(error.description) }
             return .absent
         }
+        guard try file.status().st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
         return try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
     }
 }

@@ -49,6 +49,10 @@ extension Catalog {
         let digest = entry.digest
         try connection.transaction {
             try lock(key)
+            // First, so that who withdraws the blob meanwhile waits, and sees this entry. And whoever collects garbage
+            // one day must see that somebody counts on the blob.
+            try connection.run(
+                "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
             let isDuplicate = try share(digest, under: key, with: upload.account)
             if !isDuplicate {
                 try checkDay(of: upload.account)
@@ -56,9 +60,6 @@ extension Catalog {
                 try insert(entry, digest: digest, under: key, upload: upload)
                 try checkAgain(upload.signatureResult)
             }
-            // Whoever collects garbage one day must see that somebody counts on this blob.
-            try connection.run(
-                "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
             try record(upload, isDuplicate: isDuplicate)
         }
     }
@@ -68,20 +69,21 @@ extension Catalog {
         try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
     }
 
-    /// Notes that an account puts a pair that stands there already.
+    /// Notes that an account puts a pair that stands there already, and shows it again when only others had hidden it.
     ///
     /// - Returns: false when it doesn't stand there.
     private func share(_ digest: [UInt8], under key: Key, with account: Account?) throws -> Bool {
         let row = try connection.run(
             """
-            SELECT entry.id, withdrawal.reason, is_shared OR entry.account_id = \(account?.id)
+            SELECT entry.id, is_shared OR entry.account_id = \(account?.id),
+                withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
             FROM shacache.entry LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
             WHERE key = \(key.text) AND digest = \(digest)
             """
         ).first
-        guard let row else { return false }
-        if let reason = row.text(1) { throw Refusal.withdrawn("entry", reason: reason) }
-        if !row.bool(2) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(row.int(0))") }
+        guard let row, let id = row.int(0) else { return false }
+        try show(entry: id, try Known(row, from: 2, what: "entry", for: account), for: account)
+        if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
         return true
     }
 

@@ -60,5 +60,5 @@ extension Catalog {
 
 extension Rows.Row {
     /// Of a row of shacache.account as JSON: whoever reads one reads it whole.
-    func account(_ column: Int) throws -> Account { Account(row: try withBytes(column) { try JSON(Array($0)) }) }
+    func account(_ column: Int) throws -> Account { try Account(row: try withBytes(column) { try JSON(Array($0)) }) }
 }

@@ -9,7 +9,7 @@ extension Catalog {
     /// - Throws: `Refusal.accountLimit` or `Refusal.withdrawn`.
     public func admit(_ digest: Digest?, size: Int, of account: Account) throws {
         try reading {
-            if let digest, try has(digest) { return }
+            if let digest, try find(digest, for: account) != nil { return }
             try checkUsage(of: account, adding: size)
         }
     }

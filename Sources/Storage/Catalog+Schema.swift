@@ -7,6 +7,11 @@ public struct MigrationError: Error, CustomStringConvertible {
     public let description: String
 }
 
+/// The database lacks what this program counts on: it waits for its migration.
+public struct SchemaIsOlder: Error, CustomStringConvertible {
+    public var description: String { "the database's schema is older than \(Catalog.schemaNumber)" }
+}
+
 extension Catalog {
     /// The number of the newest migration, which this code counts on.
     public static let schemaNumber = 9

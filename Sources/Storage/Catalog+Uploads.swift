@@ -9,15 +9,16 @@ extension Catalog {
     public func recordBlob(_ digest: Digest, size: Int, upload: UploadRecord, publish: () throws -> Void) throws {
         try connection.transaction {
             try lock(digest)
-            let isDuplicate = try has(digest)
-            if !isDuplicate { try checkQuota(of: upload.account, adding: size) }
+            let known = try find(digest, for: upload.account)
+            if known == nil { try checkQuota(of: upload.account, adding: size) }
             try publish()
-            if isDuplicate {
+            if let known {
+                try show(digest, known, for: upload.account)
                 try touch(digest, by: upload.account)
             } else {
                 try insert(digest, size: size, by: upload.account)
             }
-            try record(upload, isDuplicate: isDuplicate)
+            try record(upload, isDuplicate: known != nil)
         }
     }
 
@@ -25,21 +26,6 @@ extension Catalog {
     func lock(_ digest: Digest) throws {
         let number = Int(bitPattern: UInt(digest.description.prefix(16), radix: 16)!)
         try connection.run("SELECT pg_advisory_xact_lock(\(number))")
-    }
-
-    /// Whether a blob was acknowledged before.
-    ///
-    /// - Throws: `Refusal.withdrawn` when it was, and was withdrawn.
-    func has(_ digest: Digest) throws -> Bool {
-        let row = try connection.run(
-            """
-            SELECT withdrawal.reason
-            FROM shacache.blob LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
-            WHERE sha512 = \(digest.bytes)
-            """
-        ).first
-        if let reason = row?.text(0) { throw Refusal.withdrawn("blob", reason: reason) }
-        return row != nil
     }
 
     private func touch(_ digest: Digest, by account: Account?) throws {

@@ -106,9 +106,10 @@ extension Catalog {
     ) throws -> Withdrawal.Number {
         try connection.run(
             """
-            INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason)
+            INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason, is_operators)
             VALUES (
-                \(withdrawal.actor), \(withdrawal.account?.id), \(target.rawValue), \(subject), \(withdrawal.reason.text))
+                \(withdrawal.actor), \(withdrawal.account?.id), \(target.rawValue), \(subject), \(withdrawal.reason.text),
+                \(withdrawal.isOperators))
             RETURNING id
             """
         ).first!.int(0)!

@@ -3,7 +3,8 @@ public import ShaCache
 
 /// A file is where readers look only as long as its blob isn't withdrawn. So withdrawing moves it before the commit, and
 /// lifting behind it; a crash in between leaves it hidden although its blob isn't withdrawn: the blob is 404 until
-/// `putBack`, by which workers look after that at their start and every hour, or until the next upload of the same bytes.
+/// `putBack`, or until the next upload of the same bytes. The other way round a backup can bring it back where readers
+/// look, or an upload that did not commit: until `hideAgain`. Workers look after both at their start and every hour.
 extension Catalog {
     /// Hides a blob, and blocks its name until this is lifted.
     ///
@@ -66,6 +67,35 @@ extension Catalog {
             guard isVisible.first?.bool(0) == true else { return false }
             return try store.putBack(digest)
         }
+    }
+
+    /// The withdrawn blobs whose files lie where readers look.
+    public func exposedBlobs(in store: BlobStore) throws -> [Digest] {
+        var digests: [Digest] = []
+        try forEachWithdrawnBlob { if store.shows($0.digest) { digests.append($0.digest) } }
+        return digests
+    }
+
+    /// Hides the file of a blob that is withdrawn.
+    ///
+    /// - Returns: whether it was to be seen.
+    @discardableResult
+    public func hideAgain(_ digest: Digest, in store: BlobStore) throws -> Bool {
+        try connection.transaction {
+            guard try shows(digest, in: store) else { return false }
+            try store.hide(digest)
+            return true
+        }
+    }
+
+    func isExposed(_ digest: Digest, in store: BlobStore) throws -> Bool {
+        try connection.transaction { try shows(digest, in: store) }
+    }
+
+    /// Behind the lock: whoever uploads or withdraws the blob at this moment is waited for.
+    private func shows(_ digest: Digest, in store: BlobStore) throws -> Bool {
+        try lock(digest)
+        return try isWithdrawn(digest) == true && store.shows(digest)
     }
 
     /// Shows again what was withdrawn.

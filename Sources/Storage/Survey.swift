@@ -10,6 +10,8 @@ public struct Survey: Sendable {
         case unreferenced
         /// A blob that was hidden; its bytes are kept apart.
         case withdrawn
+        /// A withdrawn blob whose bytes lie where readers look.
+        case exposed
         /// A blob whose file has another size than was acknowledged.
         case damaged
         /// A file without row, so young that its upload may be under way.
@@ -26,7 +28,7 @@ public struct Survey: Sendable {
         case dangling
 
         /// Whether somebody should look at each.
-        var isFinding: Bool { [.damaged, .orphan, .unknown, .dangling].contains(self) }
+        var isFinding: Bool { [.exposed, .damaged, .orphan, .unknown, .dangling].contains(self) }
     }
 
     struct Sum {

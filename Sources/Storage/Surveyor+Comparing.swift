@@ -7,13 +7,20 @@ extension Surveyor {
         var absent: [CataloguedBlob] = []
         try catalog.forEachBlob(on: shelf) { blob in
             if let file = files.removeValue(forKey: blob.digest) {
-                add(file, of: blob, at: place(of: blob.digest))
+                try addShown(file, of: blob)
             } else if !blob.isWithdrawn {
                 absent.append(blob)
             }
         }
         for blob in absent { try lookAgain(for: blob, at: place(of: blob.digest)) }
         for (digest, file) in files { addWithoutRow(file, path: place(of: digest)) }
+    }
+
+    /// A file that was hidden since its shelf was read is met again where it lies now.
+    private mutating func addShown(_ file: StoredFile, of blob: CataloguedBlob) throws {
+        let path = place(of: blob.digest)
+        guard blob.isWithdrawn else { return add(file, of: blob, at: path) }
+        if try catalog.isExposed(blob.digest, in: store) { survey.add(file, as: .exposed, name: path) }
     }
 
     /// - Parameter files: the bytes of withdrawn blobs.

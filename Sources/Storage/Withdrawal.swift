@@ -11,7 +11,7 @@ public struct Withdrawal: Sendable {
     let reason: Reason
 
     public init(by account: Account, reason: Reason) {
-        self.init(actor: "account:\(account.name)", account: account, reason: reason)
+        self.init(actor: account.actor, account: account, reason: reason)
     }
 
     /// - Parameter actor: an operating system user.
@@ -23,7 +23,7 @@ public struct Withdrawal: Sendable {
         (self.actor, self.account, self.reason) = (actor, account, reason)
     }
 
-    /// Whether he may withdraw what others uploaded.
+    /// Whether he may withdraw what others uploaded, and binds them. Otherwise he binds himself alone.
     var isOperators: Bool { account?.roles.contains(.operator) ?? true }
 
     enum Target: String {
@@ -36,4 +36,9 @@ public struct Withdrawal: Sendable {
         /// How many blobs or entries were hidden.
         public let count: Int
     }
+}
+
+extension Account {
+    /// As the audit names it.
+    var actor: String { "account:\(name)" }
 }

@@ -8,9 +8,9 @@ struct SurveyCommand: ParsableCommand {
         abstract: "Compare what lies in the store with the database, and write it down for reports.",
         discussion: """
             Counts files, bytes and what the disk gave for them, by kind: referenced (an entry names it), \
-            unreferenced, withdrawn, damaged (of another size than was stored), arriving (without row for less than \
-            a day), orphan (for longer), temporary, unknown, directory; and dangling: rows without a file. Nothing is \
-            changed. shacache-survey.timer runs it every day.
+            unreferenced, withdrawn, exposed (withdrawn, and where readers look), damaged (of another size than was \
+            stored), arriving (without row for less than a day), orphan (for longer), temporary, unknown, directory; \
+            and dangling: rows without a file. Nothing is changed. shacache-survey.timer runs it every day.
             """)
     @OptionGroup var options: CommonOptions
     @Option(help: "Whose store it is; for people, when several servers share a database.")

@@ -67,7 +67,7 @@ struct Shacached: ParsableCommand {
         log.info("started")
         repeat {
             sweep(store, log)
-            putBack(store, Catalog(configuration.workerDatabase), log)
+            settle(store, Catalog(configuration.workerDatabase), log)
         } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")
         crew.finish()
@@ -88,14 +88,17 @@ struct Shacached: ParsableCommand {
     /// Seconds. What is swept costs space only.
     private static let sweepInterval = 3600
 
-    /// Shows the blobs again that a crash has left hidden: see Catalog.withdrawBlob.
-    private func putBack(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
+    /// Puts the files where readers should find them, or should not: see Catalog.withdrawBlob.
+    private func settle(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
         do {
             for digest in try store.hiddenBlobs() where try catalog.putBack(digest, in: store) {
                 log.notice("put back", metadata: ["sha512": "\(digest)"])
             }
+            for digest in try catalog.exposedBlobs(in: store) where try catalog.hideAgain(digest, in: store) {
+                log.warning("hidden again", metadata: ["sha512": "\(digest)"])
+            }
         } catch {
-            log.error("hidden blobs not looked at", metadata: ["cause": "\(error)"])
+            log.error("withdrawn blobs not looked at", metadata: ["cause": "\(error)"])
         }
     }
 

@@ -63,7 +63,7 @@ struct WithdrawalTests {
         try upload(by: alice)
         let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
         #expect(try store.presence(of: digest) == .absent)
-        #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: bob) }
+        #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: alice) }
         #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
         #expect(try store.presence(of: digest) == .absent)
         #expect(try admin.lift(outcome.number, in: store, by: "tester"))
@@ -89,6 +89,95 @@ struct WithdrawalTests {
         #expect(try store.presence(of: digest) == .intact)
         _ = try admin.withdrawBlob(digest, in: store, operators)
         #expect(try store.presence(of: digest) == .absent)
+        for account in [alice, bob] {
+            #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: account) }
+        }
+    }
+
+    /// Nobody blocks a name for others. Fails when Known.init asks for less than an operator's withdrawal or one's own.
+    @Test func `what an account withdrew comes back with the upload of another one, and is both's then`() throws {
+        try upload(by: alice)
+        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
+        try worker.admit(digest, size: 5, of: bob)
+        try upload(by: bob)
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(
+            try audit().suffix(1) == ["account:bob withdrawal lift uploaded again: blob \(digest)"])
+        #expect(throws: AdministrationError.self) { try admin.lift(outcome.number, in: store, by: "tester") }
+        // What was hidden is not needed any more.
+        #expect(try worker.putBack(digest, in: store))
+        #expect(access(hidden, F_OK) != 0)
+        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
+        #expect(try store.presence(of: digest) == .intact)
+        try upload(by: alice)
+    }
+
+    /// Fails without the triggers on blob and withdrawal.
+    @Test func `the role of workers undoes nothing that operators did`() throws {
+        try upload(by: alice)
+        _ = try admin.withdrawBlob(digest, in: store, operators)
+        let session = database.connection(as: "shacache_worker")
+        for change in [
+            "UPDATE shacache.blob SET withdrawal_id = NULL",
+            "UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = 'x'",
+        ] {
+            #expect { try session.runScript(change) } throws: { "\($0)".contains("only shacache-admin lifts") }
+        }
+    }
+
+    /// Fails without isNeedless in BlobStore.move: the damaged file would replace the good one.
+    @Test func `where a blob's file is hidden and shown, the intact one is kept`() throws {
+        try upload(by: alice)
+        try Data("Bytes".utf8).write(to: URL(filePath: hidden))
+        #expect(try worker.putBack(digest, in: store))
+        #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
+        #expect(access(hidden, F_OK) != 0)
+        try FileManager.default.moveItem(atPath: visible, toPath: hidden)
+        try Data("Bytes".utf8).write(to: URL(filePath: visible))
+        #expect(try worker.putBack(digest, in: store))
+        #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
+    }
+
+    /// As a backup does, to which it went before it was withdrawn. Fails without Catalog.hideAgain.
+    @Test func `a withdrawn blob that came back where readers look is hidden again`() throws {
+        try upload(by: alice)
+        _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try worker.exposedBlobs(in: store) == [])
+        try FileManager.default.copyItem(atPath: hidden, toPath: visible)
+        #expect(try worker.exposedBlobs(in: store) == [digest])
+        #expect(try worker.hideAgain(digest, in: store))
+        #expect(try store.presence(of: digest) == .absent)
+        #expect(try String(contentsOfFile: hidden, encoding: .utf8) == "bytes")
+        #expect(try !worker.hideAgain(digest, in: store))
+    }
+
+    /// Fails when Catalog.recordEntry touches the blob behind the entry.
+    @Test(.timeLimit(.minutes(1))) func `withdrawing a blob waits for an entry that is being stored, and sees it`()
+        throws
+    {
+        try upload(by: alice)
+        let gate = database.connection()
+        try gate.runScript(
+            """
+            CREATE FUNCTION shacache.wait() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN PERFORM pg_advisory_xact_lock(7, 7); RETURN NULL; END$$;
+            CREATE TRIGGER wait AFTER INSERT ON shacache.entry FOR EACH ROW EXECUTE FUNCTION shacache.wait();
+            SELECT pg_advisory_lock(7, 7);
+            """)
+        let (database, store, alice, bob, digest) = (database, store, alice, bob, digest)
+        let listing = Thread { try? list("1", under: "k", by: bob, naming: digest, in: database.catalog()) }
+        listing.start()
+        Thread.sleep(forTimeInterval: 1)
+        let withdrawing = Thread {
+            let withdrawal = Withdrawal(by: alice, reason: Reason("why")!)
+            _ = try? database.catalog().withdrawBlob(digest, in: store, withdrawal)
+        }
+        withdrawing.start()
+        Thread.sleep(forTimeInterval: 1)
+        try gate.run("SELECT pg_advisory_unlock(7, 7)")
+        while !(listing.isFinished && withdrawing.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
+        #expect(try notes("k") == ["1"])
+        #expect(try store.presence(of: digest) == .intact)
     }
 
     @Test func `an account with the role of operators withdraws what others uploaded`() throws {
@@ -180,11 +269,25 @@ struct WithdrawalTests {
         #expect(try notes("k") == ["1", "2"])
         let other = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
         #expect(try notes("k") == ["2"])
-        #expect(throws: Refusal.withdrawn("entry", reason: "why")) { try list("1", under: "k", by: bob, in: worker) }
+        #expect(throws: Refusal.withdrawn("entry", reason: "why")) { try list("1", under: "k", by: alice, in: worker) }
         #expect(try admin.entries(under: Key("k")).rows.count == 3)
         for number in [other.number, one.number] { #expect(try admin.lift(number, in: store, by: "tester")) }
         #expect(try notes("k") == ["1", "2", "3"])
         #expect(try notes("none") == [])
+    }
+
+    @Test func `an entry that an account withdrew comes back when another one puts it`() throws {
+        for note in ["1", "2"] { try list(note, under: "k", by: alice, in: worker) }
+        let number = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)).number
+        try list("2", under: "k", by: bob, in: worker)
+        #expect(try notes("k") == ["2"])
+        #expect(try audit().last == "account:bob withdrawal lift uploaded again: entry 2")
+        // It hides the other one still.
+        #expect(throws: Refusal.self) { try list("1", under: "k", by: alice, in: worker) }
+        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)) }
+        try list("1", under: "k", by: bob, in: worker)
+        #expect(try notes("k") == ["1", "2"])
+        #expect(throws: AdministrationError.self) { try admin.lift(number, in: store, by: "tester") }
     }
 
     /// Fails without entry.is_shared, or when Catalog.withdrawEntries chooses by the key alone.
@@ -196,6 +299,11 @@ struct WithdrawalTests {
         #expect(try notes("k") == ["1"])
         _ = try admin.withdrawEntries(under: Key("k"), naming: nil, operators)
         #expect(try notes("k") == [])
+        for account in [alice, bob] {
+            #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
+                try list("1", under: "k", by: account, in: worker)
+            }
+        }
         #expect {
             try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
         } throws: {

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -122,15 +123,35 @@ def test_the_deployed_client_sees_a_withdrawal_and_its_lifting(cache):
     assert audit(cache, "withdrawal lift")[1] == str(last_number(cache))
 
 
-def test_the_same_entry_is_blocked_for_everybody_and_another_one_is_not(uploader):
+def test_an_entry_that_an_operator_withdrew_is_blocked_for_everybody_and_another_one_is_not(uploader):
     account, other, key = uploader(), uploader(), new_key()
     assert account.put(key, n=1).status == 201
-    assert account.withdraw(f"/shadir/{key}").status == 204
+    assert uploader("--role", "operator").withdraw(f"/shadir/{key}").status == 204
     for again in account, other:
         answer = again.put(key, n=1)
         assert (answer.status, answer.line) == (403, "this entry was withdrawn: a mistake")
     assert other.put(key, n=2).status == 201
     assert [json.loads(metadata)["n"] for metadata, _ in account.stack.entries(key)] == [2]
+
+
+# Known.init: else whoever knows the bytes, or the pair, could block them for all others.
+def test_what_an_account_withdrew_itself_is_blocked_for_it_alone(uploader):
+    account, other, key, data, large = uploader(), uploader(), new_key(), os.urandom(100), os.urandom(LARGE)
+    targets = [f"/shadir/{key}", f"/shacache/{name(data)}", f"/shacache/{name(large)}"]
+    uploads = [lambda by: by.put(key, n=1), lambda by: by.post(data), lambda by: by.ask("PUT", targets[2], large)]
+    for target, upload in zip(targets, uploads):
+        assert upload(account).status == 201
+        assert account.withdraw(target, "mine").status == 204
+        number = last_number(account.stack)
+        assert (upload(account).status, upload(other).status) == (403, 201)
+        # It is the other one's as well now.
+        assert account.withdraw(target).status == 403
+        assert upload(account).status == 201
+        assert audit(account.stack, "withdrawal lift")[:2] == (f"account:{other.name}", str(number))
+        assert account.stack.admin("withdrawal", "lift", str(number), check=False).returncode == 1
+    assert len(account.stack.entries(key)) == 1
+    assert account.stack.request("GET", targets[1])[2] == data
+    assert check_store(account.stack) == set()
 
 
 def test_of_a_key_the_entries_of_one_blob_are_withdrawn(uploader):
@@ -159,6 +180,16 @@ def test_a_request_that_says_too_little_withdraws_nothing(uploader, query):
     assert answer.status == WRONG[query][0] and WRONG[query][1] in answer.line, answer
     assert len(account.stack.entries(key)) == 1
     assert record.event(account.stack, marked)["event"] == "refused"
+
+
+# WithdrawalAttempt.narrow: the path says which blob.
+def test_the_hash_in_a_query_withdraws_no_blob(uploader):
+    account, data, other = uploader(), os.urandom(100), os.urandom(100)
+    assert (account.post(data).status, account.post(other).status) == (201, 201)
+    answer = account.ask("DELETE", f"/shacache/{name(data)}?reason=x&sha512={name(other)}")
+    assert (answer.status, answer.line) == (400, "sha512 chooses among a key's entries, and this is a blob")
+    for blob in data, other:
+        assert account.stack.request("GET", f"/shacache/{name(blob)}")[2] == blob
 
 
 # Promise 3 of appending alone: Catalog.withdrawEntries and Catalog.check, is_shared.
@@ -266,7 +297,7 @@ STEPS = {
     "answers": ("write", "204 No Content", 0, True)}
 
 
-# Fails without Shacached.putBack: what is not withdrawn would stay hidden.
+# Fails without Shacached.settle: what is not withdrawn would stay hidden.
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_that_is_killed_in_a_withdrawal_has_done_it_or_not(step, lone, calls, tmp_path):
     account, data = Uploader(lone, tmp_path, "--role", "blobs", "--role", "withdraw"), os.urandom(1000)
@@ -296,3 +327,18 @@ def test_a_withdrawal_that_the_disk_refuses_hides_nothing(fault, status, lone, t
     assert Database(lone).run(
         f"SELECT withdrawal_id IS NULL FROM shacache.blob WHERE sha512 = '\\x{name(data)}'") == [("t",)]
     processes.fresh_worker(lone)
+
+
+# Shacached.settle: the backup that the guide describes keeps a blob that was withdrawn since the backup before.
+def test_a_withdrawn_blob_that_a_restore_brings_back_is_hidden_when_workers_start(lone, tmp_path):
+    account, data = Uploader(lone, tmp_path, "--role", "blobs", "--role", "withdraw"), os.urandom(1000)
+    assert account.post(data).status == 201
+    file = lone.blob_file(name(data))
+    assert account.withdraw(f"/shacache/{name(data)}").status == 204
+    shutil.copy(lone.store / "withdrawn" / name(data), file)
+    assert lone.request("GET", f"/shacache/{name(data)}")[2] == data
+    processes.fresh_worker(lone)
+    eventually(lambda: not file.exists())
+    assert lone.request("GET", f"/shacache/{name(data)}")[0] == 404
+    lone.admin("withdrawal", "lift", str(last_number(lone)))
+    assert lone.request("GET", f"/shacache/{name(data)}")[2] == data
