@@ -1,4 +1,8 @@
 -- What an account may do and how much, who has withdrawn what, and how much each account has stored.
+
+-- What is counted below is not to change meanwhile. In the order in which an upload takes them: none waits for the other.
+LOCK TABLE shacache.entry, shacache.blob, shacache.upload, shacache.account, shacache.certificate, shacache.signer;
+
 ALTER TABLE shacache.account
     ADD roles text[] NOT NULL DEFAULT '{blobs,entries}',
     ADD key_prefixes text[],
@@ -64,6 +68,10 @@ ALTER TABLE shacache.blob
     ADD is_shared boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN shacache.blob.withdrawal_id IS 'Why it is hidden; NULL: it is not. Its bytes then lie in the store''s directory withdrawn.';
 COMMENT ON COLUMN shacache.blob.is_shared IS 'Another account uploaded the same bytes: then the first one alone can''t withdraw them.';
+UPDATE shacache.blob SET is_shared = true
+FROM shacache.upload
+WHERE upload.target = 'blob' AND upload.outcome = 'accepted' AND upload.duplicate
+    AND upload.sha512 = blob.sha512 AND upload.account_id <> blob.account_id;
 CREATE INDEX blob_by_account ON shacache.blob (account_id);
 CREATE INDEX blob_by_withdrawal ON shacache.blob (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
@@ -72,6 +80,11 @@ ALTER TABLE shacache.entry
     ADD is_shared boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN shacache.entry.withdrawal_id IS 'Why it is hidden; NULL: it is not.';
 COMMENT ON COLUMN shacache.entry.is_shared IS 'Another account put the same pair: then the first one alone can''t withdraw it.';
+-- The record has no pairs, only keys and blobs. Of several such pairs, more are taken for shared than are.
+UPDATE shacache.entry SET is_shared = true
+FROM shacache.upload
+WHERE upload.target = 'entry' AND upload.outcome = 'accepted' AND upload.duplicate
+    AND upload.key = entry.key AND upload.sha512 = entry.sha512 AND upload.account_id <> entry.account_id;
 CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
 CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
 CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
@@ -95,6 +108,10 @@ CREATE TRIGGER operators_alone_show_it_again BEFORE UPDATE OF withdrawal_id ON s
     EXECUTE FUNCTION shacache.refuse_workers();
 CREATE TRIGGER operators_alone_lift_it BEFORE UPDATE ON shacache.withdrawal FOR EACH ROW WHEN (OLD.is_operators)
     EXECUTE FUNCTION shacache.refuse_workers();
+
+CREATE VIEW shacache.visible_entry AS
+SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
+COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
 
 ALTER TABLE shacache.signer ADD revoked_since timestamptz;
 COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';

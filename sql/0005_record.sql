@@ -15,6 +15,9 @@ COMMENT ON FUNCTION report.account() IS 'The account that the views count; NULL:
 DROP VIEW report.upload, report.uploads_by_day, report.uploads_by_account, report.uploads_by_signer,
     report.refusals_by_reason, report.space_by_account;
 
+-- Or what is recorded between the copy and the end of the old table would go with it. After the views, as reports do.
+LOCK TABLE shacache.upload;
+
 CREATE TABLE shacache.upload_by_month (LIKE shacache.upload INCLUDING CONSTRAINTS INCLUDING COMMENTS INCLUDING DEFAULTS)
     PARTITION BY RANGE (at);
 CREATE TABLE shacache.upload_default PARTITION OF shacache.upload_by_month DEFAULT;
@@ -94,7 +97,8 @@ COMMENT ON VIEW shacache.upload_sum IS
 CREATE FUNCTION shacache.begin_maintenance() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('shacache maintain', 0));
+    -- Two numbers, the first of which is the server's own: with one, it would be the lock of some key or blob.
+    PERFORM pg_advisory_xact_lock(3, 0);
     PERFORM set_config('lock_timeout', '2s', true);
 END
 $$;

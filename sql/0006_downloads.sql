@@ -101,7 +101,7 @@ SELECT
     total.last_day,
     blob.size,
     account.name AS account,
-    (SELECT key FROM shacache.entry WHERE entry.sha512 = total.sha512 ORDER BY id LIMIT 1) AS first_key,
+    (SELECT key FROM shacache.visible_entry AS entry WHERE entry.sha512 = total.sha512 ORDER BY id LIMIT 1) AS first_key,
     encode(total.sha512, 'hex') AS sha512
 FROM (
     SELECT
@@ -123,7 +123,7 @@ ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
 COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most? Obeys since, until, account.';
 COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
 COMMENT ON COLUMN report.downloaded_blobs.size IS 'Empty when nobody has uploaded it (any more).';
-COMMENT ON COLUMN report.downloaded_blobs.first_key IS 'The key of the oldest entry that names it.';
+COMMENT ON COLUMN report.downloaded_blobs.first_key IS 'The key of the oldest visible entry that names it.';
 
 CREATE VIEW report.downloaded_keys AS
 SELECT
@@ -160,12 +160,8 @@ SELECT
     date_trunc('second', now() - blob.created_at) AS age,
     blob.created_at,
     account.name AS account,
-    (SELECT count(*) FROM shacache.entry WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL) AS entries,
-    (
-        SELECT key FROM shacache.entry
-        WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL
-        ORDER BY id LIMIT 1
-    ) AS first_key,
+    (SELECT count(*) FROM shacache.visible_entry AS entry WHERE entry.sha512 = blob.sha512) AS entries,
+    (SELECT key FROM shacache.visible_entry AS entry WHERE entry.sha512 = blob.sha512 ORDER BY id LIMIT 1) AS first_key,
     encode(blob.sha512, 'hex') AS sha512
 FROM shacache.blob
 JOIN shacache.account ON account.id = blob.account_id
@@ -182,7 +178,7 @@ COMMENT ON VIEW report.never_downloaded IS
     'Which blobs has nobody downloaded, whole or in part, since they were uploaded? Obeys since, until (in the upload), account.';
 COMMENT ON COLUMN report.never_downloaded.created_at IS 'What since and until are compared with.';
 COMMENT ON COLUMN report.never_downloaded.account IS 'Who uploaded it first.';
-COMMENT ON COLUMN report.never_downloaded.entries IS 'How many entries name it; first_key is the key of the oldest of them.';
+COMMENT ON COLUMN report.never_downloaded.entries IS 'How many visible entries name it; first_key is the key of the oldest of them.';
 
 REVOKE ALL ON report.downloads, report.downloaded_blobs, report.downloaded_keys, report.never_downloaded FROM PUBLIC;
 GRANT SELECT ON report.downloads, report.downloaded_blobs, report.downloaded_keys, report.never_downloaded

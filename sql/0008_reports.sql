@@ -9,10 +9,6 @@ CREATE INDEX entry_by_time ON shacache.entry (created_at);
 CREATE INDEX entry_of_binary_cache ON shacache.entry (created_at)
     WHERE software_url IS NOT NULL OR multiarch IS NOT NULL OR os IS NOT NULL;
 
-CREATE VIEW shacache.visible_entry AS
-SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
-COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
-
 -- Sums that can be added up further, each kind in a column of its own.
 CREATE VIEW shacache.upload_figures AS
 SELECT
@@ -377,13 +373,12 @@ SELECT
     account.name AS account,
     entry.signature_result AS signature,
     signer.name AS signer,
-    encode(entry.sha512, 'hex') AS sha512,
-    blob.withdrawal_id AS withdrawal
+    EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512) AS withdrawn,
+    encode(entry.sha512, 'hex') AS sha512
 FROM shacache.visible_entry AS entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
-LEFT JOIN shacache.blob ON blob.sha512 = entry.sha512
-WHERE (blob.sha512 IS NULL OR blob.withdrawal_id IS NOT NULL)
+WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512 AND blob.withdrawal_id IS NULL)
     AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (
@@ -392,7 +387,7 @@ WHERE (blob.sha512 IS NULL OR blob.withdrawal_id IS NOT NULL)
 ORDER BY entry.created_at, entry.id;
 COMMENT ON VIEW report.entries_without_blob IS
     'Which entries name a blob that nobody has uploaded (yet), or that was withdrawn? Obeys since, until, account.';
-COMMENT ON COLUMN report.entries_without_blob.withdrawal IS 'Why the blob is hidden; NULL: nobody has uploaded it.';
+COMMENT ON COLUMN report.entries_without_blob.withdrawn IS 'The blob was there, and is hidden.';
 
 -- Thirty days, so that an operators' page can show it however many entries there are.
 CREATE VIEW report.entries_to_look_into AS
@@ -414,6 +409,10 @@ WITH recent AS (
     FROM recent
     WHERE created_at < now() - interval '1 hour'
         AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = recent.sha512)
+    UNION ALL
+    SELECT 'withdrawn blob', recent.id, key, recent.account_id, 1, recent.created_at, sha512
+    FROM recent JOIN shacache.blob USING (sha512)
+    WHERE blob.withdrawal_id IS NOT NULL
     UNION ALL
     SELECT
         'many entries',
@@ -443,35 +442,47 @@ COMMENT ON VIEW report.entries_to_look_into IS
     'Which entries of the last thirty days should somebody look into? Obeys since (in place of the thirty days), until, account.';
 COMMENT ON COLUMN report.entries_to_look_into.reason IS
     'unknown signer: signed by nobody who is registered; no blob: nobody has uploaded what it names, for an hour; '
-    'many entries: its key got a hundred or more in this time, and clients check them one by one.';
+    'withdrawn blob: what it names is hidden, but it is not; many entries: its key got a hundred or more in this time, and clients check them one by one.';
 COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several.';
 COMMENT ON COLUMN report.entries_to_look_into.entry_id IS 'Of many entries, the newest.';
 
-CREATE VIEW report.expiring_certificates AS
+-- Whoever tells of expiry reads this one: the report below, `shacache-admin status` and the metrics.
+CREATE VIEW shacache.certificate_in_use AS
 SELECT
+    certificate.fingerprint,
     account.name AS account,
-    encode(certificate.fingerprint, 'hex') AS fingerprint,
     certificate.not_after,
-    floor(extract(epoch FROM certificate.not_after - now()) / 86400)::integer AS days_left,
-    EXISTS (
-        SELECT FROM shacache.certificate AS other
-        WHERE other.account_id = certificate.account_id AND other.revoked_at IS NULL
-            AND other.not_after > certificate.not_after AND other.not_before <= now()
-    ) AS superseded,
+    max(certificate.not_after) OVER (PARTITION BY certificate.account_id) AS account_until,
     certificate.subject,
     certificate.issuer,
     certificate.origin
 FROM shacache.certificate
 JOIN shacache.account ON account.id = certificate.account_id
-WHERE certificate.revoked_at IS NULL
-    AND account.disabled_at IS NULL
-    AND certificate.not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days'
-    AND (report.account() IS NULL OR account.name = report.account())
+WHERE certificate.revoked_at IS NULL AND account.disabled_at IS NULL;
+COMMENT ON VIEW shacache.certificate_in_use IS
+    'Those that somebody may count on: not revoked, and of enabled accounts. Expired ones, too.';
+COMMENT ON COLUMN shacache.certificate_in_use.account_until IS 'When the last one of the account expires.';
+GRANT SELECT ON shacache.certificate_in_use TO shacache_worker, shacache_admin;
+
+CREATE VIEW report.expiring_certificates AS
+SELECT
+    account,
+    encode(fingerprint, 'hex') AS fingerprint,
+    not_after,
+    floor(extract(epoch FROM not_after - now()) / 86400)::integer AS days_left,
+    account_until,
+    subject,
+    issuer,
+    origin
+FROM shacache.certificate_in_use AS certificate
+WHERE not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days'
+    AND (report.account() IS NULL OR account = report.account())
 ORDER BY certificate.not_after, certificate.fingerprint;
 COMMENT ON VIEW report.expiring_certificates IS
     'Which client certificates expire within sixty days, or did in the last sixty? Obeys account.';
 COMMENT ON COLUMN report.expiring_certificates.days_left IS 'Whole days; negative when it has expired.';
-COMMENT ON COLUMN report.expiring_certificates.superseded IS 'The account has a valid one that lasts longer: nobody need renew this one.';
+COMMENT ON COLUMN report.expiring_certificates.account_until IS
+    'When the last one of the account expires. A later one may be another machine''s: `shacache-admin status` knows the keys.';
 
 CREATE VIEW report.withdrawals AS
 SELECT

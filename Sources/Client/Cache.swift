@@ -61,7 +61,7 @@ public final class Cache {
     public func withdraw(_ key: Key, naming digest: Digest?, reason: String) throws {
         let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
         let blob = digest.map { "sha512=\($0)&" } ?? ""
-        try withdraw("\(key.percentEncoded)?\(blob)reason=\(queryEncoded(reason))", from: directory)
+        try withdraw("\(key.percentEncoded)?\(blob)reason=\(percentEncoded(reason))", from: directory)
     }
 
     private func withdraw(_ target: String, from endpoint: Endpoint) throws {
@@ -75,7 +75,7 @@ public final class Cache {
     /// - Throws: as for a key.
     public func withdraw(_ digest: Digest, reason: String) throws {
         let cache = try configuration.requiredEndpoint(.upload, .cache, for: use)
-        try withdraw("\(digest)?reason=\(queryEncoded(reason))", from: cache)
+        try withdraw("\(digest)?reason=\(percentEncoded(reason))", from: cache)
     }
 
     /// What a server says of a blob that it has.

@@ -1,24 +1,38 @@
 import Storage
 
 extension Chart {
-    /// What of a report is worth a picture: what happened day by day. nil for other reports.
-    init?(_ table: Table) {
-        guard let measure = Self.measures.first(where: { table.columns.contains($0) }),
-            let value = table.columns.firstIndex(of: measure),
-            let day = table.columns.firstIndex(of: "day"), table.rows.count > 1
-        else { return nil }
-        var sums: [String: Int] = [:]
-        for row in table.rows {
-            sums[row[day].text, default: 0] += Int(row[value].text) ?? 0
+    /// Of a report's columns, the one that says most of a day; nil for reports that aren't of days.
+    static func measure(among columns: [String]) -> String? {
+        columns.contains("day") ? measures.first { columns.contains($0) } : nil
+    }
+
+    private static let measures = ["total_bytes", "accepted", "requests", "uploads", "bytes"]
+
+    /// A report day by day: a chart for each kind of what it counts, where there is more than one day.
+    static func charts(of measure: String, _ days: [Catalog.ReportDay]) -> [Chart] {
+        Dictionary(grouping: days, by: \.kind).sorted { $0.key < $1.key }.compactMap { kind, days in
+            let points = points(days, areTotals: measure.hasPrefix("total"))
+            return points.count > 1 ? Chart(of: measure, kind: kind, points) : nil
         }
-        id = "report"
-        title = "\(measure.replacing("_", with: " ").capitalisedFirst) by day"
-        self.measure = measure
-        points = sums.keys.sorted().map { day in (label: day, value: sums[day] ?? 0) }
+    }
+
+    /// On a day of which the report says nothing, nothing happened: a total stays, anything else is none.
+    private static func points(_ days: [Catalog.ReportDay], areTotals: Bool) -> [(label: String, value: Int)] {
+        guard areTotals else { return days.map { ($0.day, $0.value ?? 0) } }
+        var total = 0
+        return days.drop { $0.value == nil }.map { day in
+            total = day.value ?? total
+            return (day.day, total)
+        }
+    }
+
+    private init(of measure: String, kind: String, _ points: [(label: String, value: Int)]) {
+        let name = measure.replacing("_", with: " ")
+        id = "report\(kind)"
+        title = "\(name.capitalisedFirst) by day\(kind.isEmpty ? "" : ", \(kind)s")"
+        self.measure = name
+        self.points = points
         shape = measure.hasPrefix("total") ? .area : .columns
         write = measure.hasSuffix("bytes") ? { Amounts.bytes($0) } : { Amounts.count($0) }
     }
-
-    /// Of several columns, the one that says most.
-    private static let measures = ["total_bytes", "accepted", "requests", "uploads", "bytes"]
 }

@@ -22,20 +22,4 @@ struct Form {
     subscript(name: String) -> String? {
         fields.first { $0.name == name && !$0.value.isEmpty }?.value
     }
-
-    /// As it may stand in any part of a URL: what isn't a letter, digit or mark is escaped, a slash too, since a browser
-    /// would follow the `..` between two of them.
-    static func escape(_ text: String) -> String {
-        var escaped: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "~"), UInt8(ascii: ":"):
-                escaped.append(byte)
-            default: escaped += "%\(hex([byte]).uppercased())".utf8
-            }
-        }
-        return String(decoding: escaped, as: UTF8.self)
-    }
 }

@@ -3,7 +3,7 @@ public struct PageAnswer: Sendable {
     public let status: Int
     public let headers: [(name: String, value: String)]
     public let body: [UInt8]
-    /// Why there is no page, for the operator.
+    /// Why there is no page, or not all of it, for the operator.
     public private(set) var cause: String?
 
     /// What stands after the status in HTTP/1.

@@ -12,7 +12,7 @@ extension Pages {
             of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
             limit: Self.entriesPerPage)
         var model: Templates.Model = [
-            "key": key.shown(), "json": "/shadir/\(Form.escape(key))",
+            "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
             "count": Amounts.plural(count, "entry", "entries"), "entries": entries.map { self.model($0, view) },
             "showsAccounts": mayName(view), "page": page, "pages": pages, "isPaged": pages > 1,
         ]
@@ -70,15 +70,15 @@ extension Pages {
 
     func blob(_ digest: Digest, _ view: View) throws -> PageAnswer {
         let includingHidden = view.visitor.isOperator
-        let found = try catalog.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
-        let blob = found.flatMap { includingHidden || !$0.isHidden ? $0 : nil }
+        let stored = try catalog.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
+        let blob = includingHidden || stored?.isHidden == false ? stored : nil
         let entries = try catalog.listedEntries(
             naming: digest, includingHidden: includingHidden, limit: Self.othersShown)
         guard blob != nil || !entries.isEmpty else { return message(404, .nothingHere, view.request) }
         var model: Templates.Model =
             blob.map { self.model($0, view) } ?? [
                 "hash": digest.description, "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
-                "isWithdrawn": found != nil,
+                "wasWithdrawn": stored != nil,
             ]
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model["entries"] = entries.map { self.model($0, view) }

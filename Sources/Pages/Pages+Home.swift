@@ -3,18 +3,30 @@ import Storage
 extension Pages {
     func home(_ view: View) throws -> PageAnswer {
         let address = SiteAddress(site, view.request)
-        return render(
+        let figures = freshFigures()
+        let page = render(
             "home", title: site.name, view,
-            try freshFigures().merging(
+            figures.model.merging(
                 ["downloads": address.downloads, "uploads": address.uploads, "hasAuthority": site.authority != nil]
             ) { $1 })
+        return page.caused(by: figures.failure)
     }
 
-    private func freshFigures() throws -> Templates.Model {
-        if let figures, figures.made.duration(to: .now) < Self.figuresLast { return figures.model }
-        let model = try countedFigures()
-        figures = (.now, model)
-        return model
+    /// How to use the cache is told without figures, too. A failure is kept as long as figures are: what took too long
+    /// would take as long again.
+    ///
+    /// - Returns: `failure`, for the log: the first time alone.
+    private func freshFigures() -> (model: Templates.Model, failure: String?) {
+        if let figures, figures.made.duration(to: .now) < Self.figuresLast { return (figures.model, nil) }
+        do {
+            let model = try countedFigures()
+            figures = (.now, model)
+            return (model, nil)
+        } catch {
+            let model = ["areFiguresAway": true]
+            figures = (.now, model)
+            return (model, "\(error)")
+        }
     }
 
     private static let figuresLast = Duration.seconds(60)

@@ -3,12 +3,14 @@ import ShaCache
 
 /// What stands in place of a page.
 enum Message: String {
-    case nothingHere, tooLong, tookTooLong, databaseAway, broken
+    case nothingHere, tooLong, noSuchAccount, noSuchDay, tookTooLong, databaseAway, broken
 
     fileprivate var heading: String {
         switch self {
         case .nothingHere: "Nothing is here"
         case .tooLong: "That is too long to look for"
+        case .noSuchAccount: "There is no such account"
+        case .noSuchDay: "There is no such day"
         case .tookTooLong: "This took too long"
         case .databaseAway: "The database is away"
         case .broken: "Something is broken on the server"
@@ -19,6 +21,8 @@ enum Message: String {
         switch self {
         case .nothingHere: "There is nothing under this address, or it was withdrawn."
         case .tooLong: "Keys have at most \(Key.lengthLimit) bytes, and URLs to look for twice as many."
+        case .noSuchAccount: "Accounts are called by their names, in full: the report “accounts” lists them."
+        case .noSuchDay: "Days are written as YYYY-MM-DD, from the year 1 on."
         case .tookTooLong:
             "The answer was given up, so that looking never slows the cache. Ask for less, or again in a while."
         case .databaseAway: "Nothing can be looked up for the moment. Downloads of blobs go on. Try again in a while."

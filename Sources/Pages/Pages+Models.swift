@@ -9,7 +9,7 @@ extension Pages {
         var model: Templates.Model = [
             "number": String(entry.id), "href": "\(PageRoute.root)/entry/\(entry.id)",
             "key": entry.key.shown(), "keyHref": Self.href(ofKey: entry.key),
-            "json": "/shadir/\(Form.escape(entry.key))",
+            "json": "/shadir/\(percentEncoded(entry.key))",
             "hash": entry.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(entry.sha512)",
             "band": ["svg": Band.svg(entry.sha512.description)],
             "created": Amounts.time(entry.createdAt, now: view.now),
@@ -22,6 +22,7 @@ extension Pages {
         model["platform"] = [entry.multiarch, entry.os].compactMap { $0 }.joined(separator: ", ").shown()
         model["hasPlatform"] = entry.multiarch != nil || entry.os != nil
         model["size"] = orNone(entry.blobSize.map(Amounts.bytes))
+        model["isBlobHidden"] = entry.isBlobHidden
         model["account"] = orNone(mayName(view) ? entry.account : nil)
         model["withdrawal"] = orNone(entry.withdrawal.map { self.model($0, view) })
         return model

@@ -1,4 +1,3 @@
-import Foundation
 import Storage
 
 extension Pages {
@@ -12,10 +11,19 @@ extension Pages {
         guard let report = try catalog.reports().first(where: { $0.name == name }) else {
             return message(404, .nothingHere, view.request)
         }
-        let settings = form.settings(of: report)
+        guard let settings = form.settings(of: report) else { return message(400, .noSuchDay, view.request) }
+        do {
+            return try answer(report, settings, view)
+        } catch AdministrationError.unknown {
+            return message(404, .noSuchAccount, view.request)
+        }
+    }
+
+    private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
-        try catalog.read(report, asking: settings, limit: Self.rowsShown, asJSON: false) { tables.append($0) }
-        let table = Table(columns: tables.first?.columns ?? [], rows: tables.flatMap(\.rows))
+        try catalog.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
+        let rows = tables.flatMap(\.rows)
+        let table = Table(columns: tables.first?.columns ?? [], rows: Array(rows.prefix(Self.rowsShown)))
         var model = report.model
         model["settings"] = Report.Setting.allCases.filter(report.settings.contains).map { setting in
             [
@@ -30,13 +38,32 @@ extension Pages {
         }
         model["rows"] = table.rows.map { row in ["cells": zip(table.columns, row).map(Self.cell)] }
         model["count"] = Amounts.plural(table.rows.count, "row", "rows")
-        model["isCut"] = table.rows.count == Self.rowsShown
+        if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
         model["isEmpty"] = table.rows.isEmpty
-        if let chart = Chart(table) { model["charts"] = [chart.model] }
+        model["charts"] = try charts(of: report, columns: table.columns, settings)
         return render("report", title: report.title, view, model)
     }
 
     private static let rowsShown = 200
+    private static let daysDrawn = 366
+
+    /// From all of its days, however few of them the table shows.
+    private func charts(
+        of report: Report, columns: [String], _ settings: [Report.Setting: String]
+    ) throws -> [Templates.Model] {
+        guard let measure = Chart.measure(among: columns) else { return [] }
+        let days = try catalog.days(
+            of: report, adding: measure, hasKinds: columns.contains("kind"), asking: settings, most: Self.daysDrawn)
+        return Chart.charts(of: measure, days).map(\.model)
+    }
+
+    /// What shows all rows, to be copied.
+    private static func command(for report: Report, _ settings: [Report.Setting: String]) -> String {
+        let options = Report.Setting.allCases.compactMap { setting in
+            settings[setting].map { " --\(setting.rawValue) \($0)" }
+        }
+        return "shacache-admin report \(report.name.replacing("_", with: "-"))\(options.joined()) --format csv"
+    }
 
     private static func cell(_ column: String, _ value: Table.Value) -> Templates.Model {
         let text = value.text
@@ -82,23 +109,15 @@ extension String {
 }
 
 extension Form {
-    /// What a report is asked for, as far as it makes sense: days are YYYY-MM-DD.
-    fileprivate func settings(of report: Report) -> [Report.Setting: String] {
+    /// What a report is asked for; nil when a day is none.
+    fileprivate func settings(of report: Report) -> [Report.Setting: String]? {
         var settings: [Report.Setting: String] = [:]
         for setting in report.settings {
             guard let value = self[setting.rawValue] else { continue }
-            guard setting == .account || value.isDay else { continue }
+            guard setting == .account || CalendarDay(value) != nil else { return nil }
             settings[setting] = value
         }
         return settings
-    }
-}
-
-extension String {
-    /// `YYYY-MM-DD`, and in the calendar.
-    fileprivate var isDay: Bool {
-        let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day()
-        return (try? Date(self, strategy: style)).map { $0.formatted(style) == self } ?? false
     }
 }
 

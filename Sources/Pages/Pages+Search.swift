@@ -37,5 +37,5 @@ extension Pages {
         ["key": key.shown(), "href": Self.href(ofKey: key), "entries": Amounts.plural(entries, "entry", "entries")]
     }
 
-    static func href(ofKey key: String) -> String { "\(PageRoute.root)/key?key=\(Form.escape(key))" }
+    static func href(ofKey key: String) -> String { "\(PageRoute.root)/key?key=\(percentEncoded(key))" }
 }

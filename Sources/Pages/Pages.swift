@@ -48,6 +48,8 @@ public final class Pages {
         }
     }
 
+    private static let iconVersion = Templates.version(of: Band.icon)
+
     private func file(_ type: String, _ text: String) -> PageAnswer {
         PageAnswer(200, type: type, caching: "public, max-age=31556926, immutable", body: text)
     }
@@ -58,6 +60,7 @@ public final class Pages {
     {
         var whole: Templates.Model = [
             "site": site.name, "title": title, "version": Configuration.version, "style": templates.styleVersion,
+            "icon": Self.iconVersion,
             "isOperator": view.visitor.isOperator, "q": "", "root": PageRoute.root,
             "siteBand": ["svg": Band.svg(hexOfName)],
         ]

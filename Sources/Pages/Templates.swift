@@ -7,7 +7,6 @@ import ShaCache
 public struct Templates: Sendable {
     private let library: MustacheLibrary
     let style: String
-    /// Changes with the style, so that browsers may keep it for ever.
     let styleVersion: String
 
     /// What a template is rendered with: texts, numbers, truths, lists of the same.
@@ -26,8 +25,11 @@ public struct Templates: Sendable {
         }
         library = MustacheLibrary(templates: templates)
         style = try String(contentsOfFile: "\(directory)/style.css", encoding: .utf8)
-        styleVersion = String(hex(Hash.digest(.sha256, of: style.utf8)).prefix(16))
+        styleVersion = Self.version(of: style)
     }
+
+    /// Changes with a file that pages name, so that browsers may keep it for ever.
+    static func version(of text: String) -> String { String(hex(Hash.digest(.sha256, of: text.utf8)).prefix(16)) }
 
     private static let contentType = "MARKUP"
 

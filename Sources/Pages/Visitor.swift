@@ -21,6 +21,7 @@ extension Pages {
         switch request.certificateVerification {
         case "", "NONE": return .anybody
         case "SUCCESS": break
+        // It expired, say, or was made by an authority that this server doesn't know.
         case let verdict: return .refused("the certificate was refused (\(verdict))")
         }
         guard let fingerprint = ClientCertificate(escaped: request.certificate)?.fingerprint else {

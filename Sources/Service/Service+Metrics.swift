@@ -32,7 +32,8 @@ extension Service {
     func count(_ request: Request, _ route: Route?, _ response: Response, _ upload: UploadRecord?, _ failure: Failure?)
     {
         let recorder = monitoring.recorder
-        if let failure { recorder.count(failure) }
+        // Strangers who try /metrics say nothing about the cache.
+        if let failure, route?.name != Route.metrics.name { recorder.count(failure) }
         if let upload { recorder.count(upload, isAccepted: response.status == 201) }
         recorder.count(catalog.statistics, since: counted)
         counted = catalog.statistics

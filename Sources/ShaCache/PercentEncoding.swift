@@ -21,14 +21,16 @@ public func percentDecoded(_ text: [UInt8]) -> [UInt8]? {
     return decoded
 }
 
-/// A text as the value of a URL's query: of all but RFC 3986's unreserved characters, the bytes of UTF-8 are escaped.
-public func queryEncoded(_ text: String) -> String {
+/// A text as a value in a URL's query, or as a segment of its path: of all but RFC 3986's unreserved characters and the
+/// colon, which may stand in both and in most keys, the bytes of UTF-8 are escaped. A slash too: a browser would follow
+/// the `..` between two of them.
+public func percentEncoded(_ text: String) -> String {
     let isPlain: (UInt8) -> Bool = { byte in
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "a")...UInt8(ascii: "z"):
             true
-        default: Array("-._~".utf8).contains(byte)
+        default: Array("-._~:".utf8).contains(byte)
         }
     }
     return text.utf8.map { isPlain($0) ? String(UnicodeScalar($0)) : "%\(hex([$0]).uppercased())" }.joined()

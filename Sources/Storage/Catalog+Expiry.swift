@@ -1,4 +1,3 @@
-import Foundation
 import Postgres
 
 extension Catalog {
@@ -27,6 +26,12 @@ extension Catalog {
         }
     }
 
+    /// In a transaction: until its end, no certificate is revoked and no account disabled.
+    public func holdCertificates() throws {
+        try connection.run(
+            "SELECT FROM shacache.certificate JOIN shacache.account ON account.id = account_id FOR SHARE")
+    }
+
     /// - Parameter prefix: the fingerprint in lowercase hex, or as much of its beginning as is unique.
     public func certificateRecord(_ prefix: String) throws -> CertificateRecord {
         let matches = try certificateRecords(beginning: prefix)
@@ -38,11 +43,21 @@ extension Catalog {
     /// The certificates that expire within `noticeDays`, and with which somebody would then stop uploading: of enabled
     /// accounts, not revoked, and none of them renewed already. The first to expire comes first.
     public func expiringCertificates() throws -> [CertificateRecord] {
-        let now = Int(Date.now.timeIntervalSince1970)
-        let all = try certificateRecords().filter { $0.isEnabled && !$0.isRevoked && $0.notAfter > now }
+        let inUse = try certificatesInUse()
+        let all = try certificateRecords().filter { inUse.keys.contains($0.fingerprint) }
         return try all.filter { record in
-            guard record.notAfter < now + Self.noticeDays * 86_400 else { return false }
+            guard let daysLeft = inUse[record.fingerprint], daysLeft < Self.noticeDays else { return false }
             return try !all.contains { try record.isReplaced(by: $0) }
         }
+    }
+
+    /// The whole days that each valid one has left, by its fingerprint in lowercase hex.
+    private func certificatesInUse() throws -> [String: Int] {
+        let rows = try connection.run(
+            """
+            SELECT encode(fingerprint, 'hex'), floor(extract(epoch FROM not_after - now()) / 86400)::integer
+            FROM shacache.certificate_in_use WHERE not_after > now()
+            """)
+        return Dictionary(uniqueKeysWithValues: rows.map { ($0.text(0)!, $0.int(1)!) })
     }
 }

@@ -17,12 +17,10 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT account.name, extract(epoch FROM max(certificate.not_after))::bigint
-                FROM shacache.certificate JOIN shacache.account ON account.id = certificate.account_id
-                WHERE certificate.revoked_at IS NULL AND account.disabled_at IS NULL
-                GROUP BY account.name
-                HAVING max(certificate.not_after) > now() - interval '7 days'
-                ORDER BY max(certificate.not_after), account.name
+                SELECT DISTINCT account, extract(epoch FROM account_until)::bigint AS until
+                FROM shacache.certificate_in_use
+                WHERE account_until > now() - interval '7 days'
+                ORDER BY until, account
                 """)
         }
         return rows.map { Expiry(account: $0.text(0)!, at: $0.int(1)!) }
@@ -37,17 +35,19 @@ extension Catalog {
         public let at: Int
     }
 
+    /// Of the hosts that have done something within a week: one that is silent for longer has been taken away, or was
+    /// late for days.
     public func lastRuns() throws -> [Run] {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT task, host, extract(epoch FROM at)::bigint
+                SELECT task, host, floor(extract(epoch FROM at))::bigint
                 FROM (
                     SELECT 'maintain' AS task, NULL AS host, max(closed_at) AS at FROM shacache.closed_day
                     UNION ALL SELECT 'survey', host, max(at) FROM shacache.survey GROUP BY host
                     UNION ALL SELECT 'ingest-log', host, max(read_at) FROM shacache.log_position GROUP BY host
                 ) AS run
-                WHERE at IS NOT NULL
+                WHERE at IS NOT NULL AND (host IS NULL OR at > now() - interval '7 days')
                 ORDER BY task, host
                 """)
         }
@@ -63,13 +63,15 @@ extension Catalog {
         public let bytes: Int
     }
 
+    /// Of the hosts that were surveyed within a week.
     public func lastSurveys() throws -> [Surveyed] {
         let rows = try reading {
             try connection.run(
                 """
                 SELECT last.host, sum.kind, sum.files, sum.allocated
-                FROM (SELECT DISTINCT ON (host) id, host FROM shacache.survey ORDER BY host, at DESC) AS last
+                FROM (SELECT DISTINCT ON (host) id, host, at FROM shacache.survey ORDER BY host, at DESC) AS last
                 JOIN shacache.survey_sum AS sum ON sum.survey_id = last.id
+                WHERE last.at > now() - interval '7 days'
                 ORDER BY last.host, sum.kind
                 """)
         }

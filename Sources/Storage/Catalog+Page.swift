@@ -8,7 +8,7 @@ extension Catalog {
             extract(epoch FROM signer_revoked_at)::bigint, extract(epoch FROM entry.created_at)::bigint,
             software_url, multiarch, array_to_string(os, ' '), entry.is_hidden,
             extract(epoch FROM entry.withdrawn_at)::bigint, entry.withdrawn_by, entry.withdrawn_because,
-            CASE WHEN NOT blob.is_hidden THEN size END
+            CASE WHEN NOT blob.is_hidden THEN size END, coalesce(blob.is_hidden, false)
         FROM page.entry AS entry LEFT JOIN page.blob AS blob ON blob.sha512 = entry.sha512
         """
 
@@ -113,7 +113,7 @@ extension ListedEntry {
             id: row.int(0)!, key: row.text(1)!, sha512: Digest(bytes: row.bytes(2)!), account: row.text(3)!,
             signatureResult: row.text(4)!, signer: row.text(5), signerRevokedAt: row.int(6), createdAt: row.int(7)!,
             softwareURL: row.text(8), multiarch: row.text(9), os: row.text(10), isHidden: row.bool(11),
-            withdrawal: Withdrawn(row, from: 12), blobSize: row.int(15))
+            withdrawal: Withdrawn(row, from: 12), blobSize: row.int(15), isBlobHidden: row.bool(16))
     }
 }
 

@@ -49,12 +49,7 @@ extension Catalog {
         _ report: Report, asking settings: [Report.Setting: String], limit: Int?, asJSON: Bool,
         _ body: (Table) throws -> Void
     ) throws {
-        if let account = settings[.account] { _ = try accountID(account) }
-        try connection.transaction {
-            try connection.run("SET TRANSACTION READ ONLY")
-            for setting in Report.Setting.allCases {
-                try connection.run("SELECT set_config(\("report.\(setting)"), \(settings[setting] ?? ""), true)")
-            }
+        try whileAsking(settings) {
             let columns = asJSON ? "row_to_json(answer)" : "*"
             // Its name stands in the catalog of the database, where nobody but the owner puts one.
             try connection.runScript(
@@ -67,6 +62,18 @@ extension Catalog {
                 rows = try connection.run("FETCH 1000 FROM answer")
                 try body(Table(rows))
             } while rows.count > 0
+        }
+    }
+
+    /// Calls `body` in a transaction whose reports obey these settings; an account that doesn't exist is an error.
+    func whileAsking<Result>(_ settings: [Report.Setting: String], _ body: () throws -> Result) throws -> Result {
+        if let account = settings[.account] { _ = try accountID(account) }
+        return try connection.transaction {
+            try connection.run("SET TRANSACTION READ ONLY")
+            for setting in Report.Setting.allCases {
+                try connection.run("SELECT set_config(\("report.\(setting)"), \(settings[setting] ?? ""), true)")
+            }
+            return try body()
         }
     }
 }

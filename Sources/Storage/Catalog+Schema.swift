@@ -65,10 +65,23 @@ extension Catalog {
                 }
                 return nil
             }
-            try connection.runScript(text)
+            try runOrGiveUp(text, of: name)
             try connection.run(
                 "INSERT INTO shacache.migration (number, name, sha256) VALUES (\(number), \(name), \(sha256))")
             return name
+        }
+    }
+
+    /// A migration that waits for a table holds up everybody who comes after it, so it doesn't wait for long.
+    private func runOrGiveUp(_ text: String, of name: String) throws {
+        try connection.run("SET LOCAL lock_timeout = '5s'")
+        do {
+            try connection.runScript(text)
+        } catch let error as DatabaseError where error.kind == .rejected(sqlState: "55P03") {
+            // lock_not_available, in PostgreSQL's appendix A.
+            throw MigrationError(
+                description: "\(name): not applied, since a table that it changes is in use: stop the workers, "
+                    + "shacache-page and long reports, and try again (\(error.message))")
         }
     }
 }

@@ -12,11 +12,7 @@ extension Catalog {
                     (SELECT count(*) FROM shacache.entry) AS entries,
                     (SELECT count(*) FROM shacache.account WHERE disabled_at IS NULL) AS enabled_accounts,
                     (SELECT count(*) FROM shacache.signer WHERE revoked_at IS NULL) AS trusted_signers,
-                    (SELECT count(*) FROM shacache.certificate
-                        WHERE revoked_at IS NULL AND not_after > now()) AS valid_certificates,
-                    (SELECT count(*) FROM shacache.certificate
-                        WHERE revoked_at IS NULL AND not_after > now() AND not_after < now() + make_interval(days => \(Self.noticeDays)))
-                        AS expiring_within_21_days
+                    (SELECT count(*) FROM shacache.certificate_in_use WHERE not_after > now()) AS valid_certificates
                 """))
     }
 }

@@ -18,8 +18,9 @@ public struct ListedEntry: Sendable {
     public let os: String?
     public let isHidden: Bool
     public let withdrawal: Withdrawn?
-    /// Of the blob that it names, in bytes; nil when nobody has uploaded that.
+    /// Of the blob that it names, in bytes; nil when nobody has uploaded that, or it is hidden.
     public let blobSize: Int?
+    public let isBlobHidden: Bool
 }
 
 /// A stored blob as people get to see it.

@@ -30,6 +30,9 @@ extension CertificateCommand {
             let authority = try options.configuration().authority()
             let new = try authority.renew(old, commonName: record.account, days: validity.days)
             try catalog.addCertificate(new, of: record.account, origin: .renewed, by: options.actor) {
+                // For good: nobody revokes one between this look and the end of the transaction.
+                try catalog.holdCertificates()
+                try check(catalog.certificateRecord(record.fingerprint), old, in: catalog)
                 try writeNew([(Array(new.pem().utf8), out, 0o644)])
             }
             options.report(

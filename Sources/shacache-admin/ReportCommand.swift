@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Storage
 
 struct ReportCommand: ParsableCommand {
@@ -80,15 +79,12 @@ struct ReportCommand: ParsableCommand {
     }
 }
 
-/// A day of the calendar.
 struct Day: ExpressibleByArgument {
     let text: String
 
     init?(argument: String) {
-        guard let match = argument.wholeMatch(of: /(\d{4})-(\d{2})-(\d{2})/) else { return nil }
-        let day = DateComponents(year: Int(match.1), month: Int(match.2), day: Int(match.3))
-        guard day.isValidDate(in: Calendar(identifier: .gregorian)) else { return nil }
-        text = argument
+        guard let day = CalendarDay(argument) else { return nil }
+        text = day.text
     }
 }
 

@@ -29,9 +29,11 @@ struct Status: ParsableCommand {
         }
         let hasStore = FileManager.default.fileExists(atPath: configuration.store.directory)
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
-        let warnings = try warnings(configuration, catalog)
+        let expiring = try catalog.expiringCertificates()
+        let warnings = try warnings(configuration, of: expiring)
         try show(
             catalog.summary().adding([
+                ("expiring_within_\(Catalog.noticeDays)_days", .number("\(expiring.count)")),
                 ("authority_not_after", configuration.authorityEnd.map { .text(timestamp($0)) }),
                 ("free_bytes", free.map { .number("\($0.bytes)") }),
                 ("free_inodes", free.map { .number("\($0.inodes)") }), ("schema", .number("\(schema)")),
@@ -43,13 +45,13 @@ struct Status: ParsableCommand {
         }
     }
 
-    private func warnings(_ configuration: Configuration, _ catalog: Catalog) throws -> [ExpiryWarning] {
+    private func warnings(_ configuration: Configuration, of expiring: [CertificateRecord]) throws -> [ExpiryWarning] {
         let server = try serverCertificate.map { try Certificate(pem: contents(of: $0)).notAfter }
         let ours = [
             configuration.authorityEnd.flatMap(ExpiryWarning.init(ofAuthority:)),
             server.flatMap(ExpiryWarning.init(ofServer:)),
         ]
-        return try ours.compactMap(\.self) + catalog.expiringCertificates().map(ExpiryWarning.init(of:))
+        return ours.compactMap(\.self) + expiring.map(ExpiryWarning.init(of:))
     }
 
     private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {

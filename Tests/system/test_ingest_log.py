@@ -576,3 +576,17 @@ def test_the_days_are_those_of_utc_and_the_reports_keep_to_their_period(counted)
         f"""INSERT INTO shacache.withdrawal (actor, target, reason) VALUES ('root', 'blob', 'gone');
             UPDATE shacache.blob SET withdrawal_id = (SELECT max(id) FROM shacache.withdrawal) WHERE sha512 = '\\x{unread}'""")
     assert asked(never) == []
+
+
+# Fails when downloaded_blobs reads shacache.entry: a mistake that was withdrawn says no more what a blob is.
+def test_a_blob_is_known_by_the_oldest_entry_that_is_visible(counted):
+    digest = fill(counted, 1)
+    counted.ingest()
+    keys = new_key(), new_key()
+    for key in keys:
+        counted.stack.index(key, json.dumps({"sha512": digest}))
+    first_key = f"SELECT first_key FROM report.downloaded_blobs WHERE sha512 = '{digest}'"
+    assert counted.database.run(first_key) == [(keys[0],)]
+    ((number,),) = counted.database.run(f"SELECT id FROM shacache.entry WHERE key = '{keys[0]}'")
+    counted.stack.admin("entry", "withdraw", number, "--reason", "a mistake")
+    assert counted.database.run(first_key) == [(keys[1],)]

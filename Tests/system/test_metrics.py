@@ -189,6 +189,17 @@ def test_what_looks_like_a_header_of_nginxs_makes_nobody_a_monitor(elsewhere):
             assert wire.request("GET", "/metrics", headers=headers).status == 403
 
 
+# Service.count. Or anybody could make ShacacheRefusals fire.
+def test_what_strangers_are_refused_here_counts_as_a_request_and_no_refusal(elsewhere):
+    before = scrape(elsewhere)
+    with Wire(elsewhere) as wire:
+        assert wire.request("GET", "/metrics", headers=[("X-Test-Address", "192.0.2.1")]).status == 403
+    after = scrape(elsewhere)
+    refused = {"name": "shacache_requests_total", "route": "metrics", "status": "403"}
+    assert after.sum(**refused) == before.sum(**refused) + 1
+    assert after.by("shacache_refusals_total", "reason") == before.by("shacache_refusals_total", "reason")
+
+
 def test_among_keys_it_is_a_key(two):
     key = f"metrics-{os.urandom(4).hex()}"
     assert two.request("GET", "/metrics", headers={"Host": "shadir.example.org"})[0] == 404
@@ -373,6 +384,17 @@ def test_what_timers_do_is_shown_and_what_the_last_survey_found(two):
     file.with_name("away").rename(file)
     two.admin("survey")
     assert scrape(two).sum(kinds, kind="dangling") == before.sum(kinds, kind="dangling")
+
+
+# Catalog.lastRuns, Catalog.lastSurveys.
+def test_a_host_that_was_taken_away_is_forgotten_after_a_week(two):
+    database = Database(two)
+    two.admin("survey")
+    database.run("UPDATE shacache.survey SET at = at - interval '6 days'")
+    assert scrape(two).of("shacache_last_run_timestamp_seconds", task="survey") and scrape(two).of("shacache_surveyed_files")
+    database.run("UPDATE shacache.survey SET at = at - interval '2 days'")
+    shown = scrape(two)
+    assert not shown.of("shacache_last_run_timestamp_seconds", task="survey") and not shown.of("shacache_surveyed_files")
 
 
 # DatabaseFigures.init asks no tables of a newer schema.

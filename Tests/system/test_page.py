@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import processes
 import pytest
-from certificates import fingerprint
+from certificates import Authority, fingerprint, self_signed
 from stack import REPOSITORY, Database, Stack, eventually
 from test_database_away import hanging_database, stopped_database
 from wire import Wire
@@ -142,12 +142,13 @@ def test_every_page_forbids_scripts_and_strangers(cache):
         assert set(re.findall(rb'<link [^>]*href="([^"?]*)', body)) == {b"/-/page/style.css", b"/-/page/icon.svg"}
 
 
-def test_the_style_has_a_name_that_changes_with_it(cache):
-    (name,) = re.findall(r'href="(/-/page/style\.css\?v=[0-9a-f]{16})"', page(cache, "/"))
+@pytest.mark.parametrize("file, kind", [("style.css", "text/css"), ("icon.svg", "image/svg+xml")])
+def test_what_browsers_keep_for_ever_has_a_name_that_changes_with_it(cache, file, kind):
+    (name,) = re.findall(rf'href="(/-/page/{re.escape(file)}\?v=[0-9a-f]{{16}})"', page(cache, "/"))
     status, headers, body = get(cache, name)
-    assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert "immutable" in headers["Cache-Control"] and body == (REPOSITORY / "page/style.css").read_bytes()
-    assert name.endswith(hashlib.sha256(body).hexdigest()[:16])
+    assert (status, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+    assert "immutable" in headers["Cache-Control"] and name.endswith(hashlib.sha256(body).hexdigest()[:16])
+    assert file != "style.css" or body == (REPOSITORY / "page/style.css").read_bytes()
 
 
 def test_what_anybody_sees_may_be_kept_for_a_minute_and_what_a_certificate_shows_may_not(cache):
@@ -195,6 +196,13 @@ def test_a_key_is_shown_and_found_whatever_it_is(cache, key):
     assert f'href="/-/page/entry/{number}"' in page(cache, html.unescape(link))
     (link,) = set(re.findall(r'href="(/shadir/[^"]*)"', document))
     assert cache.request("GET", html.unescape(link))[0] == 200
+
+
+def test_from_every_page_one_can_look_further(cache):
+    number = entry(cache, "look-further")
+    digest = hashlib.sha512(b"look-further").hexdigest()
+    for target in "/", f"/-/page/entry/{number}", "/-/page/key?key=look-further", f"/-/page/blob/{digest}":
+        assert page(cache, target).count('<form class="search" role="search" action="/" method="get">') == 1, target
 
 
 def test_a_search_finds_what_clients_would_ask_for(cache):
@@ -274,14 +282,21 @@ def test_what_was_withdrawn_is_shown_to_operators_alone_with_the_reason(cache):
     assert f"/-/page/entry/{number}" not in page(cache, f"/-/page/blob/{hashlib.sha512(b'withdrawn').hexdigest()}")
 
 
-def test_of_a_withdrawn_blob_that_entries_name_nobody_says_that_it_was_never_there(cache):
-    data = os.urandom(30)
-    digest = hashlib.sha512(data).hexdigest()
-    entry(cache, "left over", data=data)
-    cache.admin("blob", "withdraw", digest, "--reason", "secret")
-    shown = page(cache, f"/-/page/blob/{digest}")
-    assert "It was withdrawn" in shown and "Nobody has uploaded it" not in shown and "secret" not in shown
-    assert "secret" in page(cache, f"/-/page/blob/{digest}", cache.tls())
+# Fails when a hidden blob is taken for one that never came.
+def test_where_only_the_blob_was_withdrawn_its_entries_say_so(cache):
+    number = entry(cache, "its-blob-withdrawn", data=b"its blob withdrawn")
+    digest = hashlib.sha512(b"its blob withdrawn").hexdigest()
+    cache.admin("blob", "withdraw", digest, "--reason", "built <wrongly>")
+    document = page(cache, f"/-/page/blob/{digest}")
+    assert "It was withdrawn, but entries name it." in document and "wrongly" not in document
+    assert f'href="/shacache/{digest}"' not in document
+    document = page(cache, f"/-/page/entry/{number}")
+    assert "The blob that it names was withdrawn." in document and "wrongly" not in document
+    assert "built &lt;wrongly&gt;" in page(cache, f"/-/page/blob/{digest}", cache.tls())
+    assert digest not in page(cache, f"/?q={digest[:20]}").replace(f'value="{digest[:20]}"', "")
+    other = "e" * 128
+    cache.index("nobodys-blob", json.dumps({"sha512": other}))
+    assert "Nobody has uploaded it, but entries name it." in page(cache, f"/-/page/blob/{other}")
 
 
 # Visitor.swift.
@@ -310,8 +325,89 @@ def test_a_report_counts_the_days_and_the_account_that_it_is_asked_for(cache):
     everything = page(cache, "/-/page/report/uploads", cache.tls())
     assert "<td" in everything
     assert "nothing to report" in page(cache, "/-/page/report/uploads?since=2001-01-01&until=2001-01-02", cache.tls())
-    for odd in "since=x", "since=2001-13-45", "since=%27", "until=infinity":
-        assert get(cache, f"/-/page/report/uploads?{odd}", cache.tls())[0] in (200, 400), odd
+
+
+def charts(document):
+    """The figures of each, by its title: what stands at which day."""
+    return {
+        html.unescape(re.search("<figcaption>(.*?)</figcaption>", figure)[1]):
+            dict(re.findall(r'<th scope="row">(.*?)</th><td class="number">(.*?)</td>', figure))
+        for figure in re.findall('<figure class="chart">.*?</figure>', document, re.DOTALL)}
+
+
+# Fails when the chart is made of the table's rows, or blobs and keys are added up.
+def test_a_report_draws_all_days_however_few_rows_it_shows(cache):
+    Database(cache).run("""
+        INSERT INTO shacache.download_day (day, kind, whole, partial, probes, not_found, bytes)
+        VALUES ('2019-01-01', 'blob', 5, 0, 0, 0, 9), ('2019-01-04', 'blob', 7, 0, 0, 0, 9),
+            ('2019-01-02', 'key', 3, 0, 0, 0, 9);
+        INSERT INTO shacache.download_day
+        SELECT day, kind, 2, 0, 0, 0, 9
+        FROM generate_series('2017-01-01'::date, '2018-12-31', '1 day') AS day, (VALUES ('blob'), ('key')) AS kind (kind)
+        """)
+    few = page(cache, "/-/page/report/downloads?since=2019-01-01&until=2019-12-31", cache.tls())
+    assert charts(few) == {
+        "Requests by day, blobs": {"2019-01-01": "5", "2019-01-02": "0", "2019-01-03": "0", "2019-01-04": "7"},
+        "Requests by day, keys": {"2019-01-01": "0", "2019-01-02": "3", "2019-01-03": "0", "2019-01-04": "0"}}
+    assert "--format csv" not in few
+    many = page(cache, "/-/page/report/downloads?since=2017-12-31&until=2018-12-31", cache.tls())
+    assert len(re.findall("<tr><td", many)) == 200
+    assert "the first 200" in text_of(many).replace("\u202f", "").replace("\u00a0", " ")
+    assert "shacache-admin report downloads --since 2017-12-31 --until 2018-12-31 --format csv" in text_of(many)
+    for figures in charts(many).values():
+        assert len(figures) == 366 and set(figures.values()) == {"2"}
+    # A year, and no more.
+    assert min(charts(page(cache, "/-/page/report/downloads?until=2018-12-31", cache.tls()))["Requests by day, keys"]) \
+        == "2017-12-31"
+
+
+# A total stays on days on which nothing came.
+def test_a_total_is_drawn_on_days_without_rows_too(start):
+    stack = start(WORKERS="1")
+    Database(stack).run("""
+        INSERT INTO shacache.upload (
+            at, account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration,
+            request_id)
+        SELECT at, account.id, sha256(''), '192.0.2.1', 'blob', sha512(''), 1024, false, 'accepted', 201, '1 ms', ''
+        FROM (VALUES ('2026-01-01 10:00+00'::timestamptz), ('2026-01-04 10:00+00')) AS new (at), shacache.account
+        WHERE name = 'demo'""")
+    stack.admin("account", "set", "demo", "--role", "operator")
+    document = page(stack, "/-/page/report/growth?until=2026-01-31", stack.tls())
+    assert charts(document) == {"Total bytes by day": {
+        "2026-01-01": "1.0\u00a0KiB", "2026-01-02": "1.0\u00a0KiB", "2026-01-03": "1.0\u00a0KiB", "2026-01-04": "2.0\u00a0KiB"}}
+
+
+# Fails when these reach the database, which would refuse them: the answer would be 500.
+def test_a_report_that_is_asked_for_what_there_is_not_says_so(cache):
+    for odd in "since=x", "since=2001-13-45", "since=2001-02-30", "since=%27", "until=infinity", "since=0000-01-01":
+        assert "no such day" in page(cache, f"/-/page/report/uploads?{odd}", cache.tls(), status=400), odd
+    page(cache, "/-/page/report/uploads?since=0001-01-01&until=9999-12-31", cache.tls())
+    for odd in "nobody", "Demo", "demo%20", "%00", "'--", "a" * 2000:
+        assert "no such account" in page(cache, f"/-/page/report/uploads?account={odd}", cache.tls(), status=404), odd
+    page(cache, "/-/page/report/uploads?account=demo", cache.tls())
+
+
+# uploads.conf: @bad_certificate. Else nginx would answer 400 to every page.
+@pytest.mark.parametrize("make", [
+    lambda cache, directory: Authority(
+        directory, cache.state / "ca/ca.crt", cache.state / "ca/ca.key").issue("late", valid_days=(-2, -1)),
+    lambda cache, directory: Authority.create(directory, "Another CA").issue("foreign"),
+    lambda cache, directory: self_signed(directory, "alone")],
+    ids=["expired", "foreign", "self-signed"])
+def test_a_certificate_that_does_not_verify_keeps_nobody_from_what_anybody_sees(cache, tmp_path, make):
+    certificate, key = make(cache, tmp_path)
+    # Of an operator, so that nothing else keeps it from the reports.
+    cache.admin("certificate", "register", "demo", certificate)
+    context = cache.tls(certificate, key)
+    number = entry(cache, "seen-by-anybody")
+    assert "How to use it" in page(cache, "/", context)
+    assert "Uploaded by" not in page(cache, f"/-/page/entry/{number}", context)
+    assert get(cache, "/-/page/style.css", context)[0] == 200
+    assert get(cache, "/", context)[1]["Cache-Control"] == "private, no-store"
+    for target in "/-/page/reports", "/-/page/report/upload":
+        assert "the certificate was refused (FAILED:" in page(cache, target, context, status=403)
+    status, _, line = cache.request("GET", "/shadir/absent", context=context)
+    assert (status, b"the client certificate was refused (FAILED:" in line) == (400, True)
 
 
 def test_an_operator_who_is_disabled_or_loses_the_role_is_out_at_once(cache, tmp_path):
@@ -351,15 +447,33 @@ def test_without_its_process_the_cache_goes_on_and_the_page_comes_back(start):
 def test_without_the_database_it_says_so_and_comes_back(start):
     stack = start(WORKERS="1")
     with stopped_database(stack):
-        status, headers, body = get(stack, "/")
+        status, headers, body = get(stack, "/?q=x")
         assert (status, headers["Retry-After"]) == (503, "10") and b"The database is away" in body
+        assert "How to use it" in page(stack, "/")
         assert get(stack, "/-/page/style.css")[0] == 200
-    eventually(lambda: get(stack, "/")[0] == 200)
+    eventually(lambda: get(stack, "/?q=x")[0] == 200)
     with hanging_database(stack):
         for _ in range(3):
             assert get(stack, "/?q=x")[0] == 503
         assert get(stack, "/-/page/style.css")[0] == 200
-    eventually(lambda: get(stack, "/")[0] == 200)
+    eventually(lambda: get(stack, "/?q=x")[0] == 200)
+
+
+# Fails when a failure isn't kept: each of the last ones waits for the database until that gives up.
+def test_the_first_page_needs_no_figures_and_asks_for_them_once_a_minute(start):
+    stack = start(WORKERS="1")
+    database = Database(stack)
+    database.run("""
+        CREATE OR REPLACE FUNCTION report.since() RETURNS date LANGUAGE sql STABLE PARALLEL SAFE
+            RETURN (SELECT now()::date FROM pg_sleep(60))""")
+    # Each thread counts for itself, and there is no telling whose turn it is.
+    processes.send(stack, "page")
+    eventually(lambda: stack.request("GET", "/")[0] == 200)
+    for _ in range(30):
+        document = page(stack, "/")
+        assert "How to use it" in document and "The figures can’t be had" in document
+    log = (stack.state / "log/page.log").read_text()
+    assert 1 <= log.count("statement timeout") <= 4
 
 
 def test_what_takes_too_long_is_given_up(start):

@@ -135,6 +135,7 @@ def test_names_are_taken_with_dashes_and_with_underscores(record):
         (["uploads", "--account", "nobody"], 1, "there is no account nobody"),
         (["uploads", "--since", "yesterday"], 64, "yesterday"),
         (["uploads", "--since", "2026-02-30"], 64, "2026-02-30"),
+        (["uploads", "--since", "0000-01-01"], 64, "0000-01-01"),
         (["uploads", "--until", "2026-1-1"], 64, "2026-1-1"),
         (["uploads", "--limit", "0"], 64, "--limit takes 1 or more"),
         (["uploads", "--format", "xml"], 64, "xml"),
