@@ -89,10 +89,6 @@ CREATE INDEX entry_by_account ON shacache.entry (account_id, created_at);
 CREATE INDEX entry_by_signer ON shacache.entry (signer_id, created_at) WHERE signer_id IS NOT NULL;
 CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
-CREATE VIEW shacache.visible_entry AS
-SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
-COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
-
 -- A worker hides, and shows again what accounts have hidden themselves: only operators undo what operators did.
 CREATE FUNCTION shacache.is_operators(number bigint) RETURNS boolean LANGUAGE sql STABLE
     RETURN (SELECT is_operators FROM shacache.withdrawal WHERE id = number);
@@ -112,6 +108,10 @@ CREATE TRIGGER operators_alone_show_it_again BEFORE UPDATE OF withdrawal_id ON s
     EXECUTE FUNCTION shacache.refuse_workers();
 CREATE TRIGGER operators_alone_lift_it BEFORE UPDATE ON shacache.withdrawal FOR EACH ROW WHEN (OLD.is_operators)
     EXECUTE FUNCTION shacache.refuse_workers();
+
+CREATE VIEW shacache.visible_entry AS
+SELECT * FROM shacache.entry WHERE withdrawal_id IS NULL;
+COMMENT ON VIEW shacache.visible_entry IS 'What nodes are told.';
 
 ALTER TABLE shacache.signer ADD revoked_since timestamptz;
 COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';

@@ -77,10 +77,14 @@ extension Pages {
             cell["link"] = "\(PageRoute.root)/blob/\(text)"
             cell["isHash"] = true
         case "entry_id": cell["link"] = "\(PageRoute.root)/entry/\(text)"
+        case _ where text.count >= longHash && text.allSatisfy(\.isHexDigit): cell["isHash"] = true
         default: if value.isNumber { cell["text"] = Int(text).map(Amounts.count) ?? text }
         }
         return cell
     }
+
+    /// Digits, from which on a hash is shown by its beginning.
+    private static let longHash = 32
 
     /// Characters, with which a day or a time stays on one line.
     private static let shortest = 30

@@ -1,3 +1,4 @@
+import OpenSSL
 import Postgres
 public import ShaCache
 
@@ -58,14 +59,15 @@ extension Catalog {
     public func revokeSigner(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
         try administering(name) {
             // Waits for the uploads that it verified and that are under way: see Catalog.checkAgain.
-            let found = try connection.run("SELECT id FROM shacache.signer WHERE name = \(name) FOR UPDATE")
-            guard let signer = found.first?.int(0) else { throw AdministrationError.unknown("signer", name) }
+            let found = try connection.run("SELECT id, public_key FROM shacache.signer WHERE name = \(name) FOR UPDATE")
+            guard let row = found.first else { throw AdministrationError.unknown("signer", name) }
+            let signer = Signer(id: row.int(0)!, key: try PublicKey(der: row.bytes(1)!))
             try connection.run(
                 """
                 UPDATE shacache.signer
                 SET revoked_at = coalesce(revoked_at, now()),
                     revoked_since = least(revoked_since, to_timestamp(\(since)))
-                WHERE id = \(signer)
+                WHERE id = \(signer.id)
                 """)
             let outcome = try since.flatMap { try hideEntries(of: signer, name, since: $0, by: actor) }
             try audit(actor, "signer revoke", name, outcome.map { "withdrawal \($0.number)" } ?? "")
@@ -74,19 +76,36 @@ extension Catalog {
     }
 
     private func hideEntries(
-        of signer: Signer.ID, _ name: String, since: Int, by actor: String
+        of signer: Signer, _ name: String, since: Int, by actor: String
     ) throws -> Withdrawal.Outcome? {
+        let unknown = try entriesOfUnknown(signer, since: since)
         let found = try connection.run(
             """
             SELECT id, to_char(to_timestamp(\(since)), 'YYYY-MM-DD HH24:MI:SS')
             FROM shacache.entry
-            WHERE signer_id = \(signer) AND created_at >= to_timestamp(\(since)) AND withdrawal_id IS NULL
+            WHERE (signer_id = \(signer.id) AND created_at >= to_timestamp(\(since)) OR id = ANY(\(unknown)::bigint[]))
+                AND withdrawal_id IS NULL
             ORDER BY id FOR UPDATE
             """)
         guard let moment = found.first?.text(1) else { return nil }
         let reason = Reason("its signer \(name) is revoked since \(moment) UTC")!
         return try hide(
             found.map { $0.text(0)! }, Withdrawal(by: actor, reason: reason), subject: "signer \(name)")
+    }
+
+    /// What came while nobody knew the signer: before he was registered, or after he was revoked without a date.
+    private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
+        try connection.run(
+            """
+            SELECT id, metadata, signature FROM shacache.visible_entry
+            WHERE signature_result = 'unknown signer' AND created_at >= to_timestamp(\(since))
+            """
+        ).compactMap { row in
+            guard let entry = try? Entry(metadata: row.text(1)!, signature: row.text(2)!),
+                case .verified = entry.verify(against: [signer])
+            else { return nil }
+            return row.text(0)!
+        }
     }
 
     private func hide(

@@ -85,6 +85,9 @@ struct AccountBundle {
         Everything below is typed in this directory. \(keyFile) is yours alone: whoever has it uploads in your name. When it
         may have been seen by others, tell the operator at once.
         \(keyIsMadeByOwner ? keyInstructions : "")
+        Needed: curl; or shacache, whose libraries are Debian's libarchive13, libcurl4 and libssl3; or networkcache-upload,
+        which is Python's slapos.libnetworkcache.
+
         Try it. Each of these uploads this text, and any one of them will do; the first two print its SHA-512:
 
           curl -sS --cacert \(authorityFile) --cert \(certificateFile) --key \(keyFile) --data-binary @README.txt -w '\\n' \(site.uploadURL)/shacache
