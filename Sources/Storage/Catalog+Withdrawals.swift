@@ -97,8 +97,9 @@ extension Catalog {
     private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
         try connection.run(
             """
-            SELECT id, metadata, signature FROM shacache.visible_entry
+            SELECT id, metadata, signature FROM shacache.entry
             WHERE signature_result = 'unknown signer' AND created_at >= to_timestamp(\(since))
+                AND withdrawal_id IS NULL
             """
         ).compactMap { row in
             guard let entry = try? Entry(metadata: row.text(1)!, signature: row.text(2)!),
