@@ -18,7 +18,7 @@ extension BlobStore {
 
     public func free() throws(StoreError) -> Free {
         var status = statvfs()
-        try system("look at the store's free space") { statvfs(directory, &status) }
+        try system("look at the store's free space") { statvfs(incoming, &status) }
         let block = Int(status.f_frsize)
         return Free(
             bytes: Int(status.f_bavail) * block, inodes: Int(status.f_favail),
