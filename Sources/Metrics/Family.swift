@@ -58,7 +58,7 @@ extension Label {
     static let failure = Label(
         name: "reason",
         values: [
-            "database unavailable", "unknown outcome", "no space", "store read-only", "store broken",
+            "database unavailable", "unknown outcome", "schema is older", "no space", "store read-only", "store broken",
             "internal error", other,
         ])
     static let databaseError = Label(

@@ -419,6 +419,8 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *COUNTERS,
                 "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
                 "entry.is_shared", "entry.withdrawal_id",
+                # As far as an account withdrew it itself: see the triggers in 0004_accounts.sql.
+                "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
         ),
         (
@@ -477,7 +479,7 @@ def test_shacache_worker_may_note_that_a_blob_was_referenced(record):
         ("UPDATE shacache.upload SET outcome = 'accepted'", "permission denied for table upload"),
         ("UPDATE shacache.account SET disabled_at = NULL", "permission denied for table account"),
         ("UPDATE shacache.account SET roles = '{operator}'", "permission denied for table account"),
-        ("UPDATE shacache.withdrawal SET lifted_at = now()", "permission denied for table withdrawal"),
+        ("UPDATE shacache.withdrawal SET reason = ''", "permission denied for table withdrawal"),
         ("SELECT * FROM shacache.audit", "permission denied for table audit"),
         ("DELETE FROM shacache.account_usage", "permission denied for table account_usage"),
         ("INSERT INTO shacache.account (name) VALUES ('mine')", "permission denied for table account"),
