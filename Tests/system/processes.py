@@ -38,7 +38,14 @@ def children(pid):
 
 def named(stack, name):
     """Those of them that run this program."""
-    return [pid for pid in of(stack) if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return [pid for pid in of(stack) if _program(pid) == name]
+
+
+def _program(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return None  # ended since it was listed
 
 
 def send(stack, name, number=signal.SIGKILL):
