@@ -12,6 +12,9 @@ extension Catalog {
         return (Table(rows), !rows.contains(where: \.differs))
     }
 
+    /// How many accounts `recount` would find to differ.
+    public func miscountedAccounts() throws -> Int { try counted(nil).count(where: \.differs) }
+
     /// Puts right what `recount` finds.
     ///
     /// - Returns: what was found before.
