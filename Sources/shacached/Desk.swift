@@ -38,12 +38,15 @@ struct Desk: Sendable {
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
             rules: configuration.uploads.rules, strangers: strangers, monitoring: monitoring)
-        return { request in
-            recorder.add(to: .inFlight, socket)
-            defer { recorder.add(-1, to: .inFlight, socket) }
-            let answer = service.answer(Request(request))
+        return { source in
+            let request = Request(source)
+            // Whoever looks how busy the worker is would see himself.
+            let isWork = request.purpose != .health
+            if isWork { recorder.add(to: .inFlight, socket) }
+            defer { if isWork { recorder.add(-1, to: .inFlight, socket) } }
+            let answer = service.answer(request)
             let response = answer.response
-            request.send(
+            source.send(
                 status: "\(response.status) \(response.reason)", headers: response.headers, body: response.body)
             return { conclude(answer, service) }
         }
