@@ -48,18 +48,17 @@ extension Exposition {
     mutating func addCertificates(in files: [String]) {
         let found = files.map { (name: $0, certificates: Certificate.all(inFile: $0)) }
         add(.certificateReadable, found.map { Sample($0.certificates.areReadable ? 1 : 0, ("file", $0.name)) })
-        add(
-            .certificateExpiry,
-            found.flatMap { file in
-                // An authority and its successor may have one name; numbers are each authority's own; and one
-                // certificate may stand there twice.
-                let labelled = Dictionary(file.certificates.compactMap(\.self).map { ([$0.subject, $0.serial], $0) }) {
-                    first, _ in first
-                }
-                return labelled.values.sorted { $0.notAfter < $1.notAfter }.map {
-                    Sample(Double($0.notAfter), ("file", file.name), ("subject", $0.subject), ("serial", $0.serial))
-                }
-            })
+        add(.certificateExpiry, found.flatMap { Self.expiries(of: $0.certificates.compactMap(\.self), in: $0.name) })
+    }
+
+    /// An authority and its successor may have one name; numbers are each authority's own; and one certificate may
+    /// stand there twice.
+    private static func expiries(of certificates: [Certificate], in file: String) -> [Sample] {
+        let named = certificates.map { ([$0.subject, $0.serial], $0) }
+        let each = Dictionary(named, uniquingKeysWith: { first, _ in first }).values
+        return each.sorted { $0.notAfter < $1.notAfter }.map {
+            Sample(Double($0.notAfter), ("file", file), ("subject", $0.subject), ("serial", $0.serial))
+        }
     }
 }
 
