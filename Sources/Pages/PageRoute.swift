@@ -9,8 +9,9 @@ enum PageRoute {
     case blob(Digest)
     case reports
     case report(String, Form)
-    case style
-    case icon
+    /// With the version that is asked for.
+    case style(String?)
+    case icon(String?)
 
     static let root = "/-/page"
 
@@ -30,8 +31,8 @@ enum PageRoute {
         case _ where parts.count > 1: return nil
         case "key": return form["key"].map { .key($0, page: form.page) }
         case "reports": return .reports
-        case "style.css": return .style
-        case "icon.svg": return .icon
+        case "style.css": return .style(form["v"])
+        case "icon.svg": return .icon(form["v"])
         default: return nil
         }
     }

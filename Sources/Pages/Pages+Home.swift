@@ -2,14 +2,32 @@ import Storage
 
 extension Pages {
     func home(_ view: View) throws -> PageAnswer {
-        let address = SiteAddress(site, view.request)
         let figures = freshFigures()
-        let page = render(
-            "home", title: site.name, view,
-            figures.model.merging(
-                ["downloads": address.downloads, "uploads": address.uploads, "hasAuthority": site.authority != nil]
-            ) { $1 })
+        let page = render("home", title: site.name, view, figures.model.merging(instructions(view)) { $1 })
         return page.caused(by: figures.failure)
+    }
+
+    /// How to use the cache.
+    private func instructions(_ view: View) -> Templates.Model {
+        let address = SiteAddress(site, view.request)
+        // In slapos.cfg, a percent sign begins another option's name; in a profile of buildout it doesn't.
+        let option = [address.downloads, address.uploads].map { $0.replacing("%", with: "%%") }
+        var model: Templates.Model = [
+            "downloads": address.downloads, "uploads": address.uploads,
+            "option": ["downloads": option[0], "uploads": option[1]],
+            "hasAuthority": site.authority != nil,
+            // Or else what Debian's ca-certificates keeps: the deployed clients don't go without one.
+            "authority": site.authority == nil
+                ? "/etc/ssl/certs/ca-certificates.crt" : "/etc/opt/slapos/ssl/cache-ca.crt",
+        ]
+        model["contact"] = site.contact.map { ["text": $0.shown(), "href": Self.link(to: $0) ?? false] as Templates.Model }
+        return model
+    }
+
+    /// Where one writes to; nil when it is neither an address nor a URL.
+    private static func link(to contact: String) -> String? {
+        if contact.wholeMatch(of: /https?:\/\/[^\s\/]\S*/) != nil { return contact }
+        return contact.wholeMatch(of: /[A-Za-z0-9.+_-]+@[A-Za-z0-9.-]+/) != nil ? "mailto:\(contact)" : nil
     }
 
     /// How to use the cache is told without figures, too. A failure is kept as long as figures are: what took too long

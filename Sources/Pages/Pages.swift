@@ -22,8 +22,8 @@ public final class Pages {
         do {
             guard let route = PageRoute.find(request.target) else { return message(404, .nothingHere, request) }
             switch route {
-            case .style: return file("text/css", templates.style)
-            case .icon: return file("image/svg+xml", Band.icon)
+            case .style(let version): return file("text/css", templates.style, isCurrent: version == templates.styleVersion)
+            case .icon(let version): return file("image/svg+xml", Band.icon, isCurrent: version == Self.iconVersion)
             default: return try page(route, for: View(request, try visitor(request)))
             }
         } catch let error as DatabaseError where error.tookTooLong {
@@ -50,8 +50,11 @@ public final class Pages {
 
     private static let iconVersion = Templates.version(of: Band.icon)
 
-    private func file(_ type: String, _ text: String) -> PageAnswer {
-        PageAnswer(200, type: type, caching: "public, max-age=31556926, immutable", body: text)
+    /// - Parameter isCurrent: it is asked for by its version, and may be kept for ever. While several servers are brought up
+    ///   to date, one is asked for what it doesn't have, or has no more.
+    private func file(_ type: String, _ text: String, isCurrent: Bool) -> PageAnswer {
+        PageAnswer(
+            200, type: type, caching: isCurrent ? "public, max-age=31556926, immutable" : "public, max-age=60", body: text)
     }
 
     /// - Parameter model: what the template needs beside what all pages show.
