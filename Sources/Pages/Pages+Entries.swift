@@ -4,10 +4,10 @@ import Storage
 
 extension Pages {
     func key(_ key: String, page: Int, _ view: View) throws -> PageAnswer {
-        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view.request) }
+        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view) }
         let includingHidden = view.visitor.isOperator
         let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
-        guard count > 0 else { return message(404, .nothingHere, view.request) }
+        guard count > 0 else { return message(404, .nothingHere, view) }
         let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
         let entries = try catalog.listedEntries(
             of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
@@ -27,7 +27,7 @@ extension Pages {
     func entry(_ number: Int, _ view: View) throws -> PageAnswer {
         guard let entry = try catalog.listedEntry(number, includingHidden: view.visitor.isOperator),
             let metadata = try catalog.metadata(ofEntry: number, limit: Self.metadataShown)
-        else { return message(404, .nothingHere, view.request) }
+        else { return message(404, .nothingHere, view) }
         let address = SiteAddress(site, view.request)
         var model = self.model(entry, view)
         model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
@@ -95,14 +95,12 @@ extension Pages {
         let blob = includingHidden || stored?.isHidden == false ? stored : nil
         let entries = try entries(naming: digest, view)
         guard blob != nil || entries.found?.isEmpty == false else {
-            return entries.failure.map { message(503, .tookTooLong, view.request, cause: $0) }
-                ?? message(404, .nothingHere, view.request)
+            return entries.failure.map { message(503, .tookTooLong, view, cause: $0) }
+                ?? message(404, .nothingHere, view)
         }
         var model: Templates.Model =
-            blob.map { self.model($0, view) } ?? [
-                "hash": digest.description, "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
-                "wasWithdrawn": stored != nil,
-            ]
+            blob.map { self.model($0, view) }
+            ?? absentBlob(digest).merging(["wasWithdrawn": stored != nil]) { $1 }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model.merge(self.model(entries.found, view)) { $1 }
         if let downloads = try catalog.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }

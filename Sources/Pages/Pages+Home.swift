@@ -2,7 +2,8 @@ import Storage
 
 extension Pages {
     func home(_ view: View) throws -> PageAnswer {
-        let figures = freshFigures()
+        // How to use the cache is told without figures, too.
+        let figures = figures.fresh(countedFigures, otherwise: ["areFiguresAway": true])
         let page = render("home", title: site.name, view, figures.model.merging(instructions(view)) { $1 })
         return page.caused(by: figures.failure)
     }
@@ -20,7 +21,9 @@ extension Pages {
             "authority": site.authority == nil
                 ? "/etc/ssl/certs/ca-certificates.crt" : "/etc/opt/slapos/ssl/cache-ca.crt",
         ]
-        model["contact"] = site.contact.map { ["text": $0.shown(), "href": Self.link(to: $0) ?? false] as Templates.Model }
+        model["contact"] = site.contact.map {
+            ["text": $0.shown(), "href": Self.link(to: $0) ?? false] as Templates.Model
+        }
         return model
     }
 
@@ -30,24 +33,6 @@ extension Pages {
         return contact.wholeMatch(of: /[A-Za-z0-9.+_-]+@[A-Za-z0-9.-]+/) != nil ? "mailto:\(contact)" : nil
     }
 
-    /// How to use the cache is told without figures, too. A failure is kept as long as figures are: what took too long
-    /// would take as long again.
-    ///
-    /// - Returns: `failure`, for the log: the first time alone.
-    private func freshFigures() -> (model: Templates.Model, failure: String?) {
-        if let figures, figures.made.duration(to: .now) < Self.figuresLast { return (figures.model, nil) }
-        do {
-            let model = try countedFigures()
-            figures = (.now, model)
-            return (model, nil)
-        } catch {
-            let model = ["areFiguresAway": true]
-            figures = (.now, model)
-            return (model, "\(error)")
-        }
-    }
-
-    private static let figuresLast = Duration.seconds(60)
     private static let daysShown = 60
 
     private func countedFigures() throws -> Templates.Model {
@@ -60,9 +45,9 @@ extension Pages {
                 ["number": Amounts.bytes(totals.bytes), "what": "stored"],
             ],
             "charts": [
-                Chart.days("uploads", "Uploads a day", "uploads", days) { $0.uploads }.model,
-                Chart.days("downloads", "Downloads a day", "downloads", days) { $0.downloads }.model,
-                Chart.days("sent", "Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
+                Chart.days("Uploads a day", "uploads", days) { $0.uploads }.model,
+                Chart.days("Downloads a day", "downloads", days) { $0.downloads }.model,
+                Chart.days("Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
                 Chart.space(days, total: totals.bytes).model,
             ],
         ]
@@ -71,11 +56,11 @@ extension Pages {
 
 extension Chart {
     fileprivate static func days(
-        _ id: String, _ title: String, _ measure: String, _ days: [Catalog.Day],
+        _ title: String, _ measure: String, _ days: [Catalog.Day],
         write: @escaping (Int) -> String = Amounts.count, _ value: (Catalog.Day) -> Int
     ) -> Chart {
         Chart(
-            id: id, title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
+            title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
             write: write)
     }
 
@@ -87,7 +72,7 @@ extension Chart {
             return (label: day.name, value: total)
         }
         return Chart(
-            id: "space", title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
+            title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
             write: Amounts.bytes)
     }
 }
