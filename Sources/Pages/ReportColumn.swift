@@ -30,6 +30,7 @@ struct ReportColumn {
         default: break
         }
         if cell["isHash"] as? Bool == true { cell["title"] = text }
+        if kind == .time, value != .null { cell["title"] = text }
         if isBytes, let bytes = Int(text) { cell["title"] = Amounts.plural(bytes, "byte", "bytes") }
         return cell
     }
@@ -40,6 +41,8 @@ struct ReportColumn {
         case .number: Int(text).map(isBytes ? Amounts.bytes : Amounts.count) ?? text
         case .truth: text == "t" ? "yes" : "no"
         case .list: Self.elements(text).map { $0.shown() }.joined(separator: ", ")
+        // To the second; that it is UTC stands below all pages.
+        case .time: String(text.prefix(19))
         case .other: text.shown()
         }
     }

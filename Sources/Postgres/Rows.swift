@@ -26,6 +26,8 @@ public final class Rows: Sequence {
         case truth
         /// Texts between braces.
         case list
+        /// A point in time.
+        case time
         case other
 
         fileprivate init(oid: Oid) {
@@ -34,6 +36,7 @@ public final class Rows: Sequence {
             case 20, 23, 1700: self = .number  // bigint, integer, numeric
             case 16: self = .truth  // boolean
             case 1009: self = .list  // text[]
+            case 1184: self = .time  // timestamptz
             default: self = .other
             }
         }

@@ -18,6 +18,12 @@ struct ReportColumnTests {
         #expect(cell["title"] as? String == "1\u{202F}048\u{202F}576\u{A0}bytes")
     }
 
+    @Test func `a time is shown to the second`() {
+        let cell = ReportColumn("at", .time).cell(.text("2026-11-28 09:48:59.568957+00"))
+        #expect(cell["text"] as? String == "2026-11-28 09:48:59")
+        #expect(cell["title"] as? String == "2026-11-28 09:48:59.568957+00")
+    }
+
     // The column's kind counts, not the value's.
     @Test func `what is missing stands among numbers as a number does`() {
         #expect(ReportColumn("bytes", .number).cell(.null)["isNumber"] as? Bool == true)

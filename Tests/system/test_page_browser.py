@@ -167,22 +167,25 @@ def test_the_keyboard_goes_through_the_page_in_its_order(browser, cache):
 
 # style.css: `overflow: clip` of the blocks that hold strangers' text; it does nothing on what stands in a line.
 @pytest.mark.parametrize("path, above", [
-    ("/-/page/key?key={}", ".kind"), ("/?q={}", "main h2"), ("/-/page/report/keys", "main caption")])
+    ("/?q=stall", "main h2"), ("/-/page/report/keys", "main caption"), ("/?q={}", "header .name"),
+    ("/-/page/entry/{number}", "#said")])
 def test_stacked_accents_stay_below_the_line_above(browser, cache, operator, path, above):
     browser.narrow(1280)
     browser.prefer("light")
-    stacked = "stacked" + "\u0301" * 340
-    cache.index(quote(stacked, safe=""), json.dumps({"sha512": "0" * 128}))
-    # In the first row of the report: the key with the most entries.
+    stacked = "stall" + "\u0301" * 360
+    # Of the report, it shall be the first row: several entries.
     for number in range(3):
-        cache.index(quote(stacked, safe=""), json.dumps({"sha512": "0" * 128, "number": number}))
-    open_page(browser, operator, path.format(quote(stacked, safe="")))
+        cache.index(quote(stacked, safe=""), json.dumps({"sha512": "0" * 128, "number": number, stacked: stacked}))
+    (row,) = Database(cache).run("SELECT max(id) FROM shacache.entry")
+    open_page(browser, operator, path.format(quote(stacked, safe=""), number=row[0]))
     line = browser.find_element(By.CSS_SELECTOR, above)
-    text = browser.find_element(By.XPATH, "//bdi[contains(., 'stacked')]")
-    assert text.location["y"] - line.location["y"] < 150
     seen = line.screenshot_as_png
-    browser.execute_script("arguments[0].style.visibility = 'hidden'", text)
+    browser.execute_script("for (const e of document.querySelectorAll('bdi')) e.style.visibility = 'hidden'")
     assert line.screenshot_as_png == seen
+    # Unclipped, they would have been seen there.
+    browser.execute_script("""for (const e of document.querySelectorAll('bdi')) e.style.visibility = '';
+        for (const e of document.querySelectorAll('h1, li, dd, td, th')) e.style.overflow = 'visible'""")
+    assert line.screenshot_as_png != seen
 
 
 @pytest.mark.parametrize("path", ["/", "/?q=numpy", "/-/page/entry/2", "/-/page/report/uploads"])
