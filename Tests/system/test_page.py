@@ -633,6 +633,8 @@ def test_who_asks_too_much_at_once_waits_and_downloads_do_not(start):
 
 def test_its_role_reads_and_no_more(cache):
     database = Database(cache)
+    assert database.run("SHOW max_parallel_workers_per_gather", role="shacache_page") == [("0",)]
+    assert database.run("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'shacache_page'") == [("20",)]
     for statement in (
         "INSERT INTO shacache.account (name) VALUES ('x')", "UPDATE shacache.account SET roles = '{operator}'",
         "SELECT * FROM shacache.audit", "SELECT * FROM shacache.upload", "DELETE FROM shacache.entry",
