@@ -17,25 +17,30 @@ public final class HomeFigures: Sendable {
     /// The figures; while somebody counts, those of before. A failure is kept as long: what took too long would take as
     /// long again.
     ///
-    /// - Returns: `failure`, for the log: of the thread that met it, once.
+    /// - Returns: `failure`, for the log: to the one who counted.
     func fresh(_ count: () throws -> Templates.Model, otherwise: Templates.Model)
         -> (model: Templates.Model, failure: String?)
     {
-        if let kept = kept() { return (kept, nil) }
+        if case .show(let model) = turn() { return (model, nil) }
         let (model, failure) = counted(count, otherwise: otherwise)
         state.change { $0 = State(made: (.now, model)) }
         return (model, failure)
     }
 
-    /// - Returns: nil for the one who is to count. The very first are waited for.
-    private func kept() -> Templates.Model? {
-        state.wait { state -> Templates.Model?? in
-            let isFresh = state.made.map { $0.at.duration(to: .now) < Self.last } ?? false
-            if !isFresh && !state.isBeingMade {
-                state.isBeingMade = true
-                return .some(nil)
+    private enum Turn {
+        case show(Templates.Model)
+        case count
+    }
+
+    /// Waits for the very first ones.
+    private func turn() -> Turn {
+        state.wait { state in
+            if let made = state.made, state.isBeingMade || made.at.duration(to: .now) < Self.last {
+                return .show(made.model)
             }
-            return state.made.map { $0.model }
+            if state.isBeingMade { return nil }
+            state.isBeingMade = true
+            return .count
         }
     }
 
