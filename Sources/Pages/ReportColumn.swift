@@ -16,7 +16,8 @@ struct ReportColumn {
     func cell(_ value: Table.Value) -> Templates.Model {
         let text = value.text
         var cell: Templates.Model = [
-            "text": written(text), "isNumber": kind == .number, "isShort": text.count <= Self.shortest, "isHash": false,
+            "text": written(text), "isNumber": kind == .number, "isShort": text.count <= Self.shortest,
+            "isLong": text.count > Self.longest, "isHash": false,
             "title": false, "link": false,
         ]
         switch name {
@@ -76,6 +77,9 @@ struct ReportColumn {
 
     /// Digits, from which on a hash is shown by its beginning.
     private static let longHash = 32
+
+    /// Characters, beyond which a text gets a wide column, or its row would be very high.
+    private static let longest = 120
 
     /// Characters, with which a day or a time stays on one line.
     private static let shortest = 30
