@@ -92,17 +92,17 @@ struct Shacached: ParsableCommand {
     ///
     /// Hiding is the more urgent. What fails for one, the disk say, is no reason to leave out the others.
     private func settle(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
-        forEach({ try catalog.exposedBlobs(in: store) }, log) { digest in
+        forEach(try catalog.exposedBlobs(in: store), log) { digest in
             guard try catalog.hideAgain(digest, in: store) else { return }
             log.warning("hidden again", metadata: ["sha512": "\(digest)"])
         }
-        forEach({ try catalog.hiddenInVain(in: store) }, log) { digest in
+        forEach(try catalog.hiddenInVain(in: store), log) { digest in
             guard try catalog.putBack(digest, in: store) else { return }
             log.notice("put back", metadata: ["sha512": "\(digest)"])
         }
     }
 
-    private func forEach<Blob>(_ find: () throws -> [Blob], _ log: Logger, _ body: (Blob) throws -> Void) {
+    private func forEach<Blob>(_ find: @autoclosure () throws -> [Blob], _ log: Logger, _ body: (Blob) throws -> Void) {
         func trying(_ metadata: Logger.Metadata = [:], _ step: () throws -> Void) {
             do { try step() } catch {
                 log.error(
