@@ -5,10 +5,12 @@ extension Catalog {
     /// Hides the entries under a key that whoever withdraws may hide: his own that nobody else put as well; an operator
     /// all.
     ///
-    /// - Parameter digest: only those that name this blob.
+    /// - Parameters:
+    ///   - digest: only those that name this blob.
+    ///   - pair: only the one whose `Entry.digest` this is, in lowercase hex.
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when all that is there is others' too.
     public func withdrawEntries(
-        under key: Key, naming digest: Digest?, _ withdrawal: Withdrawal
+        under key: Key, naming digest: Digest?, pair: String? = nil, _ withdrawal: Withdrawal
     ) throws -> Withdrawal.Outcome {
         try connection.transaction {
             try lock(key)
@@ -18,6 +20,7 @@ extension Catalog {
                 SELECT id, withdrawal_id, account_id = \(withdrawal.account?.id) AND NOT is_shared
                 FROM shacache.entry
                 WHERE key = \(key.text) AND \(withdrawal.hideable) AND sha512 = coalesce(\(digest?.bytes), sha512)
+                    AND encode(digest, 'hex') = coalesce(\(pair), encode(digest, 'hex'))
                 ORDER BY id FOR UPDATE
                 """)
             guard found.count > 0 else {
