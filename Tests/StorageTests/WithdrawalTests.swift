@@ -494,8 +494,8 @@ struct WithdrawalTests {
         #expect(try notes("k") == ["7", "57", "107", "157", "207"])
     }
 
-    /// Fails when Catalog.revokeSigner holds the signer's row while it hides: the one who puts a pair again has the
-    /// entry's row, and asks for the signer's.
+    /// The one who puts a pair again has the entry's row, and asks for the signer's. Fails when Catalog.revokeSigner locks
+    /// that (FOR UPDATE) and hides in the same transaction, without Catalog.holdBackEntries.
     @Test(.timeLimit(.minutes(1))) func `revoking and putting the same entry again don't stand in each other's way`()
         throws
     {

@@ -143,20 +143,21 @@ def credentials(account):
             for what, file in (("cert", account.certificate), ("key", account.key))}
 
 
-# Settings of an account; what it uploads before; what is over the limit then: a blob, or the key of an entry; the line.
+# Settings of an account; what it uploads before, blobs of so many bytes or entries; what is over the limit then, a blob or
+# the key of an entry; the line.
 LIMITS = {
-    "bytes": (["--bytes-limit", "10"], ["1234567"], b"1234", None,
-              "bytes limit: the account {} may store 10 bytes, has stored 7, and this blob has 4"),
-    "blobs": (["--blobs-limit", "1"], ["1"], b"2", None, "blobs limit: the account {} may store 1 blob, and has stored 1"),
-    "blob size": (["--blob-size-limit", "3"], [], b"1234", None,
-                  "blob size limit: the account {} may store blobs of up to 3 bytes, and this one has 4"),
+    "bytes": (["--bytes-limit", "100"], [70], 40, None,
+              "bytes limit: the account {} may store 100 bytes, has stored 70, and this blob has 40"),
+    "blobs": (["--blobs-limit", "1"], [20], 20, None, "blobs limit: the account {} may store 1 blob, and has stored 1"),
+    "blob size": (["--blob-size-limit", "30"], [], 31, None,
+                  "blob size limit: the account {} may store blobs of up to 30 bytes, and this one has 31"),
     "entries per day": (["--entries-per-day-limit", "1"], ["put"], None, "another",
                         "entries per day limit: the account {} may put 1 entry in a day (of UTC), and has put 1"),
     "entries per key": (["--entries-per-key-limit", "1"], ["put"], None, "the same",
                         "entries per key limit: the account {} may have 1 entry under a key, and has 1 under this one"),
     "key prefix": (["--key-prefix", "pypi:"], [], None, "another",
                    "the account {} may put entries only under keys that begin with pypi:"),
-    "no role for blobs": (["--role", "entries"], [], b"1", None, "the account {} may not upload blobs"),
+    "no role for blobs": (["--role", "entries"], [], 20, None, "the account {} may not upload blobs"),
     "no role for entries": (["--role", "blobs"], [], None, "another", "the account {} may not upload entries"),
 }
 
@@ -164,20 +165,20 @@ LIMITS = {
 class OverLimit:
     """An account that has used all that it may."""
 
-    def __init__(self, uploader, settings, before, data, key, line):
-        self.account, self.data = uploader(*settings), data
+    def __init__(self, uploader, settings, before, size, key, line):
+        self.account, self.size = uploader(*settings), size
         used = new_key()
         self.key = None if key is None else used if key == "the same" else new_key()
         self.line = line.format(self.account.name)
         for what in before:
             # Bytes of its own: what the cache has costs nothing.
-            answer = self.account.put(used) if what == "put" else self.account.post(os.urandom(len(what)))
+            answer = self.account.put(used) if what == "put" else self.account.post(os.urandom(what))
             assert answer.status == 201, answer
 
     @property
     def body(self):
         """Bytes that nobody has sent before."""
-        return os.urandom(len(self.data))
+        return os.urandom(self.size)
 
 
 @pytest.fixture(params=LIMITS.values(), ids=LIMITS)
