@@ -15,8 +15,8 @@ public final class Rows: Sequence {
 
     public var columns: [(name: String, isNumber: Bool)] {
         (0..<PQnfields(result)).map { column in
-            // The OIDs of bigint, integer and numeric, in pg_type.dat.
-            (String(cString: PQfname(result, column)), [20, 23, 1700].contains(PQftype(result, column)))
+            // The OIDs of bigint, smallint, integer and numeric, in pg_type.dat.
+            (String(cString: PQfname(result, column)), [20, 21, 23, 1700].contains(PQftype(result, column)))
         }
     }
 
