@@ -69,6 +69,8 @@ COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was 
 
 CREATE FUNCTION shacache.fold_missed_keys(kept integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- found is a column here.
+#variable_conflict use_column
 DECLARE
     folded bigint;
 BEGIN
@@ -94,6 +96,7 @@ COMMENT ON FUNCTION shacache.fold_missed_keys(integer) IS
 -- One month a call, and so a transaction.
 CREATE FUNCTION shacache.fold_download_month(kept integer) RETURNS date
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
+#variable_conflict use_column
 DECLARE
     this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
     month date;

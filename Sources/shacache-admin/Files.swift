@@ -12,7 +12,8 @@ func output(_ text: String, terminator: String = "\n") throws {
     do {
         try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8))
     } catch let error as CocoaError {
-        throw Failure("standard output: \((error.underlying as NSError?)?.localizedDescription ?? "can't be written")")
+        let code = (error.underlying as NSError?)?.code ?? Int(EIO)
+        throw Failure("standard output: \(String(cString: strerror(CInt(code))))")
     }
 }
 
