@@ -165,7 +165,7 @@ COMMENT ON COLUMN report.downloads.partial IS 'Ranges, and what was cut off. A d
 COMMENT ON COLUMN report.downloads.probes IS 'Closed unread, as clients do before they upload. Not in partial, nor in bytes.';
 COMMENT ON COLUMN report.downloads.bytes IS 'What was sent, without heads of answers.';
 
--- Many rows are added up first, and the few that are shown are joined to the rest.
+-- Many rows are added up first, and put in order. What stands beside a sum is looked up for those that are shown.
 CREATE VIEW report.downloaded_blobs AS
 SELECT
     total.whole,
@@ -175,7 +175,7 @@ SELECT
     total.first_day,
     total.last_day,
     blob.size,
-    account.name AS account,
+    blob.account,
     (SELECT key FROM shacache.visible_entry AS entry WHERE entry.sha512 = total.sha512 ORDER BY id LIMIT 1) AS first_key,
     encode(total.sha512, 'hex') AS sha512
 FROM (
@@ -190,10 +190,14 @@ FROM (
     FROM shacache.blob_download
     WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity')
     GROUP BY sha512
+    ORDER BY sum(bytes)::bigint DESC, sum(whole)::bigint DESC, sha512
 ) AS total
-LEFT JOIN shacache.blob ON blob.sha512 = total.sha512
-LEFT JOIN shacache.account ON account.id = blob.account_id
-WHERE report.account() IS NULL OR account.name = report.account()
+LEFT JOIN LATERAL (
+    SELECT size, (SELECT name FROM shacache.account WHERE id = account_id) AS account
+    FROM shacache.blob WHERE blob.sha512 = total.sha512
+    OFFSET 0
+) AS blob ON true
+WHERE report.account() IS NULL OR blob.account = report.account()
 ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
 COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most? Obeys since, until, account.';
 COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
