@@ -46,7 +46,9 @@ struct Maintain: ParsableCommand {
         let days = try catalog.recountDays(repairingAs: repair ? options.actor : nil)
         try options.show(days)
         if days.rows.isEmpty { return }
-        guard repair else { throw Failure("the sums of these days differ from their uploads: --repair puts them right") }
+        guard repair else {
+            throw Failure("the sums of these days differ from their uploads: --repair puts them right")
+        }
         options.report("what differed is repaired")
     }
 }
