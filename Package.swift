@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "Pages",
             dependencies: [
-                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage",
+                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage", "Threads",
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
             swiftSettings: settings),

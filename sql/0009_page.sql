@@ -41,6 +41,10 @@ LEFT JOIN shacache.withdrawal ON withdrawal.id = entry.withdrawal_id
 LEFT JOIN shacache.visible_entry AS visible ON visible.id = entry.id;
 COMMENT ON COLUMN page.entry.is_hidden IS 'From nodes, and so from all but operators.';
 
+-- In the order in which the page lists what names a blob: the first of very many are found without reading all.
+DROP INDEX shacache.entry_by_sha512;
+CREATE INDEX entry_by_sha512 ON shacache.entry (sha512, id);
+
 -- Of one blob, the rows of that one are added up: report.downloaded_blobs names it by its digits, and adds up all.
 CREATE VIEW page.download AS
 SELECT sha512, sum(whole)::bigint AS whole, sum(partial)::bigint AS partial, sum(bytes)::bigint AS bytes

@@ -37,6 +37,9 @@ ALTER ROLE shacache_report SET temp_file_limit = '4GB';
 -- Nor must the page, which anybody may open.
 ALTER ROLE shacache_page SET statement_timeout = '5s';
 ALTER ROLE shacache_page SET default_transaction_read_only = on;
+-- And it has its own share: four sessions of each host, one process for each, and no more of the server's connections.
+ALTER ROLE shacache_page SET max_parallel_workers_per_gather = 0;
+ALTER ROLE shacache_page CONNECTION LIMIT 20;
 
 -- What reports say, the page shows to operators; and to everybody their sums by day.
 GRANT shacache_report TO shacache_page;

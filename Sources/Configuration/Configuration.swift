@@ -112,11 +112,13 @@ public struct Configuration: Decodable, Sendable {
         public let uploadURL: String?
         /// The file of the authority by which clients know the server; nil when every system knows it.
         public let authority: String?
+        /// From whom one gets an account: an address, a URL, or words.
+        public let contact: String?
         /// Whether the page names who uploaded what.
         public let showsAccounts: Bool
 
         private enum CodingKeys: String, CodingKey {
-            case name, authority
+            case name, authority, contact
             case downloadURL = "download-url"
             case uploadURL = "upload-url"
             case showsAccounts = "show-accounts"
@@ -128,6 +130,7 @@ public struct Configuration: Decodable, Sendable {
             downloadURL = try options.url(.downloadURL)
             uploadURL = try options.url(.uploadURL)
             authority = try options.decodeIfPresent(String.self, forKey: .authority)
+            contact = try options.decodeIfPresent(String.self, forKey: .contact)
             showsAccounts = try options.decodeIfPresent(Bool.self, forKey: .showsAccounts) ?? false
         }
     }

@@ -1,16 +1,31 @@
 import Storage
 
 extension Chart {
-    /// Of a report's columns, the one that says most of a day; nil for reports that aren't of days.
-    static func measure(among columns: [String]) -> String? {
-        columns.contains("day") ? measures.first { columns.contains($0) } : nil
+    /// What is drawn of a report: of days, what says most of each; of single things, how many there are of each day.
+    static func figures(of report: Report, columns: [String]) -> [Catalog.DailyFigure] {
+        // Its own rows are of reasons.
+        if report.name == "refusals" {
+            return ["refused", "failed"].map { Catalog.DailyFigure(report: "uploads", measure: $0) }
+        }
+        if let moment = moments[report.name] {
+            return [Catalog.DailyFigure(report: report.name, measure: nil, day: moment)]
+        }
+        guard columns.contains("day"), let measure = measures.first(where: columns.contains) else { return [] }
+        return [Catalog.DailyFigure(report: report.name, measure: measure, hasKinds: columns.contains("kind"))]
     }
 
     private static let measures = ["total_bytes", "accepted", "requests", "uploads", "bytes"]
 
-    /// A report day by day: a chart for each kind of what it counts, where there is more than one day.
-    static func charts(of measure: String, _ days: [Catalog.ReportDay]) -> [Chart] {
+    /// Of what has a time, where it says something when there was how much; not of what another report draws.
+    private static let moments = [
+        "entries_to_look_into": "created_at", "entries_without_blob": "created_at",
+        "expiring_certificates": "not_after", "withdrawals": "at",
+    ]
+
+    /// Day by day: a chart for each kind of what is counted, where there is more than one day.
+    static func charts(of figure: Catalog.DailyFigure, _ days: [Catalog.ReportDay]) -> [Chart] {
         Dictionary(grouping: days, by: \.kind).sorted { $0.key < $1.key }.compactMap { kind, days in
+            let measure = figure.measure ?? figure.report
             let points = points(days, areTotals: measure.hasPrefix("total"))
             return points.count > 1 ? Chart(of: measure, kind: kind, points) : nil
         }
@@ -28,7 +43,6 @@ extension Chart {
 
     private init(of measure: String, kind: String, _ points: [(label: String, value: Int)]) {
         let name = measure.replacing("_", with: " ")
-        id = "report\(kind)"
         title = "\(name.capitalisedFirst) by day\(kind.isEmpty ? "" : ", \(kind)s")"
         self.measure = name
         self.points = points

@@ -9,12 +9,8 @@ extension Chart {
         var drawing = Drawing()
         drawing.open(
             "svg",
-            [
-                "class": "chart", "role": "img", "viewBox": "0 0 640 220",
-                "aria-labelledby": "\(id)-title \(id)-desc",
-            ])
-        drawing.element("title", ["id": "\(id)-title"], text: title)
-        drawing.element("desc", ["id": "\(id)-desc"], text: summary)
+            // Its title stands beside it.
+            ["class": "chart", "role": "img", "viewBox": "0 0 640 220", "aria-label": course])
         drawScale(on: &drawing)
         switch shape {
         case .columns: drawColumns(on: &drawing)

@@ -1,6 +1,5 @@
 /// Numbers over days, as a picture and as a table that says the same.
 struct Chart {
-    let id: String
     let title: String
     /// Of the numbers' column in the table.
     let measure: String
@@ -15,19 +14,19 @@ struct Chart {
         case area
     }
 
-    /// What a screen reader says of it, and the table's caption.
-    var summary: String {
+    /// What a screen reader says of the picture, and the table's caption.
+    var course: String {
         guard let first = points.first, let last = points.last, let most = points.max(by: { $0.value < $1.value })
         else {
-            return "\(title): nothing yet"
+            return "Nothing yet"
         }
-        return "\(title), from \(first.label) to \(last.label): at most \(write(most.value)), on \(most.label); "
+        return "From \(first.label) to \(last.label): at most \(write(most.value)), on \(most.label); "
             + "\(write(last.value)) at the end"
     }
 
     var model: Templates.Model {
         [
-            "id": id, "title": title, "measure": measure, "summary": summary, "svg": svg,
+            "title": title, "measure": measure, "course": course, "svg": svg,
             "points": points.reversed().map { ["label": $0.label, "value": write($0.value)] },
         ]
     }

@@ -5,7 +5,7 @@ struct Drawing {
     /// - Parameter values: attributes; text values are escaped.
     mutating func element(_ name: String, _ values: KeyValuePairs<String, String>, text: String? = nil) {
         open(name, values)
-        if let text { svg += Markup.escape(text.shown()) }
+        if let text { svg += Markup.escape(text) }
         close(name)
     }
 

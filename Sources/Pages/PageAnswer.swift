@@ -18,12 +18,14 @@ public struct PageAnswer: Sendable {
         }
     }
 
-    init(_ status: Int, type: String, caching: String, body: String) {
+    /// - Parameter isFound: by search engines. They would walk through all that the cache holds.
+    init(_ status: Int, type: String, caching: String, isFound: Bool = false, body: String) {
         self.status = status
         self.body = Array(body.utf8)
         let retry = status == 503 ? [("Retry-After", "10")] : []
         headers =
             [("Content-Type", "\(type); charset=utf-8"), ("Cache-Control", caching)] + Self.protection + retry
+            + (isFound ? [] : [("X-Robots-Tag", "noindex, nofollow")])
             + [("Content-Length", "\(self.body.count)")]
     }
 

@@ -9,8 +9,9 @@ enum PageRoute {
     case blob(Digest)
     case reports
     case report(String, Form)
-    case style
-    case icon
+    /// With the version that is asked for.
+    case style(String?)
+    case icon(String?)
 
     static let root = "/-/page"
 
@@ -18,7 +19,7 @@ enum PageRoute {
     static func find(_ target: [UInt8]) -> PageRoute? {
         let path = target.prefix { $0 != UInt8(ascii: "?") }
         let form = Form(target.dropFirst(path.count + 1))
-        if path.elementsEqual("/".utf8) || path.isEmpty { return form["q"].map { .search($0) } ?? .home }
+        if path.elementsEqual("/".utf8) || path.isEmpty { return form.typed.map { .search($0) } ?? .home }
         let text = String(decoding: path, as: UTF8.self)
         guard text.hasPrefix("\(root)/") else { return nil }
         let parts = text.dropFirst(root.count + 1).split(separator: "/", omittingEmptySubsequences: false)
@@ -30,14 +31,20 @@ enum PageRoute {
         case _ where parts.count > 1: return nil
         case "key": return form["key"].map { .key($0, page: form.page) }
         case "reports": return .reports
-        case "style.css": return .style
-        case "icon.svg": return .icon
+        case "style.css": return .style(form["v"])
+        case "icon.svg": return .icon(form["v"])
         default: return nil
         }
     }
 }
 
 extension Form {
+    /// What is looked for, without spaces around it; nil when nothing is.
+    fileprivate var typed: String? {
+        let text = self["q"]?.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()
+        return text.map { String($0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     /// Counted from 1.
     fileprivate var page: Int { self["page"].flatMap { Int($0) }.map { min(max($0, 1), 1_000_000) } ?? 1 }
 }

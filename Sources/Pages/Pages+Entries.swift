@@ -1,12 +1,13 @@
+import Postgres
 import ShaCache
 import Storage
 
 extension Pages {
     func key(_ key: String, page: Int, _ view: View) throws -> PageAnswer {
-        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view.request) }
+        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view) }
         let includingHidden = view.visitor.isOperator
         let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
-        guard count > 0 else { return message(404, .nothingHere, view.request) }
+        guard count > 0 else { return message(404, .nothingHere, view) }
         let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
         let entries = try catalog.listedEntries(
             of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
@@ -14,7 +15,7 @@ extension Pages {
         var model: Templates.Model = [
             "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
             "count": Amounts.plural(count, "entry", "entries"), "entries": entries.map { self.model($0, view) },
-            "showsAccounts": mayName(view), "page": page, "pages": pages, "isPaged": pages > 1,
+            "page": page, "pages": pages, "isPaged": pages > 1,
         ]
         if page > 1 { model["previous"] = "\(Self.href(ofKey: key))&page=\(page - 1)" }
         if page < pages { model["next"] = "\(Self.href(ofKey: key))&page=\(page + 1)" }
@@ -26,7 +27,7 @@ extension Pages {
     func entry(_ number: Int, _ view: View) throws -> PageAnswer {
         guard let entry = try catalog.listedEntry(number, includingHidden: view.visitor.isOperator),
             let metadata = try catalog.metadata(ofEntry: number, limit: Self.metadataShown)
-        else { return message(404, .nothingHere, view.request) }
+        else { return message(404, .nothingHere, view) }
         let address = SiteAddress(site, view.request)
         var model = self.model(entry, view)
         model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
@@ -35,20 +36,40 @@ extension Pages {
         model["metadataBytes"] = Amounts.plural(metadata.bytes, "byte", "bytes")
         let isWhole = metadata.beginning.utf8.count == metadata.bytes
         model["cut"] = isWhole ? nil : Amounts.plural(metadata.beginning.utf8.count, "byte", "bytes")
-        model["members"] = isWhole ? members(metadata.beginning) : []
-        model["hasMembers"] = !(model["members"] as! [Templates.Model]).isEmpty
+        let members = isWhole ? members(metadata.beginning) : []
+        model["members"] = Array(members.prefix(Self.membersShown))
+        model["hasMembers"] = !members.isEmpty
+        model["membersOf"] = members.count > Self.membersShown ? Amounts.count(members.count) : nil
         if let downloads = try catalog.downloads(ofBlob: entry.sha512) { model["fetched"] = self.model(downloads) }
-        let others = try catalog.listedEntries(
-            naming: entry.sha512, includingHidden: view.visitor.isOperator, limit: Self.othersShown
-        ).filter { $0.id != number }
-        model["others"] = others.map { self.model($0, view) }
-        model["hasOthers"] = !others.isEmpty
-        return render("entry", title: "Entry \(number)", view, model)
+        let others = try entries(naming: entry.sha512, view)
+        model.merge(self.model(others.found?.filter { $0.id != number }, view)) { $1 }
+        return render("entry", title: "Entry \(number)", view, model).caused(by: others.failure)
+    }
+
+    /// Those that name a blob, one of which may be left out, and one more than is shown. When they can't be found in time,
+    /// none, and the reason for the log: a page has more to say.
+    private func entries(naming digest: Digest, _ view: View) throws -> (found: [ListedEntry]?, failure: String?) {
+        do {
+            let found = try catalog.listedEntries(
+                naming: digest, includingHidden: view.visitor.isOperator, limit: Self.entriesNamed + 2)
+            return (found, nil)
+        } catch let error as DatabaseError where error.tookTooLong {
+            return (nil, "\(error)")
+        }
+    }
+
+    /// Of entries that name a blob, for `named.mustache`.
+    private func model(_ entries: [ListedEntry]?, _ view: View) -> Templates.Model {
+        [
+            "named": (entries ?? []).prefix(Self.entriesNamed).map { self.model($0, view) },
+            "hasNamed": entries?.isEmpty == false, "areNamedAway": entries == nil,
+            "moreNamed": (entries ?? []).count > Self.entriesNamed ? Amounts.count(Self.entriesNamed) : false as Any,
+        ]
     }
 
     /// Characters. Longer ones are rare, and can be had as they are.
     private static let metadataShown = 65_536
-    static let othersShown = 20
+    private static let entriesNamed = 20
 
     func model(_ downloads: Downloads) -> Templates.Model {
         [
@@ -60,7 +81,7 @@ extension Pages {
     /// What the metadata says, a line each.
     private func members(_ metadata: String) -> [Templates.Model] {
         guard case .object(let members)? = try? JSON(Array(metadata.utf8)) else { return [] }
-        return members.prefix(Self.membersShown).map { name, value in
+        return members.map { name, value in
             let text = value.string ?? value.dumped()
             return ["name": (name.string ?? "?").shown(), "value": text.shown(lines: true)]
         }
@@ -72,19 +93,17 @@ extension Pages {
         let includingHidden = view.visitor.isOperator
         let stored = try catalog.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
         let blob = includingHidden || stored?.isHidden == false ? stored : nil
-        let entries = try catalog.listedEntries(
-            naming: digest, includingHidden: includingHidden, limit: Self.othersShown)
-        guard blob != nil || !entries.isEmpty else { return message(404, .nothingHere, view.request) }
+        let entries = try entries(naming: digest, view)
+        guard blob != nil || entries.found?.isEmpty == false else {
+            return entries.failure.map { message(503, .tookTooLong, view, cause: $0) }
+                ?? message(404, .nothingHere, view)
+        }
         var model: Templates.Model =
-            blob.map { self.model($0, view) } ?? [
-                "hash": digest.description, "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
-                "wasWithdrawn": stored != nil,
-            ]
+            blob.map { self.model($0, view) }
+            ?? absentBlob(digest).merging(["wasWithdrawn": stored != nil]) { $1 }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
-        model["entries"] = entries.map { self.model($0, view) }
-        model["hasEntries"] = !entries.isEmpty
-        model["showsAccounts"] = mayName(view)
+        model.merge(self.model(entries.found, view)) { $1 }
         if let downloads = try catalog.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }
-        return render("blob", title: "Blob \(digest.description.prefix(16))…", view, model)
+        return render("blob", title: "Blob \(digest.description.prefix(16))…", view, model).caused(by: entries.failure)
     }
 }

@@ -2,34 +2,37 @@ import Storage
 
 extension Pages {
     func home(_ view: View) throws -> PageAnswer {
-        let address = SiteAddress(site, view.request)
-        let figures = freshFigures()
-        let page = render(
-            "home", title: site.name, view,
-            figures.model.merging(
-                ["downloads": address.downloads, "uploads": address.uploads, "hasAuthority": site.authority != nil]
-            ) { $1 })
+        // How to use the cache is told without figures, too.
+        let figures = figures.fresh(countedFigures, otherwise: ["areFiguresAway": true])
+        let page = render("home", title: site.name, view, figures.model.merging(instructions(view)) { $1 })
         return page.caused(by: figures.failure)
     }
 
-    /// How to use the cache is told without figures, too. A failure is kept as long as figures are: what took too long
-    /// would take as long again.
-    ///
-    /// - Returns: `failure`, for the log: the first time alone.
-    private func freshFigures() -> (model: Templates.Model, failure: String?) {
-        if let figures, figures.made.duration(to: .now) < Self.figuresLast { return (figures.model, nil) }
-        do {
-            let model = try countedFigures()
-            figures = (.now, model)
-            return (model, nil)
-        } catch {
-            let model = ["areFiguresAway": true]
-            figures = (.now, model)
-            return (model, "\(error)")
+    /// How to use the cache.
+    private func instructions(_ view: View) -> Templates.Model {
+        let address = SiteAddress(site, view.request)
+        // In slapos.cfg, a percent sign begins another option's name; in a profile of buildout it doesn't.
+        let option = [address.downloads, address.uploads].map { $0.replacing("%", with: "%%") }
+        var model: Templates.Model = [
+            "downloads": address.downloads, "uploads": address.uploads,
+            "option": ["downloads": option[0], "uploads": option[1]],
+            "hasAuthority": site.authority != nil,
+            // Or else what Debian's ca-certificates keeps: the deployed clients don't go without one.
+            "authority": site.authority == nil
+                ? "/etc/ssl/certs/ca-certificates.crt" : "/etc/opt/slapos/ssl/cache-ca.crt",
+        ]
+        model["contact"] = site.contact.map {
+            ["text": $0.shown(), "href": Self.link(to: $0) ?? false] as Templates.Model
         }
+        return model
     }
 
-    private static let figuresLast = Duration.seconds(60)
+    /// Where one writes to; nil when it is neither an address nor a URL.
+    private static func link(to contact: String) -> String? {
+        if contact.wholeMatch(of: /https?:\/\/[^\s\/]\S*/) != nil { return contact }
+        return contact.wholeMatch(of: /[A-Za-z0-9.+_-]+@[A-Za-z0-9.-]+/) != nil ? "mailto:\(contact)" : nil
+    }
+
     private static let daysShown = 60
 
     private func countedFigures() throws -> Templates.Model {
@@ -42,9 +45,9 @@ extension Pages {
                 ["number": Amounts.bytes(totals.bytes), "what": "stored"],
             ],
             "charts": [
-                Chart.days("uploads", "Uploads a day", "uploads", days) { $0.uploads }.model,
-                Chart.days("downloads", "Downloads a day", "downloads", days) { $0.downloads }.model,
-                Chart.days("sent", "Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
+                Chart.days("Uploads a day", "uploads", days) { $0.uploads }.model,
+                Chart.days("Downloads a day", "downloads", days) { $0.downloads }.model,
+                Chart.days("Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
                 Chart.space(days, total: totals.bytes).model,
             ],
         ]
@@ -53,11 +56,11 @@ extension Pages {
 
 extension Chart {
     fileprivate static func days(
-        _ id: String, _ title: String, _ measure: String, _ days: [Catalog.Day],
+        _ title: String, _ measure: String, _ days: [Catalog.Day],
         write: @escaping (Int) -> String = Amounts.count, _ value: (Catalog.Day) -> Int
     ) -> Chart {
         Chart(
-            id: id, title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
+            title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
             write: write)
     }
 
@@ -69,7 +72,7 @@ extension Chart {
             return (label: day.name, value: total)
         }
         return Chart(
-            id: "space", title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
+            title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
             write: Amounts.bytes)
     }
 }

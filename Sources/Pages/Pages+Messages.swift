@@ -32,11 +32,10 @@ enum Message: String {
 }
 
 extension Pages {
-    func message(_ status: Int, _ message: Message, _ request: PageRequest, cause: String? = nil) -> PageAnswer {
-        // Of anybody: who looks may be just what couldn't be found out.
+    func message(_ status: Int, _ message: Message, _ view: View, cause: String? = nil) -> PageAnswer {
         let page = render(
-            "message", status, title: message.heading, View(request, .anybody),
-            ["heading": message.heading, "words": message.words, "request": request.requestID])
+            "message", status, title: message.heading, view,
+            ["heading": message.heading, "words": message.words, "request": view.request.requestID])
         return page.caused(by: cause)
     }
 

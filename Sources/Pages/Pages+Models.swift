@@ -41,6 +41,14 @@ extension Pages {
         return model
     }
 
+    /// One that entries name, and nobody can have.
+    func absentBlob(_ digest: Digest) -> Templates.Model {
+        [
+            "hash": digest.description, "blobHref": "\(PageRoute.root)/blob/\(digest)",
+            "band": ["svg": Band.svg(digest.description)], "isAbsent": true,
+        ]
+    }
+
     /// Said of each: a template looks outward for what a thing doesn't have, and would take what is around it.
     private func orNone(_ value: Any?) -> Any { value ?? false }
 

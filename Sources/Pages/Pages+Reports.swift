@@ -1,3 +1,4 @@
+import Postgres
 import Storage
 
 extension Pages {
@@ -9,52 +10,63 @@ extension Pages {
     func report(_ name: String, _ form: Form, _ view: View) throws -> PageAnswer {
         guard view.visitor.isOperator else { return closed(view) }
         guard let report = try catalog.reports().first(where: { $0.name == name }) else {
-            return message(404, .nothingHere, view.request)
+            return message(404, .nothingHere, view)
         }
-        guard let settings = form.settings(of: report) else { return message(400, .noSuchDay, view.request) }
+        guard let settings = form.settings(of: report) else { return message(400, .noSuchDay, view) }
         do {
             return try answer(report, settings, view)
         } catch AdministrationError.unknown {
-            return message(404, .noSuchAccount, view.request)
+            return message(404, .noSuchAccount, view)
         }
     }
 
     private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
         try catalog.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
-        let rows = tables.flatMap(\.rows)
-        let table = Table(columns: tables.first?.columns ?? [], rows: Array(rows.prefix(Self.rowsShown)))
+        // The last batch is an empty one, which tells of the columns as any.
+        let (columns, rows) = (
+            zip(tables[0].columns, tables[0].kinds).map { ReportColumn($0, $1) }, tables.flatMap(\.rows)
+        )
+        let shown = rows.prefix(Self.rowsShown)
         var model = report.model
-        model["settings"] = Report.Setting.allCases.filter(report.settings.contains).map { setting in
+        model["settings"] = self.model(report.settings, as: settings)
+        model["hasSettings"] = !report.settings.isEmpty
+        model["columns"] = columns.map(\.model)
+        model["rows"] = shown.map { row in ["cells": zip(columns, row).map { $0.cell($1) }] }
+        model["count"] = Amounts.plural(shown.count, "row", "rows")
+        if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
+        model["isEmpty"] = shown.isEmpty
+        let charts = try charts(of: report, columns: tables[0].columns, settings)
+        model["charts"] = charts.drawn
+        return render("report", title: report.title, view, model).caused(by: charts.failure)
+    }
+
+    /// The fields of a form, with what was asked for in them.
+    private func model(_ obeyed: Set<Report.Setting>, as settings: [Report.Setting: String]) -> [Templates.Model] {
+        Report.Setting.allCases.filter(obeyed.contains).map { setting in
             [
                 "name": setting.rawValue, "label": setting.rawValue.capitalisedFirst, "value": settings[setting] ?? "",
                 "kind": setting == .account ? "text" : "date",
             ]
         }
-        model["hasSettings"] = !report.settings.isEmpty
-        let first = table.rows.first
-        model["columns"] = table.columns.enumerated().map { index, name in
-            ["name": name.replacing("_", with: " "), "isNumber": first?[index].isNumber ?? false]
-        }
-        model["rows"] = table.rows.map { row in ["cells": zip(table.columns, row).map(Self.cell)] }
-        model["count"] = Amounts.plural(table.rows.count, "row", "rows")
-        if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
-        model["isEmpty"] = table.rows.isEmpty
-        model["charts"] = try charts(of: report, columns: table.columns, settings)
-        return render("report", title: report.title, view, model)
     }
 
     private static let rowsShown = 200
     private static let daysDrawn = 366
 
-    /// From all of its days, however few of them the table shows.
+    /// From all of its days, however few of them the table shows. None, and the reason for the log, when they can't be drawn
+    /// in time: the table is there.
     private func charts(
         of report: Report, columns: [String], _ settings: [Report.Setting: String]
-    ) throws -> [Templates.Model] {
-        guard let measure = Chart.measure(among: columns) else { return [] }
-        let days = try catalog.days(
-            of: report, adding: measure, hasKinds: columns.contains("kind"), asking: settings, most: Self.daysDrawn)
-        return Chart.charts(of: measure, days).map(\.model)
+    ) throws -> (drawn: [Templates.Model], failure: String?) {
+        do {
+            let drawn = try Chart.figures(of: report, columns: columns).flatMap { figure in
+                Chart.charts(of: figure, try catalog.days(of: figure, asking: settings, most: Self.daysDrawn))
+            }
+            return (drawn.map(\.model), nil)
+        } catch let error as DatabaseError where error.tookTooLong {
+            return ([], "\(error)")
+        }
     }
 
     /// What shows all rows, to be copied.
@@ -64,30 +76,6 @@ extension Pages {
         }
         return "shacache-admin report \(report.name.replacing("_", with: "-"))\(options.joined()) --format csv"
     }
-
-    private static func cell(_ column: String, _ value: Table.Value) -> Templates.Model {
-        let text = value.text
-        var cell: Templates.Model = [
-            "text": text.shown(), "isNumber": value.isNumber, "isShort": text.count <= shortest, "isHash": false,
-        ]
-        switch column {
-        case _ where value == .null: cell["text"] = "–"
-        case "key", "first_key": cell["link"] = href(ofKey: text)
-        case "sha512":
-            cell["link"] = "\(PageRoute.root)/blob/\(text)"
-            cell["isHash"] = true
-        case "entry_id": cell["link"] = "\(PageRoute.root)/entry/\(text)"
-        case _ where text.count >= longHash && text.allSatisfy(\.isHexDigit): cell["isHash"] = true
-        default: if value.isNumber { cell["text"] = Int(text).map(Amounts.count) ?? text }
-        }
-        return cell
-    }
-
-    /// Digits, from which on a hash is shown by its beginning.
-    private static let longHash = 32
-
-    /// Characters, with which a day or a time stays on one line.
-    private static let shortest = 30
 
     /// For whom these pages are not, and how he would get in.
     private func closed(_ view: View) -> PageAnswer {
@@ -104,7 +92,14 @@ extension Report {
     fileprivate var title: String { name.replacing("_", with: " ").capitalisedFirst }
 
     fileprivate var model: Templates.Model {
-        ["name": title, "question": question, "href": "\(PageRoute.root)/report/\(name)"]
+        ["name": title, "question": asked, "href": "\(PageRoute.root)/report/\(name)"]
+    }
+
+    /// The question without the names of the settings, for which a page has fields. What is said behind them stays.
+    private var asked: String {
+        question.replacing(/\ Obeys [^;.]*(?:; ?([^.]*))?\./) { obeys in
+            obeys.1.map { " \(String($0).capitalisedFirst)." } ?? ""
+        }
     }
 }
 
@@ -122,12 +117,5 @@ extension Form {
             settings[setting] = value
         }
         return settings
-    }
-}
-
-extension Table.Value {
-    fileprivate var isNumber: Bool {
-        if case .number = self { return true }
-        return false
     }
 }

@@ -2,29 +2,18 @@ import ShaCache
 import Storage
 
 extension Pages {
-    func search(_ typed: String, _ view: View) throws -> PageAnswer {
-        guard typed.utf8.count <= Search.lengthLimit else { return message(400, .tooLong, view.request) }
-        let text = String(typed.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    func search(_ text: String, _ view: View) throws -> PageAnswer {
+        guard text.utf8.count <= Search.lengthLimit else { return message(400, .tooLong, view) }
         let search = Search(text)
-        let includingHidden = view.visitor.isOperator
-        let exact = try search.keys.compactMap { what, key -> Templates.Model? in
-            let count = try catalog.countEntries(of: key.text, includingHidden: includingHidden)
-            return count == 0 ? nil : found(key.text, count).merging(["what": what]) { $1 }
-        }
-        let known = search.keys.map { Array($0.key.text.utf8) }
-        let alike = try search.beginnings.flatMap {
-            try catalog.keys(beginningWith: $0, includingHidden: includingHidden, limit: Self.mostFound)
-        }.filter { !known.contains(Array($0.text.utf8)) }.map { found($0.text, $0.entries) }
-        let blobs =
-            try search.blobs.map {
-                try catalog.blobs(from: $0.first, to: $0.last, includingHidden: includingHidden, limit: Self.mostFound)
-            } ?? []
+        let (exact, alike) = (try exactly(search, view), try alike(search, view))
+        let blobs = try search.blobs.map { try self.blobs(from: $0.first, to: $0.last, view) } ?? []
         return render(
             "search", title: "Looking for \(text.shown())", view,
             [
                 "q": text, "typed": text.shown(), "exact": exact, "hasExact": !exact.isEmpty,
-                "alike": alike, "hasAlike": !alike.isEmpty,
-                "blobs": blobs.map { model($0, view) }, "hasBlobs": !blobs.isEmpty,
+                "alike": Array(alike.prefix(Self.mostFound)), "hasAlike": !alike.isEmpty,
+                "blobs": Array(blobs.prefix(Self.mostFound)), "hasBlobs": !blobs.isEmpty,
+                "moreAlike": alike.count > Self.mostFound, "moreBlobs": blobs.count > Self.mostFound,
                 "nothing": exact.isEmpty && alike.isEmpty && blobs.isEmpty,
                 "tried": search.keys.map { ["what": $0.what, "key": $0.key.text.shown()] },
                 "triedHash": search.blobs != nil, "most": Self.mostFound,
@@ -32,6 +21,33 @@ extension Pages {
     }
 
     private static let mostFound = 20
+
+    private func exactly(_ search: Search, _ view: View) throws -> [Templates.Model] {
+        try search.keys.compactMap { what, key -> Templates.Model? in
+            let count = try catalog.countEntries(of: key.text, includingHidden: view.visitor.isOperator)
+            return count == 0 ? nil : found(key.text, count).merging(["what": what]) { $1 }
+        }
+    }
+
+    /// Keys that begin so, each once; and one more than is shown, when there are more.
+    private func alike(_ search: Search, _ view: View) throws -> [Templates.Model] {
+        var seen = Set(search.keys.map { Array($0.key.text.utf8) })
+        return try search.beginnings.flatMap {
+            try catalog.keys(
+                beginningWith: $0, includingHidden: view.visitor.isOperator,
+                limit: Self.mostFound + 1 + search.keys.count)
+        }.filter { seen.insert(Array($0.text.utf8)).inserted }.map { found($0.text, $0.entries) }
+    }
+
+    /// Those that are stored; or the one that only entries name so far. One more than is shown, when there are more.
+    private func blobs(from first: Digest, to last: Digest, _ view: View) throws -> [Templates.Model] {
+        let includingHidden = view.visitor.isOperator
+        let stored = try catalog.blobs(
+            from: first, to: last, includingHidden: includingHidden, limit: Self.mostFound + 1)
+        guard stored.isEmpty, first == last else { return stored.map { model($0, view) } }
+        let isNamed = try !catalog.listedEntries(naming: first, includingHidden: includingHidden, limit: 1).isEmpty
+        return isNamed ? [absentBlob(first)] : []
+    }
 
     private func found(_ key: String, _ entries: Int) -> Templates.Model {
         ["key": key.shown(), "href": Self.href(ofKey: key), "entries": Amounts.plural(entries, "entry", "entries")]

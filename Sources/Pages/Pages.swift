@@ -9,29 +9,35 @@ public final class Pages {
     let catalog: Catalog
     let site: Configuration.Site
     let templates: Templates
-    /// What the first page says in figures: asked for anew only after a while, however many people look.
-    var figures: (made: ContinuousClock.Instant, model: Templates.Model)?
+    let figures: HomeFigures
 
-    public init(catalog: Catalog, site: Configuration.Site, templates: Templates) {
+    /// - Parameter figures: those that all threads share.
+    public init(catalog: Catalog, site: Configuration.Site, templates: Templates, figures: HomeFigures) {
         self.catalog = catalog
         self.site = site
         self.templates = templates
+        self.figures = figures
     }
 
     public func answer(_ request: PageRequest) -> PageAnswer {
+        // Who looks may be just what couldn't be found out.
+        let unknown = View(request, .anybody)
         do {
-            guard let route = PageRoute.find(request.target) else { return message(404, .nothingHere, request) }
+            guard let route = PageRoute.find(request.target) else {
+                return message(404, .nothingHere, View(request, (try? visitor(request)) ?? .anybody))
+            }
             switch route {
-            case .style: return file("text/css", templates.style)
-            case .icon: return file("image/svg+xml", Band.icon)
+            case .style(let version):
+                return file("text/css", templates.style, isCurrent: version == templates.styleVersion)
+            case .icon(let version): return file("image/svg+xml", Band.icon, isCurrent: version == Self.iconVersion)
             default: return try page(route, for: View(request, try visitor(request)))
             }
         } catch let error as DatabaseError where error.tookTooLong {
-            return message(503, .tookTooLong, request, cause: "\(error)")
+            return message(503, .tookTooLong, unknown, cause: "\(error)")
         } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
-            return message(503, .databaseAway, request, cause: "\(error)")
+            return message(503, .databaseAway, unknown, cause: "\(error)")
         } catch {
-            return message(500, .broken, request, cause: "\(error)")
+            return message(500, .broken, unknown, cause: "\(error)")
         }
     }
 
@@ -50,8 +56,12 @@ public final class Pages {
 
     private static let iconVersion = Templates.version(of: Band.icon)
 
-    private func file(_ type: String, _ text: String) -> PageAnswer {
-        PageAnswer(200, type: type, caching: "public, max-age=31556926, immutable", body: text)
+    /// - Parameter isCurrent: it is asked for by its version, and may be kept for ever. While several servers are brought up
+    ///   to date, one is asked for what it doesn't have, or has no more.
+    private func file(_ type: String, _ text: String, isCurrent: Bool) -> PageAnswer {
+        PageAnswer(
+            200, type: type, caching: isCurrent ? "public, max-age=31556926, immutable" : "public, max-age=60",
+            body: text)
     }
 
     /// - Parameter model: what the template needs beside what all pages show.
@@ -61,13 +71,14 @@ public final class Pages {
         var whole: Templates.Model = [
             "site": site.name, "title": title, "version": Configuration.version, "style": templates.styleVersion,
             "icon": Self.iconVersion,
-            "isOperator": view.visitor.isOperator, "q": "", "root": PageRoute.root,
+            "isOperator": view.visitor.isOperator, "isHome": template == "home", "isReports": template == "reports",
+            "isReport": template == "report", "q": "", "root": PageRoute.root,
             "siteBand": ["svg": Band.svg(hexOfName)],
         ]
         if case .operates(let account) = view.visitor { whole["operator"] = account.name }
         whole.merge(model) { $1 }
         return PageAnswer(
-            status, type: "text/html", caching: status == 200 ? view.caching : "no-store",
+            status, type: "text/html", caching: status == 200 ? view.caching : "no-store", isFound: template == "home",
             body: templates.render(template, whole))
     }
 }

@@ -2,7 +2,8 @@ import Configuration
 
 /// Where clients reach this server: as the operator says, or else as the visitor did.
 struct SiteAddress {
-    /// Where nodes download, without a slash at the end.
+    /// Where nodes download, without a slash at the end. Over plain HTTP, unless the operator says otherwise: the deployed
+    /// clients fail over HTTPS without a certificate.
     let downloads: String
     /// Where builders upload, and operators look.
     let uploads: String
@@ -12,7 +13,7 @@ struct SiteAddress {
         let isPlain =
             request.host.wholeMatch(of: /[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?/) != nil
         let host = isPlain ? request.host : "cache.example.org"
-        downloads = site.downloadURL ?? "\(request.isSecure ? "https" : "http")://\(host)"
+        downloads = site.downloadURL ?? "http://\(request.isSecure ? Self.withoutPort(host) : host)"
         uploads = site.uploadURL ?? "https://\(request.isSecure ? host : Self.withoutPort(host))"
     }
 

@@ -1,18 +1,17 @@
 import ShaCache
 
 extension String {
-    /// For the eye: what doesn't show, or turns the direction of what follows, is written as its code point, so that
-    /// nobody's text looks like another.
+    /// For the eye: what doesn't show, looks like a space and is none, or turns the direction of what follows, is written
+    /// as its code point, so that nobody's text looks like another.
     ///
     /// - Parameter lines: whether line ends and tabs stay.
     func shown(lines: Bool = false) -> String {
         var shown = String.UnicodeScalarView()
         for scalar in unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control where lines && (scalar == "\n" || scalar == "\t"): shown.append(scalar)
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned:
+            if scalar.isSeen || lines && (scalar == "\n" || scalar == "\t") {
+                shown.append(scalar)
+            } else {
                 shown.append(contentsOf: "[U+\(scalar.hexadecimal)]".unicodeScalars)
-            default: shown.append(scalar)
             }
         }
         return String(shown)
@@ -20,6 +19,15 @@ extension String {
 }
 
 extension Unicode.Scalar {
+    fileprivate var isSeen: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned: false
+        case .spaceSeparator: self == " "
+        // Letters and marks that nobody draws, as Hangul's fillers; and the one pattern of Braille without a dot.
+        default: !properties.isDefaultIgnorableCodePoint && self != "\u{2800}"
+        }
+    }
+
     /// At least four digits, as Unicode's own names have them.
     fileprivate var hexadecimal: String {
         let digits = String(value, radix: 16, uppercase: true)

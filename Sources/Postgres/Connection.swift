@@ -217,7 +217,7 @@ public final class Connection {
             poll(&descriptor, 1, limit.map { Int32(max($0, .zero) / .milliseconds(1)) } ?? -1) != 0
         }
         if let waiters, !isStaying {
-            if wait(Waiters.patience) { return true }
+            if wait(waiters.patience) { return true }
             isStaying = waiters.stay()
             guard isStaying else { return false }
         }

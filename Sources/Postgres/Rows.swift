@@ -13,10 +13,32 @@ public final class Rows: Sequence {
 
     public var first: Row? { count > 0 ? Row(rows: self, index: 0) : nil }
 
-    public var columns: [(name: String, isNumber: Bool)] {
+    public var columns: [(name: String, kind: Kind)] {
         (0..<PQnfields(result)).map { column in
-            // The OIDs of bigint, smallint, integer and numeric, in pg_type.dat.
-            (String(cString: PQfname(result, column)), [20, 21, 23, 1700].contains(PQftype(result, column)))
+            (String(cString: PQfname(result, column)), Kind(oid: PQftype(result, column)))
+        }
+    }
+
+    /// What a column's values are, as far as somebody asks.
+    public enum Kind: Sendable {
+        case number
+        /// `t` or `f`.
+        case truth
+        /// Texts between braces.
+        case list
+        /// A point in time.
+        case time
+        case other
+
+        fileprivate init(oid: Oid) {
+            // From pg_type.dat.
+            switch oid {
+            case 20, 21, 23, 1700: self = .number  // bigint, smallint, integer, numeric
+            case 16: self = .truth  // boolean
+            case 1009: self = .list  // text[]
+            case 1184: self = .time  // timestamptz
+            default: self = .other
+            }
         }
     }
 

@@ -4,15 +4,19 @@ import Synchronization
 /// many wait for it, and the others are free for what needs no database.
 public final class Waiters: Sendable {
     private let most: Int
+    /// A server that says nothing for so long hangs.
+    let patience: Duration
     private let asking = Atomic(0)
     private let staying = Atomic(0)
     private let serverHangs = Atomic(false)
 
-    /// - Parameter most: how many may wait. At least one, or nobody would learn that the server answers again.
-    public init(most: Int) { self.most = most }
-
-    /// A server that says nothing for so long hangs.
-    static let patience = Duration.seconds(1)
+    /// - Parameters:
+    ///   - most: how many may wait. At least one, or nobody would learn that the server answers again.
+    ///   - patience: a server that says nothing for so long hangs. Longer than statements usually take.
+    public init(most: Int, patience: Duration = .seconds(1)) {
+        self.most = most
+        self.patience = patience
+    }
 
     /// - Throws: `DatabaseError` of kind `unavailable`, at once, when enough wait already.
     func ask<Result>(_ body: () throws -> Result) throws -> Result {
@@ -27,7 +31,7 @@ public final class Waiters: Sendable {
             serverHangs.store(false, ordering: .relaxed)
             return result
         } catch {
-            serverHangs.store(begin.duration(to: .now) >= Self.patience, ordering: .relaxed)
+            serverHangs.store(begin.duration(to: .now) >= patience, ordering: .relaxed)
             throw error
         }
     }

@@ -32,12 +32,20 @@ extension Catalog {
     }
 
     /// Those that name a blob, oldest first.
+    ///
+    /// Very many may name the same one, so they are chosen first, in the order of the index, and the rest is looked up for
+    /// those alone. BETWEEN, because by an equality the planner leaves the hash out of the order, and may then walk through
+    /// the ids of all entries; an array, because it may join a list to all of them.
     public func listedEntries(naming digest: Digest, includingHidden: Bool, limit: Int) throws -> [ListedEntry] {
         try reading {
             try connection.run(
                 """
-                \(Self.listed) WHERE entry.sha512 = \(digest.bytes) AND (\(includingHidden) OR NOT entry.is_hidden)
-                ORDER BY id LIMIT \(limit)
+                \(Self.listed) WHERE id = ANY (ARRAY(
+                    SELECT id FROM page.entry
+                    WHERE sha512 BETWEEN \(digest.bytes) AND \(digest.bytes) AND (\(includingHidden) OR NOT is_hidden)
+                    ORDER BY sha512, id LIMIT \(limit)
+                ))
+                ORDER BY id
                 """)
         }.map { ListedEntry($0) }
     }

@@ -12,22 +12,44 @@ extension Catalog {
         public let value: Int?
     }
 
+    /// What is asked of each day.
+    public struct DailyFigure: Sendable {
+        /// The report that has it, by its name.
+        public let report: String
+        /// A column whose values are added up; nil counts rows.
+        public let measure: String?
+        /// The column that holds the day, or else a point in time.
+        public let day: String
+        /// Whether the report has a column `kind`.
+        public let hasKinds: Bool
+
+        public init(report: String, measure: String?, day: String = "day", hasKinds: Bool = false) {
+            self.report = report
+            self.measure = measure
+            self.day = day
+            self.hasKinds = hasKinds
+        }
+
+        // Names of the schema, not of anybody's choice.
+        fileprivate var view: SQL { SQL(stringLiteral: "report.\"\(report)\"") }
+        fileprivate var kind: SQL { hasKinds ? "kind" : "''" }
+        fileprivate var value: SQL { measure.map { SQL(stringLiteral: "sum(\"\($0)\")") } ?? "count(*)" }
+        fileprivate var date: SQL {
+            day == "day" ? "day" : SQL(stringLiteral: "(\"\(day)\" AT TIME ZONE 'UTC')::date")
+        }
+    }
+
     /// - Parameters:
-    ///   - measure: a column of the report; its rows of one day and kind are added up.
-    ///   - hasKinds: whether it has a column `kind`.
     ///   - settings: those that the report obeys; an account that doesn't exist is an error.
     ///   - most: days, counted back from the last.
-    public func days(
-        of report: Report, adding measure: String, hasKinds: Bool, asking settings: [Report.Setting: String], most: Int
-    ) throws -> [ReportDay] {
-        // Names of the schema, not of anybody's choice.
-        let (view, column) = (SQL(stringLiteral: "report.\"\(report.name)\""), SQL(stringLiteral: "\"\(measure)\""))
-        let kind: SQL = hasKinds ? "kind" : "''"
-        return try whileAsking(settings) {
+    public func days(of figure: DailyFigure, asking settings: [Report.Setting: String], most: Int) throws -> [ReportDay]
+    {
+        try whileAsking(settings) {
             try connection.run(
                 """
                 WITH summed AS MATERIALIZED (
-                    SELECT day, \(kind) AS kind, sum(\(column))::bigint AS value FROM \(view) GROUP BY 1, 2
+                    SELECT \(figure.date) AS day, \(figure.kind) AS kind, \(figure.value)::bigint AS value
+                    FROM \(figure.view) GROUP BY 1, 2
                 ), span AS (
                     SELECT greatest(min(day), max(day) - \(most)::integer + 1) AS first, max(day) AS last FROM summed
                 )

@@ -1,9 +1,11 @@
 import Foundation
-import Postgres
+public import Postgres
 
 /// What a query answered, for people and for scripts.
 public struct Table: Sendable {
     public let columns: [String]
+    /// Of each column, what the database says of its values, also where there are none. Empty when it wasn't read there.
+    public let kinds: [Rows.Kind]
     public let rows: [[Value]]
 
     public enum Value: Equatable, Sendable {
@@ -19,17 +21,20 @@ public struct Table: Sendable {
         }
     }
 
-    public init(columns: [String], rows: [[Value]]) {
+    public init(columns: [String], kinds: [Rows.Kind] = [], rows: [[Value]]) {
         self.columns = columns
+        self.kinds = kinds
         self.rows = rows
     }
 
     init(_ rows: Rows) {
+        let kinds = rows.columns.map(\.kind)
         columns = rows.columns.map(\.name)
+        self.kinds = kinds
         self.rows = rows.map { row in
-            rows.columns.enumerated().map { index, column in
+            kinds.enumerated().map { index, kind in
                 guard let text = row.text(index) else { return .null }
-                return column.isNumber ? .number(text) : .text(text)
+                return kind == .number ? .number(text) : .text(text)
             }
         }
     }

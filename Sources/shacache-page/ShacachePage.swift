@@ -47,12 +47,14 @@ struct ShacachePage: ParsableCommand {
         signals.block()
         let listener = try Sockets.inherited().named("page")
         let crew = Crew()
-        // While the database hangs, one is left that says so at once.
-        let waiters = Waiters(most: Self.threads - 1)
+        // While the database hangs, one is left that says so at once. What is slow doesn't hang: the server ends it itself.
+        let waiters = Waiters(
+            most: Self.threads - 1, patience: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
+        let figures = HomeFigures()
         crew.start(Self.threads, on: listener) {
             let pages = Pages(
                 catalog: Catalog(configuration.pageDatabase, waiters: waiters), site: configuration.site,
-                templates: templates)
+                templates: templates, figures: figures)
             return { request in answer(request, pages, log) }
         }
         log.info("started")

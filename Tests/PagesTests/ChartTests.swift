@@ -5,9 +5,9 @@ import Testing
 @testable import Pages
 
 struct ChartTests {
-    private func chart(_ values: [Int], _ shape: Chart.Shape = .columns, title: String = "T") -> Chart {
+    private func chart(_ values: [Int], _ shape: Chart.Shape = .columns, day: String = "day") -> Chart {
         Chart(
-            id: "c", title: title, measure: "m", points: values.enumerated().map { ("day \($0)", $1) }, shape: shape,
+            title: "T", measure: "m", points: values.enumerated().map { ("\(day) \($0)", $1) }, shape: shape,
             write: { "\($0)" })
     }
 
@@ -28,11 +28,12 @@ struct ChartTests {
         }
     }
 
-    @Test func `its title and its description are text`() throws {
-        let title = "</title><script>\"\u{301}&"
-        let svg = chart([1], title: title).svg
+    @Test func `what it says of itself is text`() throws {
+        let day = "</text><script>\"\u{301}&"
+        let svg = chart([1], day: day).svg
         let root = try #require(try XMLDocument(xmlString: svg).rootElement())
-        #expect(root.elements(forName: "title").first?.stringValue == title)
+        #expect(root.attribute(forName: "aria-label")?.stringValue?.contains("on \(day) 0;") == true)
+        #expect(root.elements(forName: "text").last?.stringValue == "\(day) 0")
         #expect(root.elements(forName: "script").isEmpty)
     }
 

@@ -34,7 +34,9 @@ struct EscapingTests {
 
     @Test(arguments: [
         ("a\u{202E}b", "a[U+202E]b"), ("\u{7}", "[U+0007]"), ("é\u{301}中", "é\u{301}中"), ("\u{E0041}", "[U+E0041]"),
-        ("a\nb", "a[U+000A]b"),
+        ("a\nb", "a[U+000A]b"), ("a b", "a b"), ("a\u{A0}b", "a[U+00A0]b"), ("a\u{3000}b", "a[U+3000]b"),
+        ("a\u{3164}", "a[U+3164]"), ("\u{115F}\u{1160}", "[U+115F][U+1160]"), ("a\u{34F}", "a[U+034F]"),
+        ("a\u{FE0F}", "a[U+FE0F]"), ("\u{180B}", "[U+180B]"), ("\u{2800}", "[U+2800]"), ("\u{E0100}", "[U+E0100]"),
     ])
     func `what doesn't show is written out`(_ text: String, _ shown: String) {
         #expect(text.shown() == shown)

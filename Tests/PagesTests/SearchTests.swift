@@ -15,14 +15,43 @@ struct SearchTests {
             ])
     }
 
-    @Test(arguments: ["Foo_Bar=1.0", "Foo_Bar==1.0", "pypi:Foo_Bar==1.0", "Foo_Bar == 1.0"])
+    @Test(arguments: [
+        "Foo_Bar=1.0", "Foo_Bar==1.0", "pypi:Foo_Bar==1.0", "Foo_Bar == 1.0", "Foo_Bar===1.0", "Foo_Bar[extra]==1.0",
+        "Foo_Bar [a, b] == 1.0", "Foo_Bar (1.0)", "Foo_Bar(==1.0)",
+    ])
     func `a Python distribution is found however it is written`(_ text: String) {
-        #expect(keys(text).contains("pypi:Foo_Bar=1.0"))
-        #expect(keys(text).contains("pypi:foo-bar=1.0"))
+        let names = ["Foo_Bar", "foo-bar", "foo_bar", "foo.bar", "Foo-Bar", "Foo.Bar"]
+        #expect(Set(keys(text)).isSuperset(of: names.map { "pypi:\($0)=1.0" }))
     }
 
     @Test func `a name alone begins the keys of all versions`() {
         #expect(Search("numpy").beginnings == ["pypi:numpy=", "numpy"])
+        #expect(Search("a.b").beginnings == ["pypi:a.b=", "pypi:a-b=", "pypi:a_b=", "a.b"])
+    }
+
+    @Test(arguments: [
+        ("http://localhost:8080/shadir/pypi:a%3D1%2B2", "pypi:a=1+2"), ("/shadir/a/b", "a/b"),
+        ("https://shadir.example.org/x//y", "x//y"), ("http://cache.example.org/shacache/dir/k", "k"),
+    ])
+    func `the URL of a key is that key`(_ text: String, _ key: String) { #expect(keys(text).contains(key)) }
+
+    @Test(arguments: [
+        "http://localhost:8080/shacache/", "/shacache/", "https://shacache.example.org/",
+        "http://cache.example.org/shacache/cache/",
+    ])
+    func `the URL of a blob is that blob`(_ text: String) {
+        let hash = String(repeating: "0aB9", count: 32)
+        #expect(Search(text + hash).blobs?.first.description == hash.lowercased())
+    }
+
+    @Test func `an MD5 is a URL's`() {
+        let md5 = String(repeating: "0aB9", count: 8)
+        #expect(keys(md5) == [md5, "file-urlmd5:\(md5.lowercased())", md5.lowercased()])
+    }
+
+    @Test(arguments: ["/?q=+", "/?q=%20%09", "/?q="]) func `who looks for nothing sees the first page`(_ target: String)
+    {
+        guard case .home = PageRoute.find(Array(target.utf8)) else { return #expect(Bool(false)) }
     }
 
     @Test func `a hash may be cut, but not below eight digits`() {

@@ -88,6 +88,14 @@ def test_who_asks_twice_need_not_wait_for_slow_clients(start):
     upload.cut()
 
 
+def test_connections_that_a_browser_opens_ahead_hold_up_no_end(start):
+    # Fails without client_header_timeout: nginx waits a minute for the requests that they never bring.
+    stack = start(WORKERS="1")
+    with Wire(stack), Wire(stack, stack.tls()):
+        stack.runner.send_signal(signal.SIGTERM)
+        assert stack.runner.wait(45) == 0
+
+
 def test_a_run_that_is_killed_under_load_is_recovered_by_the_next_one(start):
     # Fails when a start makes anew what is there, or stumbles over what is still ending.
     stack = start(WORKERS="2")

@@ -2,25 +2,21 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from urllib.parse import quote
 
+import processes
 import pytest
 from axe_core_python.selenium import Axe
-from browser import Browser, shown
+from browser import Browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from stack import Stack, eventually
+from stack import Database, Stack, eventually
 
 HOSTILE = '<script>alert(1)</script>"\u0301 onmouseover=alert(2) onfocus=alert(3) autofocus \'\u202e<svg onload=alert(4)>'
 # The names that WCAG's levels A and AA have in axe; of its own advice, what it calls best.
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +33,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def browser(cache, tmp_path_factory):
+    """An operator's, which shows the certificate over HTTPS."""
+    browser = Browser(tmp_path_factory.mktemp("home"), cache, cache.env["CLIENT_CERT"], cache.env["CLIENT_KEY"])
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
 def operator(cache):
-    """Where the same is seen with the operator's certificate."""
-    with shown(cache, cache.tls()) as base:
-        yield base
+    """Where the same is seen with that certificate."""
+    return f"https://localhost:{cache.settings['HTTPS_PORT']}"
 
 
 def path_of(key):
@@ -160,3 +163,95 @@ def test_the_keyboard_goes_through_the_page_in_its_order(browser, cache):
         seen.append(active.text or active.get_attribute("name"))
         assert active.value_of_css_property("outline-style") != "none"
     assert seen == ["Skip to the content", "ShaCache", "Home", "For operators", "q", "Search"]
+
+
+# style.css: `overflow: clip` of the blocks that hold strangers' text; it does nothing on what stands in a line.
+@pytest.mark.parametrize("path, above", [
+    ("/?q=stall", "main h2"), ("/-/page/report/keys", "main caption"), ("/?q={}", "header .name"),
+    ("/-/page/entry/{number}", "#said")])
+def test_stacked_accents_stay_below_the_line_above(browser, cache, operator, path, above):
+    browser.narrow(1280)
+    browser.prefer("light")
+    stacked = "stall" + "\u0301" * 360
+    # Of the report, it shall be the first row: several entries.
+    for number in range(3):
+        cache.index(quote(stacked, safe=""), json.dumps({"sha512": "0" * 128, "number": number, stacked: stacked}))
+    (row,) = Database(cache).run("SELECT max(id) FROM shacache.entry")
+    open_page(browser, operator, path.format(quote(stacked, safe=""), number=row[0]))
+    line = browser.find_element(By.CSS_SELECTOR, above)
+    seen = line.screenshot_as_png
+    browser.execute_script("for (const e of document.querySelectorAll('bdi')) e.style.visibility = 'hidden'")
+    assert line.screenshot_as_png == seen
+    # Unclipped, they would have been seen there.
+    browser.execute_script("""for (const e of document.querySelectorAll('bdi')) e.style.visibility = '';
+        for (const e of document.querySelectorAll('h1, li, dd, td, th')) e.style.overflow = 'visible'""")
+    assert line.screenshot_as_png != seen
+
+
+@pytest.mark.parametrize("path", ["/", "/?q=numpy", "/-/page/entry/2", "/-/page/report/uploads", "/-/page/report/upload"])
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_no_number_and_no_hash_is_broken(browser, cache, operator, path, width):
+    browser.narrow(width)
+    open_page(browser, operator, path)
+    lines = browser.execute_script("""
+        return [...document.querySelectorAll(".totals dd, td.number, .hash.short")].map(e => {
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            return new Set([...range.getClientRects()].map(box => Math.round(box.top / 8))).size;
+        })""")
+    assert set(lines) <= {1}
+    # One column.
+    assert len({place["x"] for place in map(lambda e: e.location, browser.find_elements(By.CSS_SELECTOR, ".totals div"))}) <= 1
+
+
+def test_on_paper_hashes_are_whole(browser, operator):
+    browser.narrow(1280)
+    open_page(browser, operator, "/-/page/report/upload")
+    cut = "return [...document.querySelectorAll('.hash.short')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert browser.execute_script(cut) > 0
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(cut) == 0
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_menu_says_where_one_is(browser, operator):
+    for path, here in ("/", ["Home"]), ("/-/page/reports", ["Reports"]), ("/-/page/report/upload", ["Reports"]), ("/?q=x", []):
+        open_page(browser, operator, path)
+        assert [link.text for link in browser.find_elements(By.CSS_SELECTOR, "nav [aria-current]")] == here, path
+
+
+@pytest.fixture(scope="module")
+def lively(cache):
+    """With two months of uploads and downloads behind it."""
+    Database(cache).run("""
+        INSERT INTO shacache.upload (
+            at, account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, reason,
+            duration, request_id)
+        SELECT now() - day * interval '1 day', account.id, sha256(''), '192.0.2.1', 'blob', sha512((day || '/' || n)::bytea),
+            20000000 + 1000000 * (n * day % 17), n % 5 = 0, CASE WHEN n % 9 = 0 THEN 'refused' ELSE 'accepted' END,
+            CASE WHEN n % 9 = 0 THEN 403 ELSE 201 END, CASE WHEN n % 9 = 0 THEN 'quota' END, '120 ms', 'made-up'
+        FROM generate_series(1, 70) AS day, shacache.account, generate_series(1, (7 + 5 * sin(day / 3.0) + day % 4)::integer) AS n
+        WHERE name = 'demo';
+        INSERT INTO shacache.download_day (day, kind, whole, partial, probes, not_found, bytes)
+        SELECT now()::date - day, kind, (300 + 200 * sin(day / 4.0))::bigint, day % 7, 40, 3, (300 + 200 * sin(day / 4.0)) * 18000000
+        FROM generate_series(1, 70) AS day, (VALUES ('blob'), ('key')) AS kind (kind)""")
+    processes.send(cache, "page")
+    eventually(lambda: cache.request("GET", "/")[0] == 200)
+
+
+SEEN = {"home": "/", "search": "/?q=numpy", "entry": "/-/page/entry/2", "report": "/-/page/report/uploads",
+        "table": "/-/page/report/upload"}
+
+
+# To look at them: SCREENSHOTS=/tmp/shots ops/test-system -k pictures
+@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_of_the_pages_can_be_taken(browser, lively, operator, tmp_path, name, width, scheme):
+    browser.narrow(width)
+    browser.prefer(scheme)
+    open_page(browser, operator, SEEN[name])
+    directory = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    directory.mkdir(parents=True, exist_ok=True)
+    browser.keep(file := directory / f"{name}-{width}-{scheme}.png")
+    assert file.stat().st_size > 10_000

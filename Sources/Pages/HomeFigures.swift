@@ -1,0 +1,52 @@
+import Threads
+
+/// What the first page says in figures: counted by one thread for all, and anew only after a while, however many people
+/// look.
+public final class HomeFigures: Sendable {
+    private let state = Monitor(State())
+
+    private struct State {
+        var made: (at: ContinuousClock.Instant, model: Templates.Model)?
+        var isBeingMade = false
+    }
+
+    public init() {}
+
+    private static let last = Duration.seconds(60)
+
+    /// The figures; while somebody counts, those of before. A failure is kept as long: what took too long would take as
+    /// long again.
+    ///
+    /// - Returns: `failure`, for the log: to the one who counted.
+    func fresh(_ count: () throws -> Templates.Model, otherwise: Templates.Model)
+        -> (model: Templates.Model, failure: String?)
+    {
+        if case .show(let model) = turn() { return (model, nil) }
+        let (model, failure) = counted(count, otherwise: otherwise)
+        state.change { $0 = State(made: (.now, model)) }
+        return (model, failure)
+    }
+
+    private enum Turn {
+        case show(Templates.Model)
+        case count
+    }
+
+    /// Waits for the very first ones.
+    private func turn() -> Turn {
+        state.wait { state in
+            if let made = state.made, state.isBeingMade || made.at.duration(to: .now) < Self.last {
+                return .show(made.model)
+            }
+            if state.isBeingMade { return nil }
+            state.isBeingMade = true
+            return .count
+        }
+    }
+
+    private func counted(_ count: () throws -> Templates.Model, otherwise: Templates.Model)
+        -> (model: Templates.Model, failure: String?)
+    {
+        do { return (try count(), nil) } catch { return (otherwise, "\(error)") }
+    }
+}
