@@ -31,8 +31,8 @@ ALTER TABLE shacache.upload
     ADD FOREIGN KEY (signer_id) REFERENCES shacache.signer;
 CREATE INDEX upload_by_time ON shacache.upload (at);
 CREATE INDEX upload_by_account ON shacache.upload (account_id, at);
--- For who asks what became of one upload, key or blob. Of keys that stay, and names that can't be ordered: a hash of
--- each takes a fraction of the room. Of the reasons only refusals have one.
+-- For who asks what became of one upload, key or blob. A hash takes less room than the text. Keys stand in order, so that one
+-- can ask for all that begin with something. Only what was not accepted has a reason.
 CREATE INDEX upload_by_request ON shacache.upload USING hash (request_id);
 CREATE INDEX upload_by_key ON shacache.upload (key, at) WHERE key IS NOT NULL;
 CREATE INDEX upload_by_sha512 ON shacache.upload USING hash (encode(sha512, 'hex'));
