@@ -56,7 +56,7 @@ manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual
 	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
 
-install: install-client ## Install programs, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
+install: install-client ## Install programs, guides, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
 	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-admin
 	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 \
 	  docs/man/shacache-page.1 docs/man/shacache-admin.1
@@ -64,6 +64,7 @@ install: install-client ## Install programs, nginx snippets, SQL, systemd units 
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/operate.md docs/report.md docs/use.md
 # Not below /lib: that is a link on a server, which a copied directory would replace.
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache

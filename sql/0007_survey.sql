@@ -47,8 +47,27 @@ CREATE INDEX survey_finding_by_survey ON shacache.survey_finding (survey_id);
 COMMENT ON TABLE shacache.survey_finding IS 'What somebody should look at. No more than a hundred of each kind are named.';
 
 GRANT SELECT, INSERT ON shacache.survey, shacache.survey_sum, shacache.survey_finding TO shacache_admin;
--- For the metrics: whether timers do their work, and what the last survey found.
-GRANT SELECT ON shacache.closed_day, shacache.log_position, shacache.survey, shacache.survey_sum TO shacache_worker;
+
+CREATE TABLE shacache.task_run (
+    task text NOT NULL,
+    host text COLLATE "C" NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    findings bigint NOT NULL,
+    is_forgotten boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (task, host),
+    CONSTRAINT task_is_known CHECK (task IN ('maintain', 'survey', 'ingest-log')),
+    CONSTRAINT findings_are_not_negative CHECK (findings >= 0)
+);
+COMMENT ON TABLE shacache.task_run IS
+    'When each command that timers run last succeeded on a host, whether or not there was anything to do.';
+COMMENT ON COLUMN shacache.task_run.findings IS
+    'What somebody should look at: accounts whose sums are wrong (maintain), lines that were unreadable (ingest-log).';
+COMMENT ON COLUMN shacache.task_run.is_forgotten IS
+    'The host was taken away (shacache-admin host forget): nobody misses it, until it runs something again.';
+GRANT SELECT, INSERT, UPDATE (at, findings, is_forgotten) ON shacache.task_run TO shacache_admin;
+
+-- For the metrics: whether timers do their work, and what they found.
+GRANT SELECT ON shacache.task_run, shacache.download_day, shacache.survey, shacache.survey_sum TO shacache_worker;
 
 CREATE VIEW shacache.newest_survey AS
 SELECT DISTINCT ON (host) id, host, at

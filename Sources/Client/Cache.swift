@@ -56,12 +56,15 @@ public final class Cache {
 
     /// Hides this machine's account's entries under a key; for an operator, everybody's.
     ///
-    /// - Parameter digest: only entries that name this blob; nil stands for all of the key.
+    /// - Parameters:
+    ///   - digest: only entries that name this blob; nil stands for all of the key.
+    ///   - pair: only the entry with this `Entry.digest`, in hex.
     /// - Throws: `CacheFailure.missing` when there is nothing to hide, `refused` without the right to.
-    public func withdraw(_ key: Key, naming digest: Digest?, reason: String) throws {
+    public func withdraw(_ key: Key, naming digest: Digest?, pair: String?, reason: String) throws {
         let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
         let blob = digest.map { "sha512=\($0)&" } ?? ""
-        try withdraw("\(key.percentEncoded)?\(blob)reason=\(percentEncoded(reason))", from: directory)
+        let entry = pair.map { "entry=\($0)&" } ?? ""
+        try withdraw("\(key.percentEncoded)?\(blob)\(entry)reason=\(percentEncoded(reason))", from: directory)
     }
 
     private func withdraw(_ target: String, from endpoint: Endpoint) throws {

@@ -22,7 +22,7 @@ extension Reading {
         let declaration = figure.declaration
         return Layout.series(of: figure).flatMap { values -> [Exposition.Sample] in
             let labels = [label] + zip(declaration.labels.map(\.name), values)
-            let cell = Layout.cell(of: figure, values)
+            let cell = Layout.cell(of: figure, values)!
             if declaration.family.kind == .histogram { return histogram(at: cell, labels) }
             guard declaration.showsZeros || self[cell] != 0 else { return [] }
             return [Exposition.Sample(value(at: cell, declaration.unit), labels: labels)]

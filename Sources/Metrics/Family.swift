@@ -24,12 +24,13 @@ public struct Family: Sendable {
 }
 
 /// What tells the series of one family apart. The values are a closed set, so that each series has its place in memory,
-/// and no client can make more of them; what is none of them counts as the last.
+/// and no client can make more of them.
 struct Label: Sendable {
     let name: String
     let values: [String]
 
-    func index(of value: String) -> Int { values.firstIndex(of: value) ?? values.count - 1 }
+    /// - Returns: nil for a value that is not in the list, where the list has no `other`: that is a mistake of ours.
+    func index(of value: String) -> Int? { values.firstIndex(of: value) ?? values.firstIndex(of: Self.other) }
 }
 
 extension Label {
@@ -44,6 +45,7 @@ extension Label {
         ])
     static let socket = Label(name: "socket", values: ["lookups", "uploads"])
     static let target = Label(name: "target", values: ["blob", "entry"])
+    static let answer = Label(name: "target", values: ["blob", "entry", "message"])
     static let stage = Label(name: "stage", values: ["receive", "hash", "synchronize", "commit"])
     static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
     /// The names of `Refusal`; a test looks that none is missing.

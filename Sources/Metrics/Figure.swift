@@ -33,7 +33,9 @@ public enum Figure: Int, CaseIterable, Sendable {
                 labels: [.route, .method, .status], showsZeros: false)
         case .inFlight:
             Declaration(
-                family: Family("shacache_requests_in_flight", .gauge, "Requests that threads are at work on."),
+                family: Family(
+                    "shacache_requests_in_flight", .gauge,
+                    "Requests that threads are at work on; those for health and metrics are not among them."),
                 labels: [.socket])
         case .threads:
             Declaration(
@@ -48,7 +50,9 @@ public enum Figure: Int, CaseIterable, Sendable {
             Declaration(
                 family: Family(
                     "shacache_sent_bytes_total", .counter,
-                    "Bytes of the bodies that workers answered with: lists and messages. Blobs are sent by nginx."))
+                    "Bytes of answers' bodies. Of blobs, what nginx was told to send, the file or the range asked for: "
+                        + "also where the client went away before, and not what direct.conf sends."),
+                labels: [.answer])
         case .uploadSeconds:
             Declaration(
                 family: Family(

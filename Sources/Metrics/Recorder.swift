@@ -23,7 +23,8 @@ public final class Recorder: @unchecked Sendable {
     }
 
     public func set(_ figure: Figure, to value: Int, _ labels: String...) {
-        cells[Layout.cell(of: figure, labels)].store(UInt64(value), ordering: .relaxed)
+        guard let cell = Layout.cell(of: figure, labels) else { return }
+        cells[cell].store(UInt64(value), ordering: .relaxed)
     }
 
     /// Of a figure whose unit is time.
@@ -33,14 +34,15 @@ public final class Recorder: @unchecked Sendable {
 
     /// Of a histogram.
     public func observe(_ duration: Duration, in figure: Figure, _ labels: String...) {
-        let first = Layout.cell(of: figure, labels)
+        guard let first = Layout.cell(of: figure, labels) else { return }
         let seconds = duration / .seconds(1)
         let bucket = Family.bounds.firstIndex { seconds <= $0 } ?? Family.bounds.count
         add(1, cell: first + bucket)
         add(duration.nanoseconds, cell: first + Family.bounds.count + 1)
     }
 
-    private func add(_ amount: Int, cell: Int) {
+    private func add(_ amount: Int, cell: Int?) {
+        guard let cell else { return }
         cells[cell].wrappingAdd(UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
     }
 

@@ -35,6 +35,7 @@ extension Pages {
             return .operates(account)
         case .unknown: return .refused("the certificate belongs to no account")
         case .revoked(let account): return .refused("the certificate of \(account.name) was revoked")
+        case .expired(let account): return .refused("the certificate of \(account.name) has expired")
         case .disabled(let account): return .refused("the account \(account.name) is disabled")
         }
     }

@@ -34,12 +34,9 @@ extension Exposition {
 
     /// What commands of `shacache-admin` have left in the database.
     mutating func addUpkeep(_ database: DatabaseFigures) {
-        add(
-            .lastRun,
-            database.runs.map { run in
-                guard let host = run.host else { return Sample(Double(run.at), ("task", run.task)) }
-                return Sample(Double(run.at), ("task", run.task), ("host", host))
-            })
+        add(.lastRun, database.runs.map { $0.sample($0.at) })
+        add(.lastFindings, database.runs.map { $0.sample($0.findings) })
+        add(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
         add(.surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
         add(.surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
     }
@@ -47,27 +44,41 @@ extension Exposition {
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are nobody's concern yet.
     private static let horizon = 60 * 86_400.0
 
-    /// - Parameter files: in PEM, each with one certificate or several. What can't be read is left out.
+    /// - Parameter files: in PEM, each with one certificate or several.
     mutating func addCertificates(in files: [String]) {
-        add(
-            .certificateExpiry,
-            files.flatMap { file in
-                // By serial number: an authority and its successor may have one name, and one may stand there twice.
-                let certificates = Dictionary(Certificate.all(inFile: file).map { ($0.serial, $0) }) { first, _ in first
-                }
-                return certificates.values.sorted { $0.notAfter < $1.notAfter }.map {
-                    Sample(Double($0.notAfter), ("file", file), ("subject", $0.subject), ("serial", $0.serial))
-                }
-            })
+        let found = files.map { (name: $0, certificates: Certificate.all(inFile: $0)) }
+        add(.certificateReadable, found.map { Sample($0.certificates.areReadable ? 1 : 0, ("file", $0.name)) })
+        add(.certificateExpiry, found.flatMap { Self.expiries(of: $0.certificates.compactMap(\.self), in: $0.name) })
+    }
+
+    /// An authority and its successor may have one name; numbers are each authority's own; and one certificate may
+    /// stand there twice.
+    private static func expiries(of certificates: [Certificate], in file: String) -> [Sample] {
+        let named = certificates.map { ([$0.subject, $0.serial], $0) }
+        let each = Dictionary(named, uniquingKeysWith: { first, _ in first }).values
+        return each.sorted { $0.notAfter < $1.notAfter }.map {
+            Sample(Double($0.notAfter), ("file", file), ("subject", $0.subject), ("serial", $0.serial))
+        }
     }
 }
 
+extension Catalog.Run {
+    fileprivate func sample(_ value: Int) -> Exposition.Sample {
+        guard let host else { return Exposition.Sample(Double(value), ("task", task)) }
+        return Exposition.Sample(Double(value), ("task", task), ("host", host))
+    }
+}
+
+extension [Certificate?] {
+    fileprivate var areReadable: Bool { !isEmpty && allSatisfy { $0 != nil } }
+}
+
 extension Certificate {
-    /// None when the file can't be read.
-    fileprivate static func all(inFile path: String) -> [Certificate] {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return [] }
+    /// nil for one that can't be read. What stands between them may be any bytes, as it may to nginx.
+    fileprivate static func all(inFile path: String) -> [Certificate?] {
+        let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
         let end = "-----END CERTIFICATE-----"
-        return text.components(separatedBy: end).dropLast().compactMap { try? Certificate(pem: Array(($0 + end).utf8)) }
+        return text.components(separatedBy: end).dropLast().map { try? Certificate(pem: Array(($0 + end).utf8)) }
     }
 }
 
@@ -101,12 +112,22 @@ extension Family {
         "When an account's last certificate expires, of those that do within 60 days, in seconds since 1970.")
     fileprivate static let lastRun = Family(
         "shacache_last_run_timestamp_seconds", .gauge,
-        "When a command that timers run last had something done, in seconds since 1970.")
+        "When a command that timers run last succeeded, in seconds since 1970.")
+    fileprivate static let lastFindings = Family(
+        "shacache_last_run_findings", .gauge,
+        "What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines (ingest-log)."
+    )
+    fileprivate static let loggedBytes = Family(
+        "shacache_logged_sent_bytes_total", .counter,
+        "Bytes of blobs and of keys' lists that nginx has sent, by its access logs, as far as ingest-log has read them."
+    )
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
     fileprivate static let surveyedBytes = Family(
         "shacache_surveyed_bytes", .gauge, "Bytes that the disk gave to what the last survey of a host found.")
+    fileprivate static let certificateReadable = Family(
+        "shacache_certificate_file_readable", .gauge, "1 when all certificates in a file can be read, and it has one.")
     fileprivate static let certificateExpiry = Family(
         "shacache_certificate_expiry_timestamp_seconds", .gauge,
-        "When a certificate on the server expires, in seconds since 1970.")
+        "When a certificate in a file on the server expires, in seconds since 1970.")
 }

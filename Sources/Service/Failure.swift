@@ -60,7 +60,8 @@ public struct Failure {
 extension Refusal {
     fileprivate var status: Int {
         switch self {
-        case .malformedRequest, .malformedKey, .malformedEntry, .incompleteBody, .digestMismatch: 400
+        case .malformedRequest, .malformedKey, .malformedEntry, .incompleteBody, .digestMismatch, .sizeMismatch:
+            400
         case .notAuthorized, .unsigned, .unknownSigner, .revokedSigner, .keyIsFull, .accountLimit, .withdrawn: 403
         case .nothingToWithdraw: 404
         case .lengthRequired: 411

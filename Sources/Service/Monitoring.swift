@@ -1,4 +1,7 @@
+import Glibc
 public import Metrics
+import Postgres
+import ShaCache
 public import Storage
 import Synchronization
 
@@ -10,6 +13,7 @@ public final class Monitoring: Sendable {
     let certificates: [String]
     private let catalog: Mutex<Catalog>
     private let latest = Mutex(DatabaseFigures())
+    private let operators = Mutex(KnownOperators())
 
     /// - Parameters:
     ///   - board: where the figures of the host's workers are; nil when this one has no slot there.
@@ -27,14 +31,58 @@ public final class Monitoring: Sendable {
         return board.readings()
     }
 
-    /// What only the database knows. One thread asks at a time, and whoever comes meanwhile gets what was known before:
+    /// What only the database knows. One thread asks at a time. Whoever can't wait for it gets what was known before:
     /// when the database hangs, that costs one thread.
-    func databaseFigures() -> DatabaseFigures {
-        let asked = catalog.withLockIfAvailable { DatabaseFigures(asking: $0) }
-        guard let asked else { return latest.withLock { $0 } }
-        latest.withLock { $0 = asked }
-        return asked
+    ///
+    /// - Parameter certificate: the SHA-256 of the one that was shown; nil for who needs none.
+    /// - Returns: nil when nobody can say now whether it is an operator's.
+    /// - Throws: `Refusal.notAuthorized`, when it is not.
+    func databaseFigures(for certificate: [UInt8]?) throws -> DatabaseFigures? {
+        let deadline = ContinuousClock.now + Self.patience
+        repeat {
+            let asked = try catalog.withLockIfAvailable { try figures(from: $0, for: certificate) }
+            if let asked { return asked }
+            usleep(10_000)
+        } while .now < deadline
+        return remembers(certificate) ? latest.withLock { $0 } : nil
     }
+
+    /// A database that doesn't hang has answered another scrape by then.
+    private static let patience = Duration.seconds(1)
+
+    private func figures(from catalog: Catalog, for certificate: [UInt8]?) throws -> DatabaseFigures? {
+        do {
+            if let certificate { try check(certificate, asking: catalog) }
+        } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+            // It would hang, or be away, for the other questions as well.
+            return remembers(certificate) ? DatabaseFigures() : nil
+        }
+        let figures = DatabaseFigures(asking: catalog)
+        latest.withLock { $0 = figures }
+        return figures
+    }
+
+    private func check(_ certificate: [UInt8], asking catalog: Catalog) throws {
+        let isOperator = try catalog.standing(ofCertificate: certificate).isOperators
+        operators.withLock { $0.note(certificate, isOperator: isOperator) }
+        guard isOperator else { throw Refusal.notForStrangers }
+    }
+
+    private func remembers(_ certificate: [UInt8]?) -> Bool {
+        guard let certificate else { return true }
+        return operators.withLock { $0.remembers(certificate) }
+    }
+}
+
+extension CertificateStanding {
+    var isOperators: Bool {
+        guard case .valid(let account) = self else { return false }
+        return account.roles.contains(.operator)
+    }
+}
+
+extension Refusal {
+    static let notForStrangers = Self.notAuthorized("metrics are for monitors and operators")
 }
 
 struct DatabaseFigures: Sendable {
@@ -43,20 +91,26 @@ struct DatabaseFigures: Sendable {
     private(set) var expiries: [Catalog.Expiry] = []
     private(set) var runs: [Catalog.Run] = []
     private(set) var surveyed: [Catalog.Surveyed] = []
+    private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
 
     init() {}
 
     init(asking catalog: Catalog) {
         do {
             schema = try catalog.appliedSchemaNumber()
-            expiries = try catalog.certificateExpiries()
             isUp = true
-            // An older schema lacks their tables; that it is too old, the figures say.
+            // An older schema lacks what the others ask for; that it is too old, the figures say.
             guard schema ?? 0 >= Catalog.schemaNumber else { return }
+            expiries = try catalog.certificateExpiries()
             runs = try catalog.lastRuns()
             surveyed = try catalog.lastSurveys()
+            loggedBytes = try catalog.loggedBytes()
+        } catch let error as DatabaseError
+            where error.kind == .lost || (error.kind == .unavailable && !error.tookTooLong)
+        {
+            isUp = false
         } catch {
-            // That it is away is what the figures then say.
+            // It answers: only not this soon, or not to us.
         }
     }
 }

@@ -39,6 +39,9 @@ extension Service {
         case .revoked(let owner):
             account = owner
             throw Refusal.notAuthorized("the client certificate of \(owner.name) was revoked")
+        case .expired(let owner):
+            account = owner
+            throw Refusal.notAuthorized("the client certificate of \(owner.name) has expired")
         case .disabled(let owner):
             account = owner
             throw Refusal.notAuthorized("the account \(owner.name) is disabled")

@@ -7,11 +7,10 @@ import Storage
 extension Service {
     /// - Throws: `Refusal.notAuthorized`, unless a monitor or an operator asks.
     func metrics(for request: Request) throws -> Response {
-        if !request.isMonitor { try requireOperator(request) }
+        let database = try databaseFigures(for: request)
         var exposition = Exposition()
         exposition.add(monitoring.readings)
         exposition.add(store)
-        let database = monitoring.databaseFigures()
         exposition.add(database)
         exposition.addUpkeep(database)
         exposition.addCertificates(in: monitoring.certificates)
@@ -20,12 +19,21 @@ extension Service {
             body: Array(exposition.text.utf8))
     }
 
-    private func requireOperator(_ request: Request) throws {
+    private func databaseFigures(for request: Request) throws -> DatabaseFigures {
+        let certificate = request.isMonitor ? nil : try certificate(of: request)
+        if let figures = try monitoring.databaseFigures(for: certificate) { return figures }
+        // Whom nobody knows waits as long as others who ask the database.
+        guard let certificate, try catalog.standing(ofCertificate: certificate).isOperators else {
+            throw Refusal.notForStrangers
+        }
+        return DatabaseFigures()
+    }
+
+    private func certificate(of request: Request) throws -> [UInt8] {
         guard request.certificateVerification == "SUCCESS",
-            let certificate = ClientCertificate(escaped: request.certificate),
-            case .valid(let account) = try catalog.standing(ofCertificate: certificate.fingerprint),
-            account.roles.contains(.operator)
-        else { throw Refusal.notAuthorized("metrics are for monitors and operators") }
+            let certificate = ClientCertificate(escaped: request.certificate)
+        else { throw Refusal.notForStrangers }
+        return certificate.fingerprint
     }
 
     /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
@@ -40,7 +48,21 @@ extension Service {
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
         guard request.purpose != .admission || response.status >= 300 else { return }
         recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status)")
-        recorder.add(response.body.count, to: .sentBytes)
+        countBytes(of: response, to: request, route)
+    }
+
+    private func countBytes(of response: Response, to request: Request, _ route: Route?) {
+        let length = request.method == "HEAD" ? 0 : response.body.count
+        switch route {
+        // Where nginx asks again, it is counted then.
+        case .blob(let digest) where response.header("X-Accel-Redirect")?.hasPrefix("/-/blob/") == true:
+            let size = store.size(of: digest) ?? 0
+            monitoring.recorder.add(request.lengthToSend(of: size), to: .sentBytes, "blob")
+        case .entries where response.status == 200:
+            monitoring.recorder.add(length, to: .sentBytes, "entry")
+        default:
+            monitoring.recorder.add(length, to: .sentBytes, "message")
+        }
     }
 }
 

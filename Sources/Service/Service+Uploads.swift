@@ -7,14 +7,15 @@ extension Service {
     func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
         upload.aim(at: route)
         let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
+        upload.isIdentified = true
         try account.check(upload.target.role, to: "upload \(upload.target.role)")
         if let key = upload.key { try account.check(key) }
         let length = try request.declaredLength()
-        if length == nil, upload.target == .blob { try account.checkChunks() }
+        if length == nil { try checkChunks(of: upload.target, by: account) }
         try checkLimit(length ?? 0, for: upload.target, of: account)
         guard request.purpose != .admission else {
             try store.admit(bytes: length ?? 0)
-            try admit(upload, length: length ?? 0, of: account)
+            try admit(upload, length: length, of: account)
             return Response(204)
         }
         // The bytes that came with the request have their room already.
@@ -34,7 +35,7 @@ extension Service {
 
     /// What has no room in its account is refused before it comes. Small bodies come unasked; and of all, the
     /// transaction that stores them decides.
-    private func admit(_ upload: UploadRecord, length: Int, of account: Account) throws {
+    private func admit(_ upload: UploadRecord, length: Int?, of account: Account) throws {
         guard upload.target == .blob else { return }
         try patiently { try catalog.admit(upload.sha512, size: length, of: account) }
     }
@@ -48,6 +49,17 @@ extension Service {
             throw Refusal.incompleteBody(expected: length ?? 0, received: size)
         }
         try checkLimit(size, for: upload.target, of: account)
+    }
+
+    /// What comes in chunks has no length before it is there: it would take room first and be refused then.
+    private func checkChunks(of target: UploadRecord.Target, by account: Account) throws(Refusal) {
+        guard target == .blob else { throw .lengthRequired("an entry needs a Content-Length") }
+        guard rules.blobSize == nil else {
+            throw .lengthRequired("blobs have a limit in bytes here: send a Content-Length")
+        }
+        guard account.limits[.bytes] == nil, account.limits[.blobSize] == nil else {
+            throw .lengthRequired("the account \(account.name) has a limit in bytes: send a Content-Length")
+        }
     }
 
     private func checkLimit(_ bytes: Int, for target: UploadRecord.Target, of account: Account) throws(Refusal) {
@@ -73,7 +85,17 @@ extension Service {
         let record = upload
         try upload.timing("commit") {
             try patiently {
-                try catalog.recordBlob(digest, size: size, upload: record) { try store.publish(file, as: digest) }
+                var isPublished = false
+                do {
+                    try catalog.recordBlob(digest, size: size, upload: record) {
+                        isPublished = true
+                        try store.publish(file, as: digest)
+                    }
+                } catch {
+                    // Rolled back: what was withdrawn still is, and must not be seen.
+                    if isPublished { _ = try? catalog.hideAgain(digest, in: store) }
+                    throw error
+                }
             }
         }
         return digest
@@ -96,14 +118,8 @@ extension Service {
         let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
         let result = entry.verify(against: signers)
         upload.signatureResult = result
-        if result == .unknownSigner { try refuseSignersInOtherHands(entry) }
+        if result == .unknownSigner { try patiently { try catalog.refuseSignersInOtherHands(of: entry) } }
         try rules.signatures.check(result)
-    }
-
-    /// Nodes may still trust such a signer: their lists are their own.
-    private func refuseSignersInOtherHands(_ entry: Entry) throws {
-        let signers = try patiently { try catalog.signersInOtherHands() }
-        guard entry.verify(against: signers) == .unknownSigner else { throw Refusal.revokedSigner }
     }
 
     private func record(_ entry: Entry, under key: Key, upload: inout UploadRecord) throws {
@@ -146,14 +162,6 @@ extension UploadRecord.Target {
         case .blob: .blobs
         case .entry: .entries
         }
-    }
-}
-
-extension Account {
-    /// What comes in chunks has no length before it is there: it would take room first and be refused then.
-    fileprivate func checkChunks() throws(Refusal) {
-        guard limits[.bytes] != nil || limits[.blobSize] != nil else { return }
-        throw .lengthRequired("the account \(name) has a limit in bytes: send a Content-Length")
     }
 }
 

@@ -23,6 +23,7 @@ extension Service {
         // Asked only for certificates that are refused anyhow.
         guard request.purpose != .admission else { return Response(204) }
         if let named = try request.query("sha512") { try attempt.narrow(to: try Digest(named: named)) }
+        let pair = try request.query("entry").map { try attempt.chosen($0) }
         guard let reason = try request.query("reason").flatMap({ Reason($0) }) else {
             throw Refusal.malformedRequest(
                 "say why: ?reason=, percent-encoded, one line of at most \(Reason.lengthLimit) characters")
@@ -30,7 +31,7 @@ extension Service {
         attempt.reason = reason
         let (withdrawal, key, digest) = (Withdrawal(by: account, reason: reason), attempt.key, attempt.sha512)
         attempt.outcome = try patiently {
-            if let key { return try catalog.withdrawEntries(under: key, naming: digest, withdrawal) }
+            if let key { return try catalog.withdrawEntries(under: key, naming: digest, pair: pair, withdrawal) }
             return try catalog.withdrawBlob(digest!, in: store, withdrawal)
         }
         return Response(204)
@@ -50,6 +51,17 @@ extension WithdrawalAttempt {
     fileprivate mutating func narrow(to digest: Digest) throws(Refusal) {
         guard key != nil else { throw .malformedRequest("sha512 chooses among a key's entries, and this is a blob") }
         sha512 = digest
+    }
+}
+
+extension WithdrawalAttempt {
+    /// - Parameter text: of a key's entries, names one: the SHA-256 of its metadata, a zero byte, and its signature.
+    fileprivate func chosen(_ text: String) throws(Refusal) -> String {
+        guard key != nil else { throw .malformedRequest("entry chooses among a key's entries, and this is a blob") }
+        guard text.utf8.count == 64, text.allSatisfy(\.isHexDigit) else {
+            throw .malformedRequest("the entry is not 64 hexadecimal digits")
+        }
+        return text.lowercased()
     }
 }
 

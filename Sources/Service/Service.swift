@@ -12,18 +12,18 @@ public final class Service {
     let monitoring: Monitoring
     /// What the catalog had asked when that was last counted.
     var counted = Statistics()
-    private let strangers: Allowance
+    private let allowance: Allowance
 
     /// - Parameters:
-    ///   - strangers: how many refusals of theirs go on record.
+    ///   - allowance: how many refusals go on record.
     ///   - monitoring: where everything is counted.
     public init(
-        store: BlobStore, catalog: Catalog, rules: Rules, strangers: Allowance, monitoring: Monitoring
+        store: BlobStore, catalog: Catalog, rules: Rules, allowance: Allowance, monitoring: Monitoring
     ) {
         self.store = store
         self.catalog = catalog
         self.rules = rules
-        self.strangers = strangers
+        self.allowance = allowance
         self.monitoring = monitoring
     }
 
@@ -78,10 +78,10 @@ public final class Service {
 
     /// Writes down an upload that was not taken. What was taken is on record already.
     ///
-    /// - Returns: how many of strangers were left out since the last time.
+    /// - Returns: how many were left out since the last time.
     public func record(_ answer: Answer) throws -> Int {
         guard let upload = answer.upload, let failure = answer.failure else { return 0 }
-        guard let leftOut = upload.account == nil ? strangers.take() : 0 else { return 0 }
+        guard let leftOut = allowance.take(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
         try catalog.record(upload, failure: failure.recorded)
         return leftOut
     }

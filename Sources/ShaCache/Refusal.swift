@@ -6,6 +6,8 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
     case malformedEntry(String)
     case incompleteBody(expected: Int, received: Int)
     case digestMismatch(expected: Digest, received: Digest)
+    /// Known before the body comes: both are sizes, in bytes.
+    case sizeMismatch(Digest, stored: Int, announced: Int)
     /// - Parameter limit: in bytes.
     case tooLarge(limit: Int, what: String)
     /// No identity, or one that doesn't count: the text says which and why.
@@ -30,7 +32,7 @@ extension Refusal {
         case .malformedKey: "malformed key"
         case .malformedEntry: "malformed entry"
         case .incompleteBody: "incomplete body"
-        case .digestMismatch: "digest mismatch"
+        case .digestMismatch, .sizeMismatch: "digest mismatch"
         case .tooLarge: "too large"
         case .notAuthorized: "not authorized"
         case .unsigned: "unsigned"
@@ -60,6 +62,8 @@ extension Refusal {
             "the body ended after \(received) of \(expected) bytes"
         case .digestMismatch(let expected, let received):
             "the body's SHA-512 is \(received), not \(expected)"
+        case .sizeMismatch(let digest, let stored, let announced):
+            "the blob \(digest) has \(stored) bytes, and this body has \(announced)"
         case .tooLarge(let limit, let what):
             "\(what) may have at most \(limit) bytes"
         case .unsigned:

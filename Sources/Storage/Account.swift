@@ -56,6 +56,8 @@ public enum CertificateStanding: Sendable {
     case valid(Account)
     case unknown
     case revoked(Account)
+    /// Since the TLS connection was made, or the session that it resumes: nginx looked at it then.
+    case expired(Account)
     case disabled(Account)
 }
 

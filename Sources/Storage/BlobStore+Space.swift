@@ -1,4 +1,5 @@
 import Glibc
+public import ShaCache
 
 extension BlobStore {
     /// Room on the store's file system.
@@ -24,5 +25,11 @@ extension BlobStore {
             bytes: Int(status.f_bavail) * block, inodes: Int(status.f_favail),
             totalBytes: Int(status.f_blocks) * block, totalInodes: Int(status.f_files),
             reservedBytes: min(Int(status.f_blocks) * block / 100, 1 << 30), reservedInodes: Int(status.f_files) / 100)
+    }
+
+    /// In bytes; nil when the blob is gone.
+    public func size(of digest: Digest) -> Int? {
+        var status = stat()
+        return stat(path(digest), &status) == 0 ? Int(status.st_size) : nil
     }
 }

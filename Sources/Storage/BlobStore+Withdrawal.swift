@@ -29,6 +29,7 @@ extension BlobStore {
         let isNeedless = exists(old) ? try presence(of: digest, at: new) == .intact : false
         let isThere = (isNeedless ? unlink(old) : rename(old, new)) == 0
         guard isThere || errno == ENOENT else { throw StoreError("move a blob") }
+        // Also of what was moved before: a crash may have come between, and nothing has made that durable.
         try synchronize(hidden)
         try synchronize(shelf)
         return isThere
@@ -36,6 +37,9 @@ extension BlobStore {
 
     /// Whether something of that name lies where readers look.
     func shows(_ digest: Digest) -> Bool { exists(path(digest)) }
+
+    /// Whether something of that name lies anywhere.
+    func holds(_ digest: Digest) -> Bool { shows(digest) || exists(hiddenPath(digest)) }
 
     /// Without AT_EACCESS, capabilities that lead to the store don't count.
     private func exists(_ path: String) -> Bool {
@@ -62,14 +66,8 @@ extension BlobStore {
 
     /// All of the file is read.
     private func presence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
-        let file: FileHandle
-        do {
-            file = try FileHandle(opening: path, flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
-        } catch {
-            guard error.code == ENOENT else { return .damaged(error.description) }
-            return .absent
+        try presence(at: path) { file throws(StoreError) in
+            try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
         }
-        guard try file.status().st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
-        return try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
     }
 }

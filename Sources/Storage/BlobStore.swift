@@ -57,10 +57,21 @@ public final class BlobStore: Sendable {
 
     /// Whether a blob can be served, without asking the database.
     public func presence(of digest: Digest) throws(StoreError) -> Presence {
+        try presence(at: path(digest)) { file throws(StoreError) in
+            let size = Int(try file.status().st_size)
+            guard let stored = file.storedSize else { return .unconfirmed(size: size) }
+            return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
+        }
+    }
+
+    /// - Parameter judge: says what an ordinary file is worth.
+    func presence(
+        at path: String, judge: (borrowing FileHandle) throws(StoreError) -> Presence
+    ) throws(StoreError) -> Presence {
         let file: FileHandle
         do {
             // Not to be held up by what isn't a file.
-            file = try FileHandle(opening: path(digest), flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
+            file = try FileHandle(opening: path, flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
         } catch {
             switch error.code {
             case ENOENT: return .absent
@@ -69,11 +80,8 @@ public final class BlobStore: Sendable {
             default: return .damaged(error.description)
             }
         }
-        let status = try file.status()
-        guard status.st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
-        let size = Int(status.st_size)
-        guard let stored = file.storedSize else { return .unconfirmed(size: size) }
-        return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
+        guard try file.status().st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
+        return try judge(file)
     }
 
     private static func damage(size: Int, stored: Int) -> String { "has \(size) bytes, and was stored with \(stored)" }

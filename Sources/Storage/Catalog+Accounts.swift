@@ -69,16 +69,13 @@ extension Catalog {
                 SELECT name, CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state,
                     array_to_string(roles, ',') AS roles, array_to_string(key_prefixes, ' ') AS key_prefixes,
                     usage.blobs, blobs_limit, usage.bytes, bytes_limit, blob_size_limit,
-                    (SELECT count(*) FROM shacache.entry
-                        WHERE account_id = account.id AND entry.created_at >= date_trunc('day', now())) AS entries_today,
+                    \(Self.entriesToday) AS entries_today,
                     entries_per_day_limit, entries_per_key_limit,
                     (SELECT count(*) FROM shacache.certificate
                         WHERE account_id = account.id AND revoked_at IS NULL AND not_after > now()) AS valid_certificates,
                     date_trunc('second', created_at) AS created_at, comment
                 FROM shacache.account
-                CROSS JOIN LATERAL (
-                    SELECT coalesce(sum(blobs), 0)::bigint AS blobs, coalesce(sum(bytes), 0)::bigint AS bytes
-                    FROM shacache.account_usage WHERE account_id = account.id) AS usage
+                CROSS JOIN LATERAL \(Self.usage) AS usage
                 WHERE name = coalesce(\(name), name) ORDER BY name
                 """))
     }

@@ -8,6 +8,8 @@ public enum AdministrationError: Error, CustomStringConvertible {
     /// Of accounts and signers.
     case badName(String)
     case badPrefix
+    /// A key that leaked has leaked for all its certificates.
+    case keyWasRevoked(_ fingerprint: String)
     /// Of withdrawals.
     case cannotLift(_ number: Int, _ why: String)
 
@@ -17,6 +19,7 @@ public enum AdministrationError: Error, CustomStringConvertible {
         case .exists(let what, let name): "there is a \(what) \(name) already"
         case .ambiguous(let what, let name): "more than one \(what) begins with \(name)"
         case .badPrefix: "a key prefix can't be empty"
+        case .keyWasRevoked(let fingerprint): "\(fingerprint), which is for the same key, is revoked"
         case .cannotLift(let number, let why): "withdrawal \(number) can't be lifted: \(why)"
         case .badName(let name):
             "\(name) can't be a name: it takes up to 63 of a-z, 0-9, dot, dash and underscore, and begins with one of the first two"
@@ -58,33 +61,5 @@ extension Catalog {
             default: throw error
             }
         }
-    }
-
-    // MARK: Signers
-
-    /// - Parameter publicKey: the SubjectPublicKeyInfo in DER.
-    /// - Parameter certificate: PEM.
-    public func addSigner(_ name: String, publicKey: [UInt8], certificate: String, by actor: String) throws {
-        try change(by: actor, "signer add", name) {
-            let known = try connection.run("SELECT name FROM shacache.signer WHERE public_key = \(publicKey)").first
-            if let known { throw AdministrationError.exists("signer with this key:", known.text(0)!) }
-            try connection.run(
-                """
-                INSERT INTO shacache.signer (name, public_key, certificate)
-                VALUES (\(name), \(publicKey), \(certificate))
-                """)
-        }
-    }
-
-    public func signerTable() throws -> Table {
-        Table(
-            try connection.run(
-                """
-                SELECT name, CASE WHEN revoked_at IS NULL THEN 'trusted' ELSE 'revoked' END AS state, revoked_since,
-                    encode(sha256(public_key), 'hex') AS key_sha256,
-                    (SELECT count(*) FROM shacache.entry WHERE signer_id = signer.id) AS entries,
-                    date_trunc('second', created_at) AS created_at
-                FROM shacache.signer ORDER BY name
-                """))
     }
 }

@@ -15,7 +15,9 @@ extension Catalog {
         case registered
     }
 
-    /// - Parameter handOver: brings the certificate to its owner; when that fails, nothing is recorded.
+    /// - Parameter handOver: brings the certificate to its owner; when that fails, nothing is recorded. No certificate is
+    ///   revoked meanwhile, and no account disabled.
+    /// - Throws: `AdministrationError.keyWasRevoked` when another certificate for its key was.
     public func addCertificate(
         _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
         handOver: () throws -> Void = {}
@@ -32,6 +34,11 @@ extension Catalog {
                 """
             ).first
             if let owner { throw AdministrationError.exists("certificate like this, of account", owner.text(0)!) }
+            // Until this transaction's end, none is revoked.
+            try holdCertificates()
+            for other in try certificateRecords() where try other.isRevoked && other.hasKey(of: certificate) {
+                throw AdministrationError.keyWasRevoked(other.fingerprint)
+            }
             try connection.run(
                 """
                 INSERT INTO shacache.certificate (

@@ -48,17 +48,18 @@ extension Catalog {
     public func recordEntry(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
         let digest = entry.digest
         try connection.transaction {
+            try awaitRevocation()
             try lock(key)
-            // First, so that who withdraws the blob meanwhile waits, and sees this entry. And whoever collects garbage
+            try checkAgain(upload.signatureResult, of: entry)
+            // Before the entry, so that who withdraws the blob meanwhile waits, and sees this entry. And whoever collects garbage
             // one day must see that somebody counts on the blob.
             try connection.run(
                 "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
-            let isDuplicate = try share(digest, under: key, with: upload.account)
+            let isDuplicate = try share(entry, digest, under: key, with: upload.account, limits)
             if !isDuplicate {
                 try checkDay(of: upload.account)
                 try check(entry, under: key, by: upload.account, limits: limits)
                 try insert(entry, digest: digest, under: key, upload: upload)
-                try checkAgain(upload.signatureResult)
             }
             try record(upload, isDuplicate: isDuplicate)
         }
@@ -72,7 +73,9 @@ extension Catalog {
     /// Notes that an account puts a pair that stands there already, and shows it again when only others had hidden it.
     ///
     /// - Returns: false when it doesn't stand there.
-    private func share(_ digest: [UInt8], under key: Key, with account: Account?) throws -> Bool {
+    private func share(
+        _ entry: Entry, _ digest: [UInt8], under key: Key, with account: Account?, _ limits: KeyLimits
+    ) throws -> Bool {
         let row = try connection.run(
             """
             SELECT entry.id, is_shared OR entry.account_id = \(account?.id),
@@ -82,13 +85,22 @@ extension Catalog {
             """
         ).first
         guard let row, let id = row.int(0) else { return false }
-        try show(entry: id, try Known(row, from: 2, what: "entry", for: account), for: account)
+        let known = try Known(row, from: 2, what: "entry", for: account)
+        if known.withdrawal != nil { try limits.check(adding: entry, toKey: holdings(under: key, of: account).key) }
+        try show(entry: id, known, for: account)
         if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
         return true
     }
 
-    /// Of a key, what clients see counts; of an account, also what was withdrawn, or it could go on for ever.
     private func check(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {
+        let holdings = try holdings(under: key, of: account)
+        try account?.check(.entriesPerKey, used: holdings.own.entries, adding: 1)
+        try limits.check(adding: entry, toKey: holdings.key)
+        try limits.check(adding: entry, toOwn: holdings.own)
+    }
+
+    /// Of a key, what clients see counts; of an account, also what was withdrawn, or it could go on for ever.
+    private func holdings(under key: Key, of account: Account?) throws -> (key: Holdings, own: Holdings) {
         let present = try connection.run(
             """
             SELECT count(*) FILTER (WHERE is_visible), coalesce(sum(bytes) FILTER (WHERE is_visible), 0),
@@ -99,10 +111,7 @@ extension Catalog {
                 FROM shacache.entry WHERE key = \(key.text)) AS present
             """
         ).first!
-        try account?.check(.entriesPerKey, used: present.int(2)!, adding: 1)
-        try limits.check(
-            adding: entry, to: (entries: present.int(0)!, bytes: present.int(1)!),
-            ofAccount: (entries: present.int(2)!, bytes: present.int(3)!))
+        return ((present.int(0)!, present.int(1)!), (present.int(2)!, present.int(3)!))
     }
 
     private func insert(_ entry: Entry, digest: [UInt8], under key: Key, upload: UploadRecord) throws {
@@ -118,39 +127,35 @@ extension Catalog {
                 \(entry.facts.softwareURL), \(entry.facts.multiarch), \(entry.facts.os))
             """)
     }
+}
 
-    /// Whether the signer that verified an entry is still trusted. Asked behind its row's insertion, whose foreign key
-    /// holds the signer's row (FOR KEY SHARE) until this transaction ends: who revokes it (FOR UPDATE) waits until then
-    /// and sees the entry, or was first and is seen here.
-    private func checkAgain(_ result: SignatureResult?) throws {
-        guard case .verified(let signer) = result else { return }
-        let row = try connection.run("SELECT revoked_at IS NULL FROM shacache.signer WHERE id = \(signer)").first
-        guard row?.bool(0) == true else { throw SignerWasRevoked() }
+private typealias Holdings = (entries: Int, bytes: Int)
+
+extension KeyLimits {
+    fileprivate func check(adding entry: Entry, toKey present: Holdings) throws(Refusal) {
+        guard present.entries < entries else {
+            throw .keyIsFull("the key has \(present.entries) entries, the most that a key may have")
+        }
+        let sum = present.bytes + entry.size
+        guard sum <= bytes else {
+            throw .keyIsFull("with this entry the key would hold \(sum) bytes, more than \(bytes)")
+        }
+    }
+
+    fileprivate func check(adding entry: Entry, toOwn present: Holdings) throws(Refusal) {
+        guard present.entries < entriesPerAccount else {
+            throw .keyIsFull(
+                "this account has \(present.entries) entries under the key, the most that one account may have")
+        }
+        let sum = present.bytes + entry.size
+        guard sum <= bytesPerAccount else {
+            throw .keyIsFull(
+                "with this entry the account would have \(sum) bytes under the key, more than \(bytesPerAccount)")
+        }
     }
 }
 
-/// The signer that verified an entry was revoked before the entry was stored: verify it again.
-public struct SignerWasRevoked: Error {}
-
-extension KeyLimits {
-    fileprivate typealias Holdings = (entries: Int, bytes: Int)
-
-    fileprivate func check(adding entry: Entry, to all: Holdings, ofAccount own: Holdings) throws(Refusal) {
-        guard all.entries < entries else {
-            throw .keyIsFull("the key has \(all.entries) entries, the most that a key may have")
-        }
-        guard own.entries < entriesPerAccount else {
-            throw .keyIsFull(
-                "this account has \(own.entries) entries under the key, the most that one account may have")
-        }
-        let added = entry.metadata.utf8.count + entry.signature.utf8.count
-        guard all.bytes + added <= bytes else {
-            throw .keyIsFull("with this entry the key would hold \(all.bytes + added) bytes, more than \(bytes)")
-        }
-        guard own.bytes + added <= bytesPerAccount else {
-            throw .keyIsFull(
-                "with this entry the account would have \(own.bytes + added) bytes under the key, more than \(bytesPerAccount)"
-            )
-        }
-    }
+extension Entry {
+    /// What it adds to a key, in bytes.
+    fileprivate var size: Int { metadata.utf8.count + signature.utf8.count }
 }

@@ -27,7 +27,7 @@ extension Catalog {
     }
 
     /// In a transaction: until its end, no certificate is revoked and no account disabled.
-    public func holdCertificates() throws {
+    func holdCertificates() throws {
         try connection.run(
             "SELECT FROM shacache.certificate JOIN shacache.account ON account.id = account_id FOR SHARE")
     }

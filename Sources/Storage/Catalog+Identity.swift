@@ -1,6 +1,5 @@
-import OpenSSL
 import Postgres
-public import ShaCache
+import ShaCache
 
 extension Catalog {
     /// Whom a certificate stands for now. Asked at every upload, so that revoking works on the next one.
@@ -10,7 +9,8 @@ extension Catalog {
         let rows = try reading {
             try connection.run(
                 """
-                SELECT to_json(account), certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL
+                SELECT to_json(account), certificate.revoked_at IS NOT NULL, account.disabled_at IS NOT NULL,
+                    certificate.not_after <= now()
                 FROM shacache.certificate JOIN shacache.account ON account.id = certificate.account_id
                 WHERE certificate.fingerprint = \(fingerprint)
                 """)
@@ -18,7 +18,8 @@ extension Catalog {
         guard let row = rows.first else { return .unknown }
         let account = try row.account(0)
         if row.bool(1) { return .revoked(account) }
-        return row.bool(2) ? .disabled(account) : .valid(account)
+        if row.bool(2) { return .disabled(account) }
+        return row.bool(3) ? .expired(account) : .valid(account)
     }
 
     /// The account for writers without a certificate: nil unless the operator made it, and it is enabled.
@@ -28,33 +29,6 @@ extension Catalog {
                 "SELECT to_json(account) FROM shacache.account WHERE name = \(name) AND disabled_at IS NULL")
         }
         return try rows.first?.account(0)
-    }
-
-    /// The registered signers that aren't revoked.
-    public func signers() throws -> [Signer] {
-        try signers(
-            try reading {
-                try connection.run("SELECT id, public_key FROM shacache.signer WHERE revoked_at IS NULL ORDER BY id")
-            })
-    }
-
-    /// Those that were revoked since a date, because their keys came into other hands.
-    public func signersInOtherHands() throws -> [Signer] {
-        try signers(
-            try reading {
-                try connection.run(
-                    "SELECT id, public_key FROM shacache.signer WHERE revoked_since IS NOT NULL ORDER BY id")
-            })
-    }
-
-    private func signers(_ rows: Rows) throws -> [Signer] {
-        try rows.map { row in
-            let der = row.bytes(1)!
-            if let signer = parsedKeys[der] { return signer }
-            let signer = Signer(id: row.int(0)!, key: try PublicKey(der: der))
-            parsedKeys[der] = signer
-            return signer
-        }
     }
 }
 

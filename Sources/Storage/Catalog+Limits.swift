@@ -5,12 +5,15 @@ extension Catalog {
     /// Whether an account may store one more blob, before its bytes come. The transaction that stores it asks again.
     ///
     /// - Parameter digest: the blob's, where the request names it: what we have already costs nothing.
-    /// - Parameter size: in bytes.
-    /// - Throws: `Refusal.accountLimit` or `Refusal.withdrawn`.
-    public func admit(_ digest: Digest?, size: Int, of account: Account) throws {
+    /// - Parameter size: in bytes; nil when the request doesn't say.
+    /// - Throws: `Refusal.accountLimit`, `.withdrawn`, or `.sizeMismatch`: what isn't that blob is not to be received.
+    public func admit(_ digest: Digest?, size: Int?, of account: Account) throws {
         try reading {
-            if let digest, try find(digest, for: account) != nil { return }
-            try checkUsage(of: account, adding: size)
+            if let digest, let (_, stored) = try find(digest, for: account) {
+                guard let size, size != stored else { return }
+                throw Refusal.sizeMismatch(digest, stored: stored, announced: size)
+            }
+            try checkUsage(of: account, adding: size ?? 0)
         }
     }
 
@@ -26,23 +29,34 @@ extension Catalog {
         guard account.hasQuota else { return }
         let used = try connection.run(
             """
-            SELECT coalesce(sum(blobs), 0), coalesce(sum(bytes), 0)
-            FROM shacache.account_usage WHERE account_id = \(account.id)
+            SELECT usage.blobs, usage.bytes
+            FROM shacache.account CROSS JOIN LATERAL \(Self.usage) AS usage WHERE id = \(account.id)
             """
         ).first!
         try account.check(.blobs, used: used.int(0)!, adding: 1)
         try account.check(.bytes, used: used.int(1)!, adding: size)
     }
 
+    /// Of each row of shacache.account, what it has stored: blobs and bytes.
+    static let usage: SQL =
+        """
+        (SELECT coalesce(sum(blobs), 0)::bigint AS blobs, coalesce(sum(bytes), 0)::bigint AS bytes
+        FROM shacache.account_usage WHERE account_id = account.id)
+        """
+
+    /// Of each row of shacache.account, how many entries it has put since midnight.
+    static let entriesToday: SQL =
+        """
+        (SELECT count(*) FROM shacache.entry
+        WHERE account_id = account.id AND entry.created_at >= date_trunc('day', now(), 'UTC'))
+        """
+
     /// Withdrawn entries count as well: a day's work is not undone by hiding it.
     func checkDay(of account: Account?) throws {
         guard let account, account.limits[.entriesPerDay] != nil else { return }
         try lock(account)
         let used = try connection.run(
-            """
-            SELECT count(*) FROM shacache.entry
-            WHERE account_id = \(account.id) AND created_at >= date_trunc('day', now(), 'UTC')
-            """
+            "SELECT \(Self.entriesToday) FROM shacache.account WHERE id = \(account.id)"
         ).first!
         try account.check(.entriesPerDay, used: used.int(0)!, adding: 1)
     }
@@ -63,13 +77,17 @@ extension Account {
         let words =
             switch limit {
             case .bytes: "may store \(most) bytes, has stored \(used), and this blob has \(adding)"
-            case .blobs: "may store \(most) blobs, and has stored \(used)"
+            case .blobs: "may store \(most) \(most == 1 ? "blob" : "blobs"), and has stored \(used)"
             case .blobSize: "may store blobs of up to \(most) bytes, and this one has \(adding)"
-            case .entriesPerDay: "may put \(most) entries in a day (of UTC), and has put \(used)"
-            case .entriesPerKey: "may have \(most) entries under a key, and has \(used) under this one"
+            case .entriesPerDay: "may put \(most.entries) in a day (of UTC), and has put \(used)"
+            case .entriesPerKey: "may have \(most.entries) under a key, and has \(used) under this one"
             }
         throw .accountLimit("\(limit.name): the account \(name) \(words)")
     }
+}
+
+extension Int {
+    fileprivate var entries: String { self == 1 ? "1 entry" : "\(self) entries" }
 }
 
 extension Account.Limit {

@@ -26,34 +26,6 @@ extension Catalog {
         return rows.map { Expiry(account: $0.text(0)!, at: $0.int(1)!) }
     }
 
-    /// When a command that timers run last had something done.
-    public struct Run: Sendable {
-        public let task: String
-        /// Where; nil for what is done for all hosts.
-        public let host: String?
-        /// Seconds since 1970.
-        public let at: Int
-    }
-
-    /// Of the hosts that have done something within a week: one that is silent for longer has been taken away, or was
-    /// late for days.
-    public func lastRuns() throws -> [Run] {
-        let rows = try reading {
-            try connection.run(
-                """
-                SELECT task, host, floor(extract(epoch FROM at))::bigint
-                FROM (
-                    SELECT 'maintain' AS task, NULL AS host, max(closed_at) AS at FROM shacache.closed_day
-                    UNION ALL SELECT 'survey', host, max(at) FROM shacache.survey GROUP BY host
-                    UNION ALL SELECT 'ingest-log', host, max(read_at) FROM shacache.log_position GROUP BY host
-                ) AS run
-                WHERE at IS NOT NULL AND (host IS NULL OR at > now() - interval '7 days')
-                ORDER BY task, host
-                """)
-        }
-        return rows.map { Run(task: $0.text(0)!, host: $0.text(1), at: $0.int(2)!) }
-    }
-
     /// What the last survey of a host found of one kind.
     public struct Surveyed: Sendable {
         public let host: String
@@ -63,20 +35,33 @@ extension Catalog {
         public let bytes: Int
     }
 
-    /// Of the hosts that were surveyed within a week.
+    /// Of the hosts that nobody has forgotten.
     public func lastSurveys() throws -> [Surveyed] {
         let rows = try reading {
             try connection.run(
                 """
                 SELECT last.host, sum.kind, sum.files, sum.allocated
-                FROM (SELECT DISTINCT ON (host) id, host, at FROM shacache.survey ORDER BY host, at DESC) AS last
+                FROM shacache.task_run AS run
+                CROSS JOIN LATERAL (
+                    SELECT id, host FROM shacache.survey WHERE survey.host = run.host ORDER BY at DESC LIMIT 1) AS last
                 JOIN shacache.survey_sum AS sum ON sum.survey_id = last.id
-                WHERE last.at > now() - interval '7 days'
+                WHERE run.task = 'survey' AND NOT run.is_forgotten
                 ORDER BY last.host, sum.kind
                 """)
         }
         return rows.map {
             Surveyed(host: $0.text(0)!, kind: $0.text(1)!, files: $0.int(2)!, bytes: $0.int(3)!)
         }
+    }
+
+    /// What was sent since downloads are counted, as `ingest-log` read it in the access logs of all hosts.
+    ///
+    /// - Returns: bytes by kind: `blob` and `key`.
+    public func loggedBytes() throws -> [(kind: String, bytes: Int)] {
+        let rows = try reading {
+            try connection.run(
+                "SELECT kind, sum(bytes)::bigint FROM shacache.download_day GROUP BY kind ORDER BY kind")
+        }
+        return rows.map { (kind: $0.text(0)!, bytes: $0.int(1)!) }
     }
 }

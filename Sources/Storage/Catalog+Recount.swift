@@ -12,6 +12,9 @@ extension Catalog {
         return (Table(rows), !rows.contains(where: \.differs))
     }
 
+    /// How many accounts `recount` would find to differ.
+    public func miscountedAccounts() throws -> Int { try counted(nil).count(where: \.differs) }
+
     /// Puts right what `recount` finds.
     ///
     /// - Returns: what was found before.
@@ -49,9 +52,7 @@ extension Catalog {
                 CASE WHEN (usage.blobs, usage.bytes) = (present.blobs, present.bytes)
                     THEN 'right' ELSE 'differs' END AS state
             FROM shacache.account
-            CROSS JOIN LATERAL (
-                SELECT coalesce(sum(blobs), 0)::bigint AS blobs, coalesce(sum(bytes), 0)::bigint AS bytes
-                FROM shacache.account_usage WHERE account_id = account.id) AS usage
+            CROSS JOIN LATERAL \(Self.usage) AS usage
             CROSS JOIN LATERAL (
                 SELECT count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes
                 FROM shacache.blob WHERE account_id = account.id) AS present

@@ -10,16 +10,16 @@ struct Known {
 /// Nobody must block a name for others by uploading what they have, and withdrawing it. So what an account withdrew
 /// itself is shown again as soon as another one uploads the same, and is that one's too.
 extension Catalog {
-    /// - Returns: nil when there is no such blob.
+    /// - Returns: nil when there is no such blob; its size is in bytes.
     /// - Throws: `Refusal.withdrawn` when a withdrawal binds this account.
-    func find(_ digest: Digest, for account: Account?) throws -> Known? {
+    func find(_ digest: Digest, for account: Account?) throws -> (blob: Known, size: Int)? {
         try connection.run(
             """
-            SELECT withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
+            SELECT size, withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
             FROM shacache.blob LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
             WHERE sha512 = \(digest.bytes)
             """
-        ).first.map { try Known($0, from: 0, what: "blob", for: account) }
+        ).first.map { (try Known($0, from: 1, what: "blob", for: account), $0.int(0)!) }
     }
 
     func show(_ digest: Digest, _ known: Known, for account: Account?) throws {
@@ -47,6 +47,11 @@ extension Catalog {
         // Before what it hides, as `lift` of an operator locks them.
         try connection.run("SELECT FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
         try show(number)
+        try closeIfEmpty(number, by: actor)
+        try audit(actor, "withdrawal lift", "\(number)", "uploaded again: \(what)")
+    }
+
+    func closeIfEmpty(_ number: Withdrawal.Number, by actor: String) throws {
         try connection.run(
             """
             UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = \(actor)
@@ -54,7 +59,6 @@ extension Catalog {
                 AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = \(number))
                 AND NOT EXISTS (SELECT FROM shacache.blob WHERE withdrawal_id = \(number))
             """)
-        try audit(actor, "withdrawal lift", "\(number)", "uploaded again: \(what)")
     }
 }
 

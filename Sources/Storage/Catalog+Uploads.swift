@@ -9,7 +9,7 @@ extension Catalog {
     public func recordBlob(_ digest: Digest, size: Int, upload: UploadRecord, publish: () throws -> Void) throws {
         try connection.transaction {
             try lock(digest)
-            let known = try find(digest, for: upload.account)
+            let known = try find(digest, for: upload.account)?.blob
             if known == nil { try checkQuota(of: upload.account, adding: size) }
             try publish()
             if let known {
@@ -50,10 +50,13 @@ extension Catalog {
             """)
     }
 
-    /// The size with which a blob was acknowledged, in bytes; nil when it never was.
+    /// The size with which a blob was acknowledged, in bytes; nil when it never was, or is withdrawn: a restore may have
+    /// brought its file back where readers look.
     public func size(of digest: Digest) throws -> Int? {
         try reading {
-            try connection.run("SELECT size FROM shacache.blob WHERE sha512 = \(digest.bytes)").first?.int(0)
+            try connection.run(
+                "SELECT size FROM shacache.blob WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL"
+            ).first?.int(0)
         }
     }
 

@@ -1,4 +1,3 @@
-import OpenSSL
 import Postgres
 public import ShaCache
 
@@ -6,24 +5,28 @@ extension Catalog {
     /// Hides the entries under a key that whoever withdraws may hide: his own that nobody else put as well; an operator
     /// all.
     ///
-    /// - Parameter digest: only those that name this blob.
+    /// - Parameters:
+    ///   - digest: only those that name this blob.
+    ///   - pair: only the one whose `Entry.digest` this is, in lowercase hex.
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when all that is there is others' too.
     public func withdrawEntries(
-        under key: Key, naming digest: Digest?, _ withdrawal: Withdrawal
+        under key: Key, naming digest: Digest?, pair: String? = nil, _ withdrawal: Withdrawal
     ) throws -> Withdrawal.Outcome {
         try connection.transaction {
             try lock(key)
+            if withdrawal.isOperators { try holdWithdrawals(under: key) }
             let found = try connection.run(
                 """
-                SELECT id, account_id = \(withdrawal.account?.id) AND NOT is_shared
+                SELECT id, withdrawal_id, account_id = \(withdrawal.account?.id) AND NOT is_shared
                 FROM shacache.entry
-                WHERE key = \(key.text) AND withdrawal_id IS NULL AND sha512 = coalesce(\(digest?.bytes), sha512)
+                WHERE key = \(key.text) AND \(withdrawal.hideable) AND sha512 = coalesce(\(digest?.bytes), sha512)
+                    AND encode(digest, 'hex') = coalesce(\(pair), encode(digest, 'hex'))
                 ORDER BY id FOR UPDATE
                 """)
             guard found.count > 0 else {
                 throw Refusal.nothingToWithdraw("nothing of that is listed under the key \(key.text)")
             }
-            let chosen = found.filter { withdrawal.isOperators || $0.bool(1) }.map { $0.text(0)! }
+            let chosen = found.filter { withdrawal.isOperators || $0.bool(2) }
             guard !chosen.isEmpty else {
                 throw Refusal.notAuthorized(
                     "other accounts have put what is listed under the key \(key.text): an operator can withdraw it")
@@ -38,87 +41,56 @@ extension Catalog {
     public func withdrawEntries(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> Withdrawal.Outcome {
         let wanted = numbers.map { "\($0)" }
         return try connection.transaction {
+            try holdWithdrawals(of: wanted)
             let found = try connection.run(
                 """
-                SELECT id FROM shacache.entry
-                WHERE id = ANY(\(wanted)::bigint[]) AND withdrawal_id IS NULL ORDER BY id FOR UPDATE
-                """
-            ).map { $0.text(0)! }
-            if let missing = Set(wanted).subtracting(found).sorted().first {
+                SELECT id, withdrawal_id FROM shacache.entry
+                WHERE id = ANY(\(wanted)::bigint[]) AND \(withdrawal.hideable) ORDER BY id FOR UPDATE
+                """)
+            let names = found.map { $0.text(0)! }
+            if let missing = Set(wanted).subtracting(names).sorted().first {
                 throw AdministrationError.unknown("visible entry", missing)
             }
-            return try hide(found, withdrawal, subject: "entries \(found.joined(separator: " "))")
+            return try hide(Array(found), withdrawal, subject: "entries \(names.joined(separator: " "))")
         }
     }
 
-    /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
-    ///
-    /// - Parameter since: in seconds since 1970: its key was in other hands from then on. What it signed is hidden as
-    ///   far as it was put since, and more of it is refused.
-    @discardableResult
-    public func revokeSigner(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
-        try administering(name) {
-            // Waits for the uploads that it verified and that are under way: see Catalog.checkAgain.
-            let found = try connection.run("SELECT id, public_key FROM shacache.signer WHERE name = \(name) FOR UPDATE")
-            guard let row = found.first else { throw AdministrationError.unknown("signer", name) }
-            let signer = Signer(id: row.int(0)!, key: try PublicKey(der: row.bytes(1)!))
-            try connection.run(
-                """
-                UPDATE shacache.signer
-                SET revoked_at = coalesce(revoked_at, now()),
-                    revoked_since = least(revoked_since, to_timestamp(\(since)))
-                WHERE id = \(signer.id)
-                """)
-            let outcome = try since.flatMap { try hideEntries(of: signer, name, since: $0, by: actor) }
-            try audit(actor, "signer revoke", name, outcome.map { "withdrawal \($0.number)" } ?? "")
-            return outcome
-        }
+    /// Before what they hide, as whoever lifts them locks them.
+    private func holdWithdrawals(under key: Key) throws {
+        try holdWithdrawals(
+            of: try connection.run("SELECT id FROM shacache.entry WHERE key = \(key.text)").map { $0.text(0)! })
     }
 
-    private func hideEntries(
-        of signer: Signer, _ name: String, since: Int, by actor: String
-    ) throws -> Withdrawal.Outcome? {
-        let unknown = try entriesOfUnknown(signer, since: since)
-        let found = try connection.run(
+    private func holdWithdrawals(of entries: [String]) throws {
+        try connection.run(
             """
-            SELECT id, to_char(to_timestamp(\(since)), 'YYYY-MM-DD HH24:MI:SS')
-            FROM shacache.entry
-            WHERE (signer_id = \(signer.id) AND created_at >= to_timestamp(\(since)) OR id = ANY(\(unknown)::bigint[]))
-                AND withdrawal_id IS NULL
+            SELECT FROM shacache.withdrawal
+            WHERE id IN (SELECT withdrawal_id FROM shacache.entry WHERE id = ANY(\(entries)::bigint[]))
             ORDER BY id FOR UPDATE
             """)
-        guard let moment = found.first?.text(1) else { return nil }
-        let reason = Reason("its signer \(name) is revoked since \(moment) UTC")!
-        return try hide(
-            found.map { $0.text(0)! }, Withdrawal(by: actor, reason: reason), subject: "signer \(name)")
     }
 
-    /// What came while nobody knew the signer: before he was registered, or after he was revoked without a date.
-    private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
-        try connection.run(
-            """
-            SELECT id, metadata, signature FROM shacache.entry
-            WHERE signature_result = 'unknown signer' AND created_at >= to_timestamp(\(since))
-                AND withdrawal_id IS NULL
-            """
-        ).compactMap { row in
-            guard let entry = try? Entry(metadata: row.text(1)!, signature: row.text(2)!),
-                case .verified = entry.verify(against: [signer])
-            else { return nil }
-            return row.text(0)!
-        }
-    }
-
-    private func hide(
-        _ entries: [String], _ withdrawal: Withdrawal, subject: String
-    ) throws -> Withdrawal.Outcome {
+    /// - Parameter entries: their numbers, and those of the withdrawals of which this one takes the place.
+    func hide(_ entries: [Rows.Row], _ withdrawal: Withdrawal, subject: String) throws -> Withdrawal.Outcome {
         let number = try record(withdrawal, of: .entries, subject: subject)
         try connection.run(
-            "UPDATE shacache.entry SET withdrawal_id = \(number) WHERE id = ANY(\(entries)::bigint[])")
+            """
+            UPDATE shacache.entry SET withdrawal_id = \(number)
+            WHERE id = ANY(\(entries.map { $0.text(0)! })::bigint[])
+            """)
         try audit(
             withdrawal.actor, "entry withdraw", subject,
             "withdrawal \(number) (entries: \(entries.count)): \(withdrawal.reason.text)")
+        for old in Set(entries.compactMap { $0.int(1) }).sorted() {
+            try replace(old, by: number, withdrawal.actor)
+        }
         return Withdrawal.Outcome(number: number, count: entries.count)
+    }
+
+    /// An account's own withdrawal has nothing left to hide where an operator's took its place.
+    func replace(_ old: Withdrawal.Number, by new: Withdrawal.Number, _ actor: String) throws {
+        try closeIfEmpty(old, by: actor)
+        try audit(actor, "withdrawal lift", "\(old)", "withdrawal \(new) takes its place")
     }
 
     func record(

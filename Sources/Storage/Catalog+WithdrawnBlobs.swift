@@ -15,16 +15,20 @@ extension Catalog {
         do {
             return try connection.transaction {
                 try lock(digest)
-                try check(withdrawal, of: digest)
+                let replaced = try check(withdrawal, of: digest)
                 let number = try record(withdrawal, of: .blob, subject: digest.description)
                 try connection.run(
                     "UPDATE shacache.blob SET withdrawal_id = \(number) WHERE sha512 = \(digest.bytes)")
                 try audit(
                     withdrawal.actor, "blob withdraw", digest.description,
                     "withdrawal \(number): \(withdrawal.reason.text)")
+                if let replaced { try replace(replaced, by: number, withdrawal.actor) }
                 try store.hide(digest)
                 return Withdrawal.Outcome(number: number, count: 1)
             }
+        } catch let refusal as Refusal {
+            // Nothing was moved.
+            throw refusal
         } catch {
             // Rolled back. Or nobody knows, when the database went away in the commit: then this asks it.
             _ = try? putBack(digest, in: store)
@@ -32,16 +36,23 @@ extension Catalog {
         }
     }
 
-    private func check(_ withdrawal: Withdrawal, of digest: Digest) throws {
+    /// - Returns: the account's own withdrawal of which this one takes the place.
+    private func check(_ withdrawal: Withdrawal, of digest: Digest) throws -> Withdrawal.Number? {
         let account = withdrawal.account?.id
+        // Before what it hides, as whoever lifts it locks it.
+        try connection.run(
+            """
+            SELECT FROM shacache.withdrawal
+            WHERE id = (SELECT withdrawal_id FROM shacache.blob WHERE sha512 = \(digest.bytes)) FOR UPDATE
+            """)
         let found = try connection.run(
             """
-            SELECT account_id = \(account) AND NOT is_shared FROM shacache.blob
-            WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL FOR UPDATE
+            SELECT withdrawal_id, account_id = \(account) AND NOT is_shared FROM shacache.blob
+            WHERE sha512 = \(digest.bytes) AND \(withdrawal.hideable) FOR UPDATE
             """
         ).first
         guard let found else { throw Refusal.nothingToWithdraw("no blob has the SHA-512 \(digest)") }
-        guard !withdrawal.isOperators else { return }
+        guard !withdrawal.isOperators else { return found.int(0) }
         let isNamedByOthers = try connection.run(
             """
             SELECT EXISTS (
@@ -49,10 +60,11 @@ extension Catalog {
                 WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL AND (account_id <> \(account) OR is_shared))
             """
         ).first!.bool(0)
-        guard found.bool(0), !isNamedByOthers else {
+        guard found.bool(1), !isNamedByOthers else {
             throw Refusal.notAuthorized(
                 "other accounts have uploaded this blob, or list it: an operator can withdraw it")
         }
+        return nil
     }
 
     /// Shows a hidden file again, unless its blob is withdrawn.
@@ -67,6 +79,18 @@ extension Catalog {
             guard isVisible.first?.bool(0) == true else { return false }
             return try store.putBack(digest)
         }
+    }
+
+    /// The hidden files of blobs that aren't withdrawn.
+    public func hiddenInVain(in store: BlobStore) throws -> [Digest] {
+        let names = try store.hiddenBlobs().map(\.description)
+        return try connection.run(
+            """
+            SELECT sha512 FROM shacache.blob
+            WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
+                AND withdrawal_id IS NULL
+            """
+        ).map { Digest(bytes: $0.bytes(0)!) }
     }
 
     /// The withdrawn blobs whose files lie where readers look.
@@ -98,21 +122,37 @@ extension Catalog {
         return try isWithdrawn(digest) == true && store.shows(digest)
     }
 
-    /// Shows again what was withdrawn.
+    /// Shows again what was withdrawn. Of a withdrawal that is lifted already, what a crash kept from being shown.
     ///
     /// - Returns: false when a blob's bytes are gone: the next upload of them is taken again, and brings them back.
     public func lift(_ number: Withdrawal.Number, in store: BlobStore, by actor: String) throws -> Bool {
-        let hidden = try connection.run("SELECT sha512 FROM shacache.blob WHERE withdrawal_id = \(number)")
-        let digest = hidden.first.map { Digest(bytes: $0.bytes(0)!) }
+        let digest = try blob(of: number)
         if let digest, case .damaged(let damage) = try store.presence(ofHidden: digest) {
             throw AdministrationError.cannotLift(number, "the file withdrawn/\(digest) \(damage)")
         }
+        do {
+            try clear(number, by: actor)
+        } catch AdministrationError.cannotLift(_, let why) {
+            guard let digest, !store.shows(digest), try putBack(digest, in: store) else {
+                throw AdministrationError.cannotLift(number, why)
+            }
+        }
+        guard let digest else { return true }
+        // A worker may have been first, or somebody has withdrawn it anew.
+        return try putBack(digest, in: store) || store.holds(digest)
+    }
+
+    private func blob(of number: Withdrawal.Number) throws -> Digest? {
+        try connection.run("SELECT subject FROM shacache.withdrawal WHERE id = \(number) AND target = 'blob'")
+            .first.flatMap { Digest($0.text(0)!) }
+    }
+
+    private func clear(_ number: Withdrawal.Number, by actor: String) throws {
         try change(by: actor, "withdrawal lift", "\(number)") {
             try close(number, by: actor)
             try connection.run("UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
         }
-        return try digest.map { try putBack($0, in: store) } ?? true
     }
 
     private func close(_ number: Withdrawal.Number, by actor: String) throws {

@@ -12,6 +12,8 @@ public struct UploadRecord: Sendable {
     /// When the first byte of the request came.
     public let start: ContinuousClock.Instant
     public var account: Account?
+    /// Whether the account may be somebody's here: it is enabled, and its certificate counts.
+    public var isIdentified = false
     /// SHA-256 of the client certificate that was shown, also when nobody knows it.
     public var certificate: [UInt8]?
     public var key: Key?

@@ -1,3 +1,4 @@
+import Postgres
 public import ShaCache
 
 /// Who withdraws something, and why.
@@ -25,6 +26,12 @@ public struct Withdrawal: Sendable {
 
     /// Whether he may withdraw what others uploaded, and binds them. Otherwise he binds himself alone.
     var isOperators: Bool { account?.roles.contains(.operator) ?? true }
+
+    /// Which rows he may hide. What accounts hid themselves comes back with others' uploads; operators hide it for good.
+    var hideable: SQL {
+        isOperators
+            ? "(withdrawal_id IS NULL OR NOT shacache.is_operators(withdrawal_id))" : "withdrawal_id IS NULL"
+    }
 
     enum Target: String {
         case blob, entries

@@ -10,15 +10,19 @@ extension AccountCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make one archive with all that a new uploader needs.",
             discussion: """
-                NAME-shacache.tar.gz, say: a key and a certificate, the server's authority, a configuration for \
+                NAME-shacache.tar.gz: a key and a certificate, the server's authority, a configuration for \
                 shacache and the older clients, and a README.txt with commands to try. The URLs are those of [site] in \
                 the configuration. The archive holds a private key: hand it over as you would a password, then remove \
                 it. With --csr it holds none: its README.txt says how to make a key and to ask for the certificate.
                 """)
         @OptionGroup var options: CommonOptions
         @Argument(help: "The account.") var name: String
-        @Option(help: "The archive, a tar.gz; it is not overwritten, and readable for you alone.")
-        var out: String
+        @Option(
+            help: """
+                The archive, a tar.gz; it is not overwritten, and readable for you alone. NAME-shacache.tar.gz in the \
+                current directory unless given.
+                """)
+        var out: String?
         @Flag(help: "Without key and certificate: the key is made by its owner, and stays there.")
         var csr = false
         @OptionGroup var validity: Validity
@@ -40,24 +44,26 @@ extension AccountCommand {
         private func issue(_ bundle: AccountBundle, _ catalog: Catalog, _ authority: CertificateAuthority) throws {
             let key = try PrivateKey.generate()
             let certificate = try authority.issue(commonName: name, key: key, days: validity.days)
-            try catalog.addCertificate(certificate, of: name, origin: .issued, by: options.actor) {
-                try write(bundle.archive(key: key.pem(), certificate: certificate.pem()))
+            try catalog.add(certificate, of: name, origin: .issued, by: options.actor) {
+                [archive(try bundle.archive(key: key.pem(), certificate: certificate.pem()))]
             }
-            options.report("wrote \(out)")
+            options.report("wrote \(path)")
             options.reportEnd(of: certificate, from: authority)
         }
 
         private func writeWithoutKey(_ bundle: AccountBundle) throws {
-            try write(bundle.archive())
+            try write([archive(bundle.archive())])
             options.report(
                 """
-                wrote \(out)
+                wrote \(path)
                 when \(bundle.requestFile) comes back: shacache-admin certificate sign \(name) \(bundle.requestFile) \
                 --out \(bundle.certificateFile)
                 """)
         }
 
-        private func write(_ archive: [UInt8]) throws { try writeNew([(archive, out, 0o600)]) }
+        private var path: String { out ?? "\(name)-shacache.tar.gz" }
+
+        private func archive(_ contents: [UInt8]) -> NewFile { NewFile(contents: contents, path: path, mode: 0o600) }
     }
 }
 
@@ -82,10 +88,19 @@ struct ToldSite {
         name = site.name
         (self.downloadURL, self.uploadURL) = (downloadURL, uploadURL)
         authority = try site.authority.map { file in
-            let pem = try contents(of: file)
-            do { _ = try Certificate(pem: pem) } catch { throw Failure("site.authority, \(file): \(error)") }
-            return pem
+            do { return try Self.certificates(in: contents(of: file)) } catch let error as OpenSSLError {
+                throw Failure("site.authority, \(file): \(error)")
+            }
         }
+    }
+
+    /// And nothing else: the file may hold the server's private key beside them.
+    private static func certificates(in pem: [UInt8]) throws -> [UInt8] {
+        let start = "-----BEGIN CERTIFICATE-----"
+        let pieces = String(decoding: pem, as: UTF8.self).components(separatedBy: start).dropFirst()
+        // Where there is none, OpenSSL says so.
+        let written = pieces.isEmpty ? [pem] : pieces.map { Array((start + $0).utf8) }
+        return try written.flatMap { Array(try Certificate(pem: $0).pem().utf8) }
     }
 
     private static func missing(_ option: String, _ what: String) -> Failure {

@@ -21,7 +21,7 @@ struct Admin: ParsableCommand {
         subcommands: [
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
             WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self, ReportCommand.self, Maintain.self,
-            IngestLog.self, SurveyCommand.self,
+            IngestLog.self, SurveyCommand.self, HostCommand.self,
         ])
 
     static func main() {

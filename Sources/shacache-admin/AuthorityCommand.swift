@@ -27,9 +27,7 @@ struct AuthorityCommand: ParsableCommand {
             let files = try options.configuration().authorityFiles()
             let key = try PrivateKey.generate()
             let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
-            try writeNew([
-                (Array(key.pem().utf8), files.key, 0o600), (Array(certificate.pem().utf8), files.certificate, 0o644),
-            ])
+            try write([NewFile(key, at: files.key), NewFile(certificate, at: files.certificate)])
             options.report("wrote \(files.key) and \(files.certificate)")
         }
     }

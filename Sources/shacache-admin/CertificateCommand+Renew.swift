@@ -26,14 +26,13 @@ extension CertificateCommand {
         func run() throws {
             let catalog = try options.catalog()
             let (record, old) = try found(in: catalog)
-            try check(record, old, in: catalog)
+            try check(record)
             let authority = try options.configuration().authority()
             let new = try authority.renew(old, commonName: record.account, days: validity.days)
-            try catalog.addCertificate(new, of: record.account, origin: .renewed, by: options.actor) {
-                // For good: nobody revokes one between this look and the end of the transaction.
-                try catalog.holdCertificates()
-                try check(catalog.certificateRecord(record.fingerprint), old, in: catalog)
-                try writeNew([(Array(new.pem().utf8), out, 0o644)])
+            try catalog.add(new, of: record.account, origin: .renewed, by: options.actor) {
+                // For good: nobody revokes it between this look and the end of the transaction.
+                try check(catalog.certificateRecord(record.fingerprint))
+                return [try NewFile(new, at: out)]
             }
             options.report(
                 "wrote \(out), for \(record.account); the old one is valid until \(timestamp(record.notAfter))")
@@ -52,17 +51,13 @@ extension CertificateCommand {
             return (record, kept)
         }
 
-        private func check(_ record: CertificateRecord, _ certificate: Certificate, in catalog: Catalog) throws {
+        private func check(_ record: CertificateRecord) throws {
             let name = record.fingerprint
             if record.isRevoked { throw Failure("\(name): is revoked") }
             if !record.isEnabled { throw Failure("\(name): the account \(record.account) is disabled") }
             // That authority answers for the key, and may take its word back; ours would go on.
             if record.origin == .registered {
                 throw Failure("\(name): another authority made it, and renews it; register the next one")
-            }
-            for other in try catalog.certificateRecords()
-            where try other.isRevoked && other.hasKey(of: certificate) {
-                throw Failure("\(name): \(other.fingerprint), which is for the same key, is revoked")
             }
         }
     }

@@ -25,11 +25,9 @@ struct CertificateCommand: ParsableCommand {
             let authority = try options.configuration().authority()
             let certificate = try authority.issue(commonName: account, key: key, days: validity.days)
             let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
-            try options.catalog().addCertificate(certificate, of: account, origin: .issued, by: options.actor) {
+            try options.catalog().add(certificate, of: account, origin: .issued, by: options.actor) {
                 try makePrivateDirectory(out)
-                try writeNew([
-                    (Array(key.pem().utf8), paths[0], 0o600), (Array(certificate.pem().utf8), paths[1], 0o644),
-                ])
+                return try [NewFile(key, at: paths[0]), NewFile(certificate, at: paths[1])]
             }
             options.report("wrote \(paths[0]) and \(paths[1])")
             options.reportEnd(of: certificate, from: authority)
@@ -51,8 +49,8 @@ struct CertificateCommand: ParsableCommand {
             let authority = try options.configuration().authority()
             let certificate = try authority.sign(
                 request: contents(of: request), commonName: account, days: validity.days)
-            try options.catalog().addCertificate(certificate, of: account, origin: .signed, by: options.actor) {
-                try writeNew([(Array(certificate.pem().utf8), out, 0o644)])
+            try options.catalog().add(certificate, of: account, origin: .signed, by: options.actor) {
+                [try NewFile(certificate, at: out)]
             }
             options.report("wrote \(out)")
             options.reportEnd(of: certificate, from: authority)

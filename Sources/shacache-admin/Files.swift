@@ -1,4 +1,6 @@
 import Foundation
+import OpenSSL
+import Storage
 
 /// Why a command could not do what it was asked to.
 struct Failure: Error, CustomStringConvertible {
@@ -28,23 +30,82 @@ func makePrivateDirectory(_ path: String) throws {
     throw Failure("\(path): \(String(cString: strerror(errno)))")
 }
 
-/// Writes new files, all or none, and never over an old one: it may hold the only copy of a key.
-///
-/// A mode of 0o600 holds from the first byte on.
-func writeNew(_ files: [(contents: [UInt8], path: String, mode: mode_t)]) throws {
-    var made: [String] = []
-    do {
-        for (contents, path, mode) in files {
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
-            let code = errno
-            guard descriptor >= 0 else { throw Failure("\(path): \(String(cString: strerror(code)))") }
-            made.append(path)
-            let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+/// One to be written, never over an old one: that may hold the only copy of a key.
+struct NewFile {
+    let contents: [UInt8]
+    let path: String
+    /// 0o600 holds from the first byte on.
+    let mode: mode_t
+}
+
+extension NewFile {
+    init(_ certificate: Certificate, at path: String) throws {
+        self.init(contents: Array(try certificate.pem().utf8), path: path, mode: 0o644)
+    }
+
+    init(_ key: PrivateKey, at path: String) throws {
+        self.init(contents: Array(try key.pem().utf8), path: path, mode: 0o600)
+    }
+
+    /// Takes the name first, and puts the whole file there at the end: after a crash it is empty or whole.
+    fileprivate func write() throws {
+        _ = try create(path)
+        do {
+            let temporary = "\(path).\(getpid())"
+            defer { unlink(temporary) }
+            let file = try create(temporary)
             try file.write(contentsOf: Data(contents))
             try file.synchronize()
+            guard rename(temporary, path) == 0 else { throw refused() }
+            let directory = URL(filePath: path).deletingLastPathComponent()
+            try FileHandle(forReadingFrom: directory).synchronize()
+        } catch {
+            unlink(path)
+            throw error
         }
-    } catch {
-        for path in made { unlink(path) }
-        throw error
+    }
+
+    private func create(_ path: String) throws -> FileHandle {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { throw refused() }
+        return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    }
+
+    /// By the system call that has just failed.
+    private func refused() -> Failure { Failure("\(path): \(String(cString: strerror(errno)))") }
+}
+
+/// All or none.
+func write(_ files: [NewFile]) throws {
+    for (count, file) in files.enumerated() {
+        do { try file.write() } catch {
+            remove(files.prefix(count))
+            throw error
+        }
+    }
+}
+
+private func remove(_ files: some Sequence<NewFile>) { for file in files { unlink(file.path) } }
+
+extension Catalog {
+    /// Puts a certificate on record and writes the files that hand it over, both or neither.
+    ///
+    /// - Parameter files: asked for when nobody can revoke a certificate any more, nor disable an account.
+    func add(
+        _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
+        files: () throws -> [NewFile]
+    ) throws {
+        var written: [NewFile] = []
+        do {
+            try addCertificate(certificate, of: account, origin: origin, by: actor) {
+                let new = try files()
+                try write(new)
+                written = new
+            }
+        } catch {
+            // The commit failed. Where nobody knows whether it did, somebody may have to revoke it, and nobody can use it.
+            remove(written)
+            throw error
+        }
     }
 }

@@ -18,7 +18,8 @@ struct IngestLog: ParsableCommand {
     var host = ProcessInfo.processInfo.hostName
 
     func run() throws {
-        var ingestion = LogIngestion(into: try options.catalog(), host: host)
+        let catalog = try options.catalog()
+        var ingestion = LogIngestion(into: catalog, host: host)
         var failures: [String] = []
         for file in files {
             do {
@@ -31,5 +32,6 @@ struct IngestLog: ParsableCommand {
         options.report("\(summary.lines) new lines, \(summary.unreadable) of them unreadable")
         for file in ingestion.foreign { options.report("warning: \(file): no line of it is as nginx/log.conf says") }
         guard failures.isEmpty else { throw Failure(failures.joined(separator: "\n")) }
+        try catalog.recordRun(of: .ingestLog, on: host, findings: summary.unreadable)
     }
 }

@@ -19,6 +19,8 @@ struct SurveyCommand: ParsableCommand {
     func run() throws {
         let configuration = try options.configuration()
         let catalog = Catalog(configuration.adminDatabase)
-        try options.show(configuration.withStore { try catalog.survey($0, host: host).table })
+        let survey = try configuration.withStore { try catalog.survey($0, host: host) }
+        try catalog.recordRun(of: .survey, on: host)
+        try options.show(survey.table)
     }
 }

@@ -68,7 +68,8 @@ struct LookupReport {
             .object([
                 "trusted": .bool(row.isTrusted), "signer": row.isTrusted ? JSON(row.signer) : .null,
                 "reason": row.isTrusted ? .null : JSON(row.signer),
-                "sha512": JSON(row.entry.sha512.description), "blob": row.isUnknown ? .null : .bool(row.status != nil),
+                "entry": JSON(hex(row.entry.digest)), "sha512": JSON(row.entry.sha512.description),
+                "blob": row.isUnknown ? .null : .bool(row.status != nil),
                 "size": row.status?.size.map { .number("\($0)") } ?? .null,
                 "stored": row.status?.modified.map { .number("\($0)") } ?? .null,
                 "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.entry.content,

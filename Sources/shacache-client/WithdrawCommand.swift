@@ -8,11 +8,13 @@ struct WithdrawCommand: ParsableCommand {
         abstract: "Hide what you uploaded: a key's entries, or a blob.",
         discussion: """
             Your account needs the right to. Of a key, only your own entries are hidden; a blob, unless somebody else \
-            has uploaded it too, or lists it. An operator hides anybody's. Nothing is erased: the operator can show it \
+            has uploaded it too, or lists it. From then on your account can't upload the same, but others can, which \
+            shows it again; an operator hides anybody's, and for all. Nothing is erased: the operator can show it \
             again. Whoever has downloaded it keeps it.
 
               shacache withdraw --pypi six==1.16.0 --reason "built with the wrong compiler"
               shacache withdraw --key build:42 --sha512 HASH --reason "superseded"
+              shacache withdraw --key build:42 --entry HASH --reason "names the wrong system"
               shacache withdraw --blob HASH --reason "holds a password"
 
             Exit codes: 0 withdrawn, 1 misuse, 2 refused, 3 there is nothing of yours to withdraw, 5 the cache can't \
@@ -26,6 +28,10 @@ struct WithdrawCommand: ParsableCommand {
         transform: { try digest($0, of: "--sha512") })
     var sha512: Digest?
     @Option(
+        help: ArgumentHelp("Only this entry: `lookup --json` shows what it is called.", valueName: "hash"),
+        transform: entryName)
+    var entry: String?
+    @Option(
         help: ArgumentHelp("The blob itself, by its SHA-512.", valueName: "hash"),
         transform: { try digest($0, of: "--blob") })
     var blob: Digest?
@@ -37,7 +43,9 @@ struct WithdrawCommand: ParsableCommand {
         guard key.count + release.count + (blob == nil ? 0 : 1) == 1 else {
             throw ValidationError("give one of --key, --url, --pypi, --software-release and --blob")
         }
-        guard sha512 == nil || blob == nil else { throw ValidationError("--sha512 goes with a key") }
+        guard blob == nil || sha512 == nil && entry == nil else {
+            throw ValidationError("--sha512 and --entry go with a key")
+        }
         guard !reason.isEmpty else { throw ValidationError("--reason must say why") }
     }
 
@@ -46,15 +54,25 @@ struct WithdrawCommand: ParsableCommand {
             let cache = Cache(job.settings(for: release.use))
             if let blob {
                 try cache.withdraw(blob, reason: reason)
-                job.terminal.result("blob \(blob): withdrawn")
+                job.terminal.result("blob \(blob): withdrawn; \(Self.lasting)")
                 return try job.output(blob.description, ["sha512": JSON(blob.description)])
             }
             let key = try release.chosen() ?? key.required()
-            try cache.withdraw(key, naming: sha512, reason: reason)
-            let which = sha512.map { "entries that name \($0)" } ?? "entries"
-            job.terminal.result("\(key.text): \(which) withdrawn")
+            try cache.withdraw(key, naming: sha512, pair: entry, reason: reason)
+            let which = entry.map { "entry \($0)" } ?? sha512.map { "entries that name \($0)" } ?? "entries"
+            job.terminal.result("\(key.text): \(which) withdrawn; \(Self.lasting)")
             try job.output(key.text, ["key": JSON(key.text), "sha512": sha512.map { JSON($0.description) } ?? .null])
         }
+    }
+
+    /// How long it lasts.
+    private static let lasting = "another account that uploads the same shows it again, unless yours is an operator's"
+
+    private static func entryName(_ text: String) throws -> String {
+        guard text.utf8.count == 64, text.allSatisfy(\.isHexDigit) else {
+            throw ValidationError("--entry takes 64 hexadecimal digits")
+        }
+        return text.lowercased()
     }
 
     private static func digest(_ text: String, of option: String) throws -> Digest {

@@ -16,7 +16,9 @@ extension Service.Answer {
             return Event(level: .error, message: "failed", metadata: metadata)
         }
         if failure?.cause != nil { return Event(level: .warning, message: "failed", metadata: metadata) }
-        if withdrawal != nil {
+        if let withdrawal {
+            // Not of a method that isn't possible there, nor of a question before the request itself.
+            guard failure != nil || withdrawal.outcome != nil else { return nil }
             return Event(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
         }
         guard upload != nil, failure != nil || response.status == 201 else { return nil }

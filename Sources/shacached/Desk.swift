@@ -15,7 +15,7 @@ struct Desk: Sendable {
     let log: Logger
     private let recorder: Recorder
     private let monitoring: Monitoring
-    private let strangers = Allowance()
+    private let allowance = Allowance()
 
     /// - Parameter board: where the recorder has its slot; nil when it has none.
     init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, board: Board?) {
@@ -37,13 +37,16 @@ struct Desk: Sendable {
         recorder.add(to: .threads, socket)
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
-            rules: configuration.uploads.rules, strangers: strangers, monitoring: monitoring)
-        return { request in
-            recorder.add(to: .inFlight, socket)
-            defer { recorder.add(-1, to: .inFlight, socket) }
-            let answer = service.answer(Request(request))
+            rules: configuration.uploads.rules, allowance: allowance, monitoring: monitoring)
+        return { source in
+            let request = Request(source)
+            // Whoever looks how busy the worker is would see himself.
+            let isWork = request.purpose != .health
+            if isWork { recorder.add(to: .inFlight, socket) }
+            defer { if isWork { recorder.add(-1, to: .inFlight, socket) } }
+            let answer = service.answer(request)
             let response = answer.response
-            request.send(
+            source.send(
                 status: "\(response.status) \(response.reason)", headers: response.headers, body: response.body)
             return { conclude(answer, service) }
         }
@@ -54,7 +57,7 @@ struct Desk: Sendable {
         do {
             let leftOut = try service.record(answer)
             if leftOut > 0 {
-                log.notice("strangers' refusals not recorded", metadata: ["count": .stringConvertible(leftOut)])
+                log.notice("refusals not recorded", metadata: ["count": .stringConvertible(leftOut)])
             }
         } catch {
             log.error("upload not recorded", metadata: ["cause": "\(error)"])

@@ -89,16 +89,28 @@ struct Shacached: ParsableCommand {
     private static let sweepInterval = 3600
 
     /// Puts the files where readers should find them, or should not: see Catalog.withdrawBlob.
+    ///
+    /// Hiding is the more urgent. What fails for one, the disk say, is no reason to leave out the others.
     private func settle(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
-        do {
-            for digest in try store.hiddenBlobs() where try catalog.putBack(digest, in: store) {
-                log.notice("put back", metadata: ["sha512": "\(digest)"])
+        forEach(try catalog.exposedBlobs(in: store), log) { digest in
+            guard try catalog.hideAgain(digest, in: store) else { return }
+            log.warning("hidden again", metadata: ["sha512": "\(digest)"])
+        }
+        forEach(try catalog.hiddenInVain(in: store), log) { digest in
+            guard try catalog.putBack(digest, in: store) else { return }
+            log.notice("put back", metadata: ["sha512": "\(digest)"])
+        }
+    }
+
+    private func forEach<Blob>(_ find: @autoclosure () throws -> [Blob], _ log: Logger, _ body: (Blob) throws -> Void) {
+        func trying(_ metadata: Logger.Metadata = [:], _ step: () throws -> Void) {
+            do { try step() } catch {
+                log.error(
+                    "withdrawn blobs not looked at", metadata: metadata.merging(["cause": "\(error)"]) { $1 })
             }
-            for digest in try catalog.exposedBlobs(in: store) where try catalog.hideAgain(digest, in: store) {
-                log.warning("hidden again", metadata: ["sha512": "\(digest)"])
-            }
-        } catch {
-            log.error("withdrawn blobs not looked at", metadata: ["cause": "\(error)"])
+        }
+        trying {
+            for digest in try find() { trying(["sha512": "\(digest)"]) { try body(digest) } }
         }
     }
 

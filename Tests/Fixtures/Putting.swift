@@ -13,10 +13,12 @@ public func put(_ text: String, by account: Account, in catalog: Catalog, publis
 
 /// Records an entry of an account, as the service would.
 ///
-/// - Parameter digest: the blob that it names; nil for one that nobody has.
+/// - Parameters:
+///   - digest: the blob that it names; nil for one that nobody has.
+///   - most: how many the key may have.
 public func list(
     _ note: String, under key: String, by account: Account, naming digest: Digest? = nil,
-    result: SignatureResult = .unsigned, in catalog: Catalog
+    result: SignatureResult = .unsigned, in catalog: Catalog, most: Int = 100
 ) throws {
     let name = digest?.description ?? String(repeating: "c", count: 128)
     let metadata = "{\"sha512\": \"\(name)\", \"note\": \"\(note)\"}"
@@ -24,6 +26,6 @@ public func list(
     var upload = UploadRecord.of(account, target: .entry)
     let path = try Key(key)
     (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (path, entry.sha512, 1, result)
-    let limits = KeyLimits(entries: 100, bytes: 1 << 20, entriesPerAccount: 100)
+    let limits = KeyLimits(entries: most, bytes: 1 << 20, entriesPerAccount: 100)
     try catalog.recordEntry(entry, under: path, upload: upload, limits: limits)
 }

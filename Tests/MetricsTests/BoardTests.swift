@@ -99,6 +99,16 @@ struct BoardTests {
             ])
     }
 
+    // Label.index, which takes the last value for one that it doesn't know only where that is `other`.
+    @Test func `what a closed label doesn't know ends a test, and counts as nothing else`() async throws {
+        await #expect(processExitsWith: .failure) {
+            Recorder.alone(version: "1").observe(.seconds(1), in: .uploadStageSeconds, "compress")
+        }
+        await #expect(processExitsWith: .success) {
+            Recorder.alone(version: "1").observe(.seconds(1), in: .uploadStageSeconds, "commit")
+        }
+    }
+
     @Test func `a histogram's buckets hold those below them, and its sum is in seconds`() throws {
         let recorder = try board.takeSlot(version: "1")
         for seconds in [0.001, 0.02, 0.02, 7200] { recorder.observe(.seconds(seconds), in: .uploadSeconds, "blob") }

@@ -21,7 +21,7 @@ struct RequestTableTests {
         let database = try TestDatabase()
         try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
         service = Service(
-            store: store, catalog: database.catalog(), rules: .forTests(), strangers: Allowance(),
+            store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
             monitoring: .alone(database.catalog()))
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))

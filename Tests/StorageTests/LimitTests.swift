@@ -49,12 +49,24 @@ struct LimitTests {
         #expect(try admin.recount().isRight)
     }
 
+    /// Fails when Catalog.admit takes a known name for a promise: any body would be received under it.
+    @Test func `of a blob that is known, no body of another size is received`() throws {
+        let alice = try account("alice", [.bytes: 3])
+        try store("abc", by: alice)
+        let digest = Digest(bytes: Hash.digest(.sha512, of: "abc".utf8))
+        let catalog = database.catalog()
+        for size in [3, nil] { try catalog.admit(digest, size: size, of: alice) }
+        #expect(
+            refusal { try catalog.admit(digest, size: 4, of: alice) }
+                == "the blob \(digest) has 3 bytes, and this body has 4")
+    }
+
     @Test func `the number of blobs is limited`() throws {
         let alice = try account("alice", [.blobs: 1])
         try store("a", by: alice)
         #expect(
             refusal { try store("b", by: alice) }
-                == "blobs limit: the account alice may store 1 blobs, and has stored 1")
+                == "blobs limit: the account alice may store 1 blob, and has stored 1")
         try store("a", by: alice)
     }
 

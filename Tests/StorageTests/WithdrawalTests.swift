@@ -4,6 +4,7 @@ import OpenSSL
 import Postgres
 import ShaCache
 import Storage
+import Synchronization
 import Testing
 
 struct WithdrawalTests {
@@ -43,6 +44,19 @@ struct WithdrawalTests {
     private func why(_ account: Account) -> Withdrawal { Withdrawal(by: account, reason: Reason("why")!) }
 
     private var operators: Withdrawal { Withdrawal(by: "tester", reason: Reason("why")!) }
+
+    /// Whoever changes an entry stands still behind that until the session that is returned unlocks (7, 7).
+    private func gateBehindEntries(_ change: String = "INSERT") throws -> Connection {
+        let gate = database.connection()
+        try gate.runScript(
+            """
+            CREATE FUNCTION shacache.wait() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN PERFORM pg_advisory_xact_lock(7, 7); RETURN NULL; END$$;
+            CREATE TRIGGER wait AFTER \(change) ON shacache.entry FOR EACH ROW EXECUTE FUNCTION shacache.wait();
+            SELECT pg_advisory_lock(7, 7);
+            """)
+        return gate
+    }
 
     private func notes(_ key: String) throws -> [String] {
         var notes: [String] = []
@@ -112,6 +126,42 @@ struct WithdrawalTests {
         try upload(by: alice)
     }
 
+    /// Fails without Withdrawal.hideable: there would be nothing to withdraw, and the next upload would show it again.
+    @Test func `an operator withdraws for everybody what an account withdrew for itself`() throws {
+        try upload(by: alice)
+        let own = try worker.withdrawBlob(digest, in: store, why(alice))
+        let outcome = try admin.withdrawBlob(digest, in: store, operators)
+        #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: bob) }
+        #expect(try store.presence(of: digest) == .absent)
+        #expect(try audit().suffix(1) == ["tester withdrawal lift withdrawal \(outcome.number) takes its place"])
+        #expect { try admin.lift(own.number, in: store, by: "tester") } throws: {
+            "\($0)".contains("tester has lifted it")
+        }
+        #expect(throws: Refusal.self) { try admin.withdrawBlob(digest, in: store, operators) }
+        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
+        try upload(by: bob)
+    }
+
+    /// As a worker, over HTTPS; and by number. Fails without Withdrawal.hideable.
+    @Test func `an operator withdraws entries for everybody that an account withdrew for itself`() throws {
+        try admin.setAccount("bob", by: "tester") { $0.roles = [.operator] }
+        let bob = try #require(try worker.enabledAccount(named: "bob"))
+        for note in ["1", "2", "3"] { try list(note, under: "k", by: alice, in: worker) }
+        let own = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        #expect(try admin.withdrawEntries([1], operators).count == 1)
+        // It hides the others still.
+        #expect(try admin.withdrawals().rows.first?.last == .null)
+        #expect(try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob)).count == 2)
+        #expect(throws: AdministrationError.self) { try admin.lift(own.number, in: store, by: "tester") }
+        try admin.addAccount("carol", comment: "", by: "tester")
+        let carol = try #require(try worker.enabledAccount(named: "carol"))
+        for note in ["1", "2", "3"] {
+            #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
+                try list(note, under: "k", by: carol, in: worker)
+            }
+        }
+    }
+
     /// Fails without the triggers on blob and withdrawal.
     @Test func `the role of workers undoes nothing that operators did`() throws {
         try upload(by: alice)
@@ -156,14 +206,7 @@ struct WithdrawalTests {
         throws
     {
         try upload(by: alice)
-        let gate = database.connection()
-        try gate.runScript(
-            """
-            CREATE FUNCTION shacache.wait() RETURNS trigger LANGUAGE plpgsql AS
-                $$BEGIN PERFORM pg_advisory_xact_lock(7, 7); RETURN NULL; END$$;
-            CREATE TRIGGER wait AFTER INSERT ON shacache.entry FOR EACH ROW EXECUTE FUNCTION shacache.wait();
-            SELECT pg_advisory_lock(7, 7);
-            """)
+        let gate = try gateBehindEntries()
         let (database, store, alice, bob, digest) = (database, store, alice, bob, digest)
         let listing = Thread { try? list("1", under: "k", by: bob, naming: digest, in: database.catalog()) }
         listing.start()
@@ -215,11 +258,12 @@ struct WithdrawalTests {
     @Test func `what a crash has left hidden is shown again, and what is withdrawn is not`() throws {
         try upload(by: alice)
         try FileManager.default.moveItem(atPath: visible, toPath: hidden)
-        #expect(try store.hiddenBlobs() == [digest])
+        #expect(try worker.hiddenInVain(in: store) == [digest])
         #expect(try worker.putBack(digest, in: store))
         #expect(try store.presence(of: digest) == .intact)
         #expect(try !worker.putBack(digest, in: store))
         _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try worker.hiddenInVain(in: store) == [])
         #expect(try !worker.putBack(digest, in: store))
         #expect(try store.presence(of: digest) == .absent)
     }
@@ -247,6 +291,28 @@ struct WithdrawalTests {
         #expect(try !admin.lift(number, in: store, by: "tester"))
         try upload(by: bob)
         #expect(try store.presence(of: digest) == .intact)
+    }
+
+    /// A worker puts it back between the two steps of `lift`, as it does at its start, or the program ends there.
+    @Test func `what is there already when it is lifted isn't called lost, and lifting goes on where it was cut`()
+        throws
+    {
+        try upload(by: alice)
+        let number = try worker.withdrawBlob(digest, in: store, why(alice)).number
+        try FileManager.default.moveItem(atPath: hidden, toPath: visible)
+        #expect(try admin.lift(number, in: store, by: "tester"))
+        try FileManager.default.moveItem(atPath: visible, toPath: hidden)
+        #expect(try admin.lift(number, in: store, by: "tester"))
+        #expect(try store.presence(of: digest) == .intact)
+        #expect(throws: AdministrationError.self) { try admin.lift(number, in: store, by: "tester") }
+    }
+
+    /// Fails without the look at withdrawal_id in Catalog.size: readers confirm by it what has no attribute.
+    @Test func `a withdrawn blob has no size for readers`() throws {
+        try upload(by: alice)
+        #expect(try worker.size(of: digest) == 5)
+        _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        #expect(try worker.size(of: digest) == nil)
     }
 
     @Test func `what was withdrawn still counts as stored`() throws {
@@ -288,6 +354,19 @@ struct WithdrawalTests {
         try list("1", under: "k", by: bob, in: worker)
         #expect(try notes("k") == ["1", "2"])
         #expect(throws: AdministrationError.self) { try admin.lift(number, in: store, by: "tester") }
+    }
+
+    /// Fails without the look at the key's holdings in Catalog.share.
+    @Test func `an entry that was withdrawn comes back only where its key has room`() throws {
+        try list("1", under: "k", by: alice, in: worker, most: 1)
+        _ = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        try list("2", under: "k", by: alice, in: worker, most: 1)
+        #expect(throws: Refusal.keyIsFull("the key has 1 entries, the most that a key may have")) {
+            try list("1", under: "k", by: bob, in: worker, most: 1)
+        }
+        #expect(try notes("k") == ["2"])
+        try list("1", under: "k", by: bob, in: worker, most: 2)
+        #expect(try notes("k") == ["1", "2"])
     }
 
     /// Fails without entry.is_shared, or when Catalog.withdrawEntries chooses by the key alone.
@@ -338,7 +417,7 @@ struct WithdrawalTests {
         let outcome = try #require(try admin.revokeSigner("carol", since: 1_600_000_000, by: "tester"))
         #expect(outcome.count == 1)
         #expect(try notes("k") == ["old", "other"])
-        #expect(try worker.signersInOtherHands().count == 1)
+        #expect(try audit().contains("tester signer revoke since 2020-09-13 12:26:40 UTC"))
         #expect(try admin.lift(outcome.number, in: store, by: "tester"))
         #expect(try notes("k") == ["old", "new", "other"])
         #expect(try admin.revokeSigner("carol", since: 4_000_000_000, by: "tester") == nil)
@@ -354,27 +433,93 @@ struct WithdrawalTests {
         #expect(try notes("k") == [])
     }
 
-    /// Fails without FOR UPDATE in Catalog.revokeSigner.
+    /// Fails without Catalog.holdBackEntries, or without Catalog.awaitRevocation in Catalog.recordEntry.
     @Test(.timeLimit(.minutes(1))) func `revoking waits for an entry that is being stored, and hides it`() throws {
         let signer = try addSigner()
-        let (session, database) = (database.connection(as: "shacache_worker"), database)
-        var revoking: Thread?
-        try session.transaction {
-            try session.run(
-                """
-                INSERT INTO shacache.entry (
-                    key, metadata, signature, digest, sha512, account_id, signature_result, signer_id)
-                VALUES ('k', '{"note": "1"}', '', sha256(''), sha512(''), \(alice.id), 'verified', \(signer))
-                """)
-            let thread = Thread {
-                _ = try? database.catalog(as: "shacache_admin").revokeSigner("carol", since: 0, by: "tester")
-            }
-            revoking = thread
-            thread.start()
-            Thread.sleep(forTimeInterval: 1)
-            #expect(!thread.isFinished)
+        let gate = try gateBehindEntries()
+        let (database, alice) = (database, alice)
+        let listing = Thread {
+            try? list("1", under: "k", by: alice, result: .verified(signer), in: database.catalog())
         }
-        while revoking?.isFinished == false { Thread.sleep(forTimeInterval: 0.05) }
+        listing.start()
+        Thread.sleep(forTimeInterval: 1)
+        let revoking = Thread {
+            _ = try? database.catalog(as: "shacache_admin").revokeSigner("carol", since: 0, by: "tester")
+        }
+        revoking.start()
+        Thread.sleep(forTimeInterval: 1)
+        #expect(!revoking.isFinished)
+        try gate.run("SELECT pg_advisory_unlock(7, 7)")
+        while !(listing.isFinished && revoking.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
+        #expect(try admin.entries(under: Key("k")).rows.count == 1)
         #expect(try notes("k") == [])
+    }
+
+    /// Fails when Catalog.checkAgain asks only of signers that were known: the service had looked before the revocation.
+    @Test func `what an unknown key signed is refused where that key was revoked meanwhile`() throws {
+        let key = try SigningKey()
+        let certificate = try key.certificate()
+        try admin.addSigner(
+            "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+        try admin.revokeSigner("carol", since: 0, by: "tester")
+        let metadata = "{\"sha512\": \"\(digest)\"}"
+        let entry = try Entry(metadata: metadata, signature: key.sign(metadata))
+        var upload = UploadRecord.of(alice, target: .entry)
+        (upload.key, upload.sha512, upload.bytes) = (try Key("k"), digest, 1)
+        upload.signatureResult = .unknownSigner
+        let limits = KeyLimits(entries: 100, bytes: 1 << 20, entriesPerAccount: 100)
+        #expect(throws: Refusal.revokedSigner) {
+            try worker.recordEntry(entry, under: Key("k"), upload: upload, limits: limits)
+        }
+        #expect(try admin.entries(under: Key("k")).rows.isEmpty)
+    }
+
+    /// More than a page of them. Fails when Catalog.entriesOfUnknown reads one page only.
+    @Test func `of an unknown signer's entries all are hidden, and no others'`() throws {
+        let (key, other) = (try SigningKey(), try SigningKey())
+        for number in 0..<250 {
+            let metadata = "{\"sha512\": \"\(digest)\", \"note\": \"\(number)\"}"
+            let signature = try (number % 50 == 7 ? other : key).sign(metadata)
+            try database.connection().run(
+                """
+                INSERT INTO shacache.entry (key, metadata, signature, digest, sha512, account_id, signature_result)
+                VALUES ('k', \(metadata), \(signature), sha256(\(Array(metadata.utf8))), \(digest.bytes), \(alice.id),
+                    'unknown signer')
+                """)
+        }
+        let certificate = try key.certificate()
+        try admin.addSigner(
+            "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
+        #expect(try admin.revokeSigner("carol", since: 0, by: "tester")?.count == 245)
+        #expect(try notes("k") == ["7", "57", "107", "157", "207"])
+    }
+
+    /// The one who puts a pair again has the entry's row, and asks for the signer's. Fails when Catalog.revokeSigner locks
+    /// that (FOR UPDATE) and hides in the same transaction, without Catalog.holdBackEntries.
+    @Test(.timeLimit(.minutes(1))) func `revoking and putting the same entry again don't stand in each other's way`()
+        throws
+    {
+        let signer = try addSigner()
+        try list("1", under: "k", by: alice, result: .verified(signer), in: worker)
+        let gate = try gateBehindEntries("UPDATE OF is_shared")
+        let (database, bob) = (database, bob)
+        let again = Thread {
+            try? list("1", under: "k", by: bob, result: .verified(signer), in: database.catalog())
+        }
+        again.start()
+        Thread.sleep(forTimeInterval: 1)
+        let revoked = Mutex(0)
+        let revoking = Thread {
+            let outcome = try? database.catalog(as: "shacache_admin").revokeSigner("carol", since: 0, by: "tester")
+            revoked.withLock { $0 = outcome?.count ?? 0 }
+        }
+        revoking.start()
+        Thread.sleep(forTimeInterval: 1)
+        try gate.run("SELECT pg_advisory_unlock(7, 7)")
+        while !(again.isFinished && revoking.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
+        #expect(revoked.withLock { $0 } == 1)
+        #expect(try notes("k") == [])
+        let taken = try database.connection().run("SELECT count(*) FROM shacache.upload WHERE target = 'entry'")
+        #expect(taken.first?.int(0) == 2)
     }
 }

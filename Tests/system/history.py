@@ -187,6 +187,8 @@ def check_store(stack):
         " WHEN 'blob' THEN EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = upload.sha512)"
         " ELSE EXISTS (SELECT FROM shacache.entry WHERE entry.key = upload.key AND entry.sha512 = upload.sha512) END")
     assert not dangling, f"accepted, and not there: {dangling}"
+    counted = stack.admin("account", "recount", check=False)
+    assert counted.returncode == 0, f"what accounts have stored is miscounted: {counted}"
     return {path.name for path in stack.store.glob("blobs/*/*")} - {digest for digest, _ in rows}
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sysconfig
 import tarfile
+from pathlib import Path
 
 import pytest
 from administration import ADMIN, assert_refused, listed, name, run
@@ -86,6 +87,28 @@ def test_a_bundle_works_on_a_clean_machine(closed, account, machine, monkeypatch
         f"SELECT actor, action FROM shacache.audit WHERE subject = '{account}' AND detail LIKE '%{row['fingerprint']}%'"
     ) == [("carol", "certificate add")]
     assert str(machine.archive) in done.stderr
+
+
+# As it is told: shacache-admin account bundle NAME.
+def test_a_bundle_has_a_name_of_its_own_in_the_current_directory(closed, account, tmp_path):
+    words = [ADMIN, "account", "bundle", account, "--config", closed.state / "shacache.toml"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and f"wrote {account}-shacache.tar.gz\n" in done.stderr, done
+    assert [file.name for file in tmp_path.iterdir()] == [f"{account}-shacache.tar.gz"]
+
+
+# ToldSite.certificates: nginx takes one file for both, so site.authority may name it.
+def test_the_servers_private_key_is_in_no_bundle(closed, account, machine, tmp_path):
+    made, tls = (closed.state / "shacache.toml").read_text(), closed.state / "tls"
+    authority = Path(re.search(r'(?m)^authority = "(.*)"', made)[1]).read_text()
+    (tmp_path / "all.pem").write_text((tls / "server.key").read_text() + authority + (tls / "server.crt").read_text())
+    (tmp_path / "own.toml").write_text(re.sub(r"(?m)^authority = .*", f'authority = "{tmp_path}/all.pem"', made))
+    done = run("account", "bundle", account, "--out", machine.archive, "--config", tmp_path / "own.toml")
+    assert done.returncode == 0, done
+    machine.unpack()
+    packed = (machine.directory / "server-ca.crt").read_text()
+    assert "PRIVATE" not in packed and packed.count("BEGIN CERTIFICATE") == 2 and authority.strip() in packed
+    try_out(machine, closed)
 
 
 # It is appended to: nothing stands behind signature-certificate-list.
@@ -193,3 +216,19 @@ def test_an_archive_that_can_not_be_written_whole_is_removed_and_nothing_is_on_r
     assert_refused(done, "large")
     assert not machine.archive.exists()
     assert certificates(closed, account) == []
+
+
+# Catalog.add in Files.swift: a key and a certificate that are on no record are taken back.
+@pytest.mark.parametrize("command", ["bundle", "issue"])
+def test_what_was_written_is_removed_when_the_record_fails(closed, account, machine, command):
+    Database(closed).run(
+        f"""CREATE FUNCTION shacache.fail_{account}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;
+            CREATE CONSTRAINT TRIGGER fail_{account} AFTER INSERT ON shacache.certificate DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION shacache.fail_{account}();""")
+    try:
+        words = {"bundle": ("account", "bundle", account, "--out", machine.archive),
+                 "issue": ("certificate", "issue", account, "--out", machine.home)}[command]
+        assert_refused(closed.admin(*words, check=False), "no")
+    finally:
+        Database(closed).run(f"DROP FUNCTION shacache.fail_{account} CASCADE")
+    assert list(machine.home.iterdir()) == [] and certificates(closed, account) == []

@@ -23,7 +23,7 @@ def test_programs_say_their_version_which_the_changes_have_too():
 
 
 VERBS = {
-    (): ["account", "certificate", "signer", "entry", "blob", "withdrawal", "ca", "migrate", "status", "Exit codes"],
+    (): ["account", "certificate", "signer", "entry", "blob", "withdrawal", "ca", "migrate", "status", "host", "Exit codes"],
     ("account",): ["add", "set", "bundle", "list", "show", "disable", "enable", "recount"],
     ("account", "add"): ["<name>", "--comment", "local", "--role", "--bytes-limit"],
     ("account", "set"): ["<name>", "--role", "--key-prefix", "--any-key", "10G", "powers of 1024", "none", "UTC"],
@@ -52,6 +52,8 @@ VERBS = {
     ("withdrawal",): ["list", "lift"],
     ("withdrawal", "list"): ["--json"],
     ("withdrawal", "lift"): ["<number>", "byte for byte"],
+    ("host",): ["forget"],
+    ("host", "forget"): ["<name>", "/metrics"],
     ("ca",): ["create"],
     ("ca", "create"): ["--name", "--days", "overwritten"],
     ("migrate",): ["--directory"],

@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from administration import assert_refused, listed, run
@@ -106,6 +107,38 @@ def test_revoking_names_what_goes_on_with_the_same_key_and_none_of_it_is_renewed
     done = closed.admin("certificate", "renew", new, "--out", tmp_path / "newer.crt", check=False)
     assert_refused(done, fingerprint(old), "same key")
     assert fingerprint(old) not in closed.admin("certificate", "revoke", fingerprint(new)).stderr
+
+
+# Catalog.addCertificate.
+def test_a_key_that_had_a_certificate_revoked_gets_no_other(closed, account, tmp_path):
+    make_key(key := tmp_path / "their.key")
+    make_request(request := tmp_path / "csr", key, "whoever")
+    closed.admin("certificate", "sign", account, request, "--out", old := tmp_path / "old.crt")
+    closed.admin("certificate", "revoke", fingerprint(old))
+    done = closed.admin("certificate", "sign", account, request, "--out", new := tmp_path / "new.crt", check=False)
+    assert_refused(done, fingerprint(old), "same key")
+    openssl("req", "-x509", "-key", key, "-subj", "/CN=whoever", "-out", own := tmp_path / "own.crt")
+    assert_refused(closed.admin("certificate", "register", account, own, check=False), fingerprint(old), "same key")
+    assert not new.exists() and len(listed(closed, "certificate", "list", account)) == 1
+
+
+# Catalog.standing: nginx looked at the certificate when the connection was made.
+def test_a_certificate_that_expires_counts_no_more_on_a_connection_that_stands(closed, account, tmp_path):
+    certificate, key = issue(closed, account, tmp_path)
+    connection = closed.connect(closed.tls(certificate, key))
+
+    def ask(*request):
+        connection.request(*request)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    with closing(connection):
+        assert ask("POST", "/shacache", b"x")[0] == 201
+        Database(closed).run(
+            f"UPDATE shacache.certificate SET not_before = now() - interval '2 days', not_after = now() "
+            f"WHERE fingerprint = '\\x{fingerprint(certificate)}'")
+        assert ask("POST", "/shacache", b"x") == (403, f"the client certificate of {account} has expired\n")
+        assert f"the certificate of {account} has expired" in ask("GET", "/-/page/reports")[1]
 
 
 # CertificateCommand.Renew asks again in its transaction. A revocation that comes later waits, and names the new one.

@@ -67,6 +67,17 @@ def test_of_a_key_only_what_names_a_blob(closed, uploader):
     assert [json.loads(metadata)["sha512"] for metadata, _ in closed.entries(key)] == [second]
 
 
+# Two that name the same file: `lookup` tells them apart.
+def test_of_a_key_the_very_entry(closed, uploader):
+    key, data = new_key(), os.urandom(100)
+    for flavour in "a", "b":
+        upload(uploader, "--key", key, "--meta", f"flavour={flavour}", data=data)
+    found = {row["metadata"]["flavour"]: row["entry"] for row in uploader.json("lookup", "--key", key)["entries"]}
+    done = uploader.run("withdraw", "--key", key, "--entry", found["a"], "--reason", "the wrong one")
+    assert_ended(done, DONE, f"{key}: entry {found['a']} withdrawn; another account that uploads the same shows it again")
+    assert [json.loads(metadata)["flavour"] for metadata, _ in closed.entries(key)] == ["b"]
+
+
 def test_a_software_release_is_withdrawn_from_the_binary_cache(closed, uploader):
     url = f"https://example.org/{os.urandom(4).hex()}/software.cfg"
     key = hashlib.md5(url.encode()).hexdigest()
@@ -107,6 +118,7 @@ def test_what_is_not_ones_own_is_refused_in_the_servers_words(closed, account, u
     [
         [], ["--reason", "x"], ["--key", "a"], ["--key", "a", "--reason", ""], ["--key", "a", "--url", "b", "--reason", "x"],
         ["--key", "a", "--blob", "0" * 128, "--reason", "x"], ["--blob", "0" * 127, "--reason", "x"],
+        ["--blob", "0" * 128, "--entry", "0" * 64, "--reason", "x"], ["--key", "a", "--entry", "0" * 63, "--reason", "x"],
         ["--blob", "0" * 128, "--sha512", "0" * 128, "--reason", "x"], ["--key", "a", "--sha512", "x", "--reason", "x"],
     ],
     ids=" ".join)

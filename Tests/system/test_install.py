@@ -38,11 +38,11 @@ def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
 
 
 def test_every_installed_file_that_is_named_to_operators_is_there(tree):
-    texts = [GUIDE, (REPOSITORY / "docs/report.md").read_text(), (REPOSITORY / "ops/shacache.toml").read_text()]
+    texts = [GUIDE, *((REPOSITORY / name).read_text() for name in ("docs/report.md", "ops/shacache.toml", "ops/alerts.yml"))]
     for program in "shacached", "shacache-page", "shacache-admin":
         texts.append(subprocess.run([tree / "usr/local/bin" / program, "--help"], capture_output=True, text=True).stdout)
-    named = {name for text in texts for name in re.findall(r"/(?:usr/share/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
-    assert {"/usr/share/shacache/shacache.toml", "/usr/share/shacache/site.conf.in"} <= named
+    named = {name for text in texts for name in re.findall(r"/(?:usr/share(?:/doc)?/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
+    assert {"/usr/share/shacache/shacache.toml", "/usr/share/doc/shacache/operate.md"} <= named
     assert [name for name in named if not (tree / name.lstrip("/")).exists()] == []
 
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import processes
 import pytest
 import record
-from deployed import client_of, new_key, selected
+from deployed import client_of, new_key
 from history import check_store
-from node import Node
+from node import FAILED, Node
 from slapos import libnetworkcache
 from stack import Database, Stack, eventually
 from tracing import Trace, calls_of_an_upload, injection, position
@@ -55,7 +55,7 @@ def test_a_blob_over_the_bytes_limit_is_refused(uploader, size, is_sent):
     assert (account.shown()["bytes"], account.shown()["bytes_limit"]) == (100, 100)
 
 
-# Account.checkChunks: of a body in chunks nobody knows the length before it has taken its room.
+# Service.checkChunks: of a body in chunks nobody knows the length before it has taken its room.
 @pytest.mark.parametrize("limit", ["--bytes-limit", "--blob-size-limit"])
 def test_where_bytes_are_limited_no_blob_comes_in_chunks(uploader, limit):
     account, marked = uploader(limit, "100"), record.mark()
@@ -143,28 +143,89 @@ def credentials(account):
             for what, file in (("cert", account.certificate), ("key", account.key))}
 
 
+# Settings of an account; what it uploads before, blobs of so many bytes or entries; what is over the limit then, a blob or
+# the key of an entry; the line.
+LIMITS = {
+    "bytes": (["--bytes-limit", "100"], [70], 40, None,
+              "bytes limit: the account {} may store 100 bytes, has stored 70, and this blob has 40"),
+    "blobs": (["--blobs-limit", "1"], [20], 20, None, "blobs limit: the account {} may store 1 blob, and has stored 1"),
+    "blob size": (["--blob-size-limit", "30"], [], 31, None,
+                  "blob size limit: the account {} may store blobs of up to 30 bytes, and this one has 31"),
+    "entries per day": (["--entries-per-day-limit", "1"], ["put"], None, "another",
+                        "entries per day limit: the account {} may put 1 entry in a day (of UTC), and has put 1"),
+    "entries per key": (["--entries-per-key-limit", "1"], ["put"], None, "the same",
+                        "entries per key limit: the account {} may have 1 entry under a key, and has 1 under this one"),
+    "key prefix": (["--key-prefix", "pypi:"], [], None, "another",
+                   "the account {} may put entries only under keys that begin with pypi:"),
+    "no role for blobs": (["--role", "entries"], [], 20, None, "the account {} may not upload blobs"),
+    "no role for entries": (["--role", "blobs"], [], None, "another", "the account {} may not upload entries"),
+}
+
+
+class OverLimit:
+    """An account that has used all that it may."""
+
+    def __init__(self, uploader, settings, before, size, key, line):
+        self.account, self.size = uploader(*settings), size
+        used = new_key()
+        self.key = None if key is None else used if key == "the same" else new_key()
+        self.line = line.format(self.account.name)
+        for what in before:
+            # Bytes of its own: what the cache has costs nothing.
+            answer = self.account.put(used) if what == "put" else self.account.post(os.urandom(what))
+            assert answer.status == 201, answer
+
+    @property
+    def body(self):
+        """Bytes that nobody has sent before."""
+        return os.urandom(self.size)
+
+
+@pytest.fixture(params=LIMITS.values(), ids=LIMITS)
+def over_limit(request, uploader):
+    return OverLimit(uploader, *request.param)
+
+
 # It shows the status and never the line, which it has closed by then: that is on record.
-def test_the_deployed_client_meets_each_limit_as_a_403_and_the_record_says_which(uploader):
-    account = uploader("--bytes-limit", "1M", "--entries-per-day-limit", "1")
-    client, key = client_of(account.stack, **credentials(account)), new_key()
-    client.upload(io.BytesIO(b"small"), key, file="a")
-    assert len(selected(client, key)) == 1
-    for upload in (
-        lambda: client.upload(io.BytesIO(os.urandom(1 << 20))), lambda: client.index(new_key(), sha512="0" * 128)
-    ):
-        with pytest.raises(libnetworkcache.HTTPError, match="403"):
-            upload()
-    refused = f"account = '{account.name}' AND outcome = 'refused'"
-    rows = eventually(lambda: len(found := record.rows(account.stack, refused)) == 2 and found)
-    assert [row["detail"].partition(":")[0] for row in rows] == ["bytes limit", "entries per day limit"]
+def test_the_deployed_client_meets_each_limit_as_a_403_and_the_record_says_which(over_limit):
+    account = over_limit.account
+    client = client_of(account.stack, **credentials(account))
+    with pytest.raises(libnetworkcache.HTTPError, match="403"):
+        if over_limit.key:
+            client.index(over_limit.key, sha512="0" * 128)
+        else:
+            client.upload(io.BytesIO(over_limit.body))
+    (row,) = eventually(lambda: record.rows(account.stack, f"account = '{account.name}' AND outcome = 'refused'"))
+    assert row["detail"] == over_limit.line
 
 
-def test_shacache_shows_which_limit(uploader, tmp_path):
-    account = uploader("--bytes-limit", "10")
+def test_shacache_shows_which_limit(over_limit, tmp_path):
+    account = over_limit.account
     options = {name.replace("-", "_"): value for name, value in credentials(account).items()}
-    (tmp_path / "file").write_bytes(os.urandom(11))
-    done = Node.of(account.stack, tmp_path / "node", **options).run("upload", tmp_path / "file", "--key", new_key())
-    assert done.returncode != 0 and BYTES % (10, 0, 11) in done.stderr.decode().replace(account.name, "{}"), done
+    if over_limit.key:
+        # So that only the entry is sent.
+        (tmp_path / "file").write_bytes(body := os.urandom(9))
+        account.stack.upload(body)
+        words = ["--key", over_limit.key]
+    else:
+        (tmp_path / "file").write_bytes(over_limit.body)
+        words = []
+    done = Node.of(account.stack, tmp_path / "node", **options).run("upload", tmp_path / "file", *words)
+    assert done.returncode == FAILED and f"403 {over_limit.line}\n" in done.stderr.decode(), done
+
+
+# Catalog.admit: whatever has another size isn't that blob.
+def test_under_the_name_of_a_blob_no_body_of_another_size_is_received(uploader):
+    account, data, marked = uploader("--bytes-limit", "2M"), os.urandom(LARGE), record.mark()
+    assert account.post(data).status == 201
+    with account.wire() as wire:
+        wire.send(f"PUT /shacache/{name(data)} HTTP/1.1\r\nHost: x\r\nContent-Length: {10 * LARGE}\r\n"
+                  f"{': '.join(marked)}\r\n\r\n")
+        answer = wire.answer("PUT")
+    line = f"the blob {name(data)} has {LARGE} bytes, and this body has {10 * LARGE}"
+    assert (answer.status, answer.line) == (400, line)
+    assert record.row(account.stack, marked)["reason"] == "digest mismatch"
+    assert account.ask("PUT", f"/shacache/{name(data)}", data).status == 201
 
 
 # Catalog.checkQuota: the lock. The large ones are both admitted before either is there.

@@ -43,7 +43,7 @@ class Limited(Stack):
             made.write_text(site.read_text())
         own = made.read_text()
         for name, text in texts.items():
-            text = re.sub(r"(shacache_(?:down|up)load(?:s|ing))\b", rf"\1_{self.generation}", text)
+            text = re.sub(r"(shacache_(?:(?:down|up)load(?:s|ing)|sending)(?:_\w+)?)\b", rf"\1_{self.generation}", text)
             (file := self.state / f"nginx/{name}.conf").write_text(text)
             own = own.replace(f"include shacache/{name}.conf;", f"include {file};")
         trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
@@ -151,6 +151,29 @@ def test_an_upload_is_counted_once_and_by_its_certificate(limited, address, size
     assert limited.ask(address, "GET", f"/shacache/{digest}", context=mine).status == 200
 
 
+# $shacache_uploader_address: else so many certificates would have so many times as much.
+def test_all_certificates_of_one_address_have_a_limit_together(limited, address, tmp_path):
+    limited.limit(shacache_uploads_address=("1r/m", "burst=4 nodelay"))
+    certificates = [limited.tls(*account(limited, tmp_path)) for _ in range(3)]
+    send = lambda address, context: limited.ask(address, "POST", "/shacache", b"x", context=context)
+    assert [send(address, certificates[number % 3]).status for number in range(5)] == [201] * 5
+    for certificate in certificates:
+        assert_refused(send(address, certificate))
+        assert send(next(FRESH), certificate).status == 201
+
+
+# $shacache_downloader and $shacache_downloader_address.
+@pytest.mark.parametrize("zone", ["shacache_downloads", "shacache_downloads_address"])
+def test_downloads_are_counted_by_certificate_and_by_address(limited, address, tmp_path, zone):
+    limited.limit(**{zone: ("1r/m", "burst=4 nodelay")})
+    mine, theirs = (limited.tls(*account(limited, tmp_path)) for _ in range(2))
+    fetch = lambda address, context: limited.ask(address, "GET", "/shadir/absent", context=context)
+    assert [fetch(address, mine).status for _ in range(5)] == [404] * 5
+    assert_refused(fetch(address, mine))
+    elsewhere, another = fetch(next(FRESH), mine), fetch(address, theirs)
+    assert (elsewhere.status, another.status) == ((429, 404) if zone == "shacache_downloads" else (404, 429))
+
+
 def test_a_withdrawal_is_counted_once_as_an_upload(limited, address):
     limited.limit(shacache_uploads=("1r/m", "burst=4 nodelay"), shacache_downloads=("1r/m", "nodelay"))
     send = lambda: limited.ask(address, "DELETE", "/shadir/absent?reason=x", context=limited.tls())
@@ -242,6 +265,23 @@ def test_far_beyond_it_is_refused_in_one_line_and_without_a_word_to_a_range(limi
         assert wire.request("GET", f"/shacache/{digest}").body == b"refused"
 
 
+# limited.conf: without `delay` they would be refused, and each sleep for half an hour.
+def test_deployed_uploaders_wait_and_all_are_served(limited):
+    limited.limit(shacache_uploads=("2r/s", "burst=40 delay=1"))
+    as_any_other(limited)
+    bodies = [os.urandom(1000) for _ in range(6)]
+
+    def upload(data):
+        return client_of(limited).upload(io.BytesIO(data), f"wait-{os.urandom(4).hex()}", file="a")
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(upload, bodies)) == [hashlib.sha512(data).hexdigest() for data in bodies]
+    lines = logged(limited, ("", ""), 12)
+    sent = [line for line in lines if line["method"] in ("POST", "PUT") and line["client"] in ("127.0.0.1", "::1")][-12:]
+    assert [line["status"] for line in sent] == ["201"] * 12
+    assert sum(float(line["seconds"]) > 0.5 for line in sent) >= 8, sent
+
+
 # The splice: of a refusal with a body, the client would ask again for as many bytes as are missing.
 def test_a_download_that_is_refused_when_it_goes_on_does_not_storm(limited):
     limited.limit(shacache_downloads=("1r/m", "nodelay"))
@@ -273,6 +313,78 @@ def test_one_address_can_not_take_all_connections(limited, address):
     for wire in slow:
         wire.close()
     eventually(lambda: limited.ask(address, "HEAD", f"/shacache/{digest}").status == 200)
+
+
+@pytest.mark.parametrize("zone", ["shacache_downloading", "shacache_downloading_address"])
+def test_one_certificate_can_not_take_all_connections_nor_can_those_of_one_address(limited, address, tmp_path, zone):
+    limited.limit(**{zone: 2})
+    digest = limited.upload(bytes(30_000_000))
+    mine, theirs = (limited.tls(*account(limited, tmp_path)) for _ in range(2))
+    slow = [Wire(limited, mine) for _ in range(2)]
+    for wire in slow:
+        wire.send(f"GET /shacache/{digest} HTTP/1.1\r\nHost: localhost\r\nX-Test-Address: {address}\r\n\r\n")
+        wire.socket.recv(1000)
+    fetch = lambda address, context: limited.ask(address, "GET", "/shadir/absent", context=context)
+    assert_refused(fetch(address, mine))
+    elsewhere, another = fetch(next(FRESH), mine), fetch(address, theirs)
+    assert (elsewhere.status, another.status) == ((429, 404) if zone == "shacache_downloading" else (404, 429))
+    for wire in slow:
+        wire.close()
+    eventually(lambda: fetch(address, mine).status == 404)
+
+
+SENDINGS = {
+    "shacache_sending": "Content-Length: 1500000", "shacache_sending_much": "Content-Length: 150000000",
+    "shacache_sending_most": "Transfer-Encoding: chunked"}
+
+
+# $shacache_sender: what is on its way is in no sum yet, and all of it has to lie somewhere.
+@pytest.mark.parametrize("zone", SENDINGS)
+def test_the_larger_bodies_are_the_fewer_are_received_at_once(limited, address, tmp_path, zone):
+    limited.limit(**{zone: 2})
+    mine, theirs = (limited.tls(*account(limited, tmp_path)) for _ in range(2))
+
+    def begin(context, framing=SENDINGS[zone]):
+        wire = Wire(limited, context)
+        wire.send(f"POST /shacache HTTP/1.1\r\nHost: localhost\r\nX-Test-Address: {address}\r\n{framing}\r\n\r\n")
+        return wire
+
+    spool = limited.store / "incoming"
+    slow = [begin(mine) for _ in range(2)]
+    for wire in slow:
+        # The length of a chunk, or a part of the body.
+        wire.send(b"100000\r\n" + bytes(900_000))
+    eventually(lambda: len(list(spool.iterdir())) == 2)
+    with begin(mine) as refused:
+        assert_refused(refused.answer("POST"))
+    # Small ones go on, as do others'.
+    assert limited.ask(address, "POST", "/shacache", b"x", context=mine).status == 201
+    with begin(theirs) as other:
+        other.send(b"100000\r\n" + bytes(900_000))
+        eventually(lambda: len(list(spool.iterdir())) == 3)
+    # What is cut leaves nothing that its sender's next try would meet.
+    for wire in slow:
+        wire.close()
+    eventually(lambda: not list(spool.iterdir()))
+    for _ in range(2):
+        data = os.urandom(1_500_000)
+        assert limited.ask(address, "POST", "/shacache", data, context=mine).status == 201
+
+
+def test_all_certificates_of_one_address_can_not_take_all_uploads(limited, address, tmp_path):
+    limited.limit(shacache_uploading_address=2)
+    certificates = [limited.tls(*account(limited, tmp_path)) for _ in range(3)]
+    slow = [Wire(limited, context) for context in certificates[:2]]
+    for wire in slow:
+        wire.send(
+            f"POST /shacache HTTP/1.1\r\nHost: localhost\r\nX-Test-Address: {address}\r\nContent-Length: 10\r\n\r\nhalf")
+    send = lambda address: limited.ask(address, "POST", "/shacache", b"x", context=certificates[2])
+    eventually(lambda: send(address).status == 429)
+    assert_refused(send(address))
+    assert send(next(FRESH)).status == 201
+    for wire in slow:
+        wire.close()
+    eventually(lambda: send(address).status == 201)
 
 
 def test_one_certificate_can_not_take_all_uploads(limited, address, tmp_path):

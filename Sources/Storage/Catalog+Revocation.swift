@@ -1,0 +1,94 @@
+import OpenSSL
+import Postgres
+import ShaCache
+
+/// Two steps, so that nobody who puts entries waits while many are read: after the first one nothing more comes with the
+/// signer's signature. A crash in between leaves its entries to be seen: revoking again hides them.
+extension Catalog {
+    /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
+    ///
+    /// - Parameter since: in seconds since 1970: its key was in other hands from then on. What it signed is hidden as
+    ///   far as it was put since, and more of it is refused.
+    @discardableResult
+    public func revokeSigner(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
+        let moment = try since.map { try text(ofMoment: $0) }
+        let signer = try administering(name) {
+            let signer = try revoke(name, since: since)
+            try audit(actor, "signer revoke", name, moment.map { "since \($0)" } ?? "")
+            return signer
+        }
+        guard let since, let moment else { return nil }
+        let reason = Reason("its signer \(name) is revoked since \(moment)")!
+        return try hideEntries(of: signer, since: since, Withdrawal(by: actor, reason: reason), "signer \(name)")
+    }
+
+    /// For people.
+    private func text(ofMoment moment: Int) throws -> String {
+        try connection.run("SELECT to_char(to_timestamp(\(moment)), 'YYYY-MM-DD HH24:MI:SS \"UTC\"')").first!.text(0)!
+    }
+
+    private func revoke(_ name: String, since: Int?) throws -> Signer {
+        try holdBackEntries()
+        let revoked = try connection.run(
+            """
+            UPDATE shacache.signer
+            SET revoked_at = coalesce(revoked_at, now()), revoked_since = least(revoked_since, to_timestamp(\(since)))
+            WHERE name = \(name) RETURNING id, public_key
+            """)
+        guard let row = revoked.first else { throw AdministrationError.unknown("signer", name) }
+        return Signer(id: row.int(0)!, key: try PublicKey(der: row.bytes(1)!))
+    }
+
+    /// Until its end a transaction that stores an entry holds off who revokes a signer. So either he sees the entry, or
+    /// the entry's transaction sees what he did. Two numbers, as no key's or blob's lock has.
+    func awaitRevocation() throws { try connection.run("SELECT pg_advisory_xact_lock_shared(4, 0)") }
+
+    /// Waits for the entries that are being stored, and lets no other begin.
+    private func holdBackEntries() throws { try connection.run("SELECT pg_advisory_xact_lock(4, 0)") }
+
+    private func hideEntries(
+        of signer: Signer, since: Int, _ withdrawal: Withdrawal, _ subject: String
+    ) throws -> Withdrawal.Outcome? {
+        let unknown = try entriesOfUnknown(signer, since: since)
+        return try connection.transaction {
+            let found = try connection.run(
+                """
+                SELECT id, withdrawal_id FROM shacache.entry
+                WHERE (signer_id = \(signer.id) AND created_at >= to_timestamp(\(since))
+                    OR id = ANY(\(unknown)::bigint[])) AND withdrawal_id IS NULL
+                ORDER BY id FOR UPDATE
+                """)
+            return found.count == 0 ? nil : try hide(Array(found), withdrawal, subject: subject)
+        }
+    }
+
+    /// What came while nobody knew the signer: before he was registered, or after he was revoked without a date. In
+    /// pages: an entry may have half a megabyte.
+    private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
+        var found: [String] = []
+        var last = 0
+        while true {
+            let page = try connection.run(
+                """
+                SELECT id, metadata, signature FROM shacache.entry
+                WHERE id > \(last) AND signature_result = 'unknown signer' AND created_at >= to_timestamp(\(since))
+                    AND withdrawal_id IS NULL
+                ORDER BY id LIMIT 100
+                """)
+            for row in page {
+                last = row.int(0)!
+                if row.isSigned(by: signer) { found.append("\(last)") }
+            }
+            if page.count == 0 { return found }
+        }
+    }
+}
+
+extension Rows.Row {
+    /// Of an entry's number, metadata and signature.
+    fileprivate func isSigned(by signer: Signer) -> Bool {
+        guard let entry = try? Entry(metadata: text(1)!, signature: text(2)!) else { return false }
+        guard case .verified = entry.verify(against: [signer]) else { return false }
+        return true
+    }
+}
