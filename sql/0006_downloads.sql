@@ -18,6 +18,7 @@ COMMENT ON COLUMN shacache.blob_download.partial IS 'Ranges, and what was cut of
 COMMENT ON COLUMN shacache.blob_download.probes IS
     'Downloads that were closed unread: so the deployed clients ask whether a blob is there.';
 COMMENT ON COLUMN shacache.blob_download.bytes IS 'Sent in whole and partial downloads.';
+COMMENT ON COLUMN shacache.blob_download.day IS 'Of months that are kept as a whole: their first day. So in key_lookup.';
 
 CREATE TABLE shacache.key_lookup (
     day date NOT NULL,
@@ -64,6 +65,80 @@ COMMENT ON COLUMN shacache.log_position.fingerprint IS
 COMMENT ON COLUMN shacache.log_position.position IS 'In bytes of its text, also when the file has that in gzip.';
 COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was read last.';
 
+-- What shacache-admin maintain does with them. ingest-log waits meanwhile: both write the same rows.
+
+CREATE FUNCTION shacache.fold_missed_keys(kept integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- found is a column here.
+#variable_conflict use_column
+DECLARE
+    folded bigint;
+BEGIN
+    PERFORM shacache.begin_maintenance();
+    LOCK TABLE shacache.key_lookup IN SHARE ROW EXCLUSIVE MODE;
+    WITH old AS (
+        DELETE FROM shacache.key_lookup
+        WHERE found = 0 AND key <> '' AND day < (now() AT TIME ZONE 'UTC')::date - kept
+        RETURNING day, not_found, bytes
+    ), summed AS (
+        INSERT INTO shacache.key_lookup AS known (day, key, found, not_found, bytes)
+        SELECT day, '', 0, sum(not_found), sum(bytes) FROM old GROUP BY day
+        ON CONFLICT (key, day) DO UPDATE
+        SET not_found = known.not_found + excluded.not_found, bytes = known.bytes + excluded.bytes
+    )
+    SELECT count(*) INTO folded FROM old;
+    RETURN folded;
+END
+$$;
+COMMENT ON FUNCTION shacache.fold_missed_keys(integer) IS
+    'Adds up the keys that nobody ever listed, on each day before so many: what of them is worth a row is of these days.';
+
+-- One month a call, and so a transaction.
+CREATE FUNCTION shacache.fold_download_month(kept integer) RETURNS date
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
+#variable_conflict use_column
+DECLARE
+    this_month timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    month date;
+BEGIN
+    PERFORM shacache.begin_maintenance();
+    SELECT begun INTO month
+    FROM (
+        SELECT DISTINCT date_trunc('month', day::timestamp)::date AS begun FROM shacache.download_day
+        WHERE day < this_month - kept * interval '1 month'
+    ) AS old
+    WHERE EXISTS (SELECT FROM shacache.blob_download WHERE day > begun AND day < begun + interval '1 month')
+        OR EXISTS (SELECT FROM shacache.key_lookup WHERE day > begun AND day < begun + interval '1 month')
+    ORDER BY begun LIMIT 1;
+    IF month IS NULL THEN
+        RETURN NULL;
+    END IF;
+    LOCK TABLE shacache.blob_download, shacache.key_lookup IN SHARE ROW EXCLUSIVE MODE;
+    WITH old AS (
+        DELETE FROM shacache.blob_download WHERE day > month AND day < month + interval '1 month' RETURNING *
+    )
+    INSERT INTO shacache.blob_download AS known (day, sha512, whole, partial, probes, bytes)
+    SELECT month, sha512, sum(whole), sum(partial), sum(probes), sum(bytes) FROM old GROUP BY sha512
+    ON CONFLICT (sha512, day) DO UPDATE
+    SET whole = known.whole + excluded.whole, partial = known.partial + excluded.partial,
+        probes = known.probes + excluded.probes, bytes = known.bytes + excluded.bytes;
+    WITH old AS (
+        DELETE FROM shacache.key_lookup WHERE day > month AND day < month + interval '1 month' RETURNING *
+    )
+    INSERT INTO shacache.key_lookup AS known (day, key, found, not_found, bytes)
+    SELECT month, key, sum(found), sum(not_found), sum(bytes) FROM old GROUP BY key
+    ON CONFLICT (key, day) DO UPDATE
+    SET found = known.found + excluded.found, not_found = known.not_found + excluded.not_found,
+        bytes = known.bytes + excluded.bytes;
+    RETURN month;
+END
+$$;
+COMMENT ON FUNCTION shacache.fold_download_month(integer) IS
+    'Adds up the oldest month of which single days are left: kept is how many months before this one keep them. NULL: none.';
+
+REVOKE ALL ON FUNCTION shacache.fold_missed_keys(integer), shacache.fold_download_month(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shacache.fold_missed_keys(integer), shacache.fold_download_month(integer) TO shacache_admin;
+
 GRANT SELECT, INSERT ON shacache.blob_download, shacache.key_lookup, shacache.download_day, shacache.log_position
     TO shacache_admin;
 GRANT UPDATE (whole, partial, probes, bytes) ON shacache.blob_download TO shacache_admin;
@@ -82,7 +157,7 @@ SELECT
     not_found,
     bytes
 FROM shacache.download_day
-WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity')
 ORDER BY day DESC, kind;
 COMMENT ON VIEW report.downloads IS 'How much was downloaded, and how many keys were looked up, on each day (in UTC)? Obeys since, until.';
 COMMENT ON COLUMN report.downloads.kind IS 'blob; or key, of which whole counts those that were found.';
@@ -90,7 +165,7 @@ COMMENT ON COLUMN report.downloads.partial IS 'Ranges, and what was cut off. A d
 COMMENT ON COLUMN report.downloads.probes IS 'Closed unread, as clients do before they upload. Not in partial, nor in bytes.';
 COMMENT ON COLUMN report.downloads.bytes IS 'What was sent, without heads of answers.';
 
--- Many rows are added up first, and the few that are shown are joined to the rest.
+-- Many rows are added up first, and put in order. What stands beside a sum is looked up for those that are shown.
 CREATE VIEW report.downloaded_blobs AS
 SELECT
     total.whole,
@@ -100,7 +175,7 @@ SELECT
     total.first_day,
     total.last_day,
     blob.size,
-    account.name AS account,
+    blob.account,
     (SELECT key FROM shacache.visible_entry AS entry WHERE entry.sha512 = total.sha512 ORDER BY id LIMIT 1) AS first_key,
     encode(total.sha512, 'hex') AS sha512
 FROM (
@@ -113,12 +188,16 @@ FROM (
         min(day) AS first_day,
         max(day) AS last_day
     FROM shacache.blob_download
-    WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+    WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity')
     GROUP BY sha512
+    ORDER BY sum(bytes)::bigint DESC, sum(whole)::bigint DESC, sha512
 ) AS total
-LEFT JOIN shacache.blob ON blob.sha512 = total.sha512
-LEFT JOIN shacache.account ON account.id = blob.account_id
-WHERE report.account() IS NULL OR account.name = report.account()
+LEFT JOIN LATERAL (
+    SELECT size, (SELECT name FROM shacache.account WHERE id = account_id) AS account
+    FROM shacache.blob WHERE blob.sha512 = total.sha512
+    OFFSET 0
+) AS blob ON true
+WHERE report.account() IS NULL OR blob.account = report.account()
 ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
 COMMENT ON VIEW report.downloaded_blobs IS 'Which blobs are downloaded most? Obeys since, until, account.';
 COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
@@ -142,7 +221,7 @@ FROM (
         min(day) AS first_day,
         max(day) AS last_day
     FROM shacache.key_lookup
-    WHERE day >= coalesce(report.since(), '-infinity') AND day <= coalesce(report.until(), 'infinity')
+    WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity')
     GROUP BY key
 ) AS total
 WHERE report.account() IS NULL OR EXISTS (

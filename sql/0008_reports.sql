@@ -9,6 +9,94 @@ CREATE INDEX entry_by_time ON shacache.entry (created_at);
 CREATE INDEX entry_of_binary_cache ON shacache.entry (created_at)
     WHERE software_url IS NOT NULL OR multiarch IS NOT NULL OR os IS NOT NULL;
 
+CREATE INDEX entry_of_unknown_signer ON shacache.entry (created_at) WHERE signature_result = 'unknown signer';
+
+-- What would take long to find among all entries. A trigger writes it down in the transaction that stores an entry.
+CREATE TABLE shacache.key_count (
+    key text COLLATE "C" NOT NULL,
+    entries bigint NOT NULL,
+    last_at timestamptz NOT NULL
+);
+COMMENT ON TABLE shacache.key_count IS
+    'How many entries stand under each key, withdrawn ones included, and since when it has got no more. None ever goes.';
+
+CREATE TABLE shacache.entry_before_blob (
+    created_at timestamptz NOT NULL,
+    entry_id bigint NOT NULL,
+    PRIMARY KEY (created_at, entry_id)
+);
+COMMENT ON TABLE shacache.entry_before_blob IS
+    'The entries for which no blob was to be seen when they came. Whoever reads it looks whether one has come since. None '
+    'that has no blob is left out, whatever commits at the same time: a blob that was seen stays, since its row never goes.';
+
+CREATE FUNCTION shacache.note_entries() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Entries of one key come one after the other, by its lock: nobody is waited for here.
+    INSERT INTO shacache.key_count AS known (key, entries, last_at)
+    SELECT key, count(*), max(created_at) FROM added GROUP BY key ORDER BY key
+    ON CONFLICT (key) DO UPDATE
+    SET entries = known.entries + excluded.entries, last_at = greatest(known.last_at, excluded.last_at);
+    INSERT INTO shacache.entry_before_blob (created_at, entry_id)
+    SELECT created_at, id FROM added
+    WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = added.sha512);
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION shacache.note_entries() FROM PUBLIC;
+CREATE TRIGGER entries_are_noted AFTER INSERT ON shacache.entry REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION shacache.note_entries();
+
+-- The trigger's lock lasts until the end of this migration: what is there is counted once.
+INSERT INTO shacache.key_count (key, entries, last_at)
+SELECT key, count(*), max(created_at) FROM shacache.entry GROUP BY key;
+ALTER TABLE shacache.key_count ADD PRIMARY KEY (key);
+CREATE INDEX key_count_by_entries ON shacache.key_count (entries DESC, key);
+INSERT INTO shacache.entry_before_blob (created_at, entry_id)
+SELECT created_at, id FROM shacache.entry WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512);
+
+-- What shacache-admin maintain does: of them, those stay that are still without blob.
+CREATE FUNCTION shacache.forget_entries_with_blob() RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    DELETE FROM shacache.entry_before_blob AS noted
+    USING shacache.entry JOIN shacache.blob USING (sha512)
+    WHERE entry.id = noted.entry_id;
+END;
+REVOKE ALL ON FUNCTION shacache.forget_entries_with_blob() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shacache.forget_entries_with_blob() TO shacache_admin;
+
+-- In order, and each blob looked for by itself: so the first ones are found without the others, however many there are.
+CREATE VIEW shacache.entry_of_missing_blob AS
+SELECT
+    noted.created_at,
+    noted.entry_id AS id,
+    entry.key,
+    entry.account_id,
+    entry.signature_result,
+    entry.signer_id,
+    entry.sha512
+FROM shacache.entry_before_blob AS noted
+JOIN shacache.visible_entry AS entry ON entry.id = noted.entry_id
+WHERE (NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512)) IS TRUE
+ORDER BY noted.created_at, noted.entry_id;
+COMMENT ON VIEW shacache.entry_of_missing_blob IS 'The visible entries whose blob nobody has uploaded, the oldest first.';
+
+CREATE VIEW shacache.entry_of_withdrawn_blob AS
+SELECT
+    entry.created_at,
+    entry.id,
+    entry.key,
+    entry.account_id,
+    entry.signature_result,
+    entry.signer_id,
+    entry.sha512,
+    greatest(entry.created_at, withdrawal.at) AS hidden_at
+FROM shacache.withdrawal
+JOIN shacache.blob ON blob.withdrawal_id = withdrawal.id
+JOIN shacache.visible_entry AS entry ON entry.sha512 = blob.sha512;
+COMMENT ON VIEW shacache.entry_of_withdrawn_blob IS 'The visible entries whose blob is hidden, and since when they are without.';
+
 -- Sums that can be added up further, each kind in a column of its own.
 CREATE VIEW shacache.upload_figures AS
 SELECT
@@ -222,7 +310,7 @@ COMMENT ON COLUMN report.signers.signature IS 'verified (by this signer), unsign
 COMMENT ON COLUMN report.signers.accounts IS 'How many accounts uploaded entries with it.';
 COMMENT ON COLUMN report.signers.bytes IS 'Of the accepted entries themselves, duplicates included.';
 
--- Counting alone reads no more than an index; the rest is looked up for the keys that are shown.
+-- The rest is looked up for the keys that are shown.
 CREATE VIEW report.keys AS
 SELECT
     counted.key,
@@ -232,12 +320,18 @@ SELECT
     detail.blobs,
     detail.bytes,
     detail.first_at,
-    detail.last_at
+    counted.last_at
 FROM (
-    SELECT key, count(*) AS entries
-    FROM shacache.entry
-    GROUP BY key
-    ORDER BY entries DESC, key
+    -- In order, so that the first ones are found without the others.
+    (SELECT key, entries, last_at FROM shacache.key_count WHERE report.account() IS NULL ORDER BY entries DESC, key)
+    UNION ALL
+    SELECT key, entries, last_at
+    FROM shacache.key_count
+    JOIN (
+        SELECT DISTINCT key FROM shacache.entry
+        WHERE account_id = (SELECT id FROM shacache.account WHERE name = report.account())
+    ) AS own USING (key)
+    WHERE report.account() IS NOT NULL
 ) AS counted
 CROSS JOIN LATERAL (
     SELECT
@@ -245,13 +339,16 @@ CROSS JOIN LATERAL (
         count(DISTINCT account_id) AS accounts,
         count(DISTINCT sha512) AS blobs,
         sum(octet_length(metadata) + octet_length(signature)) AS bytes,
-        min(created_at) AS first_at,
-        max(created_at) AS last_at
+        min(created_at) AS first_at
     FROM shacache.entry
     WHERE entry.key = counted.key
 ) AS detail
+WHERE counted.last_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND counted.last_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
 ORDER BY counted.entries DESC, counted.key;
-COMMENT ON VIEW report.keys IS 'Which keys come near the limit of entries that a key may have? Of all time and all accounts.';
+COMMENT ON VIEW report.keys IS
+    'Which keys come near the limit of entries that a key may have? Obeys since, until (in its last entry), account (who '
+    'has put one of its entries; all are counted).';
 COMMENT ON COLUMN report.keys.entries IS 'Withdrawn ones included, which the limit does not count.';
 COMMENT ON COLUMN report.keys.bytes IS 'Of the metadata and signatures, as stored.';
 
@@ -373,13 +470,16 @@ SELECT
     account.name AS account,
     entry.signature_result AS signature,
     signer.name AS signer,
-    EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512) AS withdrawn,
+    entry.withdrawn,
     encode(entry.sha512, 'hex') AS sha512
-FROM shacache.visible_entry AS entry
+FROM (
+    SELECT *, false AS withdrawn FROM shacache.entry_of_missing_blob
+    UNION ALL
+    SELECT created_at, id, key, account_id, signature_result, signer_id, sha512, true FROM shacache.entry_of_withdrawn_blob
+) AS entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
-WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512 AND blob.withdrawal_id IS NULL)
-    AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+WHERE entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
     AND (
         report.account() IS NULL
@@ -389,61 +489,63 @@ COMMENT ON VIEW report.entries_without_blob IS
     'Which entries name a blob that nobody has uploaded (yet), or that was withdrawn? Obeys since, until, account.';
 COMMENT ON COLUMN report.entries_without_blob.withdrawn IS 'The blob was there, and is hidden.';
 
--- Thirty days, so that an operators' page can show it however many entries there are.
+-- Thirty days, so that what nobody minds doesn't hide what is new.
 CREATE VIEW report.entries_to_look_into AS
-WITH recent AS (
-    SELECT entry.id, entry.key, entry.account_id, entry.created_at, entry.sha512, entry.signature_result
-    FROM shacache.visible_entry AS entry
-    WHERE entry.created_at
-            >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', now() - interval '30 days')
-        AND entry.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
-        AND (
-            report.account() IS NULL
-            OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
-), suspect AS (
-    SELECT 'unknown signer' AS reason, id AS entry_id, key, account_id, 1 AS entries, created_at, sha512
-    FROM recent
-    WHERE signature_result = 'unknown signer'
-    UNION ALL
-    SELECT 'no blob', id, key, account_id, 1, created_at, sha512
-    FROM recent
-    WHERE created_at < now() - interval '1 hour'
-        AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = recent.sha512)
-    UNION ALL
-    SELECT 'withdrawn blob', recent.id, key, recent.account_id, 1, recent.created_at, sha512
-    FROM recent JOIN shacache.blob USING (sha512)
-    WHERE blob.withdrawal_id IS NOT NULL
-    UNION ALL
-    SELECT
-        'many entries',
-        max(id),
-        key,
-        CASE WHEN min(account_id) = max(account_id) THEN max(account_id) END,
-        count(*),
-        max(created_at),
-        NULL
-    FROM recent
-    GROUP BY key
-    HAVING count(*) >= 100
-)
 SELECT
     suspect.reason,
-    date_trunc('second', now() - suspect.created_at) AS age,
+    date_trunc('second', now() - suspect.at) AS age,
     suspect.key,
     account.name AS account,
     suspect.entries,
-    suspect.created_at,
+    suspect.at,
     suspect.entry_id,
     encode(suspect.sha512, 'hex') AS sha512
-FROM suspect
+FROM (
+    SELECT 'unknown signer' AS reason, id AS entry_id, key, account_id, 1 AS entries, created_at AS at, sha512
+    FROM shacache.visible_entry
+    WHERE signature_result = 'unknown signer'
+    UNION ALL
+    SELECT 'no blob', id, key, account_id, 1, created_at, sha512
+    FROM shacache.entry_of_missing_blob
+    WHERE created_at < now() - interval '1 hour'
+    UNION ALL
+    SELECT 'withdrawn blob', id, key, account_id, 1, hidden_at, sha512
+    FROM shacache.entry_of_withdrawn_blob
+    UNION ALL
+    SELECT 'lost blob', entry.id, entry.key, entry.account_id, 1, survey.at, entry.sha512
+    FROM shacache.newest_survey AS survey
+    JOIN shacache.survey_finding AS finding ON finding.survey_id = survey.id AND finding.kind = 'dangling'
+    JOIN shacache.visible_entry AS entry ON entry.sha512 = decode(finding.name, 'hex')
+    UNION ALL
+    SELECT 'many entries', present.entry_id, key_count.key, present.account_id, present.entries, key_count.last_at, NULL
+    FROM shacache.key_count
+    CROSS JOIN LATERAL (
+        SELECT
+            max(id) AS entry_id,
+            CASE WHEN min(account_id) = max(account_id) THEN max(account_id) END AS account_id,
+            count(*) AS entries
+        FROM shacache.visible_entry AS entry
+        WHERE entry.key = key_count.key AND (
+            report.account() IS NULL
+            OR account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
+    ) AS present
+    WHERE key_count.entries >= 100 AND present.entries >= 100
+) AS suspect
 LEFT JOIN shacache.account ON account.id = suspect.account_id
-ORDER BY suspect.created_at DESC, suspect.entry_id DESC, suspect.reason;
+WHERE suspect.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', now() - interval '30 days')
+    AND suspect.at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    AND (report.account() IS NULL OR account.name = report.account())
+ORDER BY suspect.at DESC, suspect.entry_id DESC, suspect.reason;
 COMMENT ON VIEW report.entries_to_look_into IS
-    'Which entries of the last thirty days should somebody look into? Obeys since (in place of the thirty days), until, account.';
+    'Which entries should somebody look into, for something of the last thirty days? Obeys since (in place of the thirty '
+    'days), until, account.';
 COMMENT ON COLUMN report.entries_to_look_into.reason IS
     'unknown signer: signed by nobody who is registered; no blob: nobody has uploaded what it names, for an hour; '
-    'withdrawn blob: what it names is hidden, but it is not; many entries: its key got a hundred or more in this time, and clients check them one by one.';
+    'withdrawn blob: what it names is hidden, but it is not; lost blob: the newest survey found no file of what it names; '
+    'many entries: its key has a hundred or more, and clients check them one by one.';
 COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several.';
+COMMENT ON COLUMN report.entries_to_look_into.at IS
+    'When it came to be so: the entry''s time; or that of its blob''s withdrawal, the survey, or the key''s last entry.';
 COMMENT ON COLUMN report.entries_to_look_into.entry_id IS 'Of many entries, the newest.';
 
 -- Whoever tells of expiry reads this one: the report below, `shacache-admin status` and the metrics.

@@ -23,10 +23,16 @@ COMMENT ON ROLE shacache_page IS 'What shacache-page may do: read what it shows 
 
 -- A 201 is a promise, whatever the server's default is. With a synchronous standby, raise it to remote_apply here.
 ALTER ROLE shacache_worker SET synchronous_commit = on;
+-- A disk that hangs in the middle of an upload: its session ends before its day is closed (an hour after its end), so that
+-- nothing commits behind that. Nothing was acknowledged: the upload is a 503.
+ALTER ROLE shacache_worker SET idle_in_transaction_session_timeout = '30min';
 
 -- A report that somebody leaves running must not hold back vacuum for hours.
 ALTER ROLE shacache_report SET statement_timeout = '5min';
 ALTER ROLE shacache_report SET default_transaction_read_only = on;
+-- Nor one that waits for somebody to read on; and none may fill the disk of the database.
+ALTER ROLE shacache_report SET idle_in_transaction_session_timeout = '10min';
+ALTER ROLE shacache_report SET temp_file_limit = '4GB';
 
 -- Nor must the page, which anybody may open.
 ALTER ROLE shacache_page SET statement_timeout = '5s';

@@ -14,8 +14,8 @@ struct LogFile: ~Copyable {
 
     func lines(from position: Int) -> LineReader { LineReader(descriptor: descriptor, from: position) }
 
-    /// The SHA-256 of how it begins, up to the first line of ours, which nginx's request id makes unlike any other.
-    /// Gzip, a new name or a copy of it change nothing.
+    /// The SHA-256 of how it begins, up to the first line that has nginx's request id, which makes it unlike any other,
+    /// also when that line is of an older format. Gzip, a new name or a copy of it change nothing.
     ///
     /// - Returns: nil when there is no such line near the beginning.
     func fingerprint() throws(LogError) -> [UInt8]? {
@@ -23,7 +23,7 @@ struct LogFile: ~Copyable {
         let hash = Hash(.sha256)
         while let line = try lines.next(), lines.position <= LineReader.lengthLimit {
             line.withUnsafeBytes { hash.update($0) }
-            guard LogLine(line) == nil else { return hash.finish() }
+            guard LogLine.requestID(of: line) == nil else { return hash.finish() }
         }
         return nil
     }

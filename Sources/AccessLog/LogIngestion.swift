@@ -7,6 +7,7 @@ public struct LogIngestion {
         public var lines = 0
         /// Lines that nginx didn't write, or not as `nginx/log.conf` says. They count for nothing.
         public var unreadable = 0
+        fileprivate var readable: Int { lines - unreadable }
     }
 
     public private(set) var summary = Summary()
@@ -48,7 +49,9 @@ public struct LogIngestion {
             return
         }
         let log = LogIdentity(fingerprint: fingerprint, host: host, path: path)
+        let (isNew, before) = (try catalog.position(of: log) == nil, summary)
         while let position = try unread(log), try !readOn(file, log, from: position) {}
+        if isNew, summary.readable == before.readable { foreign.append(path) }
     }
 
     /// nil when there can be nothing.

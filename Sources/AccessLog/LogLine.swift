@@ -16,7 +16,7 @@ struct LogLine {
 
     /// - Returns: nil when it is none of ours.
     init?(_ line: [UInt8]) {
-        guard let json = try? JSON(line), json["request_id"]?.string?.isEmpty == false,
+        guard let json = try? JSON(line), Self.requestID(of: json) != nil,
             let day = json["time"]?.string.flatMap(utcDay),
             let method = json["method"]?.string, let target = json["uri"]?.string,
             let status = json["status"]?.string.flatMap({ Int($0) }),
@@ -31,6 +31,13 @@ struct LogLine {
         isComplete = completion == "OK"
         self.target = Array(target.utf8)
         self.mount = mount
+    }
+
+    /// What nginx calls the request; nil when the line says nothing of one.
+    static func requestID(of line: [UInt8]) -> String? { (try? JSON(line)).flatMap(requestID) }
+
+    private static func requestID(of json: JSON) -> String? {
+        json["request_id"]?.string.flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// Adds it, when it is a download of a blob or a key.

@@ -84,15 +84,22 @@ public struct Configuration: Decodable, Sendable {
         }
     }
 
-    /// The record of uploads.
+    /// The record of uploads, and the sums of downloads.
     public struct Record: Decodable, Sendable {
         /// How many months before the current one are kept; nil: all.
         public let retentionMonths: Int?
+        /// How many months before the current one have each blob's and key's downloads by day; nil: all.
+        public let dailyDownloadMonths: Int?
 
-        private enum CodingKeys: String, CodingKey { case retentionMonths = "retention-months" }
+        private enum CodingKeys: String, CodingKey {
+            case retentionMonths = "retention-months"
+            case dailyDownloadMonths = "daily-download-months"
+        }
 
         public init(from decoder: any Decoder) throws {
-            retentionMonths = try decoder.container(keyedBy: CodingKeys.self).positive(.retentionMonths)
+            let options = try decoder.container(keyedBy: CodingKeys.self)
+            retentionMonths = try options.positive(.retentionMonths)
+            dailyDownloadMonths = try options.positive(.dailyDownloadMonths)
         }
     }
 

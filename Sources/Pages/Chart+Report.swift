@@ -18,7 +18,7 @@ extension Chart {
 
     /// Of what has a time, where it says something when there was how much; not of what another report draws.
     private static let moments = [
-        "entries_to_look_into": "created_at", "entries_without_blob": "created_at",
+        "entries_to_look_into": "at", "entries_without_blob": "created_at",
         "expiring_certificates": "not_after", "withdrawals": "at",
     ]
 

@@ -33,7 +33,7 @@ public final class Rows: Sequence {
         fileprivate init(oid: Oid) {
             // From pg_type.dat.
             switch oid {
-            case 20, 23, 1700: self = .number  // bigint, integer, numeric
+            case 20, 21, 23, 1700: self = .number  // bigint, smallint, integer, numeric
             case 16: self = .truth  // boolean
             case 1009: self = .list  // text[]
             case 1184: self = .time  // timestamptz

@@ -93,13 +93,15 @@ extension Catalog {
             SELECT day, name, sum(found), sum(not_found), sum(bytes)
             FROM (
                 SELECT
-                    new.day, found, not_found, bytes,
-                    CASE WHEN found > 0
-                        OR EXISTS (SELECT FROM shacache.key_lookup AS old WHERE old.key = new.key AND old.day = new.day)
-                        OR row_number() OVER (PARTITION BY new.day, found > 0) + coalesce(missed.keys, 0)
-                            <= \(Self.missedKeysPerDay)
-                    THEN key ELSE '' END AS name
-                FROM new LEFT JOIN missed ON missed.day = new.day
+                    new.day, new.found, new.not_found, new.bytes,
+                    CASE WHEN new.found > 0 OR old.key IS NOT NULL
+                        -- The number of those alone that need a row.
+                        OR row_number() OVER (PARTITION BY new.day, new.found > 0, old.key IS NULL)
+                            + coalesce(missed.keys, 0) <= \(Self.missedKeysPerDay)
+                    THEN new.key ELSE '' END AS name
+                FROM new
+                LEFT JOIN missed ON missed.day = new.day
+                LEFT JOIN shacache.key_lookup AS old ON old.key = new.key AND old.day = new.day
             ) AS named
             GROUP BY name, day
             ORDER BY name, day

@@ -71,9 +71,9 @@ struct AccountCommand: ParsableCommand {
             let account = try catalog.accounts(named: name)
             guard !account.rows.isEmpty else { throw Failure("there is no account \(name)") }
             let certificates = try catalog.certificates(of: name)
-            print(
+            try output(
                 options.json
-                    ? try prettyJSON(["account": account, "certificates": certificates])
+                    ? prettyJSON(["account": account, "certificates": certificates])
                     : "\(account.withoutEmptyColumns().text())\n\n\(certificates.text())")
         }
     }

@@ -49,7 +49,7 @@ struct CommonOptions: ParsableArguments {
     func catalog() throws -> Catalog { Catalog(try configuration().adminDatabase) }
 
     /// Prints a list in the form that was asked for.
-    func show(_ table: Table) throws { print(json ? try prettyJSON(table) : table.text()) }
+    func show(_ table: Table) throws { try output(json ? prettyJSON(table) : table.text()) }
 
     /// Says what was done, on a terminal; scripts read the exit code.
     func report(_ line: String) { try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8)) }

@@ -9,6 +9,16 @@ struct Failure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
+/// Prints data: unlike `print`, it says when that fails, or a script would take a part for the whole.
+func output(_ text: String, terminator: String = "\n") throws {
+    do {
+        try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8))
+    } catch let error as CocoaError {
+        let code = (error.underlying as NSError?)?.code ?? Int(EIO)
+        throw Failure("standard output: \(String(cString: strerror(CInt(code))))")
+    }
+}
+
 func contents(of path: String) throws -> [UInt8] {
     guard let data = FileManager.default.contents(atPath: path) else { throw Failure("\(path): can't be read") }
     return [UInt8](data)

@@ -4,26 +4,56 @@ import Storage
 
 struct Maintain: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Do the daily upkeep of the record of uploads.",
+        abstract: "Do the daily upkeep of the record of uploads, and of the sums of downloads.",
         discussion: """
             Makes the record's partitions for this month and the next two, adds up the days that are over, so that \
-            reports stay fast, and drops the months that are older than retention-months in shacache.toml says. Then it \
-            looks whether what each account has stored is what the sums say, as account recount does. A timer runs it \
+            reports stay fast, and drops the months that are older than retention-months in shacache.toml says; of \
+            downloads, adds up the days of the months that are older than daily-download-months says. Then it looks \
+            whether what each account has stored is what the sums say, as account recount does. A timer runs it \
             every day (shacache-maintain.timer); running it again, or twice at once, does no harm. It gives up when a \
             report that runs is in the way: then it is to be run again later.
+
+            --recount does none of this. It compares the sums of the days that are over with the uploads themselves, as \
+            far as these are kept: a day may have been closed too early while the clock was wrong. It lists the days that \
+            differ, and exits with 1 when there are any that it did not repair.
             """)
     @OptionGroup var options: CommonOptions
+    @Flag(help: "Compare the sums of days with their uploads.")
+    var recount = false
+    @Flag(help: "With --recount: put right what differs.")
+    var repair = false
+
+    func validate() throws {
+        if repair, !recount { throw ValidationError("--repair goes with --recount") }
+    }
 
     func run() throws {
         let configuration = try options.configuration()
         let catalog = Catalog(configuration.adminDatabase)
-        let upkeep = try catalog.maintainRecord(keeping: configuration.record.retentionMonths)
+        guard !recount else { return try recountDays(of: catalog) }
+        let record = configuration.record
+        let upkeep = try catalog.maintain(
+            recordMonths: record.retentionMonths, downloadMonths: record.dailyDownloadMonths)
         try conclude(catalog)
-        guard !options.json else { return print(try prettyJSON(upkeep.parts)) }
-        for (what, dates) in upkeep.parts.sorted(by: { $0.key < $1.key }) where !dates.isEmpty {
+        try show(upkeep.parts)
+    }
+
+    private func show(_ parts: [String: [String]]) throws {
+        guard !options.json else { return try output(prettyJSON(parts)) }
+        for (what, dates) in parts.sorted(by: { $0.key < $1.key }) where !dates.isEmpty {
             options.report("\(what.replacing("_", with: " ")): \(dates.summary)")
         }
-        if upkeep.parts.values.allSatisfy(\.isEmpty) { options.report("there was nothing to do") }
+        if parts.values.allSatisfy(\.isEmpty) { options.report("there was nothing to do") }
+    }
+
+    private func recountDays(of catalog: Catalog) throws {
+        let days = try catalog.recountDays(repairingAs: repair ? options.actor : nil)
+        try options.show(days)
+        if days.rows.isEmpty { return }
+        guard repair else {
+            throw Failure("the sums of these days differ from their uploads: --repair puts them right")
+        }
+        options.report("what differed is repaired")
     }
 
     private func conclude(_ catalog: Catalog) throws {
@@ -36,7 +66,10 @@ struct Maintain: ParsableCommand {
 
 extension Upkeep {
     fileprivate var parts: [String: [String]] {
-        ["months_made": monthsMade, "days_closed": daysClosed, "months_dropped": monthsDropped]
+        [
+            "months_made": monthsMade, "days_closed": daysClosed, "months_dropped": monthsDropped,
+            "download_months_folded": monthsFolded,
+        ]
     }
 }
 

@@ -14,9 +14,8 @@ struct ReportCommand: ParsableCommand {
               shacache-admin report upload --format csv >uploads.csv
 
             In csv, a text that begins with = + - @ has an apostrophe before it: spreadsheets would run it as a formula, \
-            and keys may hold anything. A table leaves out columns in which nothing stands, and shows control characters without sending them to the \
-            terminal. json gives \
-            everything as it is.
+            and keys may hold anything. A table leaves out columns in which nothing stands, and shows control characters \
+            without sending them to the terminal. json gives everything as it is.
             """)
     @OptionGroup var options: CommonOptions
     @Argument(help: "The report, as the list names it.")
@@ -58,9 +57,9 @@ struct ReportCommand: ParsableCommand {
 
     private func list(_ reports: [Report]) throws {
         switch usedFormat {
-        case .table: print(reports.table.text())
-        case .csv: print(csvLine(reports.table.columns) + reports.table.csvLines, terminator: "")
-        case .json: print(try prettyJSON(reports.table))
+        case .table: try output(reports.table.text())
+        case .csv: try output(csvLine(reports.table.columns) + reports.table.csvLines, terminator: "")
+        case .json: try output(prettyJSON(reports.table))
         }
     }
 
@@ -70,9 +69,9 @@ struct ReportCommand: ParsableCommand {
         let used = limit ?? usedFormat.usualLimit
         try catalog.read(report, asking: asked, limit: used, asJSON: usedFormat == .json) { batch in
             columns = batch.columns
-            printer.take(batch)
+            try printer.take(batch)
         }
-        printer.finish(columns: columns)
+        try printer.finish(columns: columns)
         if limit == nil, printer.count == used {
             options.report("these are the first \(printer.count); --limit shows more")
         }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Storage
 
 enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
@@ -20,27 +19,27 @@ struct ReportPrinter {
     init(format: ReportFormat) { self.format = format }
 
     /// - Parameter batch: for JSON, each row has one column that holds an object.
-    mutating func take(_ batch: Table) {
+    mutating func take(_ batch: Table) throws {
         count += batch.rows.count
         switch format {
         case .table: held += batch.rows
-        case .csv: write((isBegun ? "" : csvLine(batch.columns)) + batch.csvLines)
+        case .csv: try output((isBegun ? "" : csvLine(batch.columns)) + batch.csvLines, terminator: "")
         case .json where batch.rows.isEmpty: return
-        case .json: write((isBegun ? ",\n" : "[\n") + batch.rows.map { $0[0].text }.joined(separator: ",\n"))
+        case .json:
+            try output(
+                (isBegun ? ",\n" : "[\n") + batch.rows.map { $0[0].text }.joined(separator: ",\n"), terminator: "")
         }
         isBegun = true
     }
 
     /// - Parameter columns: as the batches have them.
-    func finish(columns: [String]) {
+    func finish(columns: [String]) throws {
         switch format {
         case .table:
             let table = Table(columns: columns, rows: held)
-            write((held.isEmpty ? table : table.withoutEmptyColumns()).text() + "\n")
+            try output((held.isEmpty ? table : table.withoutEmptyColumns()).text())
         case .csv: break
-        case .json: write(isBegun ? "\n]\n" : "[]\n")
+        case .json: try output(isBegun ? "\n]" : "[]")
         }
     }
-
-    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 }

@@ -55,16 +55,16 @@ struct Status: ParsableCommand {
     }
 
     private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {
-        guard !options.json else { return print(try prettyJSON([Report(summary: summary, warnings: warnings)])) }
+        guard !options.json else { return try output(prettyJSON([StatusReport(summary: summary, warnings: warnings)])) }
         for (column, value) in zip(summary.columns, summary.rows[0]) where value != .null {
-            print(column.replacing("_", with: " ") + ": " + value.text)
+            try output(column.replacing("_", with: " ") + ": " + value.text)
         }
         for warning in warnings { options.report(warning.line) }
     }
 }
 
 /// One object: the summary's columns, and the warnings.
-private struct Report: Encodable {
+private struct StatusReport: Encodable {
     let summary: Table
     let warnings: [ExpiryWarning]
 

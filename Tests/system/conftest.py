@@ -73,7 +73,7 @@ def database(tmp_path_factory):
     """An empty database with all migrations."""
     with Stack(tmp_path_factory.mktemp("database")) as stack:
         database = Database(stack)
-        database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.upload_day, shacache.closed_day, shacache.audit RESTART IDENTITY")
+        database.run("TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.key_count, shacache.entry_before_blob, shacache.upload_day, shacache.closed_day, shacache.audit RESTART IDENTITY")
         yield database
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 
 import processes
 import pytest
@@ -31,6 +32,12 @@ def post(stack, body):
     return stack.request("POST", "/shacache", body, context=stack.tls())
 
 
+def superuser(stack, sql):
+    subprocess.run(
+        ["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-h", stack.state / "run/postgresql", "-U", "postgres", "-d", "postgres",
+         "-c", sql], check=True)
+
+
 def put_entry(stack):
     pair = [json.dumps({"sha512": "0" * 128}), ""]
     return stack.request("PUT", "/shadir/some-key", json.dumps(pair), context=stack.tls())
@@ -42,6 +49,24 @@ def name(body):
 
 def is_on_record(stack, body):
     return bool(Database(stack).run(f"SELECT 1 FROM shacache.blob WHERE sha512 = '\\x{name(body)}'"))
+
+
+# Fails without the role's time limit (roles.sql), which is half an hour: an upload that commits later than an hour after
+# its day may be missing in the sums of that day.
+def test_an_upload_that_hangs_in_its_transaction_is_not_acknowledged(lone, tmp_path):
+    assert Database(lone).run("SHOW idle_in_transaction_session_timeout", role="shacache_worker") == [("30min",)]
+    limit = "ALTER ROLE shacache_worker SET idle_in_transaction_session_timeout = '{}'"
+    superuser(lone, limit.format("1s"))
+    try:
+        worker = processes.fresh_worker(lone)
+        body = os.urandom(1000)
+        with Trace([worker], tmp_path / "trace", "trace=fsync", "inject=fsync:delay_enter=3000000:when=2+"):
+            assert post(lone, body)[0] == 503
+        assert not is_on_record(lone, body)
+    finally:
+        superuser(lone, limit.format("30min"))
+    processes.fresh_worker(lone)
+    assert post(lone, body)[0] == 201
 
 
 @pytest.mark.parametrize("of_what, number", [("the file", 1), ("the directory", 2)])

@@ -433,6 +433,24 @@ def test_a_damaged_gzip_is_named_and_the_others_are_read(counted):
     assert counted.blob(digest)[0] == 120
 
 
+# LogFile.fingerprint: a line of an older format has a request id, too. Fails when only lines of today's are looked for.
+def test_lines_of_an_older_format_hide_none_that_come_after_them(counted):
+    digest = fill(counted, 1)
+    counted.ingest()
+    (line,) = [line for line in counted.log.read_bytes().splitlines(keepends=True) if b'"GET"' in line and digest.encode() in line]
+    older = re.sub(rb'"mount": "[^"]*", ', b"", line)
+    assert older != line
+    log = counted.log.with_name("upgraded.log")
+    log.write_bytes(b"".join(fresh([older] * 9000)))
+    assert log.stat().st_size > 2 << 20
+    assert "no line of it is as nginx/log.conf says" in counted.stack.admin("ingest-log", log).stderr
+    with open(log, "ab") as more:
+        more.write(b"".join(fresh([line] * 3)))
+    done = counted.stack.admin("ingest-log", log)
+    assert "3 new lines, 0 of them unreadable" in done.stderr and "nginx/log.conf" not in done.stderr
+    assert counted.blob(digest) == (4, 0, 0, 40)
+
+
 # Being killed, and many at once
 
 
@@ -530,6 +548,13 @@ def test_of_keys_that_nobody_listed_only_so_many_are_kept_on_a_day(counted):
     assert (int(kept), int(misses)) == (10_001, 25_001)
     assert counted.key("") == (0, 15_001, 0)
     assert counted.database.run("SELECT not_found FROM report.downloaded_keys WHERE key IS NULL") == [("15001",)]
+    # Those that have a row take nobody's place.
+    counted.database.run("DELETE FROM shacache.key_lookup WHERE found = 0 AND (key = '' OR key > 'flood-3')")
+    known = [key for (key,) in counted.database.run("SELECT key FROM shacache.key_lookup WHERE found = 0")]
+    names = [f"/shadir/{key}".encode() for key in known[:2000]] + [b"/shadir/more-%d" % n for n in range(10_000 - len(known))]
+    log.write_bytes(b"".join(line.replace(b"/shadir/missing", name) for name, line in zip(names, fresh([template] * len(names)))))
+    counted.stack.admin("ingest-log", log)
+    assert counted.key("") is None and counted.key("more-0") == (0, 1, 0)
     # One that is listed is kept all the same.
     counted.stack.request("GET", f"/shadir/{key}")
     other = new_key()
@@ -537,6 +562,54 @@ def test_of_keys_that_nobody_listed_only_so_many_are_kept_on_a_day(counted):
     counted.stack.request("GET", f"/shadir/{other}")
     counted.ingest()
     assert (counted.key(key)[0], counted.key(other)[0]) == (2, 1)
+
+
+# The upkeep
+
+
+# Catalog.maintain: without fold_missed_keys, anybody's keys stay for ever.
+def test_keys_that_nobody_listed_are_added_up_after_a_month(counted):
+    counted.database.run("""
+        INSERT INTO shacache.key_lookup (day, key, found, not_found, bytes)
+        SELECT now()::date - age, key, found, 2, 10 FROM (VALUES
+            (40, 'listed', 1), (40, 'missing', 0), (40, 'other', 0), (40, '', 0), (41, 'missing', 0), (20, 'missing', 0)
+        ) AS old (age, key, found)""")
+    counted.stack.admin("maintain")
+    assert counted.database.run("SELECT now()::date - day, key, found, not_found, bytes FROM shacache.key_lookup ORDER BY 1, 2") == [
+        ("20", "missing", "0", "2", "10"), ("40", "", "0", "6", "30"), ("40", "listed", "1", "2", "10"), ("41", "", "0", "2", "10")]
+
+
+# Fails when a month is added up that is to be kept by day, or twice.
+def test_downloads_are_added_up_by_month_when_that_is_configured(counted):
+    digest = "ab" * 64
+    counted.database.run(f"""
+        INSERT INTO shacache.blob_download (day, sha512, whole, partial, probes, bytes)
+        SELECT day, '\\x{digest}', 1, 2, 3, 4 FROM generate_series(now() - interval '200 days', now(), '1 day') AS day;
+        INSERT INTO shacache.key_lookup (day, key, found, not_found, bytes)
+        SELECT day, 'listed', 1, 2, 3 FROM generate_series(now() - interval '200 days', now(), '1 day') AS day;
+        INSERT INTO shacache.download_day (day, kind, whole, partial, probes, not_found, bytes)
+        SELECT day, 'blob', 1, 2, 3, 0, 4 FROM shacache.blob_download""")
+    before = counted.database.run("SELECT whole, partial, probes, bytes FROM report.downloaded_blobs"), counted.database.run(
+        "SELECT key, found, not_found, bytes FROM report.downloaded_keys")
+    counted.stack.admin("maintain")
+    assert counted.database.run("SELECT count(*) FROM shacache.blob_download") == [("201",)]
+    file = counted.stack.state / "shacache.toml"
+    made = file.read_text()
+    try:
+        file.write_text(f"{made}\n[record]\ndaily-download-months = 2\n")
+        assert "download months folded: " in counted.stack.admin("maintain").stderr
+        assert "download months folded" not in counted.stack.admin("maintain").stderr
+    finally:
+        file.write_text(made)
+    for table in "blob_download", "key_lookup":
+        assert counted.database.run(f"""
+            SELECT day, count(*) FROM shacache.{table} WHERE day < date_trunc('month', now()) - interval '2 months'
+            GROUP BY day HAVING count(*) > 1 OR date_trunc('month', day) <> day""") == []
+        assert counted.database.run(f"""
+            SELECT count(*) = now()::date - (date_trunc('month', now()) - interval '2 months')::date + 1
+            FROM shacache.{table} WHERE day >= date_trunc('month', now()) - interval '2 months'""") == [("t",)]
+    assert before == (counted.database.run("SELECT whole, partial, probes, bytes FROM report.downloaded_blobs"), counted.database.run(
+        "SELECT key, found, not_found, bytes FROM report.downloaded_keys"))
 
 
 # The views

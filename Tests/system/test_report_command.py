@@ -131,7 +131,7 @@ def test_names_are_taken_with_dashes_and_with_underscores(record):
     [
         (["nothing"], 1, "there is no report nothing"),
         (['uploads"; DROP SCHEMA report; --'], 1, "there is no report uploads"),
-        (["keys", "--since", "2026-01-01"], 1, "the report keys can't be asked for --since"),
+        (["usage", "--account", "ann"], 1, "the report usage can't be asked for --account"),
         (["uploads", "--account", "nobody"], 1, "there is no account nobody"),
         (["uploads", "--since", "yesterday"], 64, "yesterday"),
         (["uploads", "--since", "2026-02-30"], 64, "2026-02-30"),
@@ -161,6 +161,9 @@ def test_maintain_does_what_is_to_be_done_and_then_nothing(record, database):
 
 # The shared fixture's caches keep all; this one is told otherwise, and told back.
 def test_maintain_drops_what_is_older_than_the_retention(record, database):
+    database.run("""
+        INSERT INTO shacache.upload (target, outcome, status, reason, duration, request_id)
+        VALUES ('blob', 'refused', 403, 'not authorized', '1 ms', 'today')""")
     before = rows(record, "uploads")
     file = record.state / "shacache.toml"
     made = file.read_text()
@@ -172,6 +175,44 @@ def test_maintain_drops_what_is_older_than_the_retention(record, database):
         file.write_text(made)
     assert database.run("SELECT count(*) FROM shacache.upload WHERE at < now() - interval '62 days'") == [("0",)]
     assert rows(record, "uploads") == before
+
+
+# Fails when output() says nothing of what it can't write; a FileHandle's own write would trap.
+@pytest.mark.parametrize(
+    "words", [["report"], ["report", "upload", "--format", "csv"], ["report", "upload", "--format", "json"],
+              ["report", "uploads"], ["maintain", "--json"], ["status"], ["account", "list"]])
+def test_a_full_disk_is_said(record, words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([ADMIN, *words, "--config", record.state / "shacache.toml"], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, b"shacache-admin: standard output: No space left on device\n")
+
+
+LATE = """
+    INSERT INTO shacache.upload (at, account_id, target, sha512, bytes, duplicate, outcome, status, duration, request_id)
+    VALUES ('{day} 12:00+00', 1, 'blob', sha512('late'), 7, false, 'accepted', 201, '1 ms', 'late')"""
+
+
+# Fails when recount_upload_days looks at months that were dropped: their sums would go.
+def test_maintain_finds_and_mends_the_sums_of_days_that_were_closed_too_early(record, database):
+    record.admin("maintain")
+    (day,), = database.run("SELECT max(day) FROM shacache.closed_day WHERE NOT is_dropped")
+    assert database.run("SELECT count(*) > 0 FROM shacache.closed_day WHERE is_dropped") == [("t",)]
+    assert record.admin("maintain", "--recount").returncode == 0
+    before = rows(record, "uploads")
+    database.run(LATE.format(day=day))
+    assert rows(record, "uploads") == before
+    done = record.admin("maintain", "--recount", "--json", check=False)
+    (found,) = json.loads(done.stdout)
+    assert done.returncode == 1 and "--repair puts them right" in done.stderr
+    assert (found["day"], found["counted_uploads"] - found["stored_uploads"], found["counted_bytes"] - found["stored_bytes"]) == (
+        day, 1, 7)
+    assert record.admin("maintain", "--recount", "--repair").returncode == 0
+    assert record.admin("maintain", "--recount").returncode == 0
+    after = rows(record, "uploads")
+    assert [row for row in after if row not in before] == [
+        row for row in after if row["day"] == day and row["bytes"] >= 7]
+    assert database.run("SELECT action, subject FROM shacache.audit ORDER BY id DESC LIMIT 1") == [("maintain recount", day)]
+    assert record.admin("maintain", "--repair", check=False).returncode == 64
 
 
 @pytest.mark.parametrize("value", ["0", "-1", '"a year"'])

@@ -1,0 +1,130 @@
+"""A cache's rows of seventy days until now, made by chance."""
+
+import hashlib
+from datetime import datetime, timedelta, timezone
+
+NOW = datetime.now(timezone.utc)
+# dora never uploads, cleo is disabled.
+ACCOUNTS = ["ann", "ben", "cleo", "dora"]
+SIGNERS = ["sig-a", "sig-b"]
+PLATFORMS = [
+    ("NULL", "NULL", "NULL"), ("'https://a'", "'x86'", "'{debian,12}'::text[]"), ("'https://b'", "'x86'", "'{debian,11}'::text[]"),
+    ("'https://a'", "NULL", "NULL")]
+HOSTS = ["cache-1", "cache-2"]
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "arriving", "orphan", "temporary", "unknown",
+         "directory", "dangling"]
+
+
+def made_by_chance(random):
+    """The statements that make them."""
+    yield "INSERT INTO shacache.account (name, disabled_at) VALUES " + rows(
+        (f"'{name}'", "now()" if name == "cleo" else "NULL") for name in ACCOUNTS)
+    yield "INSERT INTO shacache.signer (name, certificate, public_key) VALUES " + rows(
+        (f"'{name}'", "''", f"'{name}'") for name in SIGNERS)
+    yield from uploaded(random)
+    yield from withdrawn(random)
+    yield from downloaded(random)
+    yield from surveyed(random)
+    yield "INSERT INTO shacache.certificate (fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin, revoked_at) VALUES " + rows(
+        (f"sha256('{n}')", random.randint(1, 4), "''", "''", "''", "now() - interval '9 years'",
+         f"now() + {random.uniform(-90, 90)} * interval '1 day'", "'issued'", random.choice(["NULL", "NULL", "now()"]))
+        for n in range(40))
+
+
+def rows(values):
+    return ", ".join(f"({', '.join(map(str, row))})" for row in values)
+
+
+def days_ago(days):
+    return f"'{NOW - timedelta(days=days)}'::timestamptz"
+
+
+def uploaded(random):
+    """The record, and what its uploads stored. A few keys have many entries; of the blobs some never came."""
+    uploads, blobs, entries = [], {}, {}
+    for at in sorted((random.uniform(0, 70) for _ in range(2500)), reverse=True):
+        at = days_ago(at)
+        account = random.randint(1, 3)
+        target, bytes_ = random.choice(["blob", "entry"]), random.randint(0, 5000)
+        signer = random.choice(["NULL", 1, 2]) if target == "entry" else "NULL"
+        unverified = random.choice(["'unsigned'", "'unknown signer'"])
+        result = "'verified'" if signer != "NULL" else unverified if target == "entry" else "NULL"
+        if random.random() < 0.2:
+            account = random.choice(["NULL", account])
+            status, reason = random.choice([(403, "not authorized"), (400, "malformed entry"), (507, "no space")])
+            outcome = "refused" if status < 500 else "failed"
+            result, signer = random.choice([("NULL", "NULL"), (result, signer)])
+            uploads.append((at, account, f"'{target}'", "NULL", "NULL", bytes_, "NULL", result, signer, f"'{outcome}'",
+                            status, f"'{reason}'"))
+            continue
+        number = random.randint(1, 600)
+        stored, name = (blobs, f"blob {number}") if target == "blob" else (entries, f"entry {number}")
+        duplicate = name in stored
+        key, blob = f"key {number % 3 if number % 2 else number % 90}", f"blob {number if target == 'blob' else number + 40}"
+        bytes_ = stored.setdefault(name, (at, account, bytes_, result, signer, key, blob))[2]
+        uploads.append((at, account, f"'{target}'", f"'{key}'" if target == "entry" else "NULL", f"sha512('{blob}')", bytes_,
+                        duplicate, result, signer, "'accepted'", 201, "NULL"))
+    # Some entries come first, and some of these get their blob later.
+    put = list(entries.items())
+    yield listed(random, put[:100])
+    yield "INSERT INTO shacache.blob (created_at, account_id, sha512, size) VALUES " + rows(
+        (at, account, f"sha512('{name}')", size) for name, (at, account, size, *_) in blobs.items())
+    yield listed(random, put[100:])
+    yield ("INSERT INTO shacache.upload (at, account_id, target, key, sha512, bytes, duplicate, signature_result, "
+           "signer_id, outcome, status, reason, duration, request_id) SELECT *, interval '1 ms', '' FROM (VALUES "
+           + rows(uploads)
+           + ") AS new (at, account_id, target, key, sha512, bytes, duplicate, signature_result, signer_id, outcome, "
+             "status, reason)")
+
+
+def listed(random, entries):
+    return ("INSERT INTO shacache.entry (created_at, account_id, key, metadata, signature, digest, sha512, "
+            "signature_result, signer_id, software_url, multiarch, os) VALUES " + rows(
+                (at, account, f"'{key}'", "'{}'", "'AA'", f"sha256('{name}')", f"sha512('{blob}')", result, signer,
+                 *random.choice(PLATFORMS))
+                for name, (at, account, _, result, signer, key, blob) in entries))
+
+
+def withdrawn(random):
+    """Every second one was lifted."""
+    for number in range(1, 13):
+        lifted = "NULL, NULL" if number % 2 else "now(), 'root'"
+        yield (f"INSERT INTO shacache.withdrawal (at, actor, account_id, target, reason, lifted_at, lifted_by) "
+               f"VALUES ({days_ago(random.uniform(0, 70))}, 'root', {random.choice(['NULL', 1, 2])}, "
+               f"'{random.choice(['blob', 'entries'])}', 'by chance', {lifted})")
+        if number % 2:
+            table, column = random.choice([("blob", "size"), ("entry", "id")])
+            yield (f"UPDATE shacache.{table} SET withdrawal_id = {number} WHERE withdrawal_id IS NULL AND sha512 IN "
+                   f"(SELECT sha512 FROM shacache.entry ORDER BY {random.choice(['key', 'digest'])} LIMIT {number})")
+
+
+def downloaded(random):
+    """Also of blobs that nobody uploaded, and of keys that nobody listed."""
+    blobs, keys = set(), set()
+    for _ in range(1500):
+        day = f"'{(NOW - timedelta(days=random.randint(0, 70))).date()}'"
+        blobs.add((day, f"sha512('blob {random.randint(1, 700)}')"))
+        keys.add((day, random.choice([f"'key {random.randint(0, 100)}'", "''"])))
+    figures = lambda count: [random.choice([0, 0, random.randint(0, 9)]) for _ in range(count)]
+    yield "INSERT INTO shacache.blob_download (day, sha512, whole, partial, probes, bytes) VALUES " + rows(
+        (*subject, *figures(4)) for subject in sorted(blobs))
+    yield "INSERT INTO shacache.key_lookup (day, key, found, not_found, bytes) VALUES " + rows(
+        (*subject, *figures(3)) for subject in sorted(keys))
+    yield """
+        INSERT INTO shacache.download_day (day, kind, whole, partial, probes, not_found, bytes)
+        SELECT day, 'blob', sum(whole), sum(partial), sum(probes), 0, sum(bytes) FROM shacache.blob_download GROUP BY day
+        UNION ALL SELECT day, 'key', sum(found), 0, 0, sum(not_found), sum(bytes) FROM shacache.key_lookup GROUP BY day"""
+
+
+def surveyed(random):
+    """One of the hosts was taken away."""
+    nights = [(night, host) for night in range(70, 0, -1) for host in HOSTS if host != HOSTS[1] or night > 50]
+    yield "INSERT INTO shacache.survey (started_at, at, host, filesystem_bytes, free_bytes, filesystem_inodes, free_inodes) VALUES " + rows(
+        (days_ago(night + 0.01), days_ago(night), f"'{host}'", 10000, random.randint(0, 10000), 0, 0) for night, host in nights)
+    yield "INSERT INTO shacache.survey_sum (survey_id, kind, files, bytes, allocated) VALUES " + rows(
+        (number, f"'{kind}'", *(random.randint(0, 900) for _ in range(3)))
+        for number in range(1, len(nights) + 1) for kind in KINDS)
+    lost = lambda: hashlib.sha512(f"blob {random.randint(1, 700)}".encode()).hexdigest()
+    yield "INSERT INTO shacache.survey_finding (survey_id, kind, name, bytes, detail) VALUES " + rows(
+        (number, *random.choice([("'dangling'", f"'{lost()}'"), ("'unknown'", f"'file {n}'")]), n, "''")
+        for number in range(1, len(nights) + 1) for n in range(12))
