@@ -2,8 +2,8 @@ import Storage
 import Synchronization
 
 /// How many refused uploads go on record: some at once, then one a second. Anybody can be refused as often as he likes,
-/// and rows are kept for good. All who aren't valid share what there is; each account has its own, which is more. Shared
-/// by the threads of a worker.
+/// and rows are kept for months, or for good. All who aren't valid share what there is; each account has its own, which
+/// is more. Shared by the threads of a worker.
 public final class Allowance: Sendable {
     private struct State {
         var tokens: Double
