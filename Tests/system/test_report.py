@@ -361,7 +361,7 @@ ENTRY = """
     VALUES ('late', '', '', sha256('late'), sha512('late'), 1, 'unsigned') RETURNING 1"""
 
 
-# Fails when 0008_reports.sql notes no entries, or when who reads them doesn't look for the blob again.
+# Fails when 0008_entries.sql notes no entries, or when who reads them doesn't look for the blob again.
 @pytest.mark.parametrize("first, second", [(BLOB, ENTRY), (ENTRY, BLOB)])
 def test_an_entry_and_its_blob_that_commit_at_the_same_time(record, first, second):
     missing = "SELECT key FROM report.entries_without_blob WHERE key = 'late'"
