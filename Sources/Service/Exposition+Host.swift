@@ -25,6 +25,7 @@ extension Exposition {
         add(.databaseUp, [Sample(database.isUp ? 1 : 0)])
         add(.neededSchema, [Sample(Double(Catalog.schemaNumber))])
         if let schema = database.schema { add(.databaseSchema, [Sample(Double(schema))]) }
+        if let entries = database.entriesOfFullestKey { add(.fullestKey, [Sample(Double(entries))]) }
         add(.firstExpiry, database.expiries.prefix(1).map { Sample(Double($0.at)) })
         let soon = Date.now.timeIntervalSince1970 + Self.horizon
         add(
@@ -104,6 +105,8 @@ extension Family {
         "shacache_database_schema", .gauge, "Number of the newest migration that the database has.")
     fileprivate static let neededSchema = Family(
         "shacache_needed_schema", .gauge, "Number of the migration that this worker counts on.")
+    fileprivate static let fullestKey = Family(
+        "shacache_fullest_key_entries", .gauge, "Entries under the key that has most of them, withdrawn ones included.")
     fileprivate static let firstExpiry = Family(
         "shacache_accounts_first_expiry_timestamp_seconds", .gauge,
         "When the first account is without a valid certificate, in seconds since 1970.")

@@ -92,6 +92,7 @@ struct DatabaseFigures: Sendable {
     private(set) var runs: [Catalog.Run] = []
     private(set) var surveyed: [Catalog.Surveyed] = []
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
+    private(set) var entriesOfFullestKey: Int?
 
     init() {}
 
@@ -105,6 +106,7 @@ struct DatabaseFigures: Sendable {
             runs = try catalog.lastRuns()
             surveyed = try catalog.lastSurveys()
             loggedBytes = try catalog.loggedBytes()
+            entriesOfFullestKey = try catalog.entriesOfFullestKey()
         } catch let error as DatabaseError
             where error.kind == .lost || (error.kind == .unavailable && !error.tookTooLong)
         {

@@ -54,6 +54,11 @@ extension Catalog {
         }
     }
 
+    /// Entries under the key that has most of them, withdrawn ones included.
+    public func entriesOfFullestKey() throws -> Int {
+        try reading { try connection.run("SELECT coalesce(max(entries), 0) FROM shacache.key_count").first!.int(0)! }
+    }
+
     /// What was sent since downloads are counted, as `ingest-log` read it in the access logs of all hosts.
     ///
     /// - Returns: bytes by kind: `blob` and `key`.

@@ -463,6 +463,15 @@ def seconds(certificate):
     return datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=timezone.utc).timestamp()
 
 
+# Catalog.entriesOfFullestKey.
+def test_it_is_shown_how_many_entries_the_fullest_key_has(two):
+    key, most = os.urandom(8).hex(), "shacache_fullest_key_entries"
+    begun = int(scrape(two).value(most))
+    for number in range(begun + 1):
+        two.index(key, json.dumps({"sha512": "0" * 128, "number": number}))
+    assert scrape(two).value(most) == begun + 1
+
+
 def test_it_is_shown_when_certificates_expire(two, account):
     name, certificate, _ = account
     shown = scrape(two)
@@ -706,7 +715,8 @@ def test_what_the_tasks_find_wrong_is_shown(two, tmp_path):
 def test_a_schema_that_is_too_old_is_shown(two):
     database = Database(two)
     # What newer schemas have and older ones lack, as far as the metrics ask for it.
-    newer = [("VIEW", "certificate_in_use"), ("TABLE", "task_run"), ("TABLE", "survey"), ("TABLE", "download_day")]
+    newer = [("VIEW", "certificate_in_use"), ("TABLE", "task_run"), ("TABLE", "survey"), ("TABLE", "download_day"),
+             ("TABLE", "key_count")]
     newest = "number = (SELECT max(number) FROM shacache.migration)"
     database.run(f"UPDATE shacache.migration SET number = -number WHERE {newest}")
     for kind, name in newer:
