@@ -53,6 +53,12 @@ def test_the_guide_fills_in_the_whole_site(tree):
     assert "listen 443 ssl;" in site and "@" not in re.sub("#.*", "", site)
 
 
+# Without it, each start of a worker makes the shared sockets block, and others' threads may hang in accept() (systemd.service(5)).
+def test_sockets_that_workers_share_never_block(tree):
+    for unit in "shacached@.service", "shacache-page.service":
+        assert "NonBlocking=yes" in (tree / "usr/lib/systemd/system" / unit).read_text().splitlines()
+
+
 # Fails when `make install` leaves out timers.
 def test_every_unit_that_is_named_to_operators_is_there(tree):
     named = set(re.findall(r"\bshacache[\w@-]*\.(?:service|socket|timer)", GUIDE))
