@@ -16,7 +16,7 @@ public enum AdministrationError: Error, CustomStringConvertible {
     public var description: String {
         switch self {
         case .unknown(let what, let name): "there is no \(what) \(name)"
-        case .exists(let what, let name): "there is a \(what) \(name) already"
+        case .exists(let what, let name): "there is \(what) \(name) already"
         case .ambiguous(let what, let name): "more than one \(what) begins with \(name)"
         case .badPrefix: "a key prefix can't be empty"
         case .keyWasRevoked(let fingerprint): "\(fingerprint), which is for the same key, is revoked"
@@ -56,8 +56,8 @@ extension Catalog {
             switch error.constraint {
             case "account_name_is_a_word", "signer_name_is_a_word": throw AdministrationError.badName(subject)
             case "key_prefixes_are_not_empty": throw AdministrationError.badPrefix
-            case "account_name_is_unique": throw AdministrationError.exists("account", subject)
-            case "signer_name_is_unique": throw AdministrationError.exists("signer", subject)
+            case "account_name_is_unique": throw AdministrationError.exists("an account", subject)
+            case "signer_name_is_unique": throw AdministrationError.exists("a signer", subject)
             default: throw error
             }
         }

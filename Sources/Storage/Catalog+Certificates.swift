@@ -33,7 +33,7 @@ extension Catalog {
                 WHERE fingerprint = \(fingerprint)
                 """
             ).first
-            if let owner { throw AdministrationError.exists("certificate like this, of account", owner.text(0)!) }
+            if let owner { throw AdministrationError.exists("a certificate like this, of account", owner.text(0)!) }
             // Until this transaction's end, none is revoked.
             try holdCertificates()
             for other in try certificateRecords() where try other.isRevoked && other.hasKey(of: certificate) {

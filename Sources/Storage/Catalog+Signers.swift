@@ -9,7 +9,7 @@ extension Catalog {
     public func addSigner(_ name: String, publicKey: [UInt8], certificate: String, by actor: String) throws {
         try change(by: actor, "signer add", name) {
             let known = try connection.run("SELECT name FROM shacache.signer WHERE public_key = \(publicKey)").first
-            if let known { throw AdministrationError.exists("signer with this key:", known.text(0)!) }
+            if let known { throw AdministrationError.exists("a signer with this key:", known.text(0)!) }
             try connection.run(
                 """
                 INSERT INTO shacache.signer (name, public_key, certificate)

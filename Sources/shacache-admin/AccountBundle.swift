@@ -104,7 +104,8 @@ struct AccountBundle {
           shacache generate-signature-key --cert-file signature.crt signature.key \(account)
           generate-signature-key --cert-file signature.crt signature.key \(account)
 
-        let the configuration name it:
+        The second one, where it is the old program, makes a key of 1024 bits, which can be broken. The configuration is to
+        name the key:
 
           sed -i 's/^#signature/signature/' networkcache.cfg
           sed 's/^/  /' signature.crt >>networkcache.cfg

@@ -65,7 +65,7 @@ struct SignerCommand: ParsableCommand {
             if let outcome {
                 options.report(outcome.sentence)
             } else if since != nil {
-                options.report("no entries are hidden: it signed none since then")
+                options.report("none is left to hide of what it signed since then")
             }
         }
     }

@@ -117,7 +117,7 @@ def test_as_its_readme_says_an_uploader_signs(closed, account, machine, tool):
     closed.admin("account", "bundle", account, "--out", machine.archive)
     machine.unpack()
     machine.follow(machine.commands("Sign.")[tool])
-    for command in machine.commands("let the configuration"):
+    for command in machine.commands("The second one"):
         machine.follow(command)
     closed.admin("signer", "add", signer := name(), machine.directory / "signature.crt")
     for command in machine.commands("and send signature.crt"):
@@ -135,7 +135,7 @@ def test_the_readme_lists_under_a_key_that_the_account_may_use(closed, account, 
     closed.admin("account", "bundle", account, "--out", machine.archive)
     machine.unpack()
     machine.follow(machine.commands("Sign.")[0])
-    for command in [*machine.commands("let the configuration"), *machine.commands("and send signature.crt")]:
+    for command in [*machine.commands("The second one"), *machine.commands("and send signature.crt")]:
         machine.follow(command)
     assert len(closed.entries(f"it's:{account}")) == 2
 
