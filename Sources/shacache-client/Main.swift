@@ -35,6 +35,14 @@ enum Main {
         case "generate-signature-key": deployed(DeployedGenerateSignatureKey.self, arguments)
         default: run(Shacache.self, arguments, misuse: .misuse)
         }
+        end(.done)
+    }
+
+    /// Ends without exit handlers. OpenSSL's and Swift's free what a thread still uses that nobody waits for: one that
+    /// sends what turned out to be needless, say.
+    private static func end(_ status: ExitStatus) -> Never {
+        fflush(nil)
+        _exit(status.rawValue)
     }
 
     /// Runs a command; help and completion scripts are no failure.
@@ -45,11 +53,11 @@ enum Main {
             var command = try root.parseAsRoot(arguments)
             try command.run()
         } catch let ended as Ended {
-            exit(ended.status.rawValue)
+            end(ended.status)
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
             send("\(root.fullMessage(for: error))\n", to: STDERR_FILENO)
-            exit(misuse.rawValue)
+            end(misuse)
         }
     }
 
