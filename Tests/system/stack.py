@@ -9,15 +9,23 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def free_ports(number):
+    """Different ones."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def eventually(condition, seconds=20):
@@ -36,7 +44,8 @@ class Stack:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "var"
-        self.settings = {"HTTP_PORT": str(free_port()), "HTTPS_PORT": str(free_port()), **settings}
+        plain, tls = free_ports(2)
+        self.settings = {"HTTP_PORT": str(plain), "HTTPS_PORT": str(tls), **settings}
         self.output = directory / "output"
         self.prefix = []  # words before ops/run: another user to run it as, say
         self.runner = None
