@@ -29,9 +29,14 @@ public final class PublicKey: @unchecked Sendable {
 
     public var bits: Int { Int(EVP_PKEY_get_bits(handle)) }
 
+    /// How many bytes a signature has at most; with RSA, each has so many.
+    public var signatureSize: Int { Int(EVP_PKEY_get_size(handle)) }
+
     /// Whether `signature` was made over `message` with the matching private key, by one of the algorithms
-    /// (for RSA: PKCS#1 v1.5, which is OpenSSL's default padding).
-    public func verifies(_ signature: [UInt8], of message: [UInt8], withOneOf algorithms: [Hash.Algorithm]) -> Bool {
+    /// (for RSA: PKCS#1 v1.5, which is OpenSSL's default padding). What stands behind its end counts for nothing, as
+    /// for `openssl dgst -verify`, which the deployed clients call: it reads no more.
+    public func verifies(_ bytes: [UInt8], of message: [UInt8], withOneOf algorithms: [Hash.Algorithm]) -> Bool {
+        let signature = Array(bytes.prefix(signatureSize))
         guard isRSA else { return algorithms.contains { verifies(signature, of: message, with: $0) } }
         // What costs time is done once, whatever the number of algorithms.
         guard let signed = recovered(signature) else { return false }
@@ -48,7 +53,7 @@ public final class PublicKey: @unchecked Sendable {
         guard EVP_PKEY_verify_recover_init(context) == 1,
             EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1
         else { return nil }
-        var size = Int(EVP_PKEY_get_size(handle))
+        var size = signatureSize
         var content = [UInt8](repeating: 0, count: size)
         guard EVP_PKEY_verify_recover(context, &content, &size, signature, signature.count) == 1 else { return nil }
         return Array(content[..<size])

@@ -118,7 +118,11 @@ extension Service {
         let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
         let result = entry.verify(against: signers)
         upload.signatureResult = result
-        if result == .unknownSigner { try patiently { try catalog.refuseSignersInOtherHands(of: entry) } }
+        switch result {
+        case .verified(let id): try entry.checkSignatureEnds(as: signers.first { $0.id == id }!)
+        case .unknownSigner: try patiently { try catalog.refuseSignersInOtherHands(of: entry) }
+        case .unsigned: break
+        }
         try rules.signatures.check(result)
     }
 

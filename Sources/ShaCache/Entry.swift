@@ -63,6 +63,12 @@ public struct Entry: Sendable {
         Hash.digest(.sha256, of: Array(metadata.utf8) + [0] + Array(signature.utf8))
     }
 
+    /// Whether this text is another writing of the signature: where base64 breaks its lines, and what the last of its
+    /// bits are that carry nothing, is the writer's choice.
+    public func isSigned(likewise text: String) -> Bool {
+        !signature.isEmpty && base64Decoded(text.utf8) == signatureBytes
+    }
+
     private static func strings(_ pair: JSON) throws(Refusal) -> (metadata: String, signature: String) {
         guard case .array(let pair) = pair, pair.count == 2, case .string(let metadata) = pair[0],
             case .string(let signature) = pair[1]

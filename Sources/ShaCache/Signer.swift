@@ -41,4 +41,14 @@ extension Entry {
         let signer = signers.first { $0.key.verifies(signatureBytes, of: message, withOneOf: algorithms) }
         return signer.map { .verified($0.id) } ?? .unknownSigner
     }
+
+    /// Refuses what stands behind a signature's end, where somebody else could put anything: one signature would make any
+    /// number of entries.
+    ///
+    /// - Throws: `Refusal.malformedEntry`.
+    public func checkSignatureEnds(as signer: Signer) throws(Refusal) {
+        guard signatureBytes.count <= signer.key.signatureSize else {
+            throw .malformedEntry("the signature has bytes behind its end")
+        }
+    }
 }

@@ -70,20 +70,22 @@ extension Catalog {
         try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
     }
 
-    /// Notes that an account puts a pair that stands there already, and shows it again when only others had hidden it.
+    /// Notes that an account puts a pair that stands there already, in this or another writing of its signature, and shows it again when only others had hidden it.
     ///
     /// - Returns: false when it doesn't stand there.
     private func share(
         _ entry: Entry, _ digest: [UInt8], under key: Key, with account: Account?, _ limits: KeyLimits
     ) throws -> Bool {
-        let row = try connection.run(
+        let rows = try connection.run(
             """
             SELECT entry.id, is_shared OR entry.account_id = \(account?.id),
-                withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
+                withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id,
+                digest = \(digest) AS is_this, signature
             FROM shacache.entry LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
-            WHERE key = \(key.text) AND digest = \(digest)
-            """
-        ).first
+            WHERE key = \(key.text) AND (digest = \(digest) OR metadata = \(entry.metadata))
+            ORDER BY is_this DESC, withdrawal_id IS NULL, entry.id
+            """)
+        let row = rows.first { $0.bool(6) || entry.isSigned(likewise: $0.text(7)!) }
         guard let row, let id = row.int(0) else { return false }
         let known = try Known(row, from: 2, what: "entry", for: account)
         if known.withdrawal != nil { try limits.check(adding: entry, toKey: holdings(under: key, of: account).key) }

@@ -1,5 +1,6 @@
 """What is withdrawn is gone for everybody at once, blocked, on record, and comes back byte for byte."""
 
+import base64
 import hashlib
 import io
 import json
@@ -309,6 +310,43 @@ def test_a_signer_is_revoked_since_a_date_and_its_later_entries_are_hidden(cache
         403, "the key that signed this entry was revoked, because it was in other hands")
     cache.admin("withdrawal", "lift", str(last_number(cache)))
     assert [found["mark"] for found in selected(client, key)] == ["old", "new"]
+
+
+def writings(signature):
+    """Other texts of one signature: with a line break, and with other bits in what the padding leaves over."""
+    assert signature.endswith("=")
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    bare = signature.rstrip("=")
+    other = bare[:-1] + last[last.index(bare[-1]) ^ 1] + signature[len(bare):]
+    return [f"{signature[:8]}\n{signature[8:]}", other]
+
+
+# Entry.isSigned(likewise:). Who has an entry could put it again, and so undo any withdrawal of it.
+@pytest.mark.parametrize("number", [0, 1])
+def test_another_writing_of_a_withdrawn_signature_is_withdrawn(cache, uploader, number):
+    metadata, key = metadata_of(mark=os.urandom(4).hex()), new_key()
+    signature = sign(cache, metadata)
+    other = writings(signature)[number]
+    assert put(cache, key, json.dumps([metadata, signature]).encode()).status == 201
+    assert uploader().ask("PUT", f"/shadir/{key}", json.dumps([metadata, other]).encode()).status == 201
+    assert cache.entries(key) == [[metadata, signature]]
+    (entry,) = json.loads(cache.admin("entry", "list", key, "--json").stdout)
+    cache.admin("entry", "withdraw", str(entry["number"]), "--reason", "wrong")
+    answer = uploader().ask("PUT", f"/shadir/{key}", json.dumps([metadata, other]).encode())
+    assert answer.status == 403 and cache.entries(key) == []
+
+
+# PublicKey.signatureSize: openssl, and so the deployed clients, read no more of a signature than its key makes.
+def test_bytes_behind_a_signature_make_no_other_entry_of_it(cache, tmp_path):
+    certificate, signing_key = self_signed(tmp_path, "signer", "RSA:2048")
+    cache.admin("signer", "add", signer := f"s{os.urandom(4).hex()}", certificate)
+    metadata, key = metadata_of(mark="x"), new_key()
+    longer = base64.b64encode(base64.b64decode(sign(cache, metadata, signing_key)) + b"x").decode()
+    answer = put(cache, key, json.dumps([metadata, longer]).encode())
+    assert (answer.status, answer.line) == (400, "the signature has bytes behind its end")
+    cache.admin("signer", "revoke", signer, "--since", "2020-02-03")
+    assert put(cache, key, json.dumps([metadata, longer]).encode()).status == 403
+    assert cache.entries(key) is None
 
 
 # Crashes
