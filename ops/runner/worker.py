@@ -14,7 +14,7 @@ from .service import Service
 from .settings import PAGE, Settings
 from .state import State
 
-BACKLOG = 1024
+BACKLOG = 4096
 
 
 @dataclass(frozen=True)
