@@ -18,7 +18,12 @@ public struct SignalSet {
     public func arrive(withinSeconds seconds: Int) -> Bool {
         let limit = timespec(tv_sec: seconds, tv_nsec: 0)
         return withUnsafePointer(to: set) { set in
-            withUnsafePointer(to: limit) { sigtimedwait(set, nil, $0) } > 0
+            withUnsafePointer(to: limit) { limit in
+                var arrived: Int32
+                // Whoever attaches to the process, or stops it for a while, interrupts it; the time begins anew then.
+                repeat { arrived = sigtimedwait(set, nil, limit) } while arrived < 0 && errno == EINTR
+                return arrived > 0
+            }
         }
     }
 }

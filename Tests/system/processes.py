@@ -56,9 +56,11 @@ def send(stack, name, number=signal.SIGKILL):
 
 
 def fresh_worker(stack, name="worker-1"):
-    """Another worker in place of this one, which has answered no upload yet."""
+    """Another worker in place of this one, which has answered no upload yet, and has looked through the store: what its
+    main thread asks of the kernel is then no upload's."""
     pid = send(stack, name)
     wait_until_live(stack)
+    eventually(lambda: "sigtimedwait" in Path(f"/proc/{pid}/wchan").read_text())
     return pid
 
 
