@@ -51,8 +51,8 @@ extension Catalog {
             try awaitRevocation()
             try lock(key)
             try checkAgain(upload.signatureResult, of: entry)
-            // Before the entry, so that who withdraws the blob meanwhile waits, and sees this entry. And whoever collects garbage
-            // one day must see that somebody counts on the blob.
+            // Before the entry, so that who withdraws the blob meanwhile waits, and sees this entry. And whoever
+            // collects garbage one day must see that somebody counts on the blob.
             try connection.run(
                 "UPDATE shacache.blob SET last_referenced_at = now() WHERE sha512 = \(entry.sha512.bytes)")
             let isDuplicate = try share(entry, digest, under: key, with: upload.account, limits)
@@ -70,7 +70,8 @@ extension Catalog {
         try connection.run("SELECT pg_advisory_xact_lock(hashtextextended(\(key.text), 0))")
     }
 
-    /// Notes that an account puts a pair that stands there already, in this or another writing of its signature, and shows it again when only others had hidden it.
+    /// Notes that an account puts a pair that stands there already, in this or another writing of its signature, and
+    /// shows it again when only others had hidden it.
     ///
     /// - Returns: false when it doesn't stand there.
     private func share(
