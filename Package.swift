@@ -74,14 +74,14 @@ let package = Package(
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "Metrics", "Postgres", "Service", "Serving", "Storage",
+                "Configuration", "FastCGI", "Metrics", "OpenSSL", "Postgres", "Service", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-page",
             dependencies: [
-                "Configuration", "FastCGI", "Pages", "Postgres", "Serving", "Storage",
+                "Configuration", "FastCGI", "OpenSSL", "Pages", "Postgres", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -39,7 +39,7 @@ public struct BinaryCache {
                 "\(path): uses parts that it shares with other releases (it holds .shared)",
                 hint: "build it without shared parts: they would be missing on other machines")
         }
-        let key = Key.softwareRelease(url: softwareURL)
+        let key = try Key.softwareRelease(url: softwareURL)
         let root = String(path[..<path.lastIndex(of: "/")!])
         if !path.hasSuffix("/\(key.text)") {
             reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
@@ -61,7 +61,7 @@ public struct BinaryCache {
     /// - Returns: the directory.
     /// - Throws: `CacheFailure.missing` also when no trusted entry fits this machine, or a blacklist forbids it.
     public func install(softwareURL: String, softwareRoot: String, platform: Platform) throws -> String {
-        let key = Key.softwareRelease(url: softwareURL)
+        let key = try Key.softwareRelease(url: softwareURL)
         if let prefix = configuration.downloadBlacklist.first(where: softwareURL.hasPrefix) {
             throw CacheFailure.missing("\(softwareURL): blacklisted by \(prefix) in the configuration")
         }

@@ -44,22 +44,22 @@ struct UnverifiedListing {
     var digests: Set<Digest> { Set(pairs.compactMap { try? $0.get().sha512 }) }
 
     func verified(by certificates: TrustedCertificates) throws -> Listing {
-        let verified = Mutex<[Int: [ListedEntry]]>([:])
+        let verified = Mutex<[Int: Result<[ListedEntry], any Error>]>([:])
         // A thread isn't worth less than this.
         let chunks = stride(from: 0, to: pairs.count, by: 50).map { pairs[$0...].prefix(50) }
         try concurrently(chunks, threads: processorCount) { index, chunk in
             var favourite = 0
-            let entries = chunk.map { Self.verified($0, by: certificates, favourite: &favourite) }
+            let entries = Result { try chunk.map { try Self.verified($0, by: certificates, favourite: &favourite) } }
             verified.withLock { $0[index] = entries }
         }
-        return Listing(entries: verified.withLock { found in chunks.indices.flatMap { found[$0]! } })
+        return Listing(entries: try verified.withLock { found in try chunks.indices.flatMap { try found[$0]!.get() } })
     }
 
     private static func verified(
         _ pair: Result<Entry, Refusal>, by certificates: TrustedCertificates, favourite: inout Int
-    ) -> ListedEntry {
+    ) throws -> ListedEntry {
         switch pair {
-        case .success(let entry): .readable(entry, certificates.trust(entry, favourite: &favourite))
+        case .success(let entry): .readable(entry, try certificates.trust(entry, favourite: &favourite))
         case .failure(let refusal): .unreadable(reason: refusal.message)
         }
     }

@@ -37,18 +37,21 @@ public struct TrustedCertificates: Sendable {
         return members.first { (try? $0.signer.key.der()) == wanted }
     }
 
-    func trust(_ entry: Entry) -> Trust {
+    func trust(_ entry: Entry) throws(OpenSSLError) -> Trust {
         var favourite = 0
-        return trust(entry, favourite: &favourite)
+        return try trust(entry, favourite: &favourite)
     }
 
     /// - Parameter favourite: the member that verified the entry before. Most entries of a key have one signer, so
     ///   that one is asked first.
-    func trust(_ entry: Entry, favourite: inout Int) -> Trust {
+    /// - Throws: when OpenSSL offers no SHA-1.
+    func trust(_ entry: Entry, favourite: inout Int) throws(OpenSSLError) -> Trust {
         guard !entry.signature.isEmpty else { return .unsigned }
         let order = [favourite] + members.indices.filter { $0 != favourite }
         for index in order where members.indices.contains(index) {
-            guard case .verified = entry.verify(against: [members[index].signer], withOneOf: [.sha1]) else { continue }
+            guard case .verified = try entry.verify(against: [members[index].signer], withOneOf: [.sha1]) else {
+                continue
+            }
             favourite = index
             return .trusted(members[index].name)
         }

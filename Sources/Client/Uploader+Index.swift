@@ -24,7 +24,7 @@ extension Uploader {
         guard try isListed(entry, under: key) else {
             throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
         }
-        if case .unknownSigner = signature.certificates.trust(entry) {
+        if case .unknownSigner = try signature.certificates.trust(entry) {
             reporter.warn("\(key.text): signed, but the key's certificate isn't in signature-certificate-list here")
         }
     }

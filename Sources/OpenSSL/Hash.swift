@@ -5,23 +5,32 @@ public struct Hash: ~Copyable {
     public enum Algorithm: Sendable {
         /// MD5 names things, in the keys that the deployed clients make; it proves nothing.
         case md5
-        case sha1, sha256, sha512
+        /// Signatures have it: it is all that the deployed clients check.
+        case sha1
+        case sha256, sha512
+
+        /// Looks whether OpenSSL offers it here: its configuration decides, and FIPS knows no MD5.
+        ///
+        /// - Throws: when it doesn't. Hashing with it then ends the program.
+        public func require() throws(OpenSSLError) { _ = try fetched.get() }
+
+        /// What every command and every worker hashes with: blobs, certificates, pairs.
+        public static func requireSHA2() throws(OpenSSLError) {
+            try Self.sha256.require()
+            try Self.sha512.require()
+        }
 
         /// Owned by libcrypto, never freed.
         var type: OpaquePointer {
-            switch self {
-            case .md5: EVP_md5()
-            case .sha1: EVP_sha1()
-            case .sha256: EVP_sha256()
-            case .sha512: EVP_sha512()
-            }
+            guard case .success(let type) = fetched else { preconditionFailure("hashes with what wasn't required") }
+            return type
         }
     }
 
     private let context: OpaquePointer  // EVP_MD_CTX *
 
     public init(_ algorithm: Algorithm) {
-        // Both fail only when out of memory, which Swift itself doesn't survive either.
+        // Once fetched, both fail only when out of memory, which Swift itself doesn't survive either.
         context = EVP_MD_CTX_new()
         precondition(EVP_DigestInit_ex(context, algorithm.type, nil) == 1)
     }
@@ -50,6 +59,40 @@ public struct Hash: ~Copyable {
 }
 
 extension Hash.Algorithm {
+    /// Fetched at the first use, and kept: nothing changes an EVP_MD.
+    private var fetched: Result<OpaquePointer, OpenSSLError> {
+        switch self {
+        case .md5: Self.md5Fetched
+        case .sha1: Self.sha1Fetched
+        case .sha256: Self.sha256Fetched
+        case .sha512: Self.sha512Fetched
+        }
+    }
+
+    // Pointers to what no thread changes.
+    private nonisolated(unsafe) static let md5Fetched = fetch("MD5", ofOurOwn: true)
+    private nonisolated(unsafe) static let sha1Fetched = fetch("SHA1")
+    private nonisolated(unsafe) static let sha256Fetched = fetch("SHA2-256")
+    private nonisolated(unsafe) static let sha512Fetched = fetch("SHA2-512")
+
+    /// - Parameter ofOurOwn: whatever OpenSSL's configuration says, from libcrypto's own provider. That is for what proves
+    ///   nothing: a configuration forbids what isn't safe enough to trust.
+    private static func fetch(_ name: String, ofOurOwn: Bool = false) -> Result<OpaquePointer, OpenSSLError> {
+        var context: OpaquePointer?  // OSSL_LIB_CTX *, kept as long as the digest
+        if ofOurOwn {
+            // A new one reads no openssl.cnf.
+            context = OSSL_LIB_CTX_new()
+            _ = OSSL_PROVIDER_load(context, "default")
+        }
+        guard let type = EVP_MD_fetch(context, name, ofOurOwn ? "-fips" : nil) else {
+            return .failure(
+                OpenSSLError(
+                    "OpenSSL offers no \(name): its configuration (OPENSSL_CONF, else openssl.cnf) may have no provider of it"
+                ))
+        }
+        return .success(type)
+    }
+
     /// What an RSA signature over a message holds (RFC 8017, 9.2, note 1): which algorithm, and the digest.
     func digestInfo(of message: [UInt8]) -> [UInt8] { digestInfoPrefix + Hash.digest(self, of: message) }
 

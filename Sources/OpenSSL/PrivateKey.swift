@@ -50,6 +50,7 @@ public final class PrivateKey: @unchecked Sendable {
 
     /// A signature over `message` (for RSA: PKCS#1 v1.5, which is OpenSSL's default padding).
     public func sign(_ message: [UInt8], with algorithm: Hash.Algorithm) throws -> [UInt8] {
+        try algorithm.require()
         let context = try require(EVP_MD_CTX_new(), "sign")
         defer { EVP_MD_CTX_free(context) }
         try check(EVP_DigestSignInit(context, nil, algorithm.type, nil, handle), "sign")

@@ -35,7 +35,12 @@ public final class PublicKey: @unchecked Sendable {
     /// Whether `signature` was made over `message` with the matching private key, by one of the algorithms
     /// (for RSA: PKCS#1 v1.5, which is OpenSSL's default padding). What stands behind its end counts for nothing, as
     /// for `openssl dgst -verify`, which the deployed clients call: it reads no more.
-    public func verifies(_ bytes: [UInt8], of message: [UInt8], withOneOf algorithms: [Hash.Algorithm]) -> Bool {
+    ///
+    /// - Throws: when OpenSSL doesn't offer one of the algorithms: then the signature may be right or wrong.
+    public func verifies(_ bytes: [UInt8], of message: [UInt8], withOneOf algorithms: [Hash.Algorithm])
+        throws(OpenSSLError) -> Bool
+    {
+        for algorithm in algorithms { try algorithm.require() }
         let signature = Array(bytes.prefix(signatureSize))
         guard isRSA else { return algorithms.contains { verifies(signature, of: message, with: $0) } }
         // What costs time is done once, whatever the number of algorithms.

@@ -16,8 +16,8 @@ struct Search {
         add("the key itself", try? Key(text))
         lookForOurURL(text)
         if text.contains("://") {
-            add("the source archive at this URL", Key.source(url: text))
-            add("the software release at this URL", Key.softwareRelease(url: text))
+            add("the source archive at this URL", try? Key.source(url: text))
+            add("the software release at this URL", try? Key.softwareRelease(url: text))
         } else {
             lookForPython(text)
         }

@@ -116,7 +116,7 @@ extension Service {
 
     private func verify(_ entry: Entry, upload: inout UploadRecord) throws {
         let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
-        let result = entry.verify(against: signers)
+        let result = try entry.verify(against: signers)
         upload.signatureResult = result
         switch result {
         case .verified(let id): try entry.checkSignatureEnds(as: signers.first { $0.id == id }!)

@@ -1,9 +1,12 @@
-import OpenSSL
+public import OpenSSL
 
-/// The keys that the deployed clients make of what they look for.
+/// The keys that the deployed clients make of what they look for. Those with an MD5 can be made unless OpenSSL was built
+/// without it.
 extension Key {
     /// Of a source archive, by the URL of its origin.
-    public static func source(url: String) -> Key { Key(known: "file-urlmd5:\(md5(url))") }
+    public static func source(url: String) throws(OpenSSLError) -> Key {
+        Key(known: "file-urlmd5:\(try md5(url))")
+    }
 
     /// Of a Python distribution.
     public static func python(name: String, version: String) throws(Refusal) -> Key {
@@ -11,9 +14,12 @@ extension Key {
     }
 
     /// Of a compiled software release, by the URL of its profile; its directory on a node has the same name.
-    public static func softwareRelease(url: String) -> Key { Key(known: md5(url)) }
+    public static func softwareRelease(url: String) throws(OpenSSLError) -> Key { Key(known: try md5(url)) }
 
-    private static func md5(_ text: String) -> String { hex(Hash.digest(.md5, of: text.utf8)) }
+    private static func md5(_ text: String) throws(OpenSSLError) -> String {
+        try Hash.Algorithm.md5.require()
+        return hex(Hash.digest(.md5, of: text.utf8))
+    }
 
     /// As it stands in a request's path. Only what would end the path or can't be in it is escaped: some servers of
     /// the protocol take the rest as it comes, which is how the deployed clients send it.

@@ -33,13 +33,16 @@ extension Entry {
     /// metadata's bytes.
     ///
     /// - Parameter algorithms: SHA-1 is what the protocol demands, and all that the deployed clients check.
+    /// - Throws: when OpenSSL doesn't offer one of them.
     public func verify(
         against signers: [Signer], withOneOf algorithms: [Hash.Algorithm] = [.sha1, .sha256]
-    ) -> SignatureResult {
+    ) throws(OpenSSLError) -> SignatureResult {
         guard !signature.isEmpty else { return .unsigned }
         let message = Array(metadata.utf8)
-        let signer = signers.first { $0.key.verifies(signatureBytes, of: message, withOneOf: algorithms) }
-        return signer.map { .verified($0.id) } ?? .unknownSigner
+        for signer in signers where try signer.key.verifies(signatureBytes, of: message, withOneOf: algorithms) {
+            return .verified(signer.id)
+        }
+        return .unknownSigner
     }
 
     /// Refuses what stands behind a signature's end, where somebody else could put anything: one signature would make any

@@ -77,7 +77,7 @@ extension Catalog {
                 """)
             for row in page {
                 last = row.int(0)!
-                if row.isSigned(by: signer) { found.append("\(last)") }
+                if try row.isSigned(by: signer) { found.append("\(last)") }
             }
             if page.count == 0 { return found }
         }
@@ -86,9 +86,9 @@ extension Catalog {
 
 extension Rows.Row {
     /// Of an entry's number, metadata and signature.
-    fileprivate func isSigned(by signer: Signer) -> Bool {
+    fileprivate func isSigned(by signer: Signer) throws -> Bool {
         guard let entry = try? Entry(metadata: text(1)!, signature: text(2)!) else { return false }
-        guard case .verified = entry.verify(against: [signer]) else { return false }
+        guard case .verified = try entry.verify(against: [signer]) else { return false }
         return true
     }
 }

@@ -48,7 +48,7 @@ extension Catalog {
                 try connection.run(
                     "SELECT id, public_key FROM shacache.signer WHERE revoked_since IS NOT NULL ORDER BY id")
             })
-        guard entry.verify(against: stolen) == .unknownSigner else { throw Refusal.revokedSigner }
+        guard try entry.verify(against: stolen) == .unknownSigner else { throw Refusal.revokedSigner }
     }
 
     private func signers(_ rows: Rows) throws -> [Signer] {

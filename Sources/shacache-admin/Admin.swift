@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import OpenSSL
 import Storage
 
 @main
@@ -27,6 +28,7 @@ struct Admin: ParsableCommand {
     static func main() {
         do {
             var command = try parseAsRoot()
+            try Hash.Algorithm.requireSHA2()
             try command.run()
         } catch {
             guard exitCode(for: error) == .failure else { exit(withError: error) }

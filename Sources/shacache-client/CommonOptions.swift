@@ -1,6 +1,7 @@
 import ArgumentParser
 import Client
 import Glibc
+import OpenSSL
 import ShaCache
 
 /// What every command takes.
@@ -48,6 +49,7 @@ struct CommonOptions: ParsableArguments {
     func perform(warnsOfConfiguration: Bool = true, _ work: (Job) throws -> Void) throws {
         let terminal = Terminal(quiet ? .quiet : verbose ? .verbose : .normal)
         do {
+            try Hash.Algorithm.requireSHA2()
             let configuration = try configuration()
             if warnsOfConfiguration { for warning in configuration.warnings { terminal.warn(warning) } }
             try work(Job(options: self, configuration: configuration, terminal: terminal))

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Client
 import Glibc
+import OpenSSL
 import ShaCache
 
 /// What the deployed clients' scripts have in common: nothing is said but on failure, and then the exit code is 1.
@@ -14,6 +15,7 @@ protocol DeployedCommand: ParsableCommand {
 extension DeployedCommand {
     func run() throws {
         do {
+            try Hash.Algorithm.requireSHA2()
             try carryOut()
         } catch let ended as Ended {
             throw ended
@@ -63,7 +65,7 @@ struct DeployedOptions: ParsableArguments {
 
     /// The key as a server reads what the deployed client sends, which escapes nothing and ends at `?` and `#`.
     func identifier() throws -> Key? {
-        guard let key else { return url.map { Key.source(url: $0) } }
+        guard let key else { return try url.map { try Key.source(url: $0) } }
         return try Key(percentEncoded: Array(key.prefix { $0 != "?" && $0 != "#" }.utf8))
     }
 

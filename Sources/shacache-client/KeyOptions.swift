@@ -27,7 +27,7 @@ struct KeyOptions: ParsableArguments {
     func chosen() throws -> Key? {
         do {
             if let key { return try Key(key) }
-            if let url { return Key.source(url: url) }
+            if let url { return try Key.source(url: url) }
             if let pypi {
                 let (name, version) = try Self.distribution(pypi)
                 return try Key.python(name: name, version: version)
@@ -69,7 +69,7 @@ struct ReleaseOption: ParsableArguments {
     /// nil when the option isn't there.
     func chosen() throws -> Key? {
         try softwareRelease.map { name in
-            name.wholeMatch(of: /[0-9a-f]{32}/) == nil ? Key.softwareRelease(url: name) : try Key(name)
+            name.wholeMatch(of: /[0-9a-f]{32}/) == nil ? try Key.softwareRelease(url: name) : try Key(name)
         }
     }
 }

@@ -4,6 +4,7 @@ import FastCGI
 import Foundation
 import Glibc
 import Logging
+import OpenSSL
 import Pages
 import Postgres
 import Serving
@@ -29,6 +30,7 @@ struct ShacachePage: ParsableCommand {
 
     func run() throws {
         do {
+            try Hash.Algorithm.requireSHA2()
             try serve(Configuration(file: config), Templates(directory: templates))
         } catch {
             try? FileHandle.standardError.write(contentsOf: Data("shacache-page: \(error)\n".utf8))

@@ -4,6 +4,7 @@ import FastCGI
 import Foundation
 import Logging
 import Metrics
+import OpenSSL
 import Postgres
 import Service
 import Serving
@@ -29,8 +30,10 @@ struct Shacached: ParsableCommand {
 
     func run() throws {
         do {
+            try Hash.Algorithm.requireSHA2()
             let configuration = try Configuration(file: config)
             if checkConfig {
+                try Hash.Algorithm.sha1.require()
                 print("\(config): the configuration is right")
             } else {
                 try serve(configuration)
@@ -64,6 +67,12 @@ struct Shacached: ParsableCommand {
         let waiters = Waiters(most: max(1, lookupThreads / 2))
         crew.start(lookupThreads, on: lookups) { desk.work(on: "lookups", waiters: waiters) }
         crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work(on: "uploads") }
+        do {
+            try Hash.Algorithm.sha1.require()
+        } catch {
+            log.error(
+                "signatures can't be checked, so entries with one can't be taken", metadata: ["cause": "\(error)"])
+        }
         log.info("started")
         repeat {
             sweep(store, log)

@@ -57,8 +57,8 @@ import Testing
 
 @Suite struct KeyFormTests {
     @Test func `keys are made as the deployed clients make them`() throws {
-        #expect(Key.source(url: "http://a/b").text == "file-urlmd5:6d8f296997bfd407d3c82bd950585200")
-        #expect(Key.softwareRelease(url: "http://a/b").text == "6d8f296997bfd407d3c82bd950585200")
+        #expect(try Key.source(url: "http://a/b").text == "file-urlmd5:6d8f296997bfd407d3c82bd950585200")
+        #expect(try Key.softwareRelease(url: "http://a/b").text == "6d8f296997bfd407d3c82bd950585200")
         #expect(try Key.python(name: "six", version: "1.16.0").text == "pypi:six=1.16.0")
     }
 
