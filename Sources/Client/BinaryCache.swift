@@ -33,6 +33,7 @@ public struct BinaryCache {
         if let prefix = configuration.prefixes(.uploadBlacklist).first(where: softwareURL.hasPrefix) {
             return .blacklisted(prefix)
         }
+        try signature.checkSigning()
         let path = try absolute(directory)
         guard !exists("\(path)/.shared") else {
             throw Misuse(

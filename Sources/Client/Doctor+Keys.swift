@@ -36,6 +36,7 @@ extension Doctor {
         do {
             guard let key = try configuration.signingKey() else { return }
             examinePermissions(path, option)
+            _ = try key.signatureOfEntry([])
             guard certificates.member(matching: try key.publicKey()) == nil else {
                 return tell(.good(option, "signs as \(certificates.member(matching: try key.publicKey())!.name)"))
             }

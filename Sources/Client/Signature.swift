@@ -14,6 +14,11 @@ public struct Signature: Sendable {
         return certificates.member(matching: half) != nil
     }
 
+    /// Tries to sign, before anything is sent that the signature then lacks for.
+    ///
+    /// - Throws: `CannotSign`.
+    public func checkSigning() throws { _ = try key?.signatureOfEntry([]) }
+
     /// For those who only read.
     public init(trusting certificates: TrustedCertificates) {
         key = nil
@@ -46,12 +51,33 @@ extension NodeConfiguration {
     }
 }
 
+/// A signing key is there, and can't make the signature that nodes check.
+struct CannotSign: Advising, CustomStringConvertible {
+    let cause: any Error
+
+    var description: String { "make an RSA signature with SHA-1: \(cause)" }
+    var hint: String? {
+        "nodes check no other signatures; where OpenSSL's configuration forbids it (FIPS, a security policy), sign on another machine"
+    }
+}
+
+extension PrivateKey {
+    /// - Throws: `CannotSign`.
+    func signatureOfEntry(_ metadata: [UInt8]) throws -> [UInt8] {
+        do {
+            // The deployed clients check nothing but SHA-1.
+            return try sign(metadata, with: .sha1)
+        } catch {
+            throw CannotSign(cause: error)
+        }
+    }
+}
+
 extension Entry {
     /// - Parameter key: nil makes an unsigned entry.
     init(metadata: JSON, signedWith key: PrivateKey?) throws {
         let text = metadata.dumped()
-        // The deployed clients check nothing but SHA-1.
-        let signature = try key.map { base64(try $0.sign(Array(text.utf8), with: .sha1)) }
+        let signature = try key.map { base64(try $0.signatureOfEntry(Array(text.utf8))) }
         try self.init(metadata: text, signature: signature ?? "")
     }
 }

@@ -33,6 +33,7 @@ struct NetworkcacheUpload: DeployedCommand {
             _ = try uploader.store(source, item: "")
             return
         }
+        try signature.checkSigning()
         let metadata = try readMetadata()
         // They are arguments of the Python function that gets the metadata.
         for name in ["self", "file_descriptor", "key", "sha512"] where metadata[name] != nil {

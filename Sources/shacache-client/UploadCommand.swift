@@ -61,6 +61,7 @@ struct UploadCommand: ParsableCommand {
             key = try command.key.chosen()
             if key != nil { _ = try job.configuration.requiredEndpoint(.upload, .directory, for: .sources) }
             signature = try Signature(job.configuration, reporter: job.reporter)
+            if key != nil { try signature.checkSigning() }
             keyOptions = command.key
             metadata = try command.metadata.read()
             terminal = job.terminal
