@@ -43,7 +43,7 @@ let package = Package(
         .target(
             name: "Configuration",
             dependencies: [
-                "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
+                "OpenSSL", "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

@@ -136,8 +136,16 @@ public struct Configuration: Decodable, Sendable {
     }
 
     public struct CertificateAuthorityFiles: Decodable, Sendable {
+        /// In PEM; behind the authority's own those that vouch for it, if it doesn't itself.
         public let certificate: String
         public let key: String
+        /// Whose first line is the key's passphrase; nil when it has none, or it is asked for on the terminal.
+        public let passphraseFile: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case certificate, key
+            case passphraseFile = "passphrase-file"
+        }
     }
 
     public struct Metrics: Decodable, Sendable {

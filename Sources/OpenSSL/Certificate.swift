@@ -72,7 +72,7 @@ public final class Certificate: @unchecked Sendable {
     public var notAfter: Int { Self.seconds(X509_get0_notAfter(handle)) }
 
     /// RFC 2253, as nginx's `$ssl_client_s_dn`.
-    private static func text(of name: OpaquePointer?) -> String {
+    static func text(of name: OpaquePointer?) -> String {
         let written = try? writtenText { bio in
             X509_NAME_print_ex(bio, name, 0, name_as_rfc2253)
         }

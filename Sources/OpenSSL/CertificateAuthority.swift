@@ -2,15 +2,30 @@ import COpenSSL
 
 /// Makes certificates: who may sign, for how long, and what each may be used for.
 public struct CertificateAuthority {
-    private let certificate: Certificate
+    private var certificate: Certificate { chain[0] }
+    /// With those that vouch for it, if it doesn't itself.
+    private let chain: [Certificate]
     private let key: PrivateKey
 
-    public init(certificate: Certificate, key: PrivateKey) throws {
-        guard X509_check_private_key(certificate.handle, key.handle) == 1 else {
+    /// - Parameter chain: the authority's certificate; behind it those up to one that vouches for itself.
+    /// - Throws: `UntrustedChain` when nginx would refuse what it issues.
+    public init(chain: [Certificate], key: PrivateKey) throws {
+        try Self.examine(chain)
+        guard X509_check_private_key(chain[0].handle, key.handle) == 1 else {
             throw OpenSSLError("use the authority: its key does not belong to its certificate")
         }
-        self.certificate = certificate
+        self.chain = chain
         self.key = key
+        // Some things show only in what was issued: the length of the path, constraints of names.
+        _ = try issue(commonName: "trial", key: .generate(), days: 1)
+    }
+
+    /// What can be said without the key.
+    ///
+    /// - Throws: `UntrustedChain` when nginx would refuse what it issues.
+    public static func examine(_ chain: [Certificate]) throws {
+        try chain[0].checkMayIssue()
+        try chain[0].verify(trusting: chain, asClient: false)
     }
 
     public enum Role {
@@ -42,7 +57,6 @@ public struct CertificateAuthority {
                     (NID_key_usage, "critical,digitalSignature"),
                     (NID_ext_key_usage, "clientAuth"),
                     (NID_subject_key_identifier, "hash"),
-                    (NID_authority_key_identifier, "keyid:always"),
                 ]
             }
         }
@@ -89,9 +103,12 @@ public struct CertificateAuthority {
         try certify(old.publicKey().handle, commonName: commonName, days: days)
     }
 
+    /// Nobody gets a certificate that nginx would refuse: as it verifies what clients show, so it is verified first.
     private func certify(_ key: OpaquePointer, commonName: String, days: Int) throws -> Certificate {
-        try Self.build(
+        let made = try Self.build(
             commonName: commonName, publicKey: key, role: .client, days: days, issuer: certificate, signer: self.key)
+        try made.verify(trusting: chain, asClient: true)
+        return made
     }
 
     private static func build(
@@ -117,7 +134,13 @@ public struct CertificateAuthority {
         for (identifier, value) in role.extensions {
             try add(identifier, value, to: handle, issuer: issuerHandle)
         }
-        guard X509_sign(handle, signer.handle, EVP_sha256()) > 0 else { throw OpenSSLError("sign a certificate") }
+        // An authority that others made may have no identifier to name.
+        if let issuer, X509_get0_subject_key_id(issuer.handle) != nil {
+            try add(NID_authority_key_identifier, "keyid:always", to: handle, issuer: issuerHandle)
+        }
+        guard X509_sign(handle, signer.handle, signer.digestOfCertificates) > 0 else {
+            throw OpenSSLError("sign a certificate")
+        }
         return certificate
     }
 

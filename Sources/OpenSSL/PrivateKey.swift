@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// A private key. It leaves memory only as the PEM that the caller asks for.
 ///
@@ -32,15 +33,31 @@ public final class PrivateKey: @unchecked Sendable {
         return PrivateKey(owning: try require(key, "make a key"))
     }
 
-    /// - Parameter pem: unencrypted. An encrypted key is refused: there is nobody to ask for the passphrase.
-    public convenience init(pem: [UInt8]) throws {
-        let noPassphrase:
-            @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 =
-                { _, _, _, _ in -1 }
-        self.init(
-            owning: try withReader(pem) { bio in
-                try require(PEM_read_bio_PrivateKey(bio, nil, noPassphrase, nil), "read a private key")
-            })
+    /// - Parameter passphrase: nobody is asked for it.
+    /// - Throws: `HasPassphrase` when the key has one and none is given.
+    public convenience init(pem: [UInt8], passphrase: [UInt8]? = nil) throws {
+        let answer = PassphraseAnswer(passphrase)
+        let handle = try withReader(pem) { bio in
+            PEM_read_bio_PrivateKey(bio, nil, PassphraseAnswer.callback, Unmanaged.passUnretained(answer).toOpaque())
+        }
+        if handle == nil, answer.wasAsked, passphrase == nil {
+            ERR_clear_error()
+            throw HasPassphrase()
+        }
+        self.init(owning: try require(handle, "read a private key"))
+    }
+
+    /// The key can't be read without its passphrase.
+    public struct HasPassphrase: Error, CustomStringConvertible {
+        public let description = "read a private key: it has a passphrase"
+    }
+
+    /// What certificates are signed with; nil where the algorithm has its own, as Ed25519 and Ed448.
+    var digestOfCertificates: OpaquePointer? {
+        var name = [CChar](repeating: 0, count: 64)
+        // 2: there is no choice. (EVP_PKEY_get_default_digest_nid fails for these keys.)
+        let isFixed = EVP_PKEY_get_default_digest_name(handle, &name, name.count) == 2
+        return isFixed && strcmp(name, "UNDEF") == 0 ? nil : Hash.Algorithm.sha256.type
     }
 
     /// The public half.
@@ -61,10 +78,36 @@ public final class PrivateKey: @unchecked Sendable {
         return Array(signature[..<size])
     }
 
-    /// PKCS#8, not encrypted.
-    public func pem() throws -> String {
-        try writtenText { bio in
-            try check(PEM_write_bio_PKCS8PrivateKey(bio, handle, nil, nil, 0, nil, nil), "write a private key")
+    /// PKCS#8; encrypted only with a passphrase.
+    public func pem(passphrase: [UInt8]? = nil) throws -> String {
+        let cipher = passphrase == nil ? nil : EVP_aes_256_cbc()
+        let characters = (passphrase ?? []).map(CChar.init(bitPattern:))
+        return try writtenText { bio in
+            try check(
+                PEM_write_bio_PKCS8PrivateKey(bio, handle, cipher, characters, Int32(characters.count), nil, nil),
+                "write a private key")
         }
+    }
+}
+
+/// What OpenSSL is told that asks for a passphrase, and whether it did.
+private final class PassphraseAnswer {
+    private let passphrase: [UInt8]?
+    private(set) var wasAsked = false
+
+    init(_ passphrase: [UInt8]?) { self.passphrase = passphrase }
+
+    /// OpenSSL's pem_password_cb: writes into the buffer, and returns how many bytes, or -1.
+    static let callback:
+        @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 =
+            { buffer, size, _, answer in
+                Unmanaged<PassphraseAnswer>.fromOpaque(answer!).takeUnretainedValue().fill(buffer!, size)
+            }
+
+    private func fill(_ buffer: UnsafeMutablePointer<CChar>, _ size: Int32) -> Int32 {
+        wasAsked = true
+        guard let passphrase, passphrase.count <= Int(size) else { return -1 }
+        for (index, byte) in passphrase.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+        return Int32(passphrase.count)
     }
 }

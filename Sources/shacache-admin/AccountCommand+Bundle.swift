@@ -88,19 +88,13 @@ struct ToldSite {
         name = site.name
         (self.downloadURL, self.uploadURL) = (downloadURL, uploadURL)
         authority = try site.authority.map { file in
-            do { return try Self.certificates(in: contents(of: file)) } catch let error as OpenSSLError {
+            // And nothing else: the file may hold the server's private key beside them.
+            do { return try Certificate.list(pem: contents(of: file)).flatMap { Array(try $0.pem().utf8) } } catch let
+                error as OpenSSLError
+            {
                 throw Failure("site.authority, \(file): \(error)")
             }
         }
-    }
-
-    /// And nothing else: the file may hold the server's private key beside them.
-    private static func certificates(in pem: [UInt8]) throws -> [UInt8] {
-        let start = "-----BEGIN CERTIFICATE-----"
-        let pieces = String(decoding: pem, as: UTF8.self).components(separatedBy: start).dropFirst()
-        // Where there is none, OpenSSL says so.
-        let written = pieces.isEmpty ? [pem] : pieces.map { Array((start + $0).utf8) }
-        return try written.flatMap { Array(try Certificate(pem: $0).pem().utf8) }
     }
 
     private static func missing(_ option: String, _ what: String) -> Failure {

@@ -27,7 +27,10 @@ struct AuthorityCommand: ParsableCommand {
             let files = try options.configuration().authorityFiles()
             let key = try PrivateKey.generate()
             let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
-            try write([NewFile(key, at: files.key), NewFile(certificate, at: files.certificate)])
+            try write([
+                NewFile(key, at: files.key, passphrase: files.passphrase()),
+                NewFile(certificate, at: files.certificate),
+            ])
             options.report("wrote \(files.key) and \(files.certificate)")
         }
     }
@@ -41,10 +44,10 @@ extension Configuration {
 
     func authority() throws -> CertificateAuthority {
         let files = try authorityFiles()
-        let certificate = try Certificate(pem: contents(of: files.certificate))
-        guard certificate.notAfter > Int(Date.now.timeIntervalSince1970) else {
-            throw Failure("\(files.certificate): the authority expired at \(timestamp(certificate.notAfter))")
+        let end = try Certificate(pem: contents(of: files.certificate)).notAfter
+        guard end > Int(Date.now.timeIntervalSince1970) else {
+            throw Failure("\(files.certificate): the authority expired at \(timestamp(end))")
         }
-        return try CertificateAuthority(certificate: certificate, key: PrivateKey(pem: contents(of: files.key)))
+        return try files.authority { passphraseFromTerminal("Passphrase of \(files.key): ") }
     }
 }

@@ -43,8 +43,8 @@ extension NewFile {
         self.init(contents: Array(try certificate.pem().utf8), path: path, mode: 0o644)
     }
 
-    init(_ key: PrivateKey, at path: String) throws {
-        self.init(contents: Array(try key.pem().utf8), path: path, mode: 0o600)
+    init(_ key: PrivateKey, at path: String, passphrase: [UInt8]? = nil) throws {
+        self.init(contents: Array(try key.pem(passphrase: passphrase).utf8), path: path, mode: 0o600)
     }
 
     /// Takes the name first, and puts the whole file there at the end: after a crash it is empty or whole.

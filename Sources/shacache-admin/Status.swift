@@ -31,6 +31,7 @@ struct Status: ParsableCommand {
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
         let expiring = try catalog.expiringCertificates()
         let warnings = try warnings(configuration, of: expiring)
+        warnOfUselessAuthority(configuration)
         try show(
             catalog.summary().adding([
                 ("expiring_within_\(Catalog.noticeDays)_days", .number("\(expiring.count)")),
@@ -52,6 +53,12 @@ struct Status: ParsableCommand {
             server.flatMap(ExpiryWarning.init(ofServer:)),
         ]
         return ours.compactMap(\.self) + expiring.map(ExpiryWarning.init(of:))
+    }
+
+    /// One that has expired is warned of in any case.
+    private func warnOfUselessAuthority(_ configuration: Configuration) {
+        guard let end = configuration.authorityEnd, end > Int(Date.now.timeIntervalSince1970) else { return }
+        do { try configuration.ca?.check() } catch { options.report("warning: \(error)") }
     }
 
     private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {

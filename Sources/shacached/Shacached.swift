@@ -34,6 +34,7 @@ struct Shacached: ParsableCommand {
             let configuration = try Configuration(file: config)
             if checkConfig {
                 try Hash.Algorithm.sha1.require()
+                try configuration.ca?.check()
                 print("\(config): the configuration is right")
             } else {
                 try serve(configuration)

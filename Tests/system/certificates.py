@@ -70,10 +70,19 @@ commonName = supplied
         make_key(key, kind)
         make_request(request, key, name)
         extensions.write_text(f"extendedKeyUsage = {usage}\n" if usage else "basicConstraints = CA:FALSE\n")
+        self._sign(request, certificate, valid_days, "-cert", self.certificate, "-extfile", extensions)
+        return certificate, key
+
+    def renew_itself(self, valid_days):
+        """In place of its certificate."""
+        request, extensions = self._directory / "itself.csr", self._directory / "itself.ext"
+        make_request(request, self._key, "ours")
+        extensions.write_text("basicConstraints = CA:TRUE\n")
+        self._sign(request, self.certificate, valid_days, "-selfsign", "-extfile", extensions)
+
+    def _sign(self, request, certificate, valid_days, *options):
         start, end = (
             (datetime.now(timezone.utc) + timedelta(days=days)).strftime("%Y%m%d%H%M%SZ") for days in valid_days)
         openssl(
-            "ca", "-batch", "-config", self._directory / "config", "-cert", self.certificate, "-keyfile", self._key,
-            "-in", request, "-out", certificate, "-notext", "-rand_serial", "-extfile", extensions,
-            "-startdate", start, "-enddate", end)
-        return certificate, key
+            "ca", "-batch", "-config", self._directory / "config", "-keyfile", self._key, "-in", request,
+            "-out", certificate, "-notext", "-rand_serial", "-startdate", start, "-enddate", end, *options)
