@@ -8,19 +8,28 @@ public final class Cache {
         public let configuration: NodeConfiguration
         public let use: Use
         let retry: Retry
+        let usesProxies: Bool
 
-        /// - Parameter retries: tries after the first, of what another try can help.
-        public init(_ configuration: NodeConfiguration, for use: Use, retries: Int, reporter: Reporter) {
+        /// - Parameters:
+        ///   - retries: tries after the first, of what another try can help.
+        ///   - usesProxies: whether the cache is reached through the proxies of the environment.
+        public init(
+            _ configuration: NodeConfiguration, for use: Use, retries: Int, usesProxies: Bool = true, reporter: Reporter
+        ) {
             self.configuration = configuration
             self.use = use
+            self.usesProxies = usesProxies
             retry = Retry(limit: retries, reporter: reporter)
         }
     }
 
     let settings: Settings
-    private let session = Session(agent: "shacache")
+    private let session: Session
 
-    public init(_ settings: Settings) { self.settings = settings }
+    public init(_ settings: Settings) {
+        self.settings = settings
+        session = Session(agent: "shacache", usesProxies: settings.usesProxies)
+    }
 
     var configuration: NodeConfiguration { settings.configuration }
     var use: Use { settings.use }

@@ -63,9 +63,7 @@ extension Doctor {
     func examineIdentity(_ service: Service) {
         let identity = configuration.identity(service)
         let prefix = service == .cache ? "shacache" : "shadir"
-        if let path = identity.authorityFile, readCertificate(path, "\(prefix)-ca-file") != nil {
-            tell(.good("\(prefix)-ca-file", "read"))
-        }
+        if let path = identity.authorityFile { examineAuthorities(path, "\(prefix)-ca-file") }
         guard let path = identity.certificateFile else { return }
         let option = "\(prefix)-cert-file"
         guard let certificate = readCertificate(path, option) else { return }
@@ -73,13 +71,33 @@ extension Doctor {
         examineTLSKey(identity.keyFile, of: certificate, "\(prefix)-key-file")
     }
 
-    private func readCertificate(_ path: String, _ option: String) -> Certificate? {
+    private func examineAuthorities(_ path: String, _ option: String) {
+        guard let authorities = readCertificates(path, option) else { return }
+        tell(.good(option, "read"))
+        // A private authority's file. Of what systems trust, not all would pass, and those that are needed do.
+        guard authorities.count <= 5 else { return }
+        for authority in authorities {
+            guard let fault = authority.strictFault else { continue }
+            tell(
+                .warning(
+                    option, "\(authority.subject) has \(fault): Python from 3.13 on refuses it, curl takes it",
+                    mend:
+                        "have the cache's operator make one with critical basicConstraints, keyUsage and key identifiers"
+                ))
+        }
+    }
+
+    private func readCertificates(_ path: String, _ option: String) -> [Certificate]? {
         do {
-            return try Certificate(pem: contents(of: path))
+            return try Certificate.list(pem: contents(of: path))
         } catch {
             tell(.failure(option, "\(path): \(error)", mend: "name a readable PEM file"))
             return nil
         }
+    }
+
+    private func readCertificate(_ path: String, _ option: String) -> Certificate? {
+        readCertificates(path, option)?.first
     }
 
     private func examineValidity(of certificate: Certificate, _ option: String) {
@@ -94,8 +112,16 @@ extension Doctor {
         } else {
             tell(.good(option, "\(certificate.commonName ?? certificate.subject), valid for \(left / 86_400) days"))
         }
-        guard let key = try? certificate.publicKey(), key.isRSA, key.bits < 2048 else { return }
-        tell(.failure(option, "has an RSA key of \(key.bits) bits: TLS refuses it", mend: mend))
+        if !certificate.isStrongEnoughForTLS {
+            tell(.failure(option, "has an \(certificate.keyName): TLS refuses it", mend: mend))
+        }
+        if let digest = certificate.brokenDigest {
+            tell(
+                .failure(
+                    option,
+                    "is signed with \(digest): OpenSSL 3.0 doesn't load it, and where a newer one does, nginx refuses it",
+                    mend: mend))
+        }
     }
 
     private func examineTLSKey(_ path: String?, of certificate: Certificate, _ option: String) {

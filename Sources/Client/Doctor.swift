@@ -25,6 +25,7 @@ public struct Doctor {
         examineFile()
         examineSigning()
         for service in Service.allCases { examineIdentity(service) }
+        examineSlapgrid()
         for use in Use.allCases { examine(use, writes: writes) }
     }
 
@@ -48,6 +49,10 @@ public struct Doctor {
         guard isUsed else {
             let option = NodeConfiguration.option(.download, .cache, for: use).rawValue
             return tell(.good(option, "not set: the \(use == .sources ? "download" : "binary") cache isn't used"))
+        }
+        for service in Service.allCases {
+            guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
+            examineUploadCertificate(endpoint, NodeConfiguration.option(.upload, service, for: use).rawValue, service)
         }
         let visit = ServerVisit(configuration, use, tell: tell)
         visit.examineDownloads()

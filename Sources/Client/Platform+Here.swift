@@ -12,11 +12,7 @@ extension Platform {
     }
 
     private static func compilerName() -> String? {
-        guard let compiler = popen("gcc -dumpmachine 2>/dev/null", "r") else { return nil }
-        let name = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { line in
-            fgets(line.baseAddress!, Int32(line.count), compiler).map { String(cString: $0).trimmed }
-        }
-        return pclose(compiler) == 0 && name != "" ? name : nil
+        output(of: "gcc -dumpmachine 2>/dev/null")
     }
 
     private static func guessedName(_ release: OSRelease) -> String {
@@ -69,4 +65,13 @@ extension String {
         guard let quote = first, quote == "\"" || quote == "'", count > 1, last == quote else { return self }
         return String(dropFirst().dropLast().replacing(/\\(.)/) { $0.1 })
     }
+}
+
+/// The first line that a shell command writes, without the blanks around it; nil when it fails or there is none.
+func output(of command: String) -> String? {
+    guard let process = popen(command, "r") else { return nil }
+    let line = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { line in
+        fgets(line.baseAddress!, Int32(line.count), process).map { String(cString: $0).trimmed }
+    }
+    return pclose(process) == 0 && line != "" ? line : nil
 }

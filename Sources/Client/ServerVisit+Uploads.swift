@@ -40,6 +40,7 @@ extension ServerVisit {
         let option = option(.upload, .cache)
         var request = endpoint.request(.post)
         request.body = Body(Self.probe)
+        request.headers = [("Content-Type", "application/octet-stream")]
         guard let response = ask(request, option) else { return false }
         guard response.status == 201 else {
             tellRefusal(response, endpoint, option)
@@ -63,6 +64,7 @@ extension ServerVisit {
         guard let entry = try? Entry(metadata: metadata, signedWith: key) else { return }
         var request = endpoint.request(.put, Self.key)
         request.body = Body(entry.body)
+        request.headers = [("Content-Type", "application/json")]
         guard let response = ask(request, option) else { return }
         guard response.status == 201 else { return tellRefusal(response, endpoint, option) }
         if key == nil {
@@ -77,6 +79,7 @@ extension ServerVisit {
     }
 
     private func tellRefusal(_ response: Response, _ endpoint: Endpoint, _ option: String) {
+        guard !isUnconfiguredProxy(response) else { return tellUnconfiguredProxy(endpoint, option) }
         let mend =
             switch response.status {
             case 400 where response.words.contains("certificate"), 401, 403:

@@ -87,12 +87,27 @@ final class ServerVisit {
                     option,
                     "\(endpoint.shownURL) redirects to \(response.head["location"] ?? "nowhere"): clients don't follow",
                     mend: "set the URL that it leads to"))
+        case _ where isUnconfiguredProxy(response): tellUnconfiguredProxy(endpoint, option)
         default:
             tell(
                 .failure(
                     option, "\(endpoint.shownURL) answers \(response.status) \(response.words)",
                     mend: "check the URL's path; if it is right, tell the cache's operator"))
         }
+    }
+
+    /// What slapproxy answers that has no directories for a cache.
+    func isUnconfiguredProxy(_ response: Response) -> Bool {
+        response.status == 503 && response.words.contains("Shacache not configured")
+    }
+
+    func tellUnconfiguredProxy(_ endpoint: Endpoint, _ option: String) {
+        tell(
+            .failure(
+                option, "\(endpoint.shownURL) is a slapproxy that isn't told where to keep a cache",
+                mend:
+                    "in the section [slapproxy] of its slapos.cfg set shacache_content_directory and shacache_metadata_directory, to directories that are there, and start it again; with dashes it ignores both"
+            ))
     }
 
     private func examineClock(_ response: Response, _ option: String) {

@@ -6,16 +6,20 @@ import CCurl
 public final class Session {
     private let handle: UnsafeMutableRawPointer  // CURL *
     private let agent: String
+    private let usesProxies: Bool
 
     /// Once for the process, before the first handle: it isn't safe in several threads.
     private static let library: CURLcode = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
 
-    /// - Parameter agent: the User-Agent.
-    public init(agent: String) {
+    /// - Parameters:
+    ///   - agent: the User-Agent.
+    ///   - usesProxies: otherwise those of the environment count for nothing.
+    public init(agent: String, usesProxies: Bool = true) {
         precondition(Self.library == CURLE_OK)
         // Null only when out of memory, which Swift itself doesn't survive either.
         handle = curl_easy_init()!
         self.agent = agent
+        self.usesProxies = usesProxies
     }
 
     deinit { curl_easy_cleanup(handle) }
@@ -48,6 +52,7 @@ public final class Session {
     private func apply(_ request: Request) {
         curl_set_text(handle, CURLOPT_URL, request.url)
         curl_set_text(handle, CURLOPT_USERAGENT, agent)
+        if !usesProxies { curl_set_text(handle, CURLOPT_NOPROXY, "*") }
         // Keys hold `..` and `//`, which mean themselves.
         curl_set_number(handle, CURLOPT_PATH_AS_IS, 1)
         curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")

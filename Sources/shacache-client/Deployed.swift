@@ -8,6 +8,8 @@ import ShaCache
 protocol DeployedCommand: ParsableCommand {
     /// Its long options, which may be abbreviated.
     static var longOptions: [String] { get }
+    /// Its short options without a value, but for -h.
+    static var shortFlags: Set<Character> { get }
 
     func carryOut() throws
 }
@@ -25,15 +27,29 @@ extension DeployedCommand {
         }
     }
 
-    /// As Python's argparse does: the beginning of an option that no other has.
+    static var shortFlags: Set<Character> { [] }
+
+    /// As Python's argparse does: the beginning of an option that no other has, and several short options in one word.
     static func expandingAbbreviations(_ arguments: [String]) -> [String] {
-        arguments.map { argument in
+        arguments.flatMap(separatingFlags).map { argument in
             guard argument.hasPrefix("--"), argument.count > 2 else { return argument }
             let name = argument.dropFirst(2).prefix { $0 != "=" }
             let matches = longOptions.filter { $0.hasPrefix(name) }
             guard matches.count == 1 else { return argument }
             return "--\(matches[0])\(argument.dropFirst(2 + name.count))"
         }
+    }
+
+    /// `-lkKEY` is `-l -kKEY`.
+    private static func separatingFlags(_ argument: String) -> [String] {
+        var flags: [String] = []
+        var rest = argument.dropFirst()
+        guard argument.hasPrefix("-"), !argument.hasPrefix("--") else { return [argument] }
+        while rest.count > 1, let first = rest.first, shortFlags.contains(first) {
+            flags.append("-\(first)")
+            rest.removeFirst()
+        }
+        return flags + ["-\(rest)"]
     }
 }
 
@@ -56,22 +72,41 @@ struct DeployedOptions: ParsableArguments {
         help: "Its URL; the identifier is 'file-urlmd5:md5(URL)' unless --key is given.")
     var url: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "As before 0.26: the identifier is PREFIX_KEY, md5(URL) and SUFFIX_KEY.", valueName: "prefix_key"))
+    var prefixKey: String?
+
+    @Option(help: ArgumentHelp("See --prefix-key.", valueName: "suffix_key"))
+    var suffixKey: String?
+
     func validate() throws {
         guard access(config, R_OK) == 0 else { throw ValidationError("can't open '\(config)'") }
         guard key == nil || url == nil else {
             throw ValidationError("argument -k/--key: not allowed with argument -u/--url")
         }
+        guard prefixKey == nil && suffixKey == nil || url != nil else {
+            throw ValidationError("arguments --prefix-key and --suffix-key: only allowed with argument -u/--url")
+        }
     }
 
     /// The key as a server reads what the deployed client sends, which escapes nothing and ends at `?` and `#`.
     func identifier() throws -> Key? {
-        guard let key else { return try url.map { try Key.source(url: $0) } }
+        guard let key = try key ?? earlierKey() else { return try url.map { try Key.source(url: $0) } }
         return try Key(percentEncoded: Array(key.prefix { $0 != "?" && $0 != "#" }.utf8))
     }
 
+    /// As the scripts up to 0.25 made it of a URL; nil when nothing asks for that.
+    private func earlierKey() throws -> String? {
+        guard let url, prefixKey != nil || suffixKey != nil else { return nil }
+        return "\(prefixKey ?? "")\(try Key.softwareRelease(url: url).text)\(suffixKey ?? "")"
+    }
+
+    /// The scripts ask the cache without a proxy, whatever the environment says.
     func settings() throws -> Cache.Settings {
         Cache.Settings(
-            try NodeConfiguration(file: config), for: .sources, retries: 4, reporter: quietTerminal.reporter)
+            try NodeConfiguration(file: config), for: .sources, retries: 4, usesProxies: false,
+            reporter: quietTerminal.reporter)
     }
 
     /// - Throws: `Misuse` when the signing key's certificate is in no list, as the deployed client does.

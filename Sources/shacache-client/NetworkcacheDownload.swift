@@ -7,7 +7,8 @@ struct NetworkcacheDownload: DeployedCommand {
     static let configuration = CommandConfiguration(
         commandName: "networkcache-download",
         abstract: "Print what the network cache has under a key. See also: shacache download")
-    static let longOptions = ["config", "key", "url", "list", "help"]
+    static let longOptions = ["config", "key", "url", "prefix-key", "suffix-key", "list", "help"]
+    static let shortFlags: Set<Character> = ["l"]
 
     @OptionGroup var options: DeployedOptions
     @Flag(name: .shortAndLong, help: "List found results instead of downloading the first one.")

@@ -6,7 +6,7 @@ import ShaCache
 struct NetworkcacheUpload: DeployedCommand {
     static let configuration = CommandConfiguration(
         commandName: "networkcache-upload", abstract: "Upload a file to the network cache. See also: shacache upload")
-    static let longOptions = ["config", "key", "url", "file", "metadata", "help"]
+    static let longOptions = ["config", "key", "url", "prefix-key", "suffix-key", "file", "metadata", "help"]
 
     @OptionGroup var options: DeployedOptions
     @Option(

@@ -63,14 +63,14 @@ commonName = supplied
     def create(cls, directory, name):
         return cls(directory, *self_signed(directory, name, "EC"))
 
-    def issue(self, name, kind="EC", valid_days=(-1, 30), usage="clientAuth"):
+    def issue(self, name, kind="EC", valid_days=(-1, 30), usage="clientAuth", digest="sha256"):
         """A certificate and its key, valid from one day to another, counted from now."""
         certificate, key, request, extensions = (
             self._directory / f"{name}.{suffix}" for suffix in ("crt", "key", "csr", "ext"))
         make_key(key, kind)
         make_request(request, key, name)
         extensions.write_text(f"extendedKeyUsage = {usage}\n" if usage else "basicConstraints = CA:FALSE\n")
-        self._sign(request, certificate, valid_days, "-cert", self.certificate, "-extfile", extensions)
+        self._sign(request, certificate, valid_days, "-cert", self.certificate, "-extfile", extensions, "-md", digest)
         return certificate, key
 
     def renew_itself(self, valid_days):

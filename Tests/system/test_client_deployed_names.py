@@ -12,6 +12,7 @@ import pytest
 from deployed import client_of, new_key
 from impostor import Impostor, reply
 from node import CLEAN, SHACACHE, Node
+from stack import free_port
 from test_client_download import dangling, published
 from test_real_client import SCRIPTS
 
@@ -36,9 +37,9 @@ class Place:
         stranger = Node(directory / "stranger", {**node.options, "signature-certificate-list": ""})
         shutil.move(stranger.config, directory / "stranger.cfg")
 
-    def run(self, name, *words):
+    def run(self, name, *words, **environment):
         done = subprocess.run(
-            [self.scripts / name, *map(str, words)], cwd=self.directory, env=CLEAN, stdin=subprocess.DEVNULL,
+            [self.scripts / name, *map(str, words)], cwd=self.directory, env={**CLEAN, **environment}, stdin=subprocess.DEVNULL,
             capture_output=True, timeout=60)
         return done.returncode, done.stdout
 
@@ -81,6 +82,7 @@ CONFIG = "-c slapos.cfg "
 DOWNLOADS = [
     CONFIG + "-k {one}", CONFIG + "--key {one}", CONFIG + "--key={one}", CONFIG + "-k{one}", "-cslapos.cfg -k {one}",
     "--config slapos.cfg -k {one}", "--config=slapos.cfg -k {one}", "--conf slapos.cfg --ke {one}", "-k {one} -c slapos.cfg",
+    CONFIG + "-lk{one}", "-lcslapos.cfg -k {several}", CONFIG + "-k {one} -lx", CONFIG + "-k {one} -ll",
     CONFIG + "-k {one} -l", CONFIG + "-l -k {several}", CONFIG + "--list -k {several}", CONFIG + "--li -k {several}",
     CONFIG + "-u {url}", CONFIG + "--url {url} -l", CONFIG + "-k {fragment}", CONFIG + "-k {query}",
     CONFIG + "-k {several} revision==[4,2]", CONFIG + "-k {several} revision>=[4,2] revision<<Infinity",
@@ -146,6 +148,40 @@ def test_a_directory_goes_up_as_an_archive_that_both_extract(stack, places):
             assert code == 0 and (out / "tree/below/file").read_bytes() == b"in the tree"
         (found,) = client_of(stack).select(f"file-urlmd5:{hashlib.md5(str(url).encode()).hexdigest()}")
         assert list(found) == ["sha512", "a", "url"]
+
+
+# Deployed.settings: libcurl would take them, http.client doesn't. What an upload fetches comes through them on both sides.
+def test_the_cache_is_asked_without_the_proxies_of_the_environment(places, keys):
+    proxies = dict.fromkeys(["http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "HTTPS_PROXY"], f"http://127.0.0.1:{free_port()}")
+    results = []
+    for place in places:
+        key = new_key()
+        assert place.run("networkcache-upload", "-c", "slapos.cfg", "-k", key, "-f", "file", "a=b", **proxies) == (0, b"")
+        assert place.run("networkcache-download", "-c", "slapos.cfg", "-k", key, **proxies) == (0, b"the file")
+        results.append(place.run("networkcache-upload", "-c", "slapos.cfg", "-u", "http://localhost:1/x", **proxies)[0])
+    assert results == [1, 1]
+
+
+# DeployedOptions.earlierKey. Scripts since 0.26 know no --prefix-key, so what 0.25 says of itself is written here:
+# nc.upload(f, args.prefix_key + urlmd5 + args.suffix_key, **kw), and kw.setdefault('url', args.url).
+@pytest.mark.parametrize("words, begins, ends", [
+    ("--prefix-key file: --suffix-key :x", "file:", ":x"), ("--prefix-key slapos-buildout-", "slapos-buildout-", ""),
+    ("--suffix-key=-end", "", "-end"), ("--pre a: --suf :b", "a:", ":b")])
+def test_the_grammar_before_0_26_is_taken(stack, places, words, begins, ends):
+    url = f"https://example.org/{new_key()}"
+    command = ["--config", "slapos.cfg", *words.split(), "--url", url]
+    ours = places[1]
+    assert ours.run("networkcache-upload", *command, "--file", "file", "a=b") == (0, b"")
+    ((metadata, _),) = stack.entries(f"{begins}{hashlib.md5(url.encode()).hexdigest()}{ends}")
+    assert list(json.loads(metadata).items())[1:] == [("a", "b"), ("url", url)]
+    assert ours.run("networkcache-download", *command) == (0, b"the file")
+
+
+@pytest.mark.parametrize("words", ["-k key --prefix-key a:", "-f file --suffix-key :b", "-k key -u http://a/b --prefix-key a:"])
+def test_a_prefix_without_a_url_is_refused(places, words):
+    for name in "networkcache-upload", "networkcache-download":
+        code, output = places[1].run(name, "-c", "slapos.cfg", *words.split())
+        assert (code, output) == (2, b"")
 
 
 KEYS = ["--cert-file {new}.crt {new}.key Me", "{new}.key Me --cert-file={new}.crt", "--cert {new}.crt {new}.key Me",

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -110,6 +112,59 @@ def test_an_upload_url_without_the_other(sources, option):
     assert_found(sources, "failed", option, "not set")
 
 
+# slapgrid
+
+
+def slapos(directory, interpreter, text="import sys\n"):
+    """A machine's `slapos`, run by this; returns the environment that finds it, and nothing else but what `commands` name."""
+    directory.mkdir()
+    (directory / "slapos").write_text(f"#!{interpreter}\n{text}")
+    (directory / "slapos").chmod(0o755)
+    for command in "sh", "gcc":
+        (directory / command).symlink_to(shutil.which(command))
+    return {"PATH": str(directory)}
+
+
+def judged(node, subject, env):
+    return [finding for finding in json.loads(node.run("doctor", "--read-only", "--json", env=env).stdout)
+            if finding["subject"] == str(subject)]
+
+
+# Doctor.examineSlapgrid. slapgrid logs nothing at all where its Python lacks the library.
+def test_the_library_of_the_python_that_runs_slapgrid(node, tmp_path):
+    env = slapos(tmp_path / "with", sys.executable)
+    (found,) = judged(node, tmp_path / "with/slapos", env)
+    assert found["verdict"] == "ok" and "has slapos.libnetworkcache" in found["text"]
+    env = slapos(tmp_path / "without", f"{sys.executable} -IS")
+    (found,) = judged(node, tmp_path / "without/slapos", env)
+    assert found["verdict"] == "failed" and "can't import slapos.libnetworkcache" in found["text"]
+    assert found["mend"].endswith("-m pip install slapos.libnetworkcache")
+    # As buildout writes it.
+    paths = [path for path in sys.path if path]
+    env = slapos(tmp_path / "buildout", f"{sys.executable} -IS", f"import sys\nsys.path[0:0] = {paths!r}\nif __name__ == '__main__':\n  sys.exit(1)\n")
+    (found,) = judged(node, tmp_path / "buildout/slapos", env)
+    assert found["verdict"] == "ok", found
+    # What else it may be, the doctor can't look into.
+    env = slapos(tmp_path / "shell", "/bin/sh", "exec somewhere/slapos\n")
+    assert judged(node, tmp_path / "shell/slapos", env) == []
+    node.change(upload_binary_cache_url=None, upload_binary_dir_url=None)
+    assert judged(node, tmp_path / "with/slapos", {"PATH": str(tmp_path / "with")}) == []
+
+
+def test_the_compiler_that_slapgrid_asks(node, tmp_path):
+    env = slapos(tmp_path / "bin", sys.executable)
+    assert judged(node, "gcc", env) == []
+    (tmp_path / "bin/gcc").unlink()
+    (found,) = judged(node, "gcc", env)
+    assert found["verdict"] == "failed" and "install gcc" in found["mend"]
+
+
+def test_releases_that_are_not_to_be_uploaded(node, tmp_path):
+    node.change(upload_to_binary_cache_url_blacklist="\nhttps://lab.example.org/mine")
+    (found,) = judged(node, "upload-to-binary-cache-url-blacklist", slapos(tmp_path / "bin", sys.executable))
+    assert found["verdict"] == "ok" and "https://lab.example.org/mine" in found["text"]
+
+
 # Signing
 
 
@@ -180,6 +235,33 @@ def test_a_certificate_too_weak_for_tls(sources, authority):
     assert_found(sources, "failed", "shacache-cert-file", "RSA key of 1024 bits")
 
 
+# Certificate.brokenDigest: OpenSSL 3.5 loads it, and nginx answers 400.
+def test_a_certificate_signed_with_sha1(sources, authority):
+    identify(sources, *authority.issue("aged", digest="sha1"))
+    assert_found(sources, "failed", "shacache-cert-file", "is signed with SHA-1: OpenSSL 3.0 doesn't load it")
+
+
+# Certificate.strictFault: what `openssl req -x509` leaves out, Python sees from 3.13 on (VERIFY_X509_STRICT).
+def test_a_private_authority_that_newer_pythons_refuse(sources, stack, tmp_path):
+    certificate, _ = self_signed(tmp_path, "plain", "EC")
+    both = tmp_path / "both.crt"
+    both.write_text(certificate.read_text() + Path(stack.env["CA_FILE"]).read_text())
+    sources.change(shacache_ca_file=both)
+    assert_found(sources, "warning", "shacache-ca-file", "CN=plain has no keyUsage: Python from 3.13 on refuses it", status=DONE)
+    many = tmp_path / "many.crt"
+    many.write_text(both.read_text() * 3)
+    sources.change(shacache_ca_file=many)
+    assert findings(sources, status=DONE) == []
+
+
+# Doctor.examineUploadCertificate: a TypeError of Python's ssl module, before anything is sent.
+@pytest.mark.parametrize("service, option", [("shacache", "upload-cache-url"), ("shadir", "upload-dir-url")])
+def test_an_https_upload_url_without_a_certificate(sources, service, option):
+    sources.change(**{f"{service}_cert_file": None, f"{service}_key_file": None})
+    assert_found(
+        sources, "failed", option, f"{service}-cert-file and {service}-key-file are not set: slapgrid", "--read-only")
+
+
 def test_a_certificate_that_the_server_refuses(sources, authority):
     identify(sources, *authority.issue("stranger"))
     assert_found(sources, "failed", "upload-cache-url", "the client certificate was refused")
@@ -219,7 +301,8 @@ def test_a_url_that_nobody_answers(sources, option):
 
 def test_a_download_url_over_https_without_a_certificate(sources, stack):
     sources.change(
-        download_cache_url=stack.env["UPLOAD_SHACACHE_URL"], shacache_cert_file=None, shacache_key_file=None)
+        download_cache_url=stack.env["UPLOAD_SHACACHE_URL"], shacache_cert_file=None, shacache_key_file=None,
+        upload_cache_url=None, upload_dir_url=None)
     assert_found(sources, "warning", "download-cache-url", "is https without a client certificate", status=DONE)
 
 
@@ -242,6 +325,27 @@ def test_a_signature_policy_that_refuses_this_signer(start, tmp_path):
     assert_found(node, "failed", "upload-dir-url", "registered signers")
     mend = [finding["mend"] for finding in node.json("doctor", status=FAILED) if finding["verdict"] == "failed"]
     assert "register the signing certificate" in mend[0]
+
+
+# ServerVisit+Uploads: slapproxy answers 415 to JSON that isn't called so.
+def test_the_probes_say_what_they_are_as_the_deployed_clients_do(node):
+    seen = {}
+    def answer(handler):
+        if handler.command in ("POST", "PUT"):
+            seen[handler.command] = handler.headers.get("Content-Type")
+    with Impostor(answer) as impostor:
+        node.options |= impostor.options
+        node.write()
+        assert without_uses(node, "download-binary", "upload-binary").run("doctor").returncode == DONE
+    assert seen == {"POST": "application/octet-stream", "PUT": "application/json"}
+
+
+# The words of slapos.core 1.26.1 (slapos/proxy/shacache_proxy.py) where its options have dashes, or are missing.
+def test_a_slapproxy_that_is_not_configured(node):
+    page = b"<!doctype html>\n<html lang=en>\n<title>503 Service Unavailable</title>\n<p>Shacache not configured</p>\n"
+    found = examine_impostor(node, lambda handler: reply(handler, 503, page))
+    assert {subject for _, subject, text in found if "is a slapproxy that isn't told where" in text} == {
+        "download-cache-url", "download-dir-url", "upload-cache-url", "upload-dir-url"}, found
 
 
 def test_two_caches_taken_for_one(sources, impostor):

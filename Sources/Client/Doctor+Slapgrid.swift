@@ -1,0 +1,82 @@
+import Glibc
+
+/// What makes slapgrid wait after a build, half an hour three times, since it can't upload: all of it without the server.
+extension Doctor {
+    /// What the Python clients need that upload over HTTPS, whatever the server asks for.
+    func examineUploadCertificate(_ endpoint: Endpoint, _ option: String, _ service: Service) {
+        guard endpoint.url.hasPrefix("https:") else { return }
+        let prefix = service == .cache ? "shacache" : "shadir"
+        let files = [
+            ("\(prefix)-cert-file", endpoint.identity.certificateFile),
+            ("\(prefix)-key-file", endpoint.identity.keyFile),
+        ]
+        let missing = files.filter { $0.1 == nil }.map(\.0)
+        guard !missing.isEmpty else { return }
+        tell(
+            .failure(
+                option,
+                "is https, and \(missing.joined(separator: " and ")) \(missing.count == 1 ? "is" : "are") not set: "
+                    + "slapgrid and networkcache-upload fail before they send anything",
+                mend: "set \(missing.joined(separator: " and ")); the cache's operator issues certificates"))
+    }
+
+    /// The program that runs slapgrid here, if it is found, and what it runs with.
+    func examineSlapgrid() {
+        let isUsed = Service.allCases.contains { configuration.endpoint(.upload, $0, for: .binaries) != nil }
+        guard isUsed, let slapos = found("slapos") else { return }
+        examineLibrary(of: slapos)
+        examineCompiler()
+        examineBlacklist()
+    }
+
+    private func examineLibrary(of slapos: String) {
+        guard let interpreter = interpreter(of: slapos), interpreter.contains("python") else { return }
+        let programs = [
+            Self.importing,
+            // A script that buildout made has the paths of its packages in itself.
+            "import runpy, sys; runpy.run_path(sys.argv[1], run_name=\"doctor\"); \(Self.importing)",
+        ]
+        let answers = programs.lazy.compactMap { program in
+            output(of: "\(interpreter) -c \(quoted(program)) \(quoted(slapos)) 2>/dev/null </dev/null")
+        }
+        if let version = answers.first {
+            tell(.good(slapos, "runs by Python \(version), which has slapos.libnetworkcache"))
+        } else {
+            tell(
+                .failure(
+                    slapos,
+                    "runs by \(interpreter), which can't import slapos.libnetworkcache: slapgrid uploads nothing, and doesn't say why",
+                    mend: "\(interpreter) -m pip install slapos.libnetworkcache"))
+        }
+    }
+
+    private static let importing = "import sys, slapos.libnetworkcache; print(sys.version.split()[0])"
+
+    private func examineCompiler() {
+        guard found("gcc") == nil else { return }
+        tell(
+            .failure(
+                "gcc",
+                "there is no such command: slapgrid asks it for this machine's name, and else uses no binary cache",
+                mend: "install gcc, also where releases come from the binary cache only"))
+    }
+
+    private func examineBlacklist() {
+        for prefix in configuration.prefixes(.uploadBlacklist) {
+            tell(.good(NodeConfiguration.Option.uploadBlacklist.rawValue, "no release whose URL begins with \(prefix)"))
+        }
+    }
+
+    /// A command on the PATH; nil when there is none.
+    private func found(_ command: String) -> String? { output(of: "command -v \(command)") }
+
+    /// What the first line of a script says that it is run by; nil when it says nothing.
+    private func interpreter(of script: String) -> String? {
+        guard let text = try? contents(of: script), text.starts(with: Array("#!".utf8)) else { return nil }
+        let line = String(decoding: text.dropFirst(2).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        return line.trimmed.isEmpty ? nil : line.trimmed
+    }
+
+    /// For a shell.
+    private func quoted(_ word: String) -> String { "'\(word.replacing("'", with: "'\\''"))'" }
+}
