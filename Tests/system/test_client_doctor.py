@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from email.utils import formatdate
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,9 @@ def test_the_probes_say_what_they_are_as_the_deployed_clients_do(node):
 
 # The words of slapos.core 1.26.1 (slapos/proxy/shacache_proxy.py) where its options have dashes, or are missing.
 def test_a_slapproxy_that_is_not_configured(node):
+    proxy = Path(find_spec("slapos").submodule_search_locations[0]) / "proxy"
+    assert 'abort(503, "Shacache not configured")' in (proxy / "shacache_proxy.py").read_text()
+    assert "conf.shacache_content_directory" in (proxy / "__init__.py").read_text()
     page = b"<!doctype html>\n<html lang=en>\n<title>503 Service Unavailable</title>\n<p>Shacache not configured</p>\n"
     found = examine_impostor(node, lambda handler: reply(handler, 503, page))
     assert {subject for _, subject, text in found if "is a slapproxy that isn't told where" in text} == {
