@@ -55,7 +55,7 @@ extension NodeConfiguration {
 struct CannotSign: Advising, CustomStringConvertible {
     let cause: any Error
 
-    var description: String { "make an RSA signature with SHA-1: \(cause)" }
+    var description: String { "make a signature with SHA-1: \(cause)" }
     var hint: String? {
         "nodes check no other signatures; where OpenSSL's configuration forbids it (FIPS, a security policy), sign on another machine"
     }

@@ -20,8 +20,8 @@ extension Certificate {
         }
     }
 
-    /// Verifies as nginx verifies a client's, with `ssl_client_certificate` naming these authorities: the chain must end in
-    /// one that vouches for itself, within nginx's `ssl_verify_depth` and Debian's security level.
+    /// Verifies as nginx verifies a client's, with `ssl_client_certificate` naming these authorities: the chain must
+    /// end in one that vouches for itself, within nginx's `ssl_verify_depth` and Debian's security level.
     ///
     /// - Parameter asClient: otherwise only the chain counts, not what the certificate is for.
     /// - Throws: `UntrustedChain`.

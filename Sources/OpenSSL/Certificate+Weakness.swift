@@ -1,7 +1,7 @@
 import COpenSSL
 
 extension Certificate {
-    /// The digest that its issuer signed it with, where that is one which OpenSSL's security levels forbid in TLS; else nil.
+    /// The digest that its issuer signed it with, where OpenSSL's security levels forbid it in TLS; else nil.
     public var brokenDigest: String? {
         var digest = NID_undef
         guard X509_get_signature_info(handle, &digest, nil, nil, nil) == 1, [NID_sha1, NID_md5].contains(digest) else {
@@ -22,8 +22,8 @@ extension Certificate {
         return "\(kind) key of \(EVP_PKEY_get_bits(key)) bits"
     }
 
-    /// What an authority lacks for those who check it strictly (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets from 3.13
-    /// on); nil when nothing.
+    /// What an authority lacks for those who check it strictly (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets
+    /// from 3.13 on); nil when nothing.
     public var strictFault: String? {
         if X509_get_key_usage(handle) == .max { return "no keyUsage" }
         if X509_get0_subject_key_id(handle) == nil { return "no subjectKeyIdentifier" }

@@ -75,8 +75,8 @@ extension Hash.Algorithm {
     private nonisolated(unsafe) static let sha256Fetched = fetch("SHA2-256")
     private nonisolated(unsafe) static let sha512Fetched = fetch("SHA2-512")
 
-    /// - Parameter ofOurOwn: whatever OpenSSL's configuration says, from libcrypto's own provider. That is for what proves
-    ///   nothing: a configuration forbids what isn't safe enough to trust.
+    /// - Parameter ofOurOwn: whatever OpenSSL's configuration says, from libcrypto's own provider. That is for what
+    ///   proves nothing: a configuration forbids what isn't safe enough to trust.
     private static func fetch(_ name: String, ofOurOwn: Bool = false) -> Result<OpaquePointer, OpenSSLError> {
         var context: OpaquePointer?  // OSSL_LIB_CTX *, kept as long as the digest
         if ofOurOwn {

@@ -69,6 +69,12 @@ struct CertificateCommand: ParsableCommand {
             let certificate = try Certificate(pem: contents(of: file))
             try options.catalog().addCertificate(certificate, of: account, origin: .registered, by: options.actor)
             options.report("registered \(certificate.subject)")
+            if let digest = certificate.brokenDigest {
+                options.report("warning: it is signed with \(digest), so nginx refuses it")
+            }
+            if !certificate.isStrongEnoughForTLS {
+                options.report("warning: it has an \(certificate.keyName), so TLS refuses it")
+            }
         }
     }
 

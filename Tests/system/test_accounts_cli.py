@@ -325,6 +325,14 @@ def test_a_request_that_is_weak_or_broken_is_not_signed(closed, account, tmp_pat
     assert not (tmp_path / "crt").exists() and listed(closed, "certificate", "list", account) == []
 
 
+# CertificateCommand.Register. It works where nginx has a lower security level, so it is not refused.
+@pytest.mark.parametrize("options, words", [
+    ({"kind": "RSA:1024"}, "warning: it has an RSA key of 1024 bits"), ({"digest": "sha1"}, "warning: it is signed with SHA-1")])
+def test_a_certificate_that_nginx_refuses_is_registered_with_a_warning(closed, account, tmp_path, options, words):
+    certificate, _ = Authority.create(tmp_path, "theirs").issue("weak", **options)
+    assert words in closed.admin("certificate", "register", account, certificate).stderr
+
+
 def test_a_certificate_of_another_authority_is_registered_once(closed, account, tmp_path):
     certificate, _ = Authority.create(tmp_path, "Another CA").issue("theirs")
     closed.admin("certificate", "register", account, certificate)

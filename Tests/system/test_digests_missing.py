@@ -69,20 +69,20 @@ def md5(text):
 def test_an_entry_that_cannot_be_signed_is_refused_before_anything_is_sent(node, stack, strict):
     (node.directory / "file").write_bytes(os.urandom(100))
     key = new_key()
-    done = assert_ended(node.run("upload", "--key", key, "file", env=strict), FAILED, "make an RSA signature with SHA-1")
+    done = assert_ended(node.run("upload", "--key", key, "file", env=strict), FAILED, "make a signature with SHA-1")
     assert b"hint: nodes check no other signatures" in done.stderr
     release = node.directory / "release"
     release.mkdir()
     assert_ended(
         node.run("binary-cache", "publish", "--software-url", f"https://example.org/{key}", "release", env=strict), FAILED,
-        "make an RSA signature with SHA-1")
+        "make a signature with SHA-1")
     assert stack.entries(key) is None
     assert node.run("download", "--sha512", hashlib.sha512((node.directory / "file").read_bytes()).hexdigest(), env=strict).returncode == MISSING
 
 
 def test_the_doctor_finds_that_this_machine_cannot_sign(node, strict):
     (found,) = [finding for finding in node.json("doctor", "--read-only", status=FAILED, env=strict) if finding["verdict"] == "failed"]
-    assert found["subject"] == "signature-private-key-file" and "RSA signature with SHA-1" in found["text"]
+    assert found["subject"] == "signature-private-key-file" and "signature with SHA-1" in found["text"]
     assert "sign on another machine" in found["mend"]
 
 
