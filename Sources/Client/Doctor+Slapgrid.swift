@@ -1,4 +1,5 @@
 import Glibc
+import HTTP
 
 /// What makes slapgrid wait after a build, half an hour three times, since it can't upload: all of it without the server.
 extension Doctor {
@@ -22,11 +23,42 @@ extension Doctor {
 
     /// The program that runs slapgrid here, if it is found, and what it runs with.
     func examineSlapgrid() {
-        let isUsed = Service.allCases.contains { configuration.endpoint(.upload, $0, for: .binaries) != nil }
-        guard isUsed, let slapos = found("slapos") else { return }
+        let endpoints = Direction.allCases.flatMap { direction in
+            Service.allCases.compactMap { service in
+                configuration.endpoint(direction, service, for: .binaries).map { (direction, service, $0) }
+            }
+        }
+        guard !endpoints.isEmpty, let slapos = found("slapos") else { return }
         examineLibrary(of: slapos)
         examineCompiler()
         examineBlacklist()
+        guard let proxy = proxyOption else { return }
+        for (direction, service, endpoint) in endpoints {
+            let option = NodeConfiguration.option(direction, service, for: .binaries).rawValue
+            examineWayWithout(proxy, endpoint, ServerVisit.name(for: service), option)
+        }
+    }
+
+    /// The variable of the environment that names a proxy; nil when none does.
+    private var proxyOption: String? {
+        ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].first { name in
+            getenv(name).map { $0.pointee != 0 } ?? false
+        }
+    }
+
+    /// slapgrid, and the old scripts, use no proxy: what the doctor reaches through one they may not reach.
+    private func examineWayWithout(_ proxy: String, _ endpoint: Endpoint, _ name: String, _ option: String) {
+        var request = endpoint.request(.get, name)
+        // In seconds: a firewall that drops what it doesn't let pass says nothing.
+        request.patience.connect = 5
+        do {
+            _ = try Session(agent: "shacache doctor", usesProxies: false).send(request)
+        } catch {
+            tell(
+                .failure(
+                    option, "can't be reached without \(proxy), and slapgrid uses no proxy: \(error)",
+                    mend: "let this machine through to the cache, or name a cache that it reaches"))
+        }
     }
 
     private func examineLibrary(of slapos: String) {

@@ -59,7 +59,7 @@ public struct Doctor {
         if writes {
             visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))
         } else {
-            visit.examineUploadURLs()
+            visit.examineUploadURLs(signs: configuration[.signatureKeyFile] != nil)
             visit.examineRanges(isUploaded: false)
         }
     }

@@ -16,12 +16,16 @@ extension ServerVisit {
     }
 
     /// Whether the upload URLs lead anywhere, and accept this machine's certificate, without uploading.
-    func examineUploadURLs() {
+    ///
+    /// - Parameter signs: whether this machine has a key to sign with.
+    func examineUploadURLs(signs: Bool) {
+        if !signs, let endpoint = configuration.endpoint(.upload, .directory, for: use) {
+            tellUnsigned(endpoint, option(.upload, .directory))
+        }
         for service in Service.allCases {
             let option = option(.upload, service)
             guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
-            let name = service == .cache ? Self.nobody.description : Self.key
-            guard let response = ask(endpoint.request(.get, name), option) else { continue }
+            guard let response = ask(endpoint.request(.get, Self.name(for: service)), option) else { continue }
             examine(response, of: endpoint, option)
         }
     }
@@ -68,14 +72,19 @@ extension ServerVisit {
         guard let response = ask(request, option) else { return }
         guard response.status == 201 else { return tellRefusal(response, endpoint, option) }
         if key == nil {
-            tell(
-                .warning(
-                    option, "\(endpoint.shownURL) takes entries, but this machine doesn't sign: no node trusts them",
-                    mend: "set signature-private-key-file; shacache generate-signature-key makes one"))
+            tellUnsigned(endpoint, option)
         } else {
             tell(.good(option, "\(endpoint.shownURL) takes entries from this machine"))
         }
         readBack(entry)
+    }
+
+    private func tellUnsigned(_ endpoint: Endpoint, _ option: String) {
+        tell(
+            .warning(
+                option,
+                "\(endpoint.shownURL) is for entries, and this machine doesn't sign: no node trusts what it uploads",
+                mend: "set signature-private-key-file; shacache generate-signature-key makes one"))
     }
 
     private func tellRefusal(_ response: Response, _ endpoint: Endpoint, _ option: String) {

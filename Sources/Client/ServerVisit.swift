@@ -21,6 +21,9 @@ final class ServerVisit {
     static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
     static let key = "shacache-doctor:probe"
 
+    /// What a service may be asked for, whether it is there or not.
+    static func name(for service: Service) -> String { service == .cache ? nobody.description : key }
+
     init(_ configuration: NodeConfiguration, _ use: Use, tell: @escaping (Finding) -> Void) {
         self.configuration = configuration
         self.use = use
@@ -63,8 +66,7 @@ final class ServerVisit {
                 continue
             }
             examineScheme(endpoint, option)
-            let name = service == .cache ? Self.nobody.description : Self.key
-            guard let response = ask(endpoint.request(.get, name), option) else { continue }
+            guard let response = ask(endpoint.request(.get, Self.name(for: service)), option) else { continue }
             examine(response, of: endpoint, option)
             examineClock(response, option)
         }

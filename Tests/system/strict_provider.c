@@ -9,7 +9,7 @@
 #include <openssl/provider.h>
 
 static OSSL_PROVIDER *whole;
-static OSSL_ALGORITHM digests[64], signatures[16];
+static OSSL_ALGORITHM digests[256], signatures[256]; /* OpenSSL 3.5 has some sixty. */
 static OSSL_DISPATCH rsa[64];
 static OSSL_FUNC_signature_digest_sign_init_fn *sign_init;
 

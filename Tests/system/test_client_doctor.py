@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority, self_signed
-from impostor import Impostor, reply
+from impostor import Impostor, read, reply
 from node import DONE, FAILED, MISUSE, Node
 from stack import REPOSITORY, free_port
 from test_real_client import printed
@@ -148,7 +148,7 @@ def test_the_library_of_the_python_that_runs_slapgrid(node, tmp_path):
     # What else it may be, the doctor can't look into.
     env = slapos(tmp_path / "shell", "/bin/sh", "exec somewhere/slapos\n")
     assert judged(node, tmp_path / "shell/slapos", env) == []
-    node.change(upload_binary_cache_url=None, upload_binary_dir_url=None)
+    without_uses(node, "download-binary", "upload-binary")
     assert judged(node, tmp_path / "with/slapos", {"PATH": str(tmp_path / "with")}) == []
 
 
@@ -158,6 +158,28 @@ def test_the_compiler_that_slapgrid_asks(node, tmp_path):
     (tmp_path / "bin/gcc").unlink()
     (found,) = judged(node, "gcc", env)
     assert found["verdict"] == "failed" and "install gcc" in found["mend"]
+
+
+# Doctor.examineWayWithout: the doctor goes through the proxy, slapgrid doesn't.
+def test_a_cache_that_only_a_proxy_reaches(node, tmp_path):
+    def answer(handler):
+        handler.path = handler.path.removeprefix("http://cache.invalid")
+    with Impostor(answer) as impostor:
+        node.options |= {name: value.replace(impostor.url, "http://cache.invalid") for name, value in impostor.options.items()}
+        node.write()
+        env = slapos(tmp_path / "bin", sys.executable)
+        (right,) = judged(node, "upload-binary-dir-url", {**env, "http_proxy": impostor.url, "no_proxy": "none.invalid"})[1:]
+        first = judged(node, "upload-binary-dir-url", {**env, "http_proxy": impostor.url})[0]
+        assert right["verdict"] == "ok" and first["verdict"] == "failed"
+        assert "can't be reached without http_proxy, and slapgrid uses no proxy" in first["text"]
+        assert len(judged(node, "upload-binary-dir-url", {"PATH": "/usr/bin:/bin", "http_proxy": impostor.url})) == 1
+
+
+# It uploads without a word, and no node takes it.
+def test_a_machine_that_uploads_and_does_not_sign(sources):
+    sources.change(signature_private_key_file=None)
+    for options in ["--read-only"], []:
+        assert_found(sources, "warning", "upload-dir-url", "this machine doesn't sign: no node trusts", *options, status=DONE)
 
 
 def test_releases_that_are_not_to_be_uploaded(node, tmp_path):
@@ -347,7 +369,8 @@ def test_a_slapproxy_that_is_not_configured(node):
     assert 'abort(503, "Shacache not configured")' in (proxy / "shacache_proxy.py").read_text()
     assert "conf.shacache_content_directory" in (proxy / "__init__.py").read_text()
     page = b"<!doctype html>\n<html lang=en>\n<title>503 Service Unavailable</title>\n<p>Shacache not configured</p>\n"
-    found = examine_impostor(node, lambda handler: reply(handler, 503, page))
+    # Its body first, or the connection goes on with it.
+    found = examine_impostor(node, lambda handler: [read(handler), reply(handler, 503, page)])
     assert {subject for _, subject, text in found if "is a slapproxy that isn't told where" in text} == {
         "download-cache-url", "download-dir-url", "upload-cache-url", "upload-dir-url"}, found
 
