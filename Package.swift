@@ -64,7 +64,7 @@ let package = Package(
         .target(name: "TextTable", swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
-        .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: settings),
+        .target(name: "HTTP", dependencies: ["CCurl", "ShaCache"], swiftSettings: settings),
         .target(
             name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
         .target(

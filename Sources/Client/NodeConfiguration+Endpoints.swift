@@ -1,4 +1,5 @@
 public import HTTP
+import ShaCache
 
 /// One of the cache's two services, as one machine reaches it.
 public struct Endpoint: Sendable {

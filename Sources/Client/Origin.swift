@@ -1,4 +1,5 @@
 import HTTP
+import ShaCache
 
 /// Where a source archive comes from when no cache has it.
 public struct Origin: Sendable {

@@ -1,3 +1,5 @@
+import ShaCache
+
 /// One HTTP request.
 public struct Request {
     public enum Method: String, Sendable {
@@ -35,13 +37,6 @@ public struct Request {
         patience = other.patience
         redirectLimit = other.redirectLimit
     }
-}
-
-/// A URL without the user and the password that may stand in it.
-public func withoutCredentials(_ url: String) -> String {
-    // Asked of every request: few have any.
-    guard url.utf8.contains(UInt8(ascii: "@")) else { return url }
-    return url.replacing(/:\/\/[^\/@]*@/, with: "://", maxReplacements: 1)
 }
 
 /// What a request sends along.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Client
-import HTTP
 import ShaCache
 import TextTable
 

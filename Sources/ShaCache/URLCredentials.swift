@@ -1,0 +1,98 @@
+/// A URL without the user and the password that may stand in it; nor those of a URL that stands inside it, as a
+/// parameter or behind a mirror's name, percent-encoded or not. Nothing else is changed.
+///
+/// What is meant to be a URL but is none, since the password holds an unescaped `/`, `?` or `#`, loses all up to the
+/// last `@`: too much rather than too little.
+public func withoutCredentials(_ url: String) -> String {
+    let bytes = Array(url.utf8)
+    // Asked of every request and every row: few have any.
+    guard bytes.contains(UInt8(ascii: "@")) || bytes.contains(UInt8(ascii: "%")) else { return url }
+    var shown: [UInt8] = []
+    var rest = bytes[...]
+    var isOutermost = true
+    while let start = rest.authorityStart(isOutermost: isOutermost) {
+        shown += rest[..<start]
+        rest = rest[start...].withoutUserInformation(isOutermost: isOutermost)
+        isOutermost = false
+    }
+    return String(decoding: shown + rest, as: UTF8.self)
+}
+
+/// A text, as a message or what a server says, where no URL has a user or a password. A URL ends at white space, and at
+/// what quotes it.
+public func withoutCredentials(in text: String) -> String {
+    let bytes = Array(text.utf8)
+    guard bytes.contains(UInt8(ascii: "@")) || bytes.contains(UInt8(ascii: "%")) else { return text }
+    var shown: [UInt8] = []
+    for word in bytes.words {
+        shown += withoutCredentials(String(decoding: word, as: UTF8.self)).utf8
+        if word.endIndex < bytes.endIndex { shown.append(bytes[word.endIndex]) }
+    }
+    return String(decoding: shown, as: UTF8.self)
+}
+
+// By bytes: a letter of Swift's, `@` with an accent on it, isn't the `@` that ends a password, and is one for libcurl.
+extension ArraySlice<UInt8> {
+    /// Where what names user, host and port starts; nil when there is no more of it.
+    fileprivate func authorityStart(isOutermost: Bool) -> Index? {
+        if isOutermost, let start = irregularAuthorityStart { return start }
+        for index in indices where self[index] == UInt8(ascii: ":") || self[index] == UInt8(ascii: "%") {
+            let rest = self[index...]
+            if rest.starts(with: "://".utf8) { return index + 3 }
+            if rest.prefix(9).lowercased == Array("%3a%2f%2f".utf8) { return index + 9 }
+        }
+        return nil
+    }
+
+    /// libcurl takes one slash, and three, behind these schemes; a reference has none before its two.
+    private var irregularAuthorityStart: Index? {
+        let scheme = prefix { $0 != UInt8(ascii: ":") && $0 != UInt8(ascii: "/") }
+        let isFetched = ["http", "https", "ftp", "ftps"].contains { $0.utf8.elementsEqual(scheme.lowercased) }
+        guard
+            scheme.isEmpty && starts(with: "//".utf8)
+                || isFetched && self[scheme.endIndex...].first == UInt8(ascii: ":")
+        else { return nil }
+        let rest = scheme.isEmpty ? self : self[scheme.endIndex...].dropFirst()
+        return rest.firstIndex { $0 != UInt8(ascii: "/") }
+    }
+
+    /// What begins with an authority, without all that stands before its host.
+    fileprivate func withoutUserInformation(isOutermost: Bool) -> Self {
+        let authority = prefix(upTo: authorityEnd(isOutermost: isOutermost))
+        if let end = authority.endOfLastAt(isOutermost: isOutermost) { return self[end...] }
+        guard isOutermost, !authority.hasPort, let end = endOfLastAt(isOutermost: true) else { return self }
+        return self[end...]
+    }
+
+    /// A URL that is another one's parameter ends with that.
+    private func authorityEnd(isOutermost: Bool) -> Index {
+        let isEnd: (Index) -> Bool = { index in
+            guard !isOutermost else { return "/?#".utf8.contains(self[index]) }
+            return "/?#&".utf8.contains(self[index])
+                || ["%2f", "%3f", "%23", "%26"].contains { $0.utf8.elementsEqual(self[index...].prefix(3).lowercased) }
+        }
+        return indices.first(where: isEnd) ?? endIndex
+    }
+
+    private func endOfLastAt(isOutermost: Bool) -> Index? {
+        if let index = lastIndex(of: UInt8(ascii: "@")) { return index + 1 }
+        guard !isOutermost else { return nil }
+        return indices.last { self[$0...].starts(with: "%40".utf8) }.map { $0 + 3 }
+    }
+
+    /// Whether what stands behind the host can be a port, or nothing does.
+    private var hasPort: Bool {
+        let host = first == UInt8(ascii: "[") ? prefix { $0 != UInt8(ascii: "]") } : prefix { $0 != UInt8(ascii: ":") }
+        return self[host.endIndex...].drop { $0 == UInt8(ascii: "]") || $0 == UInt8(ascii: ":") }
+            .allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+
+    private var lowercased: [UInt8] { map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 } }
+}
+
+extension [UInt8] {
+    /// What lies between white space, control characters and quotes, empty words too.
+    fileprivate var words: [ArraySlice<UInt8>] {
+        split(omittingEmptySubsequences: false) { $0 <= 0x20 || "\"<>".utf8.contains($0) }
+    }
+}
