@@ -50,7 +50,7 @@ public struct BinaryCache {
             path, name: key.text, location: "\(root)/\(key.text)", allowsLeavingLinks: allowsLeavingLinks)
         let stored = try uploader.store(source, item: key.text)
         var metadata = Metadata()
-        metadata["software_url"] = JSON(softwareURL)
+        metadata.setDefault("software_url", url: softwareURL)
         metadata["software_root"] = JSON(root)
         metadata["multiarch"] = JSON(platform.multiarch)
         metadata["os"] = JSON(platform.os)

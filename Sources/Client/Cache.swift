@@ -8,18 +8,25 @@ public final class Cache {
         public let configuration: NodeConfiguration
         public let use: Use
         let retry: Retry
+        let timeout: Int
         let usesProxies: Bool
 
         /// - Parameters:
         ///   - retries: tries after the first, of what another try can help.
+        ///   - timeout: how long is waited, in all tries, for an answer to what is looked up or fetched, while nothing
+        ///     or hardly anything comes, in seconds.
+        ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere, an origin or a compiler: then
+        ///     all of its troubles together take no longer than that either.
         ///   - usesProxies: whether the cache is reached through the proxies of the environment.
         public init(
-            _ configuration: NodeConfiguration, for use: Use, retries: Int, usesProxies: Bool = true, reporter: Reporter
+            _ configuration: NodeConfiguration, for use: Use, retries: Int, timeout: Int, hasAlternative: Bool = false,
+            usesProxies: Bool = true, reporter: Reporter
         ) {
             self.configuration = configuration
             self.use = use
+            self.timeout = timeout
             self.usesProxies = usesProxies
-            retry = Retry(limit: retries, reporter: reporter)
+            retry = Retry(limit: retries, hasAlternative: hasAlternative, reporter: reporter)
         }
     }
 
@@ -155,7 +162,7 @@ public final class Cache {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
         let getting = cache.request(.get, digest.description)
         var sizeBefore = incoming.size
-        _ = try answer(
+        try answer(
             to: getting, retry: settings.retry,
             hasProgressed: {
                 defer { sizeBefore = incoming.size }
@@ -167,42 +174,46 @@ public final class Cache {
     private func sendOnce(
         _ request: Request, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void
     ) throws -> Response {
-        let start = incoming.size
-        var request = request
-        if start > 0 { request.headers = [("Range", "bytes=\(start)-")] }
         var isFirst = true
-        return try session.send(request) { head, bytes in
-            let first = head.rangeStart ?? 0
-            // A part that nobody asked for, or another one than was asked for.
-            guard first == start || head.status != 206 else {
-                throw CacheFailure.malformed("\(withoutCredentials(request.url)): sent a part that wasn't asked for")
-            }
-            try incoming.take(bytes, at: isFirst ? first : incoming.size)
+        return try session.getFile(request, from: incoming.size) { _, part, bytes in
+            try incoming.take(bytes, at: isFirst ? part.start : incoming.size)
             isFirst = false
-            progress(head.contentLength.flatMap { first.addingReportingOverflow($0).overflow ? nil : first + $0 })
-        }
+            progress(part.size)
+        }.response
     }
 
     // MARK: Requests
 
     private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
-        try answer(
+        let response = try answer(
             to: request, retry: settings.retry, hasProgressed: { false },
             send: { try session.send($0, receive: receive) })
+        guard response.status == 200 || ![.get, .head].contains(request.method) else {
+            throw CacheFailure.malformed("\(Self.shown(request)): \(response.status), where only 200 is an answer")
+        }
+        return response
+    }
+
+    /// For messages: what a withdrawal's query holds is known to who typed it. In a path, a question mark is escaped.
+    private static func shown(_ request: Request) -> String {
+        "\(request.method.rawValue) \(withoutCredentials(request.url).prefix { $0 != "?" })"
     }
 
     /// Sends a request until it is answered for good, and turns what isn't success into a failure.
+    @discardableResult
     private func answer(
         to request: Request, retry: Retry, hasProgressed: () -> Bool, send: (Request) throws -> Response
     ) throws -> Response {
+        var request = request
+        // A server may take long to take something in.
+        if request.body == nil { request.watch = SilenceWatch(limit: settings.timeout) }
         let response: Response
         do {
-            response = try retry(hasProgressed: hasProgressed, { try send(request) })
+            response = try retry(request.watch, hasProgressed: hasProgressed, { try send(request) })
         } catch let failure as HTTPFailure {
-            throw failure.kind == .misuse ? Misuse(failure.description) : CacheFailure.unreachable(failure.description)
+            throw CacheFailure.of(failure)
         }
-        let said =
-            "\(request.method.rawValue) \(withoutQuery(withoutCredentials(request.url))): \(response.status) \(response.words)"
+        let said = "\(Self.shown(request)): \(response.status) \(response.words)"
         switch response.status {
         case 200..<300: return response
         case 404: throw CacheFailure.missing(said)
@@ -212,5 +223,12 @@ public final class Cache {
     }
 }
 
-/// For messages: what a withdrawal's query holds is known to who typed it. In a path, a question mark is escaped.
-private func withoutQuery(_ url: String) -> Substring { url.prefix { $0 != "?" } }
+extension CacheFailure {
+    fileprivate static func of(_ failure: HTTPFailure) -> any Error {
+        switch failure.kind {
+        case .misuse: Misuse(failure.description)
+        case .notTheFile: CacheFailure.malformed(failure.description)
+        case .unreachable, .interrupted, .silent, .certificate, .redirect: CacheFailure.unreachable(failure.description)
+        }
+    }
+}

@@ -6,11 +6,15 @@ public struct Doctor {
     let certificates: TrustedCertificates
     /// What of the list can't be read.
     let brokenCertificates: [String]
+    let timeout: Int
     let tell: (Finding) -> Void
 
-    /// - Parameter tell: gets each finding as soon as it is known.
-    public init(_ configuration: NodeConfiguration, tell: @escaping (Finding) -> Void) {
+    /// - Parameters:
+    ///   - timeout: how long a server is waited for, in seconds.
+    ///   - tell: gets each finding as soon as it is known.
+    public init(_ configuration: NodeConfiguration, timeout: Int, tell: @escaping (Finding) -> Void) {
         self.configuration = configuration
+        self.timeout = timeout
         self.tell = tell
         let warnings = Monitor<[String]>([])
         let reporter = Reporter(
@@ -54,7 +58,7 @@ public struct Doctor {
             guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
             examineUploadCertificate(endpoint, NodeConfiguration.option(.upload, service, for: use).rawValue, service)
         }
-        let visit = ServerVisit(configuration, use, tell: tell)
+        let visit = ServerVisit(configuration, use, timeout: timeout, tell: tell)
         visit.examineDownloads()
         if writes {
             visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))

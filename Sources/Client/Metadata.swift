@@ -58,10 +58,40 @@ public struct Metadata: Sendable {
         self[String(assignment[..<equals])] = JSON(String(assignment[assignment.index(after: equals)...]))
     }
 
+    /// Adds the URL that a key is made of, as everybody may see it.
+    public mutating func setDefault(_ name: String, url: String) { setDefault(name, JSON(withoutCredentials(url))) }
+
+    /// What of it seems to be for few eyes, one line each; it would be public, and signed, for ever.
+    public var secrets: [String] {
+        members.flatMap { name, value in
+            let passwords =
+                value.withoutCredentials.dumped() == value.dumped()
+                ? [] : ["metadata \(name): a URL there has a user or a password, which is left out"]
+            return passwords
+                + value.words.filter { $0.contains("://") }.flatMap(secretParameters).map {
+                    "metadata \(name): the parameter \($0) of a URL there looks like a secret, and everybody will see it"
+                }
+        }
+    }
+
     /// As the deployed client writes it: the blob's name first.
     func object(naming digest: Digest) -> JSON {
         let others = members.filter { $0.name != "sha512" }
-        return .object(
+        let object = JSON.object(
             [(JSON.Text("sha512"), JSON(digest.description))] + others.map { (JSON.Text($0.name), $0.value) })
+        // Whatever brought it here: what is signed is public, and can't be called back.
+        return object.withoutCredentials
+    }
+}
+
+extension JSON {
+    /// Of all texts in it.
+    fileprivate var words: [String] {
+        switch self {
+        case .null, .bool, .number: []
+        case .string(let text): (text.string ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
+        case .array(let elements): elements.flatMap(\.words)
+        case .object(let members): members.flatMap(\.value.words)
+        }
     }
 }

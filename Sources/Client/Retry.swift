@@ -5,24 +5,42 @@ import HTTP
 struct Retry: Sendable {
     /// Tries after the first.
     let limit: Int
+    /// Whether somebody else has what is asked for, so that a server in trouble gets no more time than a silent one.
+    var hasAlternative = false
     let reporter: Reporter
 
     /// What a server may ask for at most, in seconds.
     private static let longestPause = 300
 
-    /// - Parameter hasProgressed: whether more is there than before the last try: the count starts again then.
-    func callAsFunction(hasProgressed: () -> Bool = { false }, _ send: () throws -> Response) throws -> Response {
+    /// - Parameters:
+    ///   - watch: ends it all when the server has been silent for so long.
+    ///   - hasProgressed: whether more is there than before the last try: the count starts again then.
+    func callAsFunction(
+        _ watch: SilenceWatch? = nil, hasProgressed: () -> Bool = { false }, _ send: () throws -> Response
+    ) throws -> Response {
         var failures = 0
         while true {
             let answer = try attempt(send)
             if case .success(let response) = answer, !response.isWorthRetrying { return response }
             failures = hasProgressed() ? 1 : failures + 1
-            let pause = answer.pause ?? 1 << (failures - 1)
-            // Whoever asks for more patience than that gets none.
-            guard failures <= limit, pause <= Self.longestPause else { return try answer.get() }
+            if case .success = answer, !hasAlternative { watch?.restart() }
+            guard failures <= limit, let pause = pause(answer.pause, failures, watch) else { return try answer.get() }
             reporter.note("\(answer.reason); tries again in \(pause) s")
             sleep(UInt32(pause))
         }
+    }
+
+    /// In seconds.
+    ///
+    /// - Parameter asked: what the server wants.
+    /// - Returns: nil when there is no time for one.
+    private func pause(_ asked: Int?, _ failures: Int, _ watch: SilenceWatch?) -> Int? {
+        let remaining = watch.map { Int($0.remaining) } ?? .max
+        guard remaining > 1 else { return nil }
+        // Whoever asks for more patience than that gets none.
+        let longest = hasAlternative ? min(Self.longestPause, remaining - 1) : Self.longestPause
+        guard let asked else { return min(1 << (failures - 1), longest, remaining - 1) }
+        return asked <= longest ? asked : nil
     }
 
     /// Failures that another try can't help are thrown at once.

@@ -107,7 +107,7 @@ extension ServerVisit {
         guard let endpoint = configuration.endpoint(.download, .directory, for: use) else { return }
         let option = option(.download, .directory)
         guard !unanswered.contains(option) else { return }
-        guard let response = try? session.send(endpoint.request(.get, Self.key)), response.status == 200,
+        guard let response = try? send(endpoint.request(.get, Self.key)), response.status == 200,
             let listing = try? UnverifiedListing(response.body), listing.contains(entry)
         else {
             return tell(

@@ -10,7 +10,8 @@ final class ServerVisit {
     let configuration: NodeConfiguration
     let use: Use
     let tell: (Finding) -> Void
-    let session = Session(agent: "shacache doctor")
+    private let timeout: Int
+    private let session = Session(agent: "shacache doctor")
     /// The options whose URLs gave no answer: what follows from that needn't be said too.
     private(set) var unanswered: Set<String> = []
 
@@ -24,9 +25,10 @@ final class ServerVisit {
     /// What a service may be asked for, whether it is there or not.
     static func name(for service: Service) -> String { service == .cache ? nobody.description : key }
 
-    init(_ configuration: NodeConfiguration, _ use: Use, tell: @escaping (Finding) -> Void) {
+    init(_ configuration: NodeConfiguration, _ use: Use, timeout: Int, tell: @escaping (Finding) -> Void) {
         self.configuration = configuration
         self.use = use
+        self.timeout = timeout
         self.tell = tell
     }
 
@@ -36,12 +38,18 @@ final class ServerVisit {
 
     func ask(_ request: Request, _ option: String) -> Response? {
         do {
-            return try session.send(request)
+            return try send(request)
         } catch {
             unanswered.insert(option)
             tell(.failure(option, "\(error)", mend: Self.mend(error)))
             return nil
         }
+    }
+
+    func send(_ request: Request) throws -> Response {
+        var request = request
+        if request.body == nil { request.watch = SilenceWatch(limit: timeout) }
+        return try session.send(request)
     }
 
     private static func mend(_ error: any Error) -> String {
@@ -130,7 +138,7 @@ final class ServerVisit {
         let option = option(.download, .cache)
         guard !unanswered.contains(option) else { return }
         var whole = endpoint.request(.get, Self.probeDigest.description)
-        guard let response = try? session.send(whole), response.body == Self.probe else {
+        guard let response = try? send(whole), response.body == Self.probe else {
             guard isUploaded else { return tell(.good(option, "ranges: not tried, there is nothing to try them with")) }
             return tell(
                 .failure(
@@ -139,7 +147,7 @@ final class ServerVisit {
                     mend: "check both URLs"))
         }
         whole.headers = [("Range", "bytes=9-")]
-        guard let part = try? session.send(whole), part.status == 206, part.body == Array(Self.probe[9...]) else {
+        guard let part = try? send(whole), part.status == 206, part.body == Array(Self.probe[9...]) else {
             return tell(
                 .failure(
                     option, "doesn't send the rest of a file when asked for it: a cut download fails",
@@ -152,7 +160,7 @@ final class ServerVisit {
     private func examineResume(_ response: Response, _ endpoint: Endpoint, _ option: String) {
         var missing = endpoint.request(.get, Self.nobody.description)
         missing.headers = [("Range", "bytes=9-")]
-        let errorBody = (try? session.send(missing))?.body ?? []
+        let errorBody = (try? send(missing))?.body ?? []
         if !errorBody.isEmpty {
             tell(
                 .failure(

@@ -16,12 +16,14 @@ public enum Source: Sendable {
     ///   - location: where it will be on a node.
     case release(String, name: String, location: String, allowsLeavingLinks: Bool)
     /// Its contents, fetched from there.
-    case url(String)
+    case url(String, allowsInsecureRedirects: Bool)
 
-    /// - Parameter name: a path, or a URL.
-    public init(_ name: String) {
-        if name.prefixMatch(of: /https?:\/\//) != nil {
-            self = .url(name)
+    /// - Parameters:
+    ///   - name: a path, or a URL.
+    ///   - allowsInsecureRedirects: whether an https URL may redirect to http.
+    public init(_ name: String, allowsInsecureRedirects: Bool = false) {
+        if name.prefixMatch(of: /https?:\/\//.ignoresCase()) != nil {
+            self = .url(name, allowsInsecureRedirects: allowsInsecureRedirects)
         } else {
             let path = name.hasPrefix("file://") ? Self.path(of: name) : name
             self = isDirectory(path) ? .directory(path) : .file(path)
@@ -39,8 +41,17 @@ public enum Source: Sendable {
         case .file(let path): Self.lastPart(path)
         case .directory(let path): "\(Self.lastPart(path)).tar.gz"
         case .release(_, let name, _, _): "\(name).tar.gz"
-        case .url(let url): Self.lastPart(String(url.prefix { $0 != "?" && $0 != "#" }))
+        case .url(let url, _): Self.baseName(ofURL: url)
         }
+    }
+
+    /// What it is called in messages and results: a URL without the password that may stand in it.
+    public static func shown(_ name: String) -> String {
+        if case .url(let url, _) = Self(name) { withoutCredentials(url) } else { name }
+    }
+
+    static func baseName(ofURL url: String) -> String {
+        lastPart(String(withoutCredentials(url).prefix { $0 != "?" && $0 != "#" }))
     }
 
     private static func lastPart(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
@@ -65,8 +76,10 @@ public enum Source: Sendable {
                 directory: path, name: name, location: location, omitted: [".completed"],
                 allowsLeavingLinks: allowsLeavingLinks, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
-        case .url(let url):
-            return try withProduct(body) { try Origin(url: url, item: item, reporter: reporter).fetch(into: $0) }
+        case .url(let url, let allowsInsecureRedirects):
+            let origin = Origin(
+                url: url, item: item, allowsInsecureRedirects: allowsInsecureRedirects, reporter: reporter)
+            return try origin.beginningAnew { try withProduct(body) { try origin.fetch(into: $0) } }
         }
     }
 }

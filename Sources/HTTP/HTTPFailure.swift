@@ -7,6 +7,12 @@ public struct HTTPFailure: Error, CustomStringConvertible {
         case unreachable
         /// The connection broke, or stalled, before the answer was whole.
         case interrupted
+        /// All of the time is over that was to be waited for a server from which nothing comes.
+        case silent
+        /// A status of success, and not what was asked for.
+        case notTheFile
+        /// A redirect leads where no redirect is followed to.
+        case redirect
         /// The other side's certificate, or ours, was not accepted.
         case certificate
         /// Never worth another try: a URL that is none, a certificate file that can't be read.

@@ -17,13 +17,25 @@ public struct Request {
     public var body: Body?
     public var identity = Identity()
     public var patience = Patience()
+    /// Counts instead of `patience` for what others may have to say, too.
+    public var watch: SilenceWatch?
     /// How many redirects are followed; to HTTP and HTTPS only.
     public var redirectLimit = 0
+    /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: whoever is on the way there
+    /// can change all that follows anyway.
+    public var allowsInsecureRedirects = false
 
     public init(_ method: Method, _ url: String) {
         self.method = method
         self.url = url
     }
+
+    /// The schemes that redirects may lead to, as libcurl wants them.
+    var redirectSchemes: String {
+        isSecure && !allowsInsecureRedirects ? "https" : "http,https"
+    }
+
+    public var isSecure: Bool { url.lowercased().hasPrefix("https:") }
 
     /// For messages: without the password that may stand in it.
     var shownURL: String { withoutCredentials(url) }
@@ -35,7 +47,9 @@ public struct Request {
         body = other.body
         identity = other.identity
         patience = other.patience
+        watch = other.watch
         redirectLimit = other.redirectLimit
+        allowsInsecureRedirects = other.allowsInsecureRedirects
     }
 }
 

@@ -1,4 +1,5 @@
 import CCurl
+import ShaCache
 
 /// What a server answered.
 public struct Response: Sendable {
@@ -10,19 +11,27 @@ public struct Response: Sendable {
 
     /// The body as one line of talk, for messages.
     public var words: String {
-        let text = String(decoding: body.prefix(500), as: UTF8.self)
-        return text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        let text = withoutCredentials(in: String(decoding: body.prefix(5000), as: UTF8.self))
+        return String(text.split(whereSeparator: \.isWhitespace).joined(separator: " ").prefix(500))
     }
 }
 
 /// Status and headers.
 public struct Head: Sendable {
     public let status: Int
+    private let version: Substring
     private let headers: [String: String]
 
-    init(status: Int, headers: [String: String]) {
+    /// - Parameter version: `HTTP/1.1` and the like.
+    init(status: Int, version: Substring = "HTTP/1.1", headers: [String: String]) {
         self.status = status
+        self.version = version
         self.headers = headers
+    }
+
+    /// Whether nothing but the connection's end is the body's, so that one that breaks looks the same.
+    public var endsWithConnection: Bool {
+        version.hasPrefix("HTTP/1.") && self["content-length"] == nil && self["transfer-encoding"] == nil
     }
 
     /// - Parameter name: in lower case.
@@ -38,11 +47,5 @@ public struct Head: Sendable {
     public var isSuccess: Bool { (200..<300).contains(status) }
 
     /// In bytes; nil when the server doesn't say.
-    public var contentLength: Int? { self["content-length"].flatMap { Int($0) } }
-
-    /// Where a partial answer starts, in bytes; nil when this is none.
-    public var rangeStart: Int? {
-        guard status == 206, let range = self["content-range"], range.hasPrefix("bytes ") else { return nil }
-        return range.dropFirst(6).split(separator: "-").first.flatMap { Int($0) }
-    }
+    public var contentLength: Int? { self["content-length"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
 }

@@ -56,10 +56,13 @@ public final class Session {
         // Keys hold `..` and `//`, which mean themselves.
         curl_set_number(handle, CURLOPT_PATH_AS_IS, 1)
         curl_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-        curl_set_text(handle, CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        curl_set_text(handle, CURLOPT_REDIR_PROTOCOLS_STR, request.redirectSchemes)
         curl_set_number(handle, CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0 ? 1 : 0)
         curl_set_number(handle, CURLOPT_MAXREDIRS, request.redirectLimit)
-        curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, request.patience.connect)
+        let connectLimit = request.watch.map { min($0.connectLimit, request.patience.connect) }
+        curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, connectLimit ?? request.patience.connect)
+        // A name server that is silent isn't waited for either.
+        curl_set_number(handle, CURLOPT_QUICK_EXIT, 1)
         curl_set_number(handle, CURLOPT_TCP_KEEPALIVE, 1)
         // What a proxy answers to CONNECT is no answer.
         curl_set_number(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)

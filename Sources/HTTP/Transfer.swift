@@ -1,4 +1,5 @@
 import CCurl
+import ShaCache
 
 /// One request on its way: what libcurl's callbacks work on.
 public final class Transfer {
@@ -8,6 +9,7 @@ public final class Transfer {
     private let request: Request
     private let receive: Receiver?
     private var status = 0
+    private var version: Substring = ""
     /// Whether the answer has begun, and not only an interim one (RFC 9110, 15.2).
     private var isAnswered = false
     private var headers: [String: String] = [:]
@@ -16,6 +18,8 @@ public final class Transfer {
     private var isSent = false
     private var thrown: (any Error)?
     private var watch = StallWatch()
+    /// In bytes.
+    private var heard = 0
 
     private static let collectionLimit = 64 << 20
 
@@ -58,8 +62,18 @@ public final class Transfer {
     /// What came of it.
     func response(_ code: CURLcode, words: String) throws -> Response {
         if let thrown { throw thrown }
+        if code == CURLE_UNSUPPORTED_PROTOCOL, (300..<400).contains(status) { throw refusedRedirect }
         guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.shownURL) }
-        return Response(head: Head(status: status, headers: headers), body: collected)
+        return Response(head: Head(status: status, version: version, headers: headers), body: collected)
+    }
+
+    private var refusedRedirect: HTTPFailure {
+        // What lets in stands in queries.
+        let target = withoutCredentials(headers["location"] ?? "").prefix { $0 != "?" }
+        return HTTPFailure(
+            .redirect,
+            "\(request.shownURL): redirects to \(target), which is not \(request.redirectSchemes.replacing(",", with: " or "))"
+        )
     }
 
     private func takeHeader(_ line: UnsafeRawBufferPointer) {
@@ -72,12 +86,13 @@ public final class Transfer {
     private func begin(_ statusLine: String) {
         // After an interim answer or a redirect, the next one.
         status = statusLine.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
+        version = statusLine.prefix { $0 != " " }
         isAnswered = status >= 200
         headers = [:]
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        let head = Head(status: status, headers: headers)
+        let head = Head(status: status, version: version, headers: headers)
         guard head.isSuccess, let receive else {
             collected.append(contentsOf: bytes.prefix(max(0, Self.collectionLimit - collected.count)))
             return true
@@ -96,10 +111,20 @@ public final class Transfer {
     }
 
     private func goesOn(received: Int, sent: Int) -> Bool {
+        if let watch = request.watch { return goesOn(received: received, watch) }
         let isWaiting = isSent && !isAnswered
         let limit = isWaiting ? request.patience.answer : request.patience.stall
         guard !watch.isMoving(received + sent, within: limit) else { return true }
         thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): nothing moved for \(limit) s")
+        return false
+    }
+
+    private func goesOn(received: Int, _ watch: SilenceWatch) -> Bool {
+        // Less where libcurl begins anew, after a redirect.
+        watch.hear(max(0, received - heard))
+        heard = received
+        guard watch.isOver else { return true }
+        thrown = thrown ?? HTTPFailure(.silent, "\(request.shownURL): \(watch.words)")
         return false
     }
 

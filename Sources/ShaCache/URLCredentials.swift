@@ -4,35 +4,49 @@
 /// What is meant to be a URL but is none, since the password holds an unescaped `/`, `?` or `#`, loses all up to the
 /// last `@`: too much rather than too little.
 public func withoutCredentials(_ url: String) -> String {
-    let bytes = Array(url.utf8)
-    // Asked of every request and every row: few have any.
-    guard bytes.contains(UInt8(ascii: "@")) || bytes.contains(UInt8(ascii: "%")) else { return url }
-    var shown: [UInt8] = []
-    var rest = bytes[...]
-    var isOutermost = true
-    while let start = rest.authorityStart(isOutermost: isOutermost) {
-        shown += rest[..<start]
-        rest = rest[start...].withoutUserInformation(isOutermost: isOutermost)
-        isOutermost = false
-    }
-    return String(decoding: shown + rest, as: UTF8.self)
+    String(decoding: Array(url.utf8)[...].withoutCredentials, as: UTF8.self)
 }
 
-/// A text, as a message or what a server says, where no URL has a user or a password. A URL ends at white space, and at
-/// what quotes it.
+/// A text, as a message or what a server says, where no URL has a user or a password. Each ends at white space.
 public func withoutCredentials(in text: String) -> String {
-    let bytes = Array(text.utf8)
-    guard bytes.contains(UInt8(ascii: "@")) || bytes.contains(UInt8(ascii: "%")) else { return text }
-    var shown: [UInt8] = []
-    for word in bytes.words {
-        shown += withoutCredentials(String(decoding: word, as: UTF8.self)).utf8
-        if word.endIndex < bytes.endIndex { shown.append(bytes[word.endIndex]) }
+    String(decoding: Array(text.utf8).withoutCredentialsInWords, as: UTF8.self)
+}
+
+extension JSON {
+    /// The same value without users and passwords in the URLs of its texts.
+    public var withoutCredentials: JSON {
+        switch self {
+        case .null, .bool, .number: self
+        case .string(let text): .string(text.withoutCredentials)
+        case .array(let elements): .array(elements.map(\.withoutCredentials))
+        case .object(let members):
+            .object(members.map { ($0.name.withoutCredentials, $0.value.withoutCredentials) })
+        }
     }
-    return String(decoding: shown, as: UTF8.self)
+}
+
+extension JSON.Text {
+    fileprivate var withoutCredentials: Self {
+        Self(bytes: bytes.withoutCredentialsInWords, hasLoneSurrogate: hasLoneSurrogate)
+    }
 }
 
 // By bytes: a letter of Swift's, `@` with an accent on it, isn't the `@` that ends a password, and is one for libcurl.
 extension ArraySlice<UInt8> {
+    fileprivate var withoutCredentials: [UInt8] {
+        // Asked of every request and every row: few have any.
+        guard contains(UInt8(ascii: "@")) || contains(UInt8(ascii: "%")) else { return Array(self) }
+        var shown: [UInt8] = []
+        var rest = self
+        var isOutermost = true
+        while let start = rest.authorityStart(isOutermost: isOutermost) {
+            shown += rest[..<start]
+            rest = rest[start...].withoutUserInformation(isOutermost: isOutermost)
+            isOutermost = false
+        }
+        return shown + rest
+    }
+
     /// Where what names user, host and port starts; nil when there is no more of it.
     fileprivate func authorityStart(isOutermost: Bool) -> Index? {
         if isOutermost, let start = irregularAuthorityStart { return start }
@@ -91,8 +105,13 @@ extension ArraySlice<UInt8> {
 }
 
 extension [UInt8] {
-    /// What lies between white space, control characters and quotes, empty words too.
-    fileprivate var words: [ArraySlice<UInt8>] {
-        split(omittingEmptySubsequences: false) { $0 <= 0x20 || "\"<>".utf8.contains($0) }
+    /// As of a URL, of each word.
+    fileprivate var withoutCredentialsInWords: [UInt8] {
+        var shown: [UInt8] = []
+        for word in split(omittingEmptySubsequences: false, whereSeparator: { $0 <= 0x20 }) {
+            shown += word.withoutCredentials
+            if word.endIndex < endIndex { shown.append(self[word.endIndex]) }
+        }
+        return shown
     }
 }

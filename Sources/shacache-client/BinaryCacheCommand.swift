@@ -32,7 +32,11 @@ struct BinaryCacheCommand: ParsableCommand {
             try options.perform { job in
                 let signature = try Signature(job.configuration, reporter: job.reporter)
                 let cache = BinaryCache(
-                    Cache(job.settings(for: .binaries)), signature: signature, reporter: job.reporter)
+                    Cache(try job.settings(for: .binaries, defaultTimeout: patientTimeout)), signature: signature,
+                    reporter: job.reporter)
+                var said = Metadata()
+                said.setDefault("software_url", url: softwareUrl)
+                try job.warnOfSecrets(in: said, key: .softwareRelease(url: softwareUrl))
                 switch try cache.publish(
                     directory, softwareURL: softwareUrl, platform: .here(), allowsLeavingLinks: allowLinksOut)
                 {
@@ -75,7 +79,8 @@ struct BinaryCacheCommand: ParsableCommand {
                 let signature = Signature(
                     trusting: job.configuration.trustedCertificates(reporter: job.reporter))
                 let cache = BinaryCache(
-                    Cache(job.settings(for: .binaries)), signature: signature, reporter: job.reporter)
+                    Cache(try job.settings(for: .binaries, hasAlternative: true)), signature: signature,
+                    reporter: job.reporter)
                 let root = softwareRoot ?? job.configuration[.softwareRoot] ?? "/opt/slapgrid"
                 do {
                     let path = try cache.install(softwareURL: softwareUrl, softwareRoot: root, platform: .here())

@@ -22,6 +22,12 @@ struct CommonOptions: ParsableArguments {
     @Option(help: "How often to try again what another try can help.")
     var retries = 4
 
+    @Option(
+        help: ArgumentHelp(
+            "How long to wait, in all tries together, for a cache that doesn't answer a lookup or a download, or sends less than 1,000 bytes a second. Otherwise what SHACACHE_TIMEOUT says, else \(briefTimeout), and \(patientTimeout) where something is uploaded or withdrawn. How long a server takes to take in an upload isn't limited by it.",
+            valueName: "seconds"))
+    var timeout: Int?
+
     @Flag(name: .shortAndLong, help: "Say nothing but warnings and errors.")
     var quiet = false
 
@@ -36,6 +42,7 @@ struct CommonOptions: ParsableArguments {
 
     func validate() throws {
         guard retries >= 0, retries <= 20 else { throw ValidationError("--retries takes 0 to 20") }
+        guard timeout.map(timeouts.contains) ?? true else { throw ValidationError("--timeout takes 1 to 3600 seconds") }
     }
 
     func configuration() throws -> NodeConfiguration {
@@ -66,6 +73,34 @@ struct CommonOptions: ParsableArguments {
     }
 }
 
+/// How long is waited for a cache that is silent, in seconds. Short where another has what is looked for, as most often.
+let briefTimeout = 15
+/// For builders, and as the deployed clients do: a server that digests uploads may be slow, and failing costs more.
+let patientTimeout = 60
+private let timeouts = 1...3600
+
+/// What SHACACHE_TIMEOUT says, in seconds; nil when it isn't set.
+///
+/// - Throws: `Misuse` when that is no number of seconds.
+func environmentTimeout() throws -> Int? {
+    guard let text = getenv("SHACACHE_TIMEOUT").map({ String(cString: $0) }), !text.isEmpty else { return nil }
+    guard let seconds = Int(text), timeouts.contains(seconds) else {
+        throw Misuse("SHACACHE_TIMEOUT: \(text): not 1 to 3600 seconds")
+    }
+    return seconds
+}
+
+/// For what is fetched from elsewhere than a cache.
+struct RedirectOption: ParsableArguments {
+    @Flag(help: "Follow redirects from https to http, although anybody on the way can change what comes then.")
+    var allowInsecureRedirect = false
+}
+
+/// Something that is only warned of, but for --strict.
+struct TooStrict: Error, CustomStringConvertible {
+    let description: String
+}
+
 /// What a command works with.
 struct Job {
     let options: CommonOptions
@@ -76,10 +111,31 @@ struct Job {
 
     /// Prints a result in the form that was asked for.
     func output(_ text: String, _ members: KeyValuePairs<String, JSON>) throws {
-        try terminal.output(options.json ? JSON.object(members).dumped(indent: 2) : text)
+        if options.json { try terminal.output(JSON.object(members)) } else { try terminal.output(text) }
     }
 
-    func settings(for use: Use) -> Cache.Settings {
-        Cache.Settings(configuration, for: use, retries: options.retries, reporter: reporter)
+    /// Warns of what seems to be a secret in what is to be signed and listed. Called before anything is sent.
+    ///
+    /// - Throws: `TooStrict` when there is some, and warnings are failures.
+    func warnOfSecrets(in metadata: Metadata, key: Key) throws {
+        let isSecret = withoutCredentials(in: key.text) != key.text || !secretParameters(of: key.text).isEmpty
+        let secrets =
+            metadata.secrets + (isSecret ? ["\(key.text): holds what looks like a secret, and keys are public"] : [])
+        for secret in secrets { terminal.warn(secret) }
+        guard secrets.isEmpty || !options.strict else {
+            throw TooStrict(description: "nothing was sent, with --strict")
+        }
+    }
+
+    /// - Parameters:
+    ///   - defaultTimeout: where the user says nothing, in seconds.
+    ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere.
+    func settings(
+        for use: Use, defaultTimeout: Int = briefTimeout, hasAlternative: Bool = false
+    ) throws -> Cache.Settings {
+        Cache.Settings(
+            configuration, for: use, retries: options.retries,
+            timeout: try options.timeout ?? environmentTimeout() ?? defaultTimeout, hasAlternative: hasAlternative,
+            reporter: reporter)
     }
 }

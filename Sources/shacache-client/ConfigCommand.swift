@@ -18,7 +18,7 @@ struct ConfigCommand: ParsableCommand {
                         setting.map { JSON.object(["value": JSON($0.value), "source": JSON($0.source)]) } ?? .null
                     )
                 }
-                return try job.terminal.output(JSON.object(members).dumped(indent: 2))
+                return try job.terminal.output(JSON.object(members))
             }
             if job.configuration.file == nil {
                 job.terminal.note("there is no \(NodeConfiguration.defaultFile)")
@@ -36,6 +36,6 @@ struct ConfigCommand: ParsableCommand {
             let names = job.configuration.trustedCertificates(reporter: job.reporter).members.map(\.name)
             return "\(names.count) certificates: \(names.joined(separator: ", "))"
         }
-        return withoutCredentials(value.split(separator: "\n").joined(separator: " "))
+        return value.split(separator: "\n").joined(separator: " ")
     }
 }

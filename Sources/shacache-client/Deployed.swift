@@ -105,8 +105,8 @@ struct DeployedOptions: ParsableArguments {
     /// The scripts ask the cache without a proxy, whatever the environment says.
     func settings() throws -> Cache.Settings {
         Cache.Settings(
-            try NodeConfiguration(file: config), for: .sources, retries: 4, usesProxies: false,
-            reporter: quietTerminal.reporter)
+            try NodeConfiguration(file: config), for: .sources, retries: 4,
+            timeout: try environmentTimeout() ?? patientTimeout, usesProxies: false, reporter: quietTerminal.reporter)
     }
 
     /// - Throws: `Misuse` when the signing key's certificate is in no list, as the deployed client does.

@@ -21,12 +21,13 @@ struct DoctorCommand: ParsableCommand {
         try options.perform(warnsOfConfiguration: false) { job in
             var found: [Finding] = []
             var printing = Result { () throws in }
-            Doctor(job.configuration) { finding in
+            let timeout = try options.timeout ?? environmentTimeout() ?? briefTimeout
+            Doctor(job.configuration, timeout: timeout) { finding in
                 found.append(finding)
                 if !options.json { printing = printing.flatMap { Result { try job.terminal.output(finding.line) } } }
             }.examine(writes: !readOnly)
             try printing.get()
-            if options.json { try job.terminal.output(JSON.array(found.map(\.json)).dumped(indent: 2)) }
+            if options.json { try job.terminal.output(JSON.array(found.map(\.json))) }
             let failures = found.count { $0.verdict == .failure }
             let warnings = found.count { $0.verdict == .warning }
             job.terminal.result("\(failures) failed, \(warnings) warnings")

@@ -41,6 +41,7 @@ struct DownloadCommand: ParsableCommand {
     var origin: String?
     @Flag(help: "Put into the cache what came from the origin. That it fails is a warning.")
     var uploadOnMiss = false
+    @OptionGroup var redirects: RedirectOption
     @OptionGroup var metadata: MetadataOptions
     @OptionGroup var options: CommonOptions
 
@@ -88,16 +89,16 @@ struct DownloadCommand: ParsableCommand {
         try report(job, destination, ["from": JSON("cache"), "sha512": JSON(digest.description)])
     }
 
-    private func downloader(_ job: Job) -> Downloader {
+    private func downloader(_ job: Job) throws -> Downloader {
         Downloader(
-            Cache(job.settings(for: .sources)),
+            Cache(try job.settings(for: .sources, hasAlternative: origin != nil)),
             trusting: job.configuration.trustedCertificates(reporter: job.reporter), reporter: job.reporter)
     }
 
     /// JSON for scripts, where standard output has room for it.
     private func report(_ job: Job, _ destination: Destination, _ members: KeyValuePairs<String, JSON>) throws {
         guard options.json, case .file = destination else { return }
-        try job.terminal.output(JSON.object(members).dumped(indent: 2))
+        try job.terminal.output(JSON.object(members))
     }
 
     private func fromCache(
@@ -117,7 +118,9 @@ struct DownloadCommand: ParsableCommand {
         } else {
             job.terminal.warn("\(failure); fetches from \(origin!)")
         }
-        let fetched = try Origin(url: origin!, item: item, reporter: job.reporter).fetch(to: destination)
+        let source = Origin(
+            url: origin!, item: item, allowsInsecureRedirects: redirects.allowInsecureRedirect, reporter: job.reporter)
+        let fetched = try source.fetch(to: destination)
         job.terminal.finish(item)
         job.terminal.result("\(item): from the origin, \(origin!)")
         try report(job, destination, ["from": JSON("origin"), "key": JSON(key.text), "origin": JSON(origin!)])
@@ -131,9 +134,12 @@ struct DownloadCommand: ParsableCommand {
 
     private func upload(_ fetched: Origin.Fetched, _ job: Job, _ key: Key, _ item: String) throws {
         let signature = try Signature(job.configuration, reporter: job.reporter)
-        let uploader = Uploader(Cache(job.settings(for: .sources)), signature: signature, reporter: job.reporter)
+        let uploader = Uploader(
+            Cache(try job.settings(for: .sources, defaultTimeout: patientTimeout)), signature: signature,
+            reporter: job.reporter)
         var metadata = try metadata.read()
         self.key.complete(&metadata, baseName: Source(origin!).baseName)
+        try job.warnOfSecrets(in: metadata, key: key)
         let stored = try uploader.store(fetched, item: item)
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)
         job.terminal.finish(item)

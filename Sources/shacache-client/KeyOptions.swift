@@ -45,7 +45,7 @@ struct KeyOptions: ParsableArguments {
 
     /// Adds what the deployed clients say in such a key's entries.
     func complete(_ metadata: inout Metadata, baseName: String) {
-        if let url { metadata.setDefault("url", JSON(url)) }
+        if let url { metadata.setDefault("url", url: url) }
         if pypi != nil { metadata.setDefault("basename", JSON(baseName)) }
     }
 

@@ -24,11 +24,11 @@ struct LookupCommand: ParsableCommand {
     func run() throws {
         try options.perform { job in
             let key = try release.chosen() ?? key.required()
-            let cache = Cache(job.settings(for: release.use))
+            let cache = Cache(try job.settings(for: release.use))
             let lookup = try Lookup(
                 key, in: cache, trusting: job.configuration.trustedCertificates(reporter: job.reporter))
             let report = LookupReport(lookup, key: key)
-            try job.terminal.output(options.json ? report.json.dumped(indent: 2) : report.text)
+            if options.json { try job.terminal.output(report.json) } else { try job.terminal.output(report.text) }
             let status = report.status(fitting: release.use == .binaries)
             guard status == .done else { throw Ended(status: status) }
         }

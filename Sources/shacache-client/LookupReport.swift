@@ -118,8 +118,10 @@ extension Lookup.Row {
     fileprivate var gist: String {
         guard case .object(let members) = entry.content else { return "" }
         let shown = members.filter { !["sha512", "multiarch", "os"].contains($0.name.string ?? "") }
-        let text = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(
+        let said = shown.map { "\($0.name.string ?? "?")=\($0.value.string ?? $0.value.dumped())" }.joined(
             separator: " ")
+        // Before a password loses the @ by which it is known.
+        let text = withoutCredentials(in: said)
         return text.count > 60 ? "\(text.prefix(59))…" : text
     }
 }

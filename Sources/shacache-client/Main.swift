@@ -56,7 +56,7 @@ enum Main {
             end(ended.status)
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
-            send("\(root.fullMessage(for: error))\n", to: STDERR_FILENO)
+            send("\(withoutCredentials(in: root.fullMessage(for: error)))\n", to: STDERR_FILENO)
             end(misuse)
         }
     }

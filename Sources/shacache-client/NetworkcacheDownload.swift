@@ -32,7 +32,7 @@ struct NetworkcacheDownload: DeployedCommand {
         let found = try downloader.select(options.identifier()!, filters: filters)
         guard !found.isEmpty else { throw Misuse("No result found with given criteria.") }
         guard !list else {
-            return try quietTerminal.output(JSON.array(found.map(\.content)).dumped(indent: 2, sortingNames: true))
+            return try quietTerminal.output(JSON.array(found.map(\.content)), sortingNames: true)
         }
         try downloader.fetch(found[0].sha512, item: "", to: Destination(nil))
     }

@@ -39,6 +39,7 @@ struct NetworkcacheUpload: DeployedCommand {
         for name in ["self", "file_descriptor", "key", "sha512"] where metadata[name] != nil {
             throw Misuse("got multiple values for keyword argument '\(name)'")
         }
+        for secret in metadata.secrets { quietTerminal.warn(secret) }
         let stored = try uploader.store(source, item: "")
         guard !metadata.members.isEmpty else { throw Misuse("metadata should not be empty") }
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)
@@ -56,7 +57,7 @@ struct NetworkcacheUpload: DeployedCommand {
 
     private func readMetadata() throws -> Metadata {
         var result = try Metadata(file: metadata, assignments: meta)
-        if let url = options.url { result.setDefault("url", JSON(url)) }
+        if let url = options.url { result.setDefault("url", url: url) }
         return result
     }
 }

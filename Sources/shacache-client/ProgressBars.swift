@@ -1,5 +1,6 @@
 import Client
 import Glibc
+import ShaCache
 import TextTable
 
 /// A line for each file that is under way, and one for all of them, drawn over themselves ten times a second.
@@ -73,7 +74,7 @@ struct ProgressBars {
 
     private static func line(_ bar: Bar) -> String {
         let progress = bar.progress
-        let start = "\(progress.step.rawValue) \(progress.item.visible.suffix(30))"
+        let start = "\(progress.step.rawValue) \(withoutCredentials(in: progress.item).visible.suffix(30))"
         guard let total = progress.total, total > 0 else {
             return "\(start)  \(size(progress.done))  \(pace(bar.rate, left: nil))"
         }

@@ -1,5 +1,6 @@
 import Client
 import Glibc
+import ShaCache
 import Synchronization
 import TextTable
 
@@ -38,10 +39,16 @@ final class Terminal: Sendable {
 
     var warnings: Int { state.withLock { $0.warnings } }
 
-    /// What a command was asked for.
+    /// What a command was asked for, without the passwords that old entries and the configuration may have in URLs.
     ///
     /// - Throws: `LostOutput` when it can't be written.
-    func output(_ text: String) throws {
+    func output(_ text: String) throws { try write(withoutCredentials(in: text)) }
+
+    func output(_ json: JSON, sortingNames: Bool = false) throws {
+        try write(json.withoutCredentials.dumped(indent: 2, sortingNames: sortingNames))
+    }
+
+    private func write(_ text: String) throws {
         let isWritten = state.withLock { state in
             state.bars.clear { send($0, to: STDERR_FILENO) }
             return send("\(text)\n", to: STDOUT_FILENO)
@@ -78,7 +85,8 @@ final class Terminal: Sendable {
 
     private func say(_ text: String, colour: Int? = nil) {
         // What a server or a file name brought along can't steer the terminal.
-        let line = "shacache: \(text.split(separator: "\n").map { String($0).visible }.joined(separator: "\n  "))"
+        let line =
+            "shacache: \(withoutCredentials(in: text).split(separator: "\n").map { String($0).visible }.joined(separator: "\n  "))"
         let text = isColoured ? colour.map { "\u{1B}[\($0)m\(line)\u{1B}[0m" } ?? line : line
         state.withLock { state in
             state.bars.clear { send($0, to: STDERR_FILENO) }

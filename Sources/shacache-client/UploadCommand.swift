@@ -24,6 +24,7 @@ struct UploadCommand: ParsableCommand {
     @OptionGroup var metadata: MetadataOptions
     @Option(name: [.customShort("j", allowingJoined: true), .long], help: "How many at once.")
     var jobs = 2
+    @OptionGroup var redirects: RedirectOption
     @OptionGroup var options: CommonOptions
 
     func validate() throws {
@@ -42,7 +43,8 @@ struct UploadCommand: ParsableCommand {
             let upload = try Plan(self, job)
             let names = sources.isEmpty ? [key.url!] : sources
             let outcomes = try upload.carryOut(names, jobs: jobs)
-            try UploadSummary(names: names, outcomes: outcomes, terminal: job.terminal).report(asJSON: options.json)
+            try UploadSummary(names: names.map(Source.shown), outcomes: outcomes, terminal: job.terminal).report(
+                asJSON: options.json)
         }
     }
 
@@ -52,18 +54,25 @@ struct UploadCommand: ParsableCommand {
         let signature: Signature
         let key: Key?
         let keyOptions: KeyOptions
+        let allowsInsecureRedirects: Bool
         let metadata: Metadata
         let terminal: Terminal
 
         init(_ command: UploadCommand, _ job: Job) throws {
-            settings = job.settings(for: .sources)
+            settings = try job.settings(for: .sources, defaultTimeout: patientTimeout)
             _ = try job.configuration.requiredEndpoint(.upload, .cache, for: .sources)
             key = try command.key.chosen()
             if key != nil { _ = try job.configuration.requiredEndpoint(.upload, .directory, for: .sources) }
             signature = try Signature(job.configuration, reporter: job.reporter)
             if key != nil { try signature.checkSigning() }
             keyOptions = command.key
+            allowsInsecureRedirects = command.redirects.allowInsecureRedirect
             metadata = try command.metadata.read()
+            if let key {
+                var said = metadata
+                keyOptions.complete(&said, baseName: "")
+                try job.warnOfSecrets(in: said, key: key)
+            }
             terminal = job.terminal
         }
 
@@ -71,15 +80,17 @@ struct UploadCommand: ParsableCommand {
         func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.Outcome] {
             let stored = Mutex<[Int: Result<Uploader.Stored, any Error>]>([:])
             try concurrently(names, threads: jobs) { index, name in
-                let outcome = Result { try uploader().store(Source(name), item: name) }
-                terminal.finish(name)
+                let item = Source.shown(name)
+                let source = Source(name, allowsInsecureRedirects: allowsInsecureRedirects)
+                let outcome = Result { try uploader().store(source, item: item) }
+                terminal.finish(item)
                 stored.withLock { $0[index] = outcome }
-                if key == nil { UploadSummary.say(name, outcome.map { UploadSummary.Done(stored: $0) }, on: terminal) }
+                if key == nil { UploadSummary.say(item, outcome.map { UploadSummary.Done(stored: $0) }, on: terminal) }
             }
             let blobs = stored.withLock { found in names.indices.map { found[$0]! } }
             return zip(names, blobs).map { name, blob in
                 let outcome = blob.flatMap { blob in Result { try list(blob, name) } }
-                if key != nil { UploadSummary.say(name, outcome, on: terminal) }
+                if key != nil { UploadSummary.say(Source.shown(name), outcome, on: terminal) }
                 return outcome
             }
         }

@@ -32,7 +32,7 @@ struct UploadSummary {
     /// - Throws: `Ended` when one failed.
     func report(asJSON: Bool) throws {
         if asJSON {
-            try terminal.output(JSON.array(zip(names, outcomes).map(Self.json)).dumped(indent: 2))
+            try terminal.output(JSON.array(zip(names, outcomes).map(Self.json)))
         } else {
             // As sha512sum prints them; of one alone everybody knows which it is.
             for case (let name, .success(let done)) in zip(names, outcomes) {

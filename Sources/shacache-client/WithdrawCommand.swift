@@ -51,7 +51,7 @@ struct WithdrawCommand: ParsableCommand {
 
     func run() throws {
         try options.perform { job in
-            let cache = Cache(job.settings(for: release.use))
+            let cache = Cache(try job.settings(for: release.use, defaultTimeout: patientTimeout))
             if let blob {
                 try cache.withdraw(blob, reason: reason)
                 job.terminal.result("blob \(blob): withdrawn; \(Self.lasting)")
