@@ -114,7 +114,8 @@ public struct Origin: Sendable {
 
         private func get(_ request: Request, from start: Int) throws -> Response {
             let begun = done
-            return try session.getFile(request, from: start, ifUnchanged: first?.validator) { head, part, bytes in
+            return try session.getFile(request, from: start, of: first?.contentLength, ifUnchanged: first?.validator) {
+                head, part, bytes in
                 if self.done == begun { try self.check(head, part) }
                 try self.file.append(bytes)
                 self.done += bytes.count
@@ -131,8 +132,10 @@ public struct Origin: Sendable {
                     "answers with Content-Encoding: \(encoding): these are not the file's own bytes")
             }
             guard let first, done > 0 else { return begin(head) }
-            let isSame = head.validator == first.validator && part.size == first.contentLength ?? part.size
-            guard part.start == done, isSame else { throw cutOff }
+            let size = first.contentLength
+            guard part.start == done, head.validator == first.validator, part.size ?? size == size ?? part.size else {
+                throw cutOff
+            }
         }
 
         private func begin(_ head: Head) {

@@ -28,6 +28,8 @@ public struct HTTPFailure: Error, CustomStringConvertible {
     }
 
     init(_ code: CURLcode, _ words: String, url: String) {
+        // A proxy's URL that libcurl can't read is quoted, and needs no scheme by which a URL is known.
+        let words = words.replacing(/'.*@/, with: "'")
         let reason = words.isEmpty ? String(cString: curl_easy_strerror(code)) : words
         self.init(Self.kind(of: code), "\(url): \(reason)")
     }

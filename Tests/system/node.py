@@ -59,6 +59,12 @@ class Node:
             self.command(*words, config=config), cwd=self.directory, env={**CLEAN, **env},
             **{"capture_output": True, "timeout": 60, **({} if "input" in options else {"stdin": subprocess.DEVNULL}), **options})
 
+    def run_as(self, name, *words, env={}):
+        """Runs it under one of its old names, with this configuration."""
+        return subprocess.run(
+            [name, "-c", str(self.config), *map(str, words)], executable=SHACACHE, cwd=self.directory,
+            env={**CLEAN, **env}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
     def start(self, *words, env={}, **options):
         """Starts it."""
         return subprocess.Popen(
