@@ -30,7 +30,8 @@ public struct Doctor {
         examineSigning()
         for service in Service.allCases { examineIdentity(service) }
         examineSlapgrid()
-        for use in Use.allCases { examine(use, writes: writes) }
+        let silent = SilentServers()
+        for use in Use.allCases { examine(use, silent, writes: writes) }
     }
 
     private func examineFile() {
@@ -46,7 +47,7 @@ public struct Doctor {
         if configuration.warnings.isEmpty { tell(.good(file, "read")) }
     }
 
-    private func examine(_ use: Use, writes: Bool) {
+    private func examine(_ use: Use, _ silent: SilentServers, writes: Bool) {
         let isUsed = Direction.allCases.contains { direction in
             Service.allCases.contains { configuration.endpoint(direction, $0, for: use) != nil }
         }
@@ -58,7 +59,7 @@ public struct Doctor {
             guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
             examineUploadCertificate(endpoint, NodeConfiguration.option(.upload, service, for: use).rawValue, service)
         }
-        let visit = ServerVisit(configuration, use, timeout: timeout, tell: tell)
+        let visit = ServerVisit(configuration, use, timeout: timeout, silent, tell: tell)
         visit.examineDownloads()
         if writes {
             visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))

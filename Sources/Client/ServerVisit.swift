@@ -11,6 +11,7 @@ final class ServerVisit {
     let use: Use
     let tell: (Finding) -> Void
     private let timeout: Int
+    private let silent: SilentServers
     private let session = Session(agent: "shacache doctor")
     /// The options whose URLs gave no answer: what follows from that needn't be said too.
     private(set) var unanswered: Set<String> = []
@@ -25,10 +26,14 @@ final class ServerVisit {
     /// What a service may be asked for, whether it is there or not.
     static func name(for service: Service) -> String { service == .cache ? nobody.description : key }
 
-    init(_ configuration: NodeConfiguration, _ use: Use, timeout: Int, tell: @escaping (Finding) -> Void) {
+    init(
+        _ configuration: NodeConfiguration, _ use: Use, timeout: Int, _ silent: SilentServers,
+        tell: @escaping (Finding) -> Void
+    ) {
         self.configuration = configuration
         self.use = use
         self.timeout = timeout
+        self.silent = silent
         self.tell = tell
     }
 
@@ -37,10 +42,17 @@ final class ServerVisit {
     }
 
     func ask(_ request: Request, _ option: String) -> Response? {
+        let server = SilentServers.server(of: request)
+        guard !silent.servers.contains(server) else {
+            unanswered.insert(option)
+            tell(.failure(option, "not asked: \(server) doesn't answer, as said above", mend: Self.mend(nil)))
+            return nil
+        }
         do {
             return try send(request)
         } catch {
             unanswered.insert(option)
+            if case .silent? = (error as? HTTPFailure)?.kind { silent.servers.insert(server) }
             tell(.failure(option, "\(error)", mend: Self.mend(error)))
             return nil
         }
@@ -52,7 +64,7 @@ final class ServerVisit {
         return try session.send(request)
     }
 
-    private static func mend(_ error: any Error) -> String {
+    private static func mend(_ error: (any Error)?) -> String {
         switch (error as? HTTPFailure)?.kind {
         case .certificate: "set the …-ca-file to the authority of the server's certificate"
         case .misuse:
@@ -175,5 +187,16 @@ final class ServerVisit {
         } else {
             tell(.good(option, "sends the rest of a file when asked for it"))
         }
+    }
+}
+
+/// Which servers have been waited for already, in vain: most often all URLs lead to one.
+final class SilentServers {
+    fileprivate var servers: Set<String> = []
+
+    /// Scheme, host and port.
+    fileprivate static func server(of request: Request) -> String {
+        withoutCredentials(request.url).split(separator: "/", omittingEmptySubsequences: false).prefix(3)
+            .joined(separator: "/")
     }
 }

@@ -13,7 +13,8 @@ struct Shacache: ParsableCommand {
 
             Exit codes: 0 done, 1 misuse (arguments or configuration), 2 failed, 3 not in the cache, 4 there but not \
             trusted, 5 the cache can't be reached. Data goes to standard output, talk to standard error. Proxies are \
-            those of http_proxy, https_proxy and no_proxy; large temporary files lie in TMPDIR, else in /var/tmp.
+            those of http_proxy, https_proxy and no_proxy; large temporary files lie in TMPDIR, else in /var/tmp. How long a \
+            silent cache is waited for, in seconds, SHACACHE_TIMEOUT may say.
             """,
         version: Version.current,
         subcommands: [

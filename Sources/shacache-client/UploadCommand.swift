@@ -11,7 +11,8 @@ struct UploadCommand: ParsableCommand {
         discussion: """
             Sends only what the cache lacks. With --key, --url or --pypi it also signs an entry, lists it under that \
             key, and reads it back; without one the blob can be had by its SHA-512 only. A directory goes in as a \
-            tar.gz. `shacache upload --url URL` fetches URL itself; with FILE the file stands for what is there.
+            tar.gz. `shacache upload --url URL` fetches URL itself; with FILE the file stands for what is there. What is \
+            listed and said of a URL leaves out the user and the password that may stand in it.
 
               shacache upload --url https://example.org/a-1.0.tar.gz
               shacache upload --pypi six==1.16.0 dist/six-1.16.0.tar.gz dist/six-1.16.0-py3-none-any.whl
