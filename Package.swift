@@ -43,7 +43,7 @@ let package = Package(
         .target(
             name: "Configuration",
             dependencies: [
-                "OpenSSL", "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
+                "FileNames", "OpenSSL", "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
@@ -61,40 +61,44 @@ let package = Package(
             ],
             swiftSettings: settings),
 
-        .target(name: "TextTable", swiftSettings: settings),
+        .target(name: "FileNames", swiftSettings: settings),
+        .target(name: "TextTable", dependencies: ["FileNames"], swiftSettings: settings),
         .target(name: "Threads", swiftSettings: settings),
         .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
-        .target(name: "HTTP", dependencies: ["CCurl", "ShaCache"], swiftSettings: settings),
+        .target(name: "HTTP", dependencies: ["CCurl", "FileNames", "ShaCache"], swiftSettings: settings),
         .target(
-            name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "Gzip", "Threads"], swiftSettings: settings),
+            name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "FileNames", "Gzip", "Threads"],
+            swiftSettings: settings),
         .target(
-            name: "Client", dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "Threads"],
+            name: "Client",
+            dependencies: ["Archives", "CLinux", "FileNames", "HTTP", "OpenSSL", "ShaCache", "Threads"],
             swiftSettings: settings),
 
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "Metrics", "OpenSSL", "Postgres", "Service", "Serving", "Storage",
+                "Configuration", "FastCGI", "FileNames", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
+                "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-page",
             dependencies: [
-                "Configuration", "FastCGI", "OpenSSL", "Pages", "Postgres", "Serving", "Storage",
+                "Configuration", "FastCGI", "FileNames", "OpenSSL", "Pages", "Postgres", "Serving", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "TextTable",
+                "AccessLog", "Archives", "Configuration", "FileNames", "OpenSSL", "ShaCache", "Storage", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-client",
             dependencies: [
-                "Client", "HTTP", "OpenSSL", "ShaCache", "TextTable", "Threads",
+                "Client", "FileNames", "HTTP", "OpenSSL", "ShaCache", "TextTable", "Threads",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
@@ -113,6 +117,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
+        .testTarget(name: "FileNamesTests", dependencies: ["FileNames"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: settings),
         .testTarget(

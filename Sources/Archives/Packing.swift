@@ -60,10 +60,13 @@ struct Packing: ~Copyable {
         }
         var entry = try metadata.entry(for: member, of: path, status)
         entry.link(with: hardLinks)
-        // Nothing for a hard link to a member before.
-        let size = entry.size
+        guard !entry.isHardLink else { return try begin(entry, member) }
         try begin(entry, member)
-        if size > 0 { try copy(file, path, size: size, as: member) }
+        try copy(file, path, size: Int(status.st_size), as: member)
+        // What was written over in the middle has the same size, and is neither the old file nor the new one.
+        guard try file.status().isUnchanged(since: status) else {
+            throw ArchiveError.changed(path: path.description, how: "changed while it was read")
+        }
     }
 
     private mutating func begin(_ entry: consuming TarEntry, _ member: Path) throws {
@@ -79,14 +82,30 @@ struct Packing: ~Copyable {
         repeat {
             count = try file.read(into: piece, path)
             guard count <= left else {
-                throw ArchiveError.changed(path: path.description, how: "grew while it was read")
+                throw ArchiveError.changed(
+                    path: path.description,
+                    how: try file.status().st_size > size
+                        ? "grew while it was read" : "has more bytes than its size says; put a copy there")
             }
             try tar.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), member)
             left -= count
             summary.bytes += count
             try progress(summary.bytes)
         } while count == piece.count
-        guard left == 0 else { throw ArchiveError.changed(path: path.description, how: "shrank while it was read") }
+        guard left == 0 else {
+            throw ArchiveError.changed(
+                path: path.description,
+                how: try file.status().st_size < size
+                    ? "shrank while it was read" : "has fewer bytes than its size says; put a copy there")
+        }
+    }
+}
+
+extension stat {
+    /// As far as a file system tells; the time of the last change also shows what was given its old time again.
+    fileprivate func isUnchanged(since before: stat) -> Bool {
+        (st_mtim.tv_sec, st_mtim.tv_nsec, st_ctim.tv_sec, st_ctim.tv_nsec)
+            == (before.st_mtim.tv_sec, before.st_mtim.tv_nsec, before.st_ctim.tv_sec, before.st_ctim.tv_nsec)
     }
 }
 

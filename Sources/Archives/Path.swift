@@ -1,3 +1,4 @@
+import FileNames
 import Glibc
 
 /// A path as the kernel has it: bytes, which need not be UTF-8.
@@ -6,7 +7,7 @@ struct Path: Hashable, Sendable {
 
     let bytes: [UInt8]
 
-    init(_ text: String) { bytes = Array(text.utf8) }
+    init(_ text: String) { bytes = text.fileNameBytes }
 
     init(cString: UnsafePointer<CChar>) {
         bytes = Array(UnsafeRawBufferPointer(start: cString, count: strlen(cString)))
@@ -45,7 +46,7 @@ extension Path: Comparable {
 /// For messages: a name out of a hostile archive must not steer the terminal.
 extension Path: CustomStringConvertible {
     var description: String {
-        String(decoding: bytes, as: UTF8.self).unicodeScalars.reduce(into: "") { text, scalar in
+        String(fileName: bytes).shownFileName.unicodeScalars.reduce(into: "") { text, scalar in
             let isPlain = ![.control, .format, .lineSeparator, .paragraphSeparator].contains(
                 scalar.properties.generalCategory)
             text += !isPlain ? scalar.escaped(asASCII: true) : String(scalar)

@@ -28,7 +28,8 @@ struct TarEntry: ~Copyable {
 
     deinit { archive_entry_free(handle) }
 
-    var size: Int { Int(archive_entry_size(handle)) }
+    /// Whether its bytes are those of a member before.
+    var isHardLink: Bool { archive_entry_hardlink(handle) != nil }
 
     /// Whether its names, and those of its owners and of its target, need no charset.
     var isASCII: Bool {

@@ -1,4 +1,5 @@
 import Archives
+import FileNames
 import Glibc
 import ShaCache
 
@@ -35,19 +36,20 @@ public struct BinaryCache {
         }
         try signature.checkSigning()
         let path = try absolute(directory)
+        guard path != "/" else { throw Misuse("/: is no release's directory") }
         guard !exists("\(path)/.shared") else {
             throw Misuse(
                 "\(path): uses parts that it shares with other releases (it holds .shared)",
                 hint: "build it without shared parts: they would be missing on other machines")
         }
         let key = try Key.softwareRelease(url: softwareURL)
-        let root = String(path[..<path.lastIndex(of: "/")!])
+        let root = String(path.directoryPrefix.dropLast())
         if !path.hasSuffix("/\(key.text)") {
             reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
         }
         let uploader = Uploader(cache, signature: signature, reporter: reporter)
         let source = Source.release(
-            path, name: key.text, location: "\(root)/\(key.text)", allowsLeavingLinks: allowsLeavingLinks)
+            try realPath(path), name: key.text, location: "\(root)/\(key.text)", allowsLeavingLinks: allowsLeavingLinks)
         let stored = try uploader.store(source, item: key.text)
         var metadata = Metadata()
         metadata.setDefault("software_url", url: softwareURL)
@@ -102,8 +104,7 @@ public struct BinaryCache {
 
     /// The tree belongs to whom the software root belongs to, as what slapgrid makes.
     private func unpack(_ archive: OpenFile, as name: String, in root: String) throws {
-        var status = stat()
-        try system(root) { stat(root, &status) }
+        let status = try fileStatus(root)
         let owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
         let size = try archive.size()
         try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
@@ -121,14 +122,12 @@ public struct BinaryCache {
         guard isDirectory(path) else {
             throw Misuse("\(path): \(exists(path) ? "is not a directory" : "there is no such directory")")
         }
-        let start = path.hasPrefix("/") ? "" : try workingDirectory()
-        return "/" + "\(start)/\(path)".split(separator: "/").filter { $0 != "." }.joined(separator: "/")
-    }
-
-    private func workingDirectory() throws -> String {
-        guard let path = getcwd(nil, 0) else { throw SystemFailure("the working directory") }
-        defer { free(path) }
-        return String(cString: path)
+        let start = path.utf8.first == UInt8(ascii: "/") ? "" : try realPath(".")
+        let parts = "\(start)/\(path)".utf8.split(separator: UInt8(ascii: "/")).map { String($0)! }.filter { $0 != "." }
+        // What `..` leads to from behind a link, the names don't show.
+        guard let last = parts.lastIndex(of: "..") else { return "/" + parts.joined(separator: "/") }
+        let real = try realPath("/" + parts[...last].joined(separator: "/"))
+        return parts[(last + 1)...].reduce(real) { $0 == "/" ? "/\($1)" : "\($0)/\($1)" }
     }
 }
 

@@ -1,24 +1,120 @@
+import FileNames
 import Glibc
 import ShaCache
 
 /// Where a blob goes when it is whole and right.
 public enum Destination: Sendable {
-    /// Appears under its name at once, in place of what was there.
+    /// Appears under its name at once, in place of what was there, unless that can't be replaced; `GatheringPlace`
+    /// says when. The name leads through no link.
     case file(String)
-    /// A pipe, a terminal, `/dev/null`.
+    /// A pipe, a terminal, `/dev/null`, or a file that this process was given open: goes on where it stands.
     case stream(Int32)
 
-    /// - Parameter path: nil, and `-`, are standard output.
+    /// As many as the kernel follows.
+    private static let linkLimit = 40
+
+    /// - Parameter path: nil, and `-`, are standard output. Links are followed to what they lead to, there or not.
+    /// - Throws: `Misuse`, `SystemFailure` when nothing can be written there.
     public init(_ path: String?) throws {
         guard let path, path != "-" else {
             self = .stream(STDOUT_FILENO)
             return
         }
-        var status = stat()
-        switch stat(path, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG {
-        case S_IFDIR: throw Misuse("\(path): is a directory", hint: "name the file to write")
-        case S_IFREG: self = .file(path)
-        default: self = .stream(try system(path) { open(path, O_WRONLY | O_CLOEXEC) })
+        guard !path.isEmpty else { throw Misuse("the name of the file to write is empty") }
+        var place = path
+        for _ in 0...Self.linkLimit {
+            switch try Self.step(from: place) {
+            case .arrived(let destination):
+                self = destination
+                return
+            case .link(let target): place = target
+            }
         }
+        throw SystemFailure(path, errno: ELOOP)
+    }
+
+    private enum Step {
+        case arrived(Destination)
+        case link(String)
+    }
+
+    private static func step(from path: String) throws -> Step {
+        if let descriptor = try ownDescriptor(path) { return .arrived(.stream(descriptor)) }
+        guard let status = try existing(path) else {
+            try checkDirectory(of: path)
+            return .arrived(.file(path))
+        }
+        switch status.kind {
+        case S_IFDIR: throw Misuse("\(path): is a directory", hint: "name the file to write")
+        case S_IFSOCK: throw Misuse("\(path): is a socket", hint: "name a file, or a pipe that leads to the socket")
+        case S_IFREG:
+            // What somebody made read-only is left alone, as curl and cp leave it.
+            try checkAccess(path, W_OK, as: path)
+            return .arrived(.file(path))
+        case S_IFLNK:
+            // Another process's open file: what its link says may be no path at all.
+            if processDirectory(of: path) != nil { return .arrived(.stream(try open(path, O_APPEND))) }
+            return .link(try target(of: path, status))
+        default: return .arrived(.stream(try open(path, 0)))
+        }
+    }
+
+    /// - Returns: nil when nothing is there.
+    private static func existing(_ path: String) throws -> stat? {
+        var status = stat()
+        guard path.withFileName({ lstat($0, &status) }) != 0 else { return status }
+        guard errno == ENOENT else { throw SystemFailure(path) }
+        guard !path.hasSuffix("/") else { throw Misuse("\(path): is no file", hint: "name the file to write") }
+        return nil
+    }
+
+    /// Says before anything is fetched that nothing can be made there.
+    private static func checkDirectory(of path: String) throws {
+        let directory = path.parentDirectory
+        try checkAccess(directory, W_OK | X_OK, as: path)
+    }
+
+    private static func checkAccess(_ path: String, _ mode: Int32, as named: String) throws {
+        guard path.withFileName({ faccessat(AT_FDCWD, $0, mode, AT_EACCESS) }) == 0 else { throw SystemFailure(named) }
+    }
+
+    private static func open(_ path: String, _ flags: Int32) throws -> Int32 {
+        try system(path) { Glibc.open($0, O_WRONLY | O_NOCTTY | O_CLOEXEC | flags) }
+    }
+
+    /// - Throws: `Misuse` for a link that the kernel wouldn't follow either (protected_symlinks in proc(5)): where
+    ///   everybody may write, anybody could have put it there to have us write elsewhere.
+    private static func target(of path: String, _ link: stat) throws -> String {
+        let directory = try fileStatus(path.parentDirectory)
+        let isEverybodys = directory.st_mode & (S_ISVTX | S_IWOTH) == S_ISVTX | S_IWOTH
+        guard !isEverybodys || [geteuid(), directory.st_uid].contains(link.st_uid) else {
+            throw Misuse("\(path): somebody else's link in a directory where everybody may write")
+        }
+        let text = try linkTarget(path)
+        return text.utf8.first == UInt8(ascii: "/") ? text : path.directoryPrefix + text
+    }
+
+    // MARK: Open files
+
+    /// The descriptor that a name like `/dev/stdout` or `/proc/self/fd/3` stands for. The file behind it isn't opened
+    /// anew: that would begin at its start, even when it was opened to be appended to, and as root replace the device.
+    private static func ownDescriptor(_ path: String) throws -> Int32? {
+        guard let descriptor = Int32(path.lastPathComponent), let directory = processDirectory(of: path),
+            let own = try? realPath("/proc/self"), directory == "\(own)/fd" || isThreads(directory, of: own)
+        else { return nil }
+        let flags = try system(path) { fcntl(descriptor, F_GETFL) }
+        guard flags & O_ACCMODE != O_RDONLY else { throw Misuse("\(path): isn't open for writing") }
+        return descriptor
+    }
+
+    private static func isThreads(_ directory: String, of process: String) -> Bool {
+        directory.hasPrefix("\(process)/task/") && directory.hasSuffix("/fd")
+    }
+
+    /// The directory that a path is in, if it is one of procfs that holds a process's open files.
+    private static func processDirectory(of path: String) -> String? {
+        let parent = path.parentDirectory
+        guard let directory = try? realPath(parent) else { return nil }
+        return directory.wholeMatch(of: /\/proc\/[0-9]+(\/task\/[0-9]+)?\/fd/) == nil ? nil : directory
     }
 }

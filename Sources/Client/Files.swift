@@ -1,12 +1,17 @@
 import CLinux
+import FileNames
 import Glibc
 
 /// What a call to the system failed with.
 public struct SystemFailure: Error, CustomStringConvertible {
     public let description: String
+    /// What `errno` said.
+    let code: Int32
 
-    init(_ what: String, errno code: Int32 = errno) {
-        description = "\(what): \(String(cString: strerror(code)).lowercasedFirst)"
+    /// - Parameter consequence: what is so now, for the message.
+    init(_ what: String, errno code: Int32 = errno, consequence: String = "") {
+        self.code = code
+        description = "\(what): \(String(cString: strerror(code)).lowercasedFirst)\(consequence)"
     }
 }
 
@@ -24,11 +29,52 @@ func system(_ what: String, _ call: () -> Int32) throws(SystemFailure) -> Int32 
     }
 }
 
-func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+/// The same, for a call that takes a path.
+@discardableResult
+func system(_ path: String, _ call: (UnsafePointer<CChar>) -> Int32) throws(SystemFailure) -> Int32 {
+    try system(path) { path.withFileName(call) }
+}
 
-func isDirectory(_ path: String) -> Bool {
+func exists(_ path: String) -> Bool { path.withFileName { access($0, F_OK) } == 0 }
+
+func isDirectory(_ path: String) -> Bool { (try? fileStatus(path))?.kind == S_IFDIR }
+
+/// - Parameter following: a link, to what it leads to.
+func fileStatus(_ path: String, following: Bool = true) throws(SystemFailure) -> stat {
     var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    try system(path) { fstatat(AT_FDCWD, $0, &status, following ? 0 : AT_SYMLINK_NOFOLLOW) }
+    return status
+}
+
+func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
+
+/// The absolute path without links, `.` and `..`.
+func realPath(_ path: String) throws(SystemFailure) -> String {
+    guard let real = path.withFileName({ realpath($0, nil) }) else { throw SystemFailure(path) }
+    defer { free(real) }
+    return String(fileName: real)
+}
+
+/// The permissions that new files don't get.
+let fileModeMask: mode_t = {
+    // It can't be read without being set. What another thread makes meanwhile is for its owner alone.
+    let mask = umask(0o077)
+    umask(mask)
+    return mask
+}()
+
+/// What a symbolic link says.
+func linkTarget(_ path: String) throws(SystemFailure) -> String {
+    let buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(PATH_MAX))
+    defer { buffer.deallocate() }
+    let count = path.withFileName { readlink($0, buffer.baseAddress!, buffer.count) }
+    guard count >= 0 else { throw SystemFailure(path) }
+    return String(fileName: buffer.prefix(count).map { UInt8(bitPattern: $0) })
+}
+
+extension stat {
+    /// S_IFREG, S_IFDIR and so on.
+    var kind: mode_t { st_mode & S_IFMT }
 }
 
 /// An open file, closed when its owner lets go of it.
@@ -37,11 +83,11 @@ final class OpenFile: Sendable {
     let path: String
 
     init(_ path: String, flags: Int32 = O_RDONLY, mode: mode_t = 0) throws(SystemFailure) {
-        descriptor = try system(path) { open(path, flags | O_CLOEXEC, mode) }
+        descriptor = try system(path) { open($0, flags | O_CLOEXEC, mode) }
         self.path = path
     }
 
-    private init(owning descriptor: Int32, path: String) {
+    init(owning descriptor: Int32, path: String) {
         self.descriptor = descriptor
         self.path = path
     }
@@ -51,13 +97,20 @@ final class OpenFile: Sendable {
     /// - Parameter directory: where its bytes lie.
     static func temporary(in directory: String) throws(SystemFailure) -> OpenFile {
         let what = "a temporary file in \(directory)"
-        let descriptor = open(directory, o_tmpfile | O_RDWR | O_CLOEXEC, 0o600)
-        if descriptor >= 0 { return OpenFile(owning: descriptor, path: what) }
-        // Not every file system has files without names.
-        var template = Array("\(directory)/shacache-XXXXXX".utf8CString)
+        if let unnamed = unnamed(in: directory, mode: 0o600, path: what) { return unnamed }
+        var template = "\(directory)/shacache-XXXXXX".fileNameBytes.map { CChar(bitPattern: $0) } + [0]
         let named = try system(what) { mkstemp(&template) }
-        unlink(template)
+        Glibc.unlink(template)
         return OpenFile(owning: named, path: what)
+    }
+
+    /// A file without a name, which may get one later.
+    ///
+    /// - Parameter path: for messages.
+    /// - Returns: nil where that can't be: not every file system has such files.
+    static func unnamed(in directory: String, mode: mode_t, path: String) -> OpenFile? {
+        let descriptor = directory.withFileName { open($0, o_tmpfile | O_RDWR | O_CLOEXEC, mode) }
+        return descriptor < 0 ? nil : OpenFile(owning: descriptor, path: path)
     }
 
     deinit { close(descriptor) }
@@ -91,15 +144,20 @@ final class OpenFile: Sendable {
     }
 
     var isRegular: Bool {
-        get throws(SystemFailure) { try status().st_mode & S_IFMT == S_IFREG }
+        get throws(SystemFailure) { try status().kind == S_IFREG }
     }
 
     /// Calls `body` with the bytes, a piece at a time, from the first one on; of a pipe, with what comes.
     func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { piece.deallocate() }
         // Only a pipe refuses, and it has no other place than where it is.
         lseek(descriptor, 0, SEEK_SET)
+        try forEachFurtherPiece(body)
+    }
+
+    /// The same, from where the file stands.
+    func forEachFurtherPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { piece.deallocate() }
         while true {
             let count = Glibc.read(descriptor, piece.baseAddress, piece.count)
             guard count != 0 else { return }
@@ -122,4 +180,4 @@ func contents(of path: String) throws -> [UInt8] {
 }
 
 /// Where large files lie that nobody shall see: what TMPDIR says, else /var/tmp, which unlike /tmp isn't memory.
-var temporaryDirectory: String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
+var temporaryDirectory: String { environmentVariable("TMPDIR") ?? "/var/tmp" }

@@ -1,89 +1,145 @@
+import FileNames
 import Glibc
 import ShaCache
 
 /// A file in which a blob's bytes gather until they are whole and right, and what becomes of it then.
+///
+/// It lies beside the wanted file, and takes its place by a rename. What was there keeps its mode, owner, access list and
+/// attributes. Where that can't be, the bytes are copied into what is there, as cp does: a file with several names, a
+/// mount of its own, one of somebody else's, one in a directory that may not be written.
 struct GatheringPlace {
     let file: OpenFile
     /// Whether a later call finds it, and goes on with its bytes.
     let isResumable: Bool
     private let destination: Destination
+    /// Of the file, as long as it isn't delivered; nil when it has none.
+    private let name: String?
+    /// Whether it can't take the place of what is there.
+    private let isElsewhere: Bool
 
     /// For a file that is a hidden one beside it, named by the blob, with the bytes of an earlier call that was cut
     /// off; a second program that fetches the same at once gets one of its own.
     init(of digest: Digest, for destination: Destination) throws {
         guard case .file(let path) = destination,
-            let file = try Self.claim(Self.hiddenName(beside: path, "\(digest.description.prefix(16)).part"))
+            let part = PartFile.claim(beside: path, PartFile.mark(of: digest))
         else {
             try self.init(for: destination)
             return
         }
-        self.init(file: file, isResumable: true, destination: destination)
+        try self.init(part, isResumable: true, destination: destination, path)
     }
 
-    /// For bytes that can't be gone on with later.
+    /// For bytes that can't be gone on with later. A killed process leaves nothing, or where files have names from the
+    /// beginning, what the next one writes over.
     init(for destination: Destination) throws {
         guard case .file(let path) = destination else {
-            let file = try OpenFile.temporary(in: temporaryDirectory)
-            self.init(file: file, isResumable: false, destination: destination)
+            try self.init(elsewhere: destination)
             return
         }
-        let name = Self.hiddenName(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max)).part")
-        let file = try OpenFile(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666)
-        self.init(file: file, isResumable: false, destination: destination)
+        if let file = Self.unnamed(beside: path) {
+            self.init(file: file, name: nil, isResumable: false, isElsewhere: false, destination: destination)
+        } else if let part = try PartFile.claimAny(beside: path) {
+            try self.init(part, isResumable: false, destination: destination, path)
+        } else {
+            do {
+                try self.init(
+                    try PartFile.unique(beside: path), isResumable: false, destination: destination, path)
+            } catch let failure as SystemFailure {
+                guard failure.isOfTheDirectory, exists(path) else { throw SystemFailure(path, errno: failure.code) }
+                try self.init(elsewhere: destination)
+            }
+        }
     }
 
-    private init(file: OpenFile, isResumable: Bool, destination: Destination) {
+    private init(_ part: PartFile, isResumable: Bool, destination: Destination, _ path: String) throws {
+        // What others may not read of the old file they may not read of the new one either, while it gathers.
+        let mode = exists(path) ? 0o600 : 0o666 & ~fileModeMask
+        try system(part.name) { fchmod(part.file.descriptor, mode) }
+        self.init(
+            file: part.file, name: part.name, isResumable: isResumable, isElsewhere: false, destination: destination)
+    }
+
+    private init(elsewhere destination: Destination) throws {
+        self.init(
+            file: try OpenFile.temporary(in: temporaryDirectory), name: nil, isResumable: false, isElsewhere: true,
+            destination: destination)
+    }
+
+    private init(file: OpenFile, name: String?, isResumable: Bool, isElsewhere: Bool, destination: Destination) {
         self.file = file
+        self.name = name
         self.isResumable = isResumable
+        self.isElsewhere = isElsewhere
         self.destination = destination
     }
 
-    /// - Returns: nil when the file is another program's: one that has it now, one that has delivered it since it was
-    ///   opened, or somebody who put it there for us to write into.
-    private static func claim(_ name: String) throws -> OpenFile? {
-        guard let file = try? OpenFile(name, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666),
-            flock(file.descriptor, LOCK_EX | LOCK_NB) == 0
-        else { return nil }
-        let opened = try file.status()
-        var named = stat()
-        guard lstat(name, &named) == 0, (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino),
-            opened.st_mode & S_IFMT == S_IFREG, opened.st_uid == geteuid(), opened.st_nlink == 1
+    /// - Returns: nil where files must have names; also without procfs, by which they get one.
+    private static func unnamed(beside path: String) -> OpenFile? {
+        let directory = path.parentDirectory
+        guard let file = OpenFile.unnamed(in: directory, mode: exists(path) ? 0o600 : 0o666, path: path),
+            exists(file.procfsName)
         else { return nil }
         return file
     }
 
-    private static func hiddenName(beside path: String, _ suffix: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return ".\(path).\(suffix)" }
-        return "\(path[...slash]).\(path[path.index(after: slash)...]).\(suffix)"
-    }
-
-    /// Hands over what gathered, all of it at once.
+    /// Hands over what gathered: all of it at once, if it lies in a file's place.
     func deliver() throws {
         switch destination {
+        case .stream(let descriptor): try file.copy(to: descriptor, "write the output")
         case .file(let path):
             try file.synchronize()
-            try system(path) { rename(file.path, path) }
-        case .stream(let descriptor): try file.copy(to: descriptor)
+            if try isElsewhere || !takePlace(of: path) {
+                try file.copy(over: path)
+                discard()
+            }
+            PartFile.sweep(beside: path)
         }
+    }
+
+    /// - Returns: whether it has the name now; false when what is there can't be replaced.
+    private func takePlace(of path: String) throws -> Bool {
+        guard exists(path) else {
+            if name == nil, file.link(to: path) { return true }
+            if let failure = rename(try name ?? file.linkedBeside(path), to: path) { throw failure }
+            return true
+        }
+        guard file.adoptAttributes(of: path) else { return false }
+        let linked = try name ?? file.linkedBeside(path)
+        guard let failure = rename(linked, to: path) else { return true }
+        if name == nil { unlink(linked) }
+        guard failure.isOfTheDirectory else { throw failure }
+        return false
+    }
+
+    private func rename(_ old: String, to new: String) -> SystemFailure? {
+        let result = old.withFileName { old in new.withFileName { Glibc.rename(old, $0) } }
+        return result == 0 ? nil : SystemFailure(new)
     }
 
     /// Removes what gathered and is of no use.
     func discard() {
-        if case .file = destination { unlink(file.path) }
+        if let name { unlink(name) }
     }
 }
 
+extension SystemFailure {
+    /// The directory lets nothing be made in it or replaced, by its permissions or since that is a mount.
+    fileprivate var isOfTheDirectory: Bool { [EACCES, EPERM, EROFS, EBUSY, EXDEV].contains(code) }
+}
+
 extension OpenFile {
-    /// Writes all of it to a pipe or a terminal.
-    fileprivate func copy(to descriptor: Int32) throws {
-        try forEachPiece { piece in
-            var done = 0
-            while done < piece.count {
-                done += Int(
-                    try system("write the output") {
-                        Int32(Glibc.write(descriptor, piece.baseAddress! + done, piece.count - done))
-                    })
-            }
-        }
+    /// By which an open file can be given a name.
+    fileprivate var procfsName: String { "/proc/self/fd/\(descriptor)" }
+
+    /// - Returns: false when something has that name.
+    fileprivate func link(to path: String) -> Bool {
+        path.withFileName { linkat(AT_FDCWD, procfsName, AT_FDCWD, $0, AT_SYMLINK_FOLLOW) } == 0
+    }
+
+    /// Gives it a hidden name, for the moment until it is renamed: a link can't replace what is there.
+    fileprivate func linkedBeside(_ path: String) throws -> String {
+        let name = PartFile.name(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max))")
+        guard link(to: name) else { throw SystemFailure(path) }
+        return name
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Threads
 
 /// A file that one thread writes while others read behind it, each at its own pace: bytes are hashed and sent while
@@ -10,19 +11,28 @@ final class GrowingFile: Sendable {
     }
 
     private let file: OpenFile
+    /// Of a file that was there already, when it was opened.
+    private let stamp: FileStamp?
     private let state: Monitor<State>
 
     /// An empty one, which `append` fills.
     init(empty file: OpenFile) {
         self.file = file
+        stamp = nil
         state = Monitor(State())
     }
 
     /// One that is whole already.
-    init(whole file: OpenFile) throws {
+    ///
+    /// - Parameter stamp: what it must still be when it was read.
+    init(whole file: OpenFile, stamp: FileStamp) {
         self.file = file
-        state = Monitor(State(size: try file.size(), end: .success(())))
+        self.stamp = stamp
+        state = Monitor(State(size: stamp.size, end: .success(())))
     }
+
+    /// - Throws: `FileChanged` when the file that was there became another one, which others have read in part.
+    func checkUnchanged() throws { try stamp?.check(file) }
 
     /// Called by the one thread that writes.
     func append(_ bytes: UnsafeRawBufferPointer) throws {
@@ -72,9 +82,7 @@ final class GrowingFile: Sendable {
         }
         guard available > 0 else { return 0 }
         let count = try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(available)))
-        guard count > 0 else { throw Shortened(description: "\(file.path): became shorter while it was read") }
+        guard count > 0 else { throw FileChanged(file.path, "shrank") }
         return count
     }
-
-    struct Shortened: Error, CustomStringConvertible { let description: String }
 }

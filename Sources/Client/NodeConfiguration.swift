@@ -1,3 +1,5 @@
+import FileNames
+
 /// What a node's `slapos.cfg` says about network caches: the section `[networkcache]`, and what `[slapos]` has instead.
 public struct NodeConfiguration: Sendable {
     /// The options, by the names that the deployed clients read.
@@ -69,7 +71,8 @@ public struct NodeConfiguration: Sendable {
         } catch {
             throw Misuse("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
         }
-        return OptionFile(String(decoding: text, as: UTF8.self))
+        // Names of files in it may be no UTF-8.
+        return OptionFile(String(fileName: text))
     }
 
     private static func warnings(_ file: OptionFile, _ path: String) -> [String] {

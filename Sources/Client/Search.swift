@@ -29,6 +29,8 @@ final class Search: Sendable {
 
 extension GrowingFile {
     /// Waits for the file's end.
+    ///
+    /// - Throws: `FileChanged`, `SystemFailure`, and what the writer failed with.
     func digest() throws -> Digest {
         let hash = Hash(.sha512)
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
@@ -38,6 +40,7 @@ extension GrowingFile {
             hash.update(UnsafeRawBufferPointer(rebasing: piece[..<count]))
             offset += count
         }
+        try checkUnchanged()
         return Digest(bytes: hash.finish())
     }
 }

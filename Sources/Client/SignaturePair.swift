@@ -43,10 +43,7 @@ public struct SignaturePair {
     }
 
     /// A dangling link too.
-    private static func isTaken(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0
-    }
+    private static func isTaken(_ path: String) -> Bool { (try? fileStatus(path, following: false)) != nil }
 
     private func create(_ path: String, mode: mode_t, _ text: String) throws {
         let file = try OpenFile(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)

@@ -1,4 +1,5 @@
 import Archives
+import FileNames
 import Glibc
 import HTTP
 import ShaCache
@@ -17,12 +18,15 @@ public enum Source: Sendable {
     case release(String, name: String, location: String, allowsLeavingLinks: Bool)
     /// Its contents, fetched from there.
     case url(String, allowsInsecureRedirects: Bool)
+    case standardInput
 
     /// - Parameters:
-    ///   - name: a path, or a URL.
+    ///   - name: a path, a URL, or `-` for standard input.
     ///   - allowsInsecureRedirects: whether an https URL may redirect to http.
     public init(_ name: String, allowsInsecureRedirects: Bool = false) {
-        if name.prefixMatch(of: /https?:\/\//.ignoresCase()) != nil {
+        if name == "-" {
+            self = .standardInput
+        } else if Self.isURL(name) {
             self = .url(name, allowsInsecureRedirects: allowsInsecureRedirects)
         } else {
             let path = name.hasPrefix("file://") ? Self.path(of: name) : name
@@ -30,16 +34,20 @@ public enum Source: Sendable {
         }
     }
 
+    /// Whether it is fetched by HTTP, and no path.
+    public static func isURL(_ name: String) -> Bool { name.prefixMatch(of: /https?:\/\//.ignoresCase()) != nil }
+
     private static func path(of fileURL: String) -> String {
         let raw = fileURL.dropFirst("file://".count).drop { $0 != "/" }
-        return String(decoding: percentDecoded(Array(raw.utf8)) ?? Array(raw.utf8), as: UTF8.self)
+        return String(fileName: percentDecoded(Array(raw.utf8)) ?? Array(raw.utf8))
     }
 
-    /// What a directory listing would call it.
-    public var baseName: String {
+    /// What a directory listing would call it; nil for what has no name.
+    public var baseName: String? {
         switch self {
+        case .standardInput: nil
         case .file(let path): Self.lastPart(path)
-        case .directory(let path): "\(Self.lastPart(path)).tar.gz"
+        case .directory(let path): "\(Self.nameOfDirectory(path)).tar.gz"
         case .release(_, let name, _, _): "\(name).tar.gz"
         case .url(let url, _): Self.baseName(ofURL: url)
         }
@@ -54,7 +62,16 @@ public enum Source: Sendable {
         lastPart(String(withoutCredentials(url).prefix { $0 != "?" && $0 != "#" }))
     }
 
-    private static func lastPart(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+    private static func lastPart(_ path: String) -> String {
+        path.utf8.split(separator: UInt8(ascii: "/")).last.map { String($0)! } ?? path
+    }
+
+    /// What the user calls it; of `.`, `..` and the like, what it is called.
+    private static func nameOfDirectory(_ path: String) -> String {
+        let name = lastPart(path)
+        guard [".", "..", "/"].contains(name), let real = try? realPath(path) else { return name }
+        return real == "/" ? "root" : lastPart(real)
+    }
 
     /// Calls `body` with the bytes, which may still be growing while it runs.
     func withFile<Result>(
@@ -62,14 +79,23 @@ public enum Source: Sendable {
     ) throws -> Result {
         switch self {
         case .file(let path):
-            // A pipe has no size, and can't be read twice.
             let file = try OpenFile(path)
+            // A pipe has no size, and can't be read twice.
             guard try file.isRegular else { return try withProduct(body) { try file.forEachPiece($0.append) } }
-            return try body(GrowingFile(whole: file))
+            let stamp = try FileStamp(file)
+            guard try !file.hasSize(of: stamp) else { return try body(GrowingFile(whole: file, stamp: stamp)) }
+            return try withProduct(body) { product in
+                try file.forEachPiece(product.append)
+                try stamp.check(file)
+            }
+        case .standardInput:
+            let input = try OpenFile.standardInput()
+            return try withProduct(body) { try input.forEachFurtherPiece($0.append) }
         case .directory(let path):
+            let real = try realPath(path)
             let archive = DirectoryPacking(
-                directory: path, name: Self.lastPart(path), location: path, omitted: [], allowsLeavingLinks: true,
-                item: item, reporter: reporter)
+                directory: real, name: Self.nameOfDirectory(path), location: real, omitted: [],
+                allowsLeavingLinks: true, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .release(let path, let name, let location, let allowsLeavingLinks):
             let archive = DirectoryPacking(
@@ -105,5 +131,33 @@ func withProduct<Result>(
         // Not waited for: it may be waiting itself, for a pipe that nobody fills or closes.
         file.giveUp(error)
         throw error
+    }
+}
+
+extension OpenFile {
+    /// Whether there are as many bytes to read as its size says: procfs, sysfs and some FUSE file systems make sizes up.
+    ///
+    /// - Throws: `FileChanged` when it grows.
+    fileprivate func hasSize(of stamp: FileStamp) throws -> Bool {
+        guard stamp.size == 0 || readsByte(at: stamp.size - 1) else { return false }
+        guard readsByte(at: stamp.size) else { return true }
+        try stamp.check(self)
+        return false
+    }
+
+    /// An error shows when all is read.
+    private func readsByte(at offset: Int) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { (try? read(at: offset, into: $0)) == 1 }
+    }
+
+    /// - Throws: `Misuse` when somebody would have to type it.
+    fileprivate static func standardInput() throws -> OpenFile {
+        let what = "standard input"
+        guard isatty(STDIN_FILENO) == 0 else {
+            throw Misuse(
+                "\(what): is a terminal",
+                hint: "redirect a file or a pipe into it, or name the file; ./- is one named -")
+        }
+        return OpenFile(owning: try system(what) { fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) }, path: what)
     }
 }

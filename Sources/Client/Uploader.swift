@@ -31,11 +31,15 @@ public struct Uploader {
     }
 
     public func store(_ fetched: Origin.Fetched, item: String) throws -> Stored {
-        try storeAndReadBack(GrowingFile(whole: fetched.file), item: item)
+        // It has a name already, and whoever waited for it may have renamed it.
+        let stamp = try FileStamp(fetched.file, countingRenames: false)
+        return try storeAndReadBack(GrowingFile(whole: fetched.file, stamp: stamp), item: item)
     }
 
     private func storeAndReadBack(_ file: GrowingFile, item: String) throws -> Stored {
         let stored = try store(file, item: item)
+        // What was hashed before it changed is still no file that anybody has now.
+        try file.checkUnchanged()
         if !stored.wasThere { try readBack(stored) }
         return stored
     }

@@ -1,3 +1,4 @@
+import FileNames
 import Foundation
 import TOMLKit
 
@@ -10,8 +11,14 @@ extension Configuration {
     /// - Throws: `ConfigurationError`, also for options that don't exist: a misspelt one must not be ignored.
     public init(file path: String) throws {
         do {
-            self = try TOMLDecoder(strictDecoding: true).decode(
-                Configuration.self, from: String(contentsOfFile: path, encoding: .utf8))
+            guard let text = String(validating: try contents(ofFile: path), as: UTF8.self) else {
+                throw ConfigurationError(description: "\(path): is not valid UTF-8")
+            }
+            self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
+        } catch let error as ConfigurationError {
+            throw error
+        } catch let failure as UnreadableFile {
+            throw ConfigurationError(description: failure.description)
         } catch {
             throw ConfigurationError(description: "\(path): \(Self.reason(error))")
         }
@@ -28,11 +35,6 @@ extension Configuration {
         case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
             DecodingError.dataCorrupted(let context):
             return "\(name(context.codingPath)): \(context.debugDescription)"
-        case let error as CocoaError:
-            guard let reason = error.underlying as NSError?, reason.domain == NSPOSIXErrorDomain else {
-                return "can't be read"
-            }
-            return String(cString: strerror(Int32(reason.code)))
         default:
             return "\(error)"
         }

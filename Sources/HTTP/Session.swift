@@ -1,4 +1,5 @@
 import CCurl
+import FileNames
 
 /// Sends requests one after the other, and keeps connections open between them. Belongs to one thread at a time.
 ///
@@ -89,11 +90,15 @@ public final class Session {
     }
 
     private func apply(_ identity: Identity) {
-        if let file = identity.authorityFile { curl_set_text(handle, CURLOPT_CAINFO, file) }
+        if let file = identity.authorityFile { set(CURLOPT_CAINFO, file: file) }
         guard let certificate = identity.certificateFile else { return }
-        curl_set_text(handle, CURLOPT_SSLCERT, certificate)
-        if let key = identity.keyFile { curl_set_text(handle, CURLOPT_SSLKEY, key) }
+        set(CURLOPT_SSLCERT, file: certificate)
+        if let key = identity.keyFile { set(CURLOPT_SSLKEY, file: key) }
         // Otherwise an encrypted key would be asked for on the terminal.
         curl_set_text(handle, CURLOPT_KEYPASSWD, "")
+    }
+
+    private func set(_ option: CURLoption, file: String) {
+        _ = file.withFileName { curl_set_text(handle, option, $0) }
     }
 }

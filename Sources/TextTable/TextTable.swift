@@ -1,3 +1,5 @@
+import FileNames
+
 /// Columns under their names, for a terminal. Control characters are shown, never sent to it.
 ///
 /// - Parameter rows: each as many as there are columns.
@@ -15,9 +17,9 @@ public func textTable(columns: [String], rows: [[String]]) -> String {
 
 extension String {
     /// With U+FFFD for each character that controls: what others wrote can't steer the terminal, nor turn the line
-    /// around.
+    /// around. A byte of a file name that is no UTF-8 as `\xE9`.
     public var visible: String {
-        String(String.UnicodeScalarView(unicodeScalars.map { $0.controls ? "\u{FFFD}" : $0 }))
+        String(String.UnicodeScalarView(shownFileName.unicodeScalars.map { $0.controls ? "\u{FFFD}" : $0 }))
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import FileNames
 import Foundation
 import OpenSSL
 import Storage
@@ -27,12 +28,12 @@ struct Admin: ParsableCommand {
 
     static func main() {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(Array(processArguments.dropFirst()))
             try Hash.Algorithm.requireSHA2()
             try command.run()
         } catch {
             guard exitCode(for: error) == .failure else { exit(withError: error) }
-            try? FileHandle.standardError.write(contentsOf: Data("shacache-admin: \(error)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("shacache-admin: \("\(error)".shownFileName)\n".utf8))
             exit(withError: ExitCode.failure)
         }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FileNames
+import Glibc
 import OpenSSL
 import ShaCache
 import Storage
@@ -40,7 +41,7 @@ extension CertificateCommand {
         }
 
         private func found(in catalog: Catalog) throws -> (record: CertificateRecord, certificate: Certificate) {
-            if FileManager.default.fileExists(atPath: certificate) {
+            if certificate.withFileName({ access($0, F_OK) }) == 0 {
                 let given = try Certificate(pem: contents(of: certificate))
                 return (try catalog.certificateRecord(hex(given.fingerprint())), given)
             }

@@ -1,4 +1,6 @@
+import FileNames
 import Foundation
+import Glibc
 import OpenSSL
 import Storage
 
@@ -20,13 +22,16 @@ func output(_ text: String, terminator: String = "\n") throws {
 }
 
 func contents(of path: String) throws -> [UInt8] {
-    guard let data = FileManager.default.contents(atPath: path) else { throw Failure("\(path): can't be read") }
-    return [UInt8](data)
+    do {
+        return try contents(ofFile: path)
+    } catch {
+        throw Failure(error.description)
+    }
 }
 
 /// Makes a directory for its owner alone, unless it is there.
 func makePrivateDirectory(_ path: String) throws {
-    guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
+    guard path.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }
     throw Failure("\(path): \(String(cString: strerror(errno)))")
 }
 
@@ -56,9 +61,9 @@ extension NewFile {
             let file = try create(temporary)
             try file.write(contentsOf: Data(contents))
             try file.synchronize()
-            guard rename(temporary, path) == 0 else { throw refused() }
-            let directory = URL(filePath: path).deletingLastPathComponent()
-            try FileHandle(forReadingFrom: directory).synchronize()
+            guard temporary.withFileName({ old in path.withFileName { rename(old, $0) } }) == 0 else { throw refused() }
+            let directory = path.parentDirectory
+            try open(directory, O_RDONLY | O_DIRECTORY).synchronize()
         } catch {
             unlink(path)
             throw error
@@ -66,7 +71,11 @@ extension NewFile {
     }
 
     private func create(_ path: String) throws -> FileHandle {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+        try open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+    }
+
+    private func open(_ path: String, _ flags: Int32) throws -> FileHandle {
+        let descriptor = path.withFileName { Glibc.open($0, flags | O_CLOEXEC, mode) }
         guard descriptor >= 0 else { throw refused() }
         return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
@@ -86,6 +95,8 @@ func write(_ files: [NewFile]) throws {
 }
 
 private func remove(_ files: some Sequence<NewFile>) { for file in files { unlink(file.path) } }
+
+private func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
 
 extension Catalog {
     /// Puts a certificate on record and writes the files that hand it over, both or neither.

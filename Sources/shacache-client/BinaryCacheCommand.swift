@@ -28,6 +28,8 @@ struct BinaryCacheCommand: ParsableCommand {
         var allowLinksOut = false
         @OptionGroup var options: CommonOptions
 
+        func validate() throws { try requireText(softwareUrl) }
+
         func run() throws {
             try options.perform { job in
                 let signature = try Signature(job.configuration, reporter: job.reporter)
@@ -74,6 +76,8 @@ struct BinaryCacheCommand: ParsableCommand {
         var softwareRoot: String?
         @OptionGroup var options: CommonOptions
 
+        func validate() throws { try requireText(softwareUrl) }
+
         func run() throws {
             try options.perform { job in
                 let signature = Signature(
@@ -85,11 +89,11 @@ struct BinaryCacheCommand: ParsableCommand {
                 do {
                     let path = try cache.install(softwareURL: softwareUrl, softwareRoot: root, platform: .here())
                     job.terminal.result("\(softwareUrl): installed")
-                    try job.output(path, ["directory": JSON(path), "installed": .bool(true)])
+                    try job.output(path, ["directory": JSON(shown: path), "installed": .bool(true)])
                 } catch let already as BinaryCache.AlreadyInstalled {
                     job.terminal.result("\(already)")
                     try job.output(
-                        already.directory, ["directory": JSON(already.directory), "installed": .bool(false)])
+                        already.directory, ["directory": JSON(shown: already.directory), "installed": .bool(false)])
                 } catch let failure as CacheFailure {
                     if let prefix = cache.forcingPrefix(of: softwareUrl) {
                         job.terminal.warn(

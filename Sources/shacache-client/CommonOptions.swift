@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import FileNames
 import Glibc
 import OpenSSL
 import ShaCache
@@ -46,8 +47,7 @@ struct CommonOptions: ParsableArguments {
     }
 
     func configuration() throws -> NodeConfiguration {
-        let environment = getenv("SHACACHE_CONFIG").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-        return try NodeConfiguration(file: config ?? environment, overrides: overrides)
+        try NodeConfiguration(file: config ?? environmentVariable("SHACACHE_CONFIG"), overrides: overrides)
     }
 
     /// Runs a command's work, says what went wrong, and ends with the exit code that tells it.

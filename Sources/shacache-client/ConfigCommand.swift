@@ -15,7 +15,8 @@ struct ConfigCommand: ParsableCommand {
                 let members = options.map { name, setting in
                     (
                         JSON.Text(name),
-                        setting.map { JSON.object(["value": JSON($0.value), "source": JSON($0.source)]) } ?? .null
+                        setting.map { JSON.object(["value": JSON(shown: $0.value), "source": JSON(shown: $0.source)]) }
+                            ?? .null
                     )
                 }
                 return try job.terminal.output(JSON.object(members))

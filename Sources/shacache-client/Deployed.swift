@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import FileNames
 import Glibc
 import OpenSSL
 import ShaCache
@@ -31,13 +32,14 @@ extension DeployedCommand {
 
     /// As Python's argparse does: the beginning of an option that no other has, and several short options in one word.
     static func expandingAbbreviations(_ arguments: [String]) -> [String] {
-        arguments.flatMap(separatingFlags).map { argument in
-            guard argument.hasPrefix("--"), argument.count > 2 else { return argument }
+        let end = arguments.firstIndex(of: "--") ?? arguments.endIndex
+        return arguments[..<end].flatMap(separatingFlags).map { argument in
+            guard argument.hasPrefix("--") else { return argument }
             let name = argument.dropFirst(2).prefix { $0 != "=" }
             let matches = longOptions.filter { $0.hasPrefix(name) }
             guard matches.count == 1 else { return argument }
             return "--\(matches[0])\(argument.dropFirst(2 + name.count))"
-        }
+        } + arguments[end...]
     }
 
     /// `-lkKEY` is `-l -kKEY`.
@@ -81,7 +83,8 @@ struct DeployedOptions: ParsableArguments {
     var suffixKey: String?
 
     func validate() throws {
-        guard access(config, R_OK) == 0 else { throw ValidationError("can't open '\(config)'") }
+        try requireText(key, url)
+        guard config.withFileName({ access($0, R_OK) }) == 0 else { throw ValidationError("can't open '\(config)'") }
         guard key == nil || url == nil else {
             throw ValidationError("argument -k/--key: not allowed with argument -u/--url")
         }

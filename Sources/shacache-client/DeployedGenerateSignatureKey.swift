@@ -13,6 +13,8 @@ struct DeployedGenerateSignatureKey: DeployedCommand {
     @Argument(help: "Key file to generate.") var keyFile: String
     @Argument(help: "Common name to use in the generated certificate.") var commonName: String?
 
+    func validate() throws { try requireText(commonName) }
+
     func carryOut() throws {
         let request = try SignatureKeyRequest(keyFile: keyFile, certificateFile: certFile, commonName: commonName)
         // First, as the script does, which then prints nothing.

@@ -45,8 +45,8 @@ extension Finding {
 
     fileprivate var json: JSON {
         .object([
-            "verdict": JSON(verdict.rawValue), "subject": JSON(subject), "text": JSON(text),
-            "mend": mend.map { JSON($0) } ?? .null,
+            "verdict": JSON(verdict.rawValue), "subject": JSON(subject), "text": JSON(shown: text),
+            "mend": mend.map { JSON(shown: $0) } ?? .null,
         ])
     }
 }

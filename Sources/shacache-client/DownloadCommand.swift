@@ -52,6 +52,8 @@ struct DownloadCommand: ParsableCommand {
         guard sha512 == nil || (filters.isEmpty && origin == nil) else {
             throw ValidationError("--sha512 names one file: filters and an origin don't go with it")
         }
+        try requireText(origin)
+        for filter in filters { try requireText(filter) }
         guard !uploadOnMiss || origin != nil else { throw ValidationError("--upload-on-miss takes an --origin") }
         guard uploadOnMiss || metadata.isEmpty else { throw ValidationError("metadata is for --upload-on-miss") }
     }
@@ -138,7 +140,7 @@ struct DownloadCommand: ParsableCommand {
             Cache(try job.settings(for: .sources, defaultTimeout: patientTimeout)), signature: signature,
             reporter: job.reporter)
         var metadata = try metadata.read()
-        self.key.complete(&metadata, baseName: Source(origin!).baseName)
+        try self.key.complete(&metadata, baseName: Source(origin!).baseName)
         try job.warnOfSecrets(in: metadata, key: key)
         let stored = try uploader.store(fetched, item: item)
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)

@@ -25,6 +25,8 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
     @Argument(help: "The name in the certificate: who signs.") var commonName: String?
     @OptionGroup var options: CommonOptions
 
+    func validate() throws { try requireText(commonName) }
+
     func run() throws {
         try options.perform { job in
             let request = try SignatureKeyRequest(
@@ -35,7 +37,7 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
             job.terminal.result("wrote \(written)")
             do {
                 try job.output(
-                    pair.listForm(), ["key": JSON(request.keyFile), "certificate": JSON(pair.certificate.pem())])
+                    pair.listForm(), ["key": JSON(shown: request.keyFile), "certificate": JSON(pair.certificate.pem())])
             } catch {
                 // A key whose certificate is lost is of no use.
                 pair.discard(key: request.keyFile, certificate: request.certificateFile)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import FileNames
 import ShaCache
 
 /// What is looked for, in one of the forms that the cache's users have.
@@ -19,6 +20,7 @@ struct KeyOptions: ParsableArguments {
 
     func validate() throws {
         guard count <= 1 else { throw ValidationError("give only one of --key, --url and --pypi") }
+        try requireText(key, url, pypi)
         guard let pypi else { return }
         guard (try? Self.distribution(pypi)) != nil else { throw ValidationError("--pypi takes NAME==VERSION") }
     }
@@ -44,9 +46,15 @@ struct KeyOptions: ParsableArguments {
     }
 
     /// Adds what the deployed clients say in such a key's entries.
-    func complete(_ metadata: inout Metadata, baseName: String) {
+    ///
+    /// - Parameter baseName: nil when nobody knows how the file is called.
+    func complete(_ metadata: inout Metadata, baseName: String?) throws {
         if let url { metadata.setDefault("url", url: url) }
-        if pypi != nil { metadata.setDefault("basename", JSON(baseName)) }
+        guard pypi != nil, metadata["basename"] == nil else { return }
+        guard let baseName else {
+            throw Misuse("--pypi: what comes from standard input has no name", hint: "say it with --meta basename=NAME")
+        }
+        metadata.setDefault("basename", JSON(baseName.percentFileName))
     }
 
     private static func distribution(_ text: String) throws -> (name: String, version: String) {
@@ -63,6 +71,8 @@ struct ReleaseOption: ParsableArguments {
     var softwareRelease: String?
 
     var count: Int { softwareRelease == nil ? 0 : 1 }
+
+    func validate() throws { try requireText(softwareRelease) }
 
     var use: Use { softwareRelease == nil ? .sources : .binaries }
 
@@ -83,6 +93,8 @@ struct MetadataOptions: ParsableArguments {
         help: ArgumentHelp("Add the members of a JSON object to the metadata.", valueName: "file.json"),
         completion: .file())
     var metadata: String?
+
+    func validate() throws { for assignment in meta { try requireText(assignment) } }
 
     var isEmpty: Bool { meta.isEmpty && metadata == nil }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Client
+import FileNames
 import Glibc
 import ShaCache
 
@@ -28,15 +29,24 @@ enum Main {
     static func main() {
         // A reader that has gone is an error of the write, which says more.
         signal(SIGPIPE, SIG_IGN)
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        let name = CommandLine.arguments[0].split(separator: "/").last.map(String.init) ?? "shacache"
-        switch name {
+        holdStandardDescriptors()
+        let arguments = Array(processArguments.dropFirst())
+        switch processArguments.first?.lastPathComponent {
         case "networkcache-upload": deployed(NetworkcacheUpload.self, arguments)
         case "networkcache-download": deployed(NetworkcacheDownload.self, arguments)
         case "generate-signature-key": deployed(DeployedGenerateSignatureKey.self, arguments)
         default: run(Shacache.self, arguments, misuse: .misuse)
         }
         end(.done)
+    }
+
+    /// Opens what was closed of standard input, output and error, so that no other file gets its number, and what is
+    /// said gets into it. Using it fails as before.
+    private static func holdStandardDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number, which is this one.
+            _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+        }
     }
 
     /// Ends without exit handlers. OpenSSL's and Swift's free what a thread still uses that nobody waits for: one that
@@ -57,7 +67,7 @@ enum Main {
             end(ended.status)
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
-            send("\(withoutCredentials(in: root.fullMessage(for: error)))\n", to: STDERR_FILENO)
+            send("\(withoutCredentials(in: root.fullMessage(for: error)).shownFileName)\n", to: STDERR_FILENO)
             end(misuse)
         }
     }

@@ -19,6 +19,7 @@ struct NetworkcacheDownload: DeployedCommand {
     var meta: [String] = []
 
     func validate() throws {
+        for filter in meta { try requireText(filter) }
         guard options.key != nil || options.url != nil else {
             throw ValidationError("one of the arguments -k/--key -u/--url is required")
         }

@@ -21,6 +21,7 @@ struct NetworkcacheUpload: DeployedCommand {
     var meta: [String] = []
 
     func validate() throws {
+        for assignment in meta { try requireText(assignment) }
         guard file != nil || options.url != nil else { throw ValidationError("either --file or --url is required") }
     }
 
@@ -49,10 +50,10 @@ struct NetworkcacheUpload: DeployedCommand {
     private func source() throws -> Source {
         if let file { return .file(file) }
         let source = Source(options.url!)
-        if case .file(let path) = source, !options.url!.hasPrefix("file:") {
-            throw Misuse("unknown url type: \(path)")
+        switch source {
+        case .file where options.url!.hasPrefix("file:"), .directory, .url: return source
+        case .file, .release, .standardInput: throw Misuse("unknown url type: \(options.url!)")
         }
-        return source
     }
 
     private func readMetadata() throws -> Metadata {

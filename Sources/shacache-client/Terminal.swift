@@ -1,4 +1,5 @@
 import Client
+import FileNames
 import Glibc
 import ShaCache
 import Synchronization
@@ -102,10 +103,12 @@ struct LostOutput: Error, CustomStringConvertible {
     var description: String { "standard output: \(String(cString: strerror(code)).lowercased())" }
 }
 
+/// Writes a text; the names of files in it as their bytes.
+///
 /// - Returns: false when it can't be written, for the reason in errno: whoever listens may have gone.
 @discardableResult
 func send(_ text: String, to descriptor: Int32) -> Bool {
-    var rest = Array(text.utf8)[...]
+    var rest = text.fileNameBytes[...]
     while !rest.isEmpty {
         let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
         guard count >= 0 || errno == EINTR else { return false }

@@ -17,9 +17,13 @@ struct UploadCommand: ParsableCommand {
               shacache upload --url https://example.org/a-1.0.tar.gz
               shacache upload --pypi six==1.16.0 dist/six-1.16.0.tar.gz dist/six-1.16.0-py3-none-any.whl
               shacache upload --key build:42 --meta commit=1f3c out/
+              pg_dump app | shacache upload --key dump:app -
+
+            - is standard input, and ./- a file of that name; -- ends the options. A file that changes while it is read is \
+            refused.
             """)
 
-    @Argument(help: "Files, directories, and http or https URLs.", completion: .file())
+    @Argument(help: "Files, directories, http or https URLs, and - for standard input.", completion: .file())
     var sources: [String] = []
     @OptionGroup var key: KeyOptions
     @OptionGroup var metadata: MetadataOptions
@@ -34,6 +38,10 @@ struct UploadCommand: ParsableCommand {
         guard sources.count < 2 || key.url == nil else {
             throw ValidationError("--url URL names one file: give one FILE, or none to fetch URL itself")
         }
+        guard sources.count(where: { $0 == "-" }) < 2 else {
+            throw ValidationError("- is standard input, which can be read once")
+        }
+        for source in sources where Source.isURL(source) { try requireText(source) }
         guard key.count > 0 || metadata.isEmpty else {
             throw ValidationError("metadata belongs to a key: give one of --key, --url and --pypi")
         }
@@ -71,7 +79,7 @@ struct UploadCommand: ParsableCommand {
             metadata = try command.metadata.read()
             if let key {
                 var said = metadata
-                keyOptions.complete(&said, baseName: "")
+                try keyOptions.complete(&said, baseName: "")
                 try job.warnOfSecrets(in: said, key: key)
             }
             terminal = job.terminal
@@ -103,7 +111,7 @@ struct UploadCommand: ParsableCommand {
         private func list(_ stored: Uploader.Stored, _ name: String) throws -> UploadSummary.Done {
             guard let key else { return UploadSummary.Done(stored: stored) }
             var metadata = metadata
-            keyOptions.complete(&metadata, baseName: Source(name).baseName)
+            try keyOptions.complete(&metadata, baseName: Source(name).baseName)
             let indexed = try uploader().index(stored.digest, under: key, metadata: metadata)
             return UploadSummary.Done(stored: stored, key: key, indexed: indexed)
         }

@@ -55,10 +55,10 @@ struct UploadSummary {
 
     private static func json(_ name: String, _ outcome: Outcome) -> JSON {
         switch outcome {
-        case .failure(let error): .object(["source": JSON(name), "error": JSON("\(error)")])
+        case .failure(let error): .object(["source": JSON(shown: name), "error": JSON(shown: "\(error)")])
         case .success(let done):
             .object([
-                "source": JSON(name), "sha512": JSON(done.stored.digest.description),
+                "source": JSON(shown: name), "sha512": JSON(done.stored.digest.description),
                 "size": .number("\(done.stored.size)"), "blob": JSON(done.stored.wasThere ? "was there" : "sent"),
                 "key": done.key.map { JSON($0.text) } ?? .null,
                 "entry": done.indexed.map { JSON($0 == .added ? "added" : "was there") } ?? .null,

@@ -46,6 +46,7 @@ struct WithdrawCommand: ParsableCommand {
         guard blob == nil || sha512 == nil && entry == nil else {
             throw ValidationError("--sha512 and --entry go with a key")
         }
+        try requireText(reason)
         guard !reason.isEmpty else { throw ValidationError("--reason must say why") }
     }
 

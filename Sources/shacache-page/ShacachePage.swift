@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import FastCGI
+import FileNames
 import Foundation
 import Glibc
 import Logging
@@ -28,12 +29,14 @@ struct ShacachePage: ParsableCommand {
     @Option(help: "The directory of the page's templates and its style.")
     var templates = "/usr/share/shacache/page"
 
+    static func main() { main(Array(processArguments.dropFirst())) }
+
     func run() throws {
         do {
             try Hash.Algorithm.requireSHA2()
             try serve(Configuration(file: config), Templates(directory: templates))
         } catch {
-            try? FileHandle.standardError.write(contentsOf: Data("shacache-page: \(error)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("shacache-page: \("\(error)".shownFileName)\n".utf8))
             throw ExitCode.failure
         }
     }

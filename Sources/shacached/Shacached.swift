@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import FastCGI
+import FileNames
 import Foundation
 import Logging
 import Metrics
@@ -28,6 +29,8 @@ struct Shacached: ParsableCommand {
     @Flag(help: "Read the configuration file, say whether it is right, and exit.")
     var checkConfig = false
 
+    static func main() { main(Array(processArguments.dropFirst())) }
+
     func run() throws {
         do {
             try Hash.Algorithm.requireSHA2()
@@ -40,7 +43,7 @@ struct Shacached: ParsableCommand {
                 try serve(configuration)
             }
         } catch {
-            try? FileHandle.standardError.write(contentsOf: Data("shacached: \(error)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("shacached: \("\(error)".shownFileName)\n".utf8))
             throw ExitCode.failure
         }
     }

@@ -56,8 +56,8 @@ class Node:
     def run(self, *words, config=True, env={}, **options):
         """Runs it to its end, for a minute at most; what it writes comes as bytes, unless told otherwise."""
         return subprocess.run(
-            self.command(*words, config=config), cwd=self.directory, env={**CLEAN, **env},
-            **{"capture_output": True, "timeout": 60, **({} if "input" in options else {"stdin": subprocess.DEVNULL}), **options})
+            self.command(*words, config=config), env={**CLEAN, **env},
+            **{"cwd": self.directory, "capture_output": True, "timeout": 60, **({} if "input" in options else {"stdin": subprocess.DEVNULL}), **options})
 
     def run_as(self, name, *words, env={}):
         """Runs it under one of its old names, with this configuration."""

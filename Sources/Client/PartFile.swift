@@ -1,0 +1,87 @@
+import FileNames
+import Glibc
+import OpenSSL
+import ShaCache
+
+/// A hidden file beside the one that it becomes: locked while a program uses it, and found again by the next one when
+/// that was killed.
+struct PartFile {
+    let file: OpenFile
+
+    var name: String { file.path }
+
+    /// - Parameters:
+    ///   - path: of the wanted file.
+    ///   - mark: what sets it apart from other ones beside the same file.
+    ///   - isNew: whether it may be made.
+    /// - Returns: nil when it is another program's: one that has it now, one that has delivered it since it was
+    ///   opened, or somebody who put it there for us to write into. Also where the system refuses.
+    static func claim(beside path: String, _ mark: String, making isNew: Bool = true) -> PartFile? {
+        let name = name(beside: path, mark)
+        guard let file = try? OpenFile(name, flags: O_RDWR | O_NOFOLLOW | (isNew ? O_CREAT : 0), mode: 0o666),
+            flock(file.descriptor, LOCK_EX | LOCK_NB) == 0,
+            let opened = try? file.status(), let named = try? fileStatus(name, following: false),
+            (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino),
+            opened.kind == S_IFREG, opened.st_uid == geteuid(), opened.st_nlink == 1
+        else { return nil }
+        return PartFile(file: file)
+    }
+
+    /// The first of a few that no other program has: so what killed programs leave never gathers.
+    static func claimAny(beside path: String) throws(SystemFailure) -> PartFile? {
+        for number in 0..<programLimit {
+            guard let part = claim(beside: path, "\(number)") else { continue }
+            try system(part.name) { ftruncate(part.file.descriptor, 0) }
+            return part
+        }
+        return nil
+    }
+
+    /// Programs that fetch to one name at once, as far as they are told apart.
+    private static let programLimit = 16
+
+    /// One for this process alone, where files can't be locked.
+    static func unique(beside path: String) throws(SystemFailure) -> PartFile {
+        let name = name(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max))")
+        return PartFile(file: try OpenFile(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666))
+    }
+
+    /// Removes what killed programs left beside a file that is there now.
+    static func sweep(beside path: String) {
+        let directory = path.parentDirectory
+        guard let stream = directory.withFileName({ opendir($0) }) else { return }
+        defer { closedir(stream) }
+        while let item = readdir(stream) {
+            let name = withUnsafePointer(to: &item.pointee.d_name) { field in
+                field.withMemoryRebound(to: CChar.self, capacity: 256) { String(fileName: $0) }
+            }
+            guard let mark = mark(in: name, beside: path), let part = claim(beside: path, mark, making: false)
+            else { continue }
+            unlink(part.name)
+        }
+    }
+
+    /// - Returns: nil when that is another file than one of ours.
+    private static func mark(in name: String, beside path: String) -> String? {
+        guard name.utf8.first == UInt8(ascii: "."), name.hasSuffix(".part") else { return nil }
+        let mark = String(name.dropLast(5).reversed().prefix { $0.isHexDigit }.reversed())
+        let isOurs = mark.utf8.count == digestMarkLength || (0..<programLimit).contains { "\($0)" == mark }
+        return isOurs && self.name(beside: path, mark).lastPathComponent == name ? mark : nil
+    }
+
+    private static let digestMarkLength = 16
+
+    static func mark(of digest: Digest) -> String { String(digest.description.prefix(digestMarkLength)) }
+
+    /// A name that leaves no room for ours is told by its hash.
+    static func name(beside path: String, _ mark: String) -> String {
+        let base = path.lastPathComponent
+        let hidden = ".\(base).\(mark).part"
+        let directory = path.directoryPrefix
+        let limit = path.parentDirectory.withFileName { pathconf($0, Int32(_PC_NAME_MAX)) }
+        guard limit > 0, hidden.fileNameBytes.count > limit else { return directory + hidden }
+        let hash = Hash(.sha512)
+        base.fileNameBytes.withUnsafeBytes { hash.update($0) }
+        return "\(directory).\(Digest(bytes: hash.finish()).description.prefix(16)).\(mark).part"
+    }
+}

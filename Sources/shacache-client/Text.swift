@@ -1,0 +1,15 @@
+import ArgumentParser
+import FileNames
+import ShaCache
+
+/// What is signed, or asked of a server, must be text; names of files need not be.
+func requireText(_ arguments: String?...) throws {
+    for case let argument? in arguments where argument.holdsRawBytes {
+        throw ValidationError("\(argument): is not valid UTF-8")
+    }
+}
+
+extension JSON {
+    /// For people and scripts: bytes of file names that are no UTF-8 are spelled out.
+    init(shown text: String) { self.init(text.shownFileName) }
+}
