@@ -55,14 +55,6 @@ func realPath(_ path: String) throws(SystemFailure) -> String {
     return String(fileName: real)
 }
 
-/// The permissions that new files don't get.
-let fileModeMask: mode_t = {
-    // It can't be read without being set. What another thread makes meanwhile is for its owner alone.
-    let mask = umask(0o077)
-    umask(mask)
-    return mask
-}()
-
 /// What a symbolic link says.
 func linkTarget(_ path: String) throws(SystemFailure) -> String {
     let buffer = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(PATH_MAX))

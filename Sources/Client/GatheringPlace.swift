@@ -53,8 +53,7 @@ struct GatheringPlace {
 
     private init(_ part: PartFile, isResumable: Bool, destination: Destination, _ path: String) throws {
         // What others may not read of the old file they may not read of the new one either, while it gathers.
-        let mode = exists(path) ? 0o600 : 0o666 & ~fileModeMask
-        try system(part.name) { fchmod(part.file.descriptor, mode) }
+        if exists(path) { try system(part.name) { fchmod(part.file.descriptor, 0o600) } }
         self.init(
             file: part.file, name: part.name, isResumable: isResumable, isElsewhere: false, destination: destination)
     }

@@ -77,13 +77,13 @@ extension String {
     /// one character.
     public var lastPathComponent: String {
         guard let slash = utf8.lastIndex(of: UInt8(ascii: "/")) else { return self }
-        return String(self[utf8.index(after: slash)...])
+        return String(Substring(utf8[utf8.index(after: slash)...]))
     }
 
     /// Up to its last slash, and with it; empty without one.
     public var directoryPrefix: String {
         guard let slash = utf8.lastIndex(of: UInt8(ascii: "/")) else { return "" }
-        return String(self[...slash])
+        return String(Substring(utf8[...slash]))
     }
 
     /// The directory that it is in, for the system.

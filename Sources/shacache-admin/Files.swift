@@ -14,7 +14,7 @@ struct Failure: Error, CustomStringConvertible {
 /// Prints data: unlike `print`, it says when that fails, or a script would take a part for the whole.
 func output(_ text: String, terminator: String = "\n") throws {
     do {
-        try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).utf8))
+        try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).fileNameBytes))
     } catch let error as CocoaError {
         let code = (error.underlying as NSError?)?.code ?? Int(EIO)
         throw Failure("standard output: \(String(cString: strerror(CInt(code))))")

@@ -257,16 +257,33 @@ def test_a_mount_of_one_file_is_written_into(node, key):
     assert (node.directory / "out").read_bytes() == DATA and leftovers(node.directory) == []
 
 
-# OpenFile.reserve, before anything is overwritten; without it the file is empty afterwards.
+def into_a_full_disk(node, key, preload=""):
+    """A file on a disk that has no room is mounted over the wanted one; says its size at the end."""
+    (node.directory / "small").mkdir()
+    (node.directory / "out").touch()
+    words = node.command("download", "--quiet", "-k", key, "-o", "out")
+    script = f"""
+        mount -t tmpfs -o size=8k,nr_inodes=10 tmpfs small; printf old >small/out; mount --bind small/out out
+        LD_PRELOAD={preload} "$@" || echo "exit $?"; wc -c <out; ls -A small"""
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", *words]
+    return subprocess.run(command, cwd=node.directory, env=CLEAN, capture_output=True, timeout=60)
+
+
+# OpenFile.reserve, before anything is overwritten.
 @as_root
 def test_without_room_in_place_the_old_bytes_stay(node, key):
-    (node.directory / "small").mkdir()
-    words = node.command("download", "--quiet", "-k", key, "-o", "small/out")
-    mount = "mount -t tmpfs -o size=8k,nr_inodes=10 tmpfs small; printf old >small/out; ln small/out small/other; chmod 600 small/out"
-    script = f'{mount}; TMPDIR={node.directory} "$@" || echo "exit $?"; cat small/out; ls -A small'
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-ec", script, "sh", *words], cwd=node.directory, env=CLEAN, capture_output=True, timeout=60)
-    assert done.stdout == b"exit 2\noldother\nout\n" and b"no space left" in done.stderr, done
+    done = into_a_full_disk(node, key)
+    assert done.stdout == b"exit 2\n3\nout\n" and b"out: no space left on device; it holds what it held" in done.stderr, done
+
+
+# OpenFile.copy(over:), where the file system can't reserve room.
+@as_root
+def test_without_room_in_the_middle_the_file_is_empty_and_that_is_said(node, key, lacking):
+    preload = lacking("int fallocate(int file, int mode, off_t start, off_t count) { errno = EOPNOTSUPP; return -1; }")
+    done = into_a_full_disk(node, key, preload["LD_PRELOAD"])
+    assert done.stdout == b"exit 2\n0\nout\n" and b"no space left on device; it could only be" in done.stderr, done
+    # What was proved is still there, and needn't be fetched again.
+    assert [path.stat().st_size for path in leftovers(node.directory)] == [len(DATA)]
 
 
 # Names
@@ -336,24 +353,29 @@ def test_a_signal_leaves_nothing_of_an_origin(node, slow, end):
         assert list(node.directory.iterdir()) == [node.config]
 
 
-# PartFile.claimAny, where files must have names: a FUSE file system, say. A filter of system calls stands for it.
-def test_without_files_that_have_no_name_the_next_call_takes_the_hidden_one(node, slow, tmp_path):
-    library = tmp_path / "named.so"
-    source = r"""
-        #define _GNU_SOURCE
-        #include <dlfcn.h>
-        #include <errno.h>
-        #include <fcntl.h>
-        #include <stdarg.h>
+@pytest.fixture
+def lacking(tmp_path):
+    """What to set for a program so that the file system lacks something: `lacking(source of functions in C)`."""
+    def build(source):
+        library = tmp_path / "lacking.so"
+        head = b"#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include <fcntl.h>\n#include <stdarg.h>\n"
+        command = ["cc", "-x", "c", "-shared", "-fPIC", "-o", library, "-"]
+        subprocess.run(command, input=head + source.encode(), check=True)
+        return {"LD_PRELOAD": str(library)}
+
+    return build
+
+
+# PartFile.claimAny, where files must have names.
+def test_without_files_that_have_no_name_the_next_call_takes_the_hidden_one(node, slow, lacking):
+    named = lacking("""
         int open(const char *path, int flags, ...) {
             if ((flags & O_TMPFILE) == O_TMPFILE) { errno = EOPNOTSUPP; return -1; }
             va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
             int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
             return next(path, flags, mode);
         }
-        """
-    subprocess.run(["cc", "-x", "c", "-shared", "-fPIC", "-o", library, "-"], input=source.encode(), check=True)
-    named = {"LD_PRELOAD": str(library)}
+        """)
     for _ in range(3):
         slow.begun.clear()
         words = ["download", "--quiet", "--url", f"{slow.url}/a", "--origin", f"{slow.url}/a", "-o", "out"]
