@@ -4,8 +4,8 @@ import ShaCache
 
 /// A file in which a blob's bytes gather until they are whole and right, and what becomes of it then.
 ///
-/// It lies beside the wanted file, and takes its place by a rename. What was there keeps its mode, owner, access list and
-/// attributes. Where that can't be, the bytes are copied into what is there, as cp does: a file with several names, a
+/// It lies beside the wanted file, and takes its place by a rename. What was there keeps its mode, owner, access list
+/// and attributes. Where that can't be, the bytes are copied into what is there, as cp does: a file with several names, a
 /// mount of its own, one of somebody else's, one in a directory that may not be written.
 struct GatheringPlace {
     let file: OpenFile
@@ -137,8 +137,14 @@ extension OpenFile {
 
     /// Gives it a hidden name, for the moment until it is renamed: a link can't replace what is there.
     fileprivate func linkedBeside(_ path: String) throws -> String {
-        let name = PartFile.name(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max))")
-        guard link(to: name) else { throw SystemFailure(path) }
-        return name
+        // In that moment, another program may look for what killed ones left.
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        for mark in PartFile.marks {
+            if let leftover = PartFile.claim(beside: path, mark, making: false) { unlink(leftover.name) }
+            let name = PartFile.name(beside: path, mark)
+            if link(to: name) { return name }
+            guard errno == EEXIST else { break }
+        }
+        throw SystemFailure(path)
     }
 }

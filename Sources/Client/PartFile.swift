@@ -29,16 +29,16 @@ struct PartFile {
 
     /// The first of a few that no other program has: so what killed programs leave never gathers.
     static func claimAny(beside path: String) throws(SystemFailure) -> PartFile? {
-        for number in 0..<programLimit {
-            guard let part = claim(beside: path, "\(number)") else { continue }
+        for mark in marks {
+            guard let part = claim(beside: path, mark) else { continue }
             try system(part.name) { ftruncate(part.file.descriptor, 0) }
             return part
         }
         return nil
     }
 
-    /// Programs that fetch to one name at once, as far as they are told apart.
-    private static let programLimit = 16
+    /// For programs that fetch to one name at once: few enough that what they leave doesn't gather.
+    static let marks = (0..<16).map { "\($0)" }
 
     /// One for this process alone, where files can't be locked.
     static func unique(beside path: String) throws(SystemFailure) -> PartFile {
@@ -65,7 +65,7 @@ struct PartFile {
     private static func mark(in name: String, beside path: String) -> String? {
         guard name.utf8.first == UInt8(ascii: "."), name.hasSuffix(".part") else { return nil }
         let mark = String(name.dropLast(5).reversed().prefix { $0.isHexDigit }.reversed())
-        let isOurs = mark.utf8.count == digestMarkLength || (0..<programLimit).contains { "\($0)" == mark }
+        let isOurs = mark.utf8.count == digestMarkLength || marks.contains(mark)
         return isOurs && self.name(beside: path, mark).lastPathComponent == name ? mark : nil
     }
 

@@ -1,5 +1,6 @@
 """`shacache download -o NAME`, where NAME is more than a free name in an ordinary directory."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -13,8 +14,8 @@ import pytest
 from deployed import new_key
 from impostor import Impostor, reply
 from node import CLEAN, DONE, FAILED, MISUSE, Node, assert_ended
-from stack import eventually
 from test_client_download import leftovers, published
+from test_client_robust import list_signed
 
 DATA = b"some bytes\n" * 1000
 ROOT = os.getuid() == 0
@@ -31,8 +32,8 @@ def everybodys(stack):
     """A node that any user may use, in a directory of that user's: `everybodys.run(..., user="nobody")`."""
     with tempfile.TemporaryDirectory() as directory:
         node = Node.of(stack, Path(directory) / "node")
-        node.options = {name: value for name, value in node.options.items() if name.startswith(("download", "signature-cert"))}
-        node.options.pop("signature-certificate-file")
+        # Without files that are only root's.
+        node.options = {name: value for name, value in node.options.items() if not name.endswith("-file")}
         node.write()
         for path in Path(directory), node.directory, node.config:
             path.chmod(0o755)
@@ -96,7 +97,8 @@ def test_closed_descriptors_are_not_taken_by_files(node, key, closed):
 
 # Destination.step follows links to what they lead to.
 @pytest.mark.parametrize("steps", [
-    [("link", "target")], [("link", "other"), ("other", "target")], [("link", "dir/inner"), ("dir/inner", "../target")]])
+    [("link", "target")], [("link", "other"), ("other", "target")],
+    [("link", "dir/inner"), ("dir/inner", "../target")]])
 @pytest.mark.parametrize("old", [b"old", None])
 def test_a_link_stays_and_its_target_gets_the_bytes(node, key, steps, old):
     (node.directory / "dir").mkdir()
@@ -135,7 +137,8 @@ def test_somebody_elses_link_where_everybody_may_write_is_not_followed(node, key
     assert victim.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name, says", [("", "is empty"), ("new/", "is no file"), (".", "is a directory"), ("socket", "is a socket")])
+@pytest.mark.parametrize("name, says", [
+    ("", "is empty"), ("new/", "is no file"), (".", "is a directory"), ("socket", "is a socket")])
 def test_what_can_be_no_file_is_refused(deceived, impostor, monkeypatch, name, says):
     with socket.socket(socket.AF_UNIX) as listener:
         monkeypatch.chdir(deceived.directory)
@@ -173,8 +176,6 @@ def test_mode_owner_access_list_and_attributes_stay(node, key):
 
 
 def test_the_bytes_gather_where_only_their_readers_can_read(deceived, impostor, stack):
-    from test_client_robust import list_signed
-
     data = os.urandom(1_000_000)
     list_signed(impostor, stack, "a", impostor.has(data))
     (deceived.directory / "out").write_bytes(b"old")
@@ -273,7 +274,8 @@ def into_a_full_disk(node, key, preload=""):
 @as_root
 def test_without_room_in_place_the_old_bytes_stay(node, key):
     done = into_a_full_disk(node, key)
-    assert done.stdout == b"exit 2\n3\nout\n" and b"out: no space left on device; it holds what it held" in done.stderr, done
+    assert done.stdout == b"exit 2\n3\nout\n", done
+    assert b"out: no space left on device; it holds what it held" in done.stderr
 
 
 # OpenFile.copy(over:), where the file system can't reserve room.
@@ -389,6 +391,20 @@ def test_without_files_that_have_no_name_the_next_call_takes_the_hidden_one(node
     assert (node.directory / "out").read_bytes() == DATA and leftovers(node.directory) == []
 
 
+# OpenFile.linkedBeside takes the first hidden name that no other call has.
+def test_an_origins_bytes_replace_a_file_whatever_is_hidden_beside_it(node):
+    (node.directory / "out").write_bytes(b"old")
+    for number in 0, 1:
+        (node.directory / f".out.{number}.part").write_bytes(b"begun")
+    with Impostor(lambda handler: reply(handler, 200, DATA) or True) as origin:
+        with open(node.directory / ".out.0.part") as begun:
+            fcntl.flock(begun, fcntl.LOCK_EX)
+            words = ["download", "--quiet", "--url", f"{origin.url}/a", "--origin", f"{origin.url}/a", "-o", "out"]
+            assert_ended(node.run(*words), DONE)
+    assert (node.directory / "out").read_bytes() == DATA
+    assert [path.name for path in leftovers(node.directory)] == [".out.0.part"]
+
+
 # PartFile.sweep.
 def test_what_was_begun_for_other_bytes_goes_when_the_file_is_there(node, key):
     mine = [f".out.{'0' * 16}.part", ".out.3.part"]
@@ -400,8 +416,6 @@ def test_what_was_begun_for_other_bytes_goes_when_the_file_is_there(node, key):
 
 
 def test_what_another_call_is_at_stays(node, key):
-    import fcntl
-
     with open(node.directory / ".out.3.part", "wb") as begun:
         fcntl.flock(begun, fcntl.LOCK_EX)
         assert_ended(download(node, key, "out"), DONE)

@@ -1,13 +1,12 @@
 """Names of files are bytes: what isn't UTF-8 works wherever a name is asked for, and shows as what it is."""
 
+import io
 import json
 import os
 import subprocess
 import tarfile
-import io
 
 import pytest
-from certificates import self_signed
 from deployed import client_of, new_key
 from node import CLEAN, DONE, MISUSE, SHACACHE, Node, assert_ended
 from test_client_download import leftovers, published

@@ -1,18 +1,16 @@
 """What `shacache upload` reads: all bytes that there are, of files that say otherwise, of directories by any name."""
 
 import io
-import json
 import os
 import pty
 import subprocess
 import tarfile
 import threading
-import time
 
 import pytest
 from deployed import client_of, new_key
 from impostor import reply
-from node import CLEAN, DONE, FAILED, MISUSE, assert_ended
+from node import CLEAN, DONE, FAILED, MISUSE, SHACACHE, assert_ended
 from slapgrid import key_of
 from test_client_binary_cache import make_release, new_url
 from test_client_upload import LARGE, make, name_of, stored
@@ -33,7 +31,8 @@ def members(archive):
 
 
 # OpenFile.hasSize: procfs says 0, sysfs a page.
-@pytest.mark.parametrize("path", ["/proc/version", "/proc/self/limits", "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/fscaps"])
+@pytest.mark.parametrize("path", [
+    "/proc/version", "/proc/self/limits", "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/fscaps"])
 def test_a_file_whose_size_is_made_up_goes_in_whole(stack, node, path):
     if not os.path.exists(path):
         pytest.skip("this kernel has no such file")
@@ -244,8 +243,6 @@ def test_a_closed_standard_input_is_no_empty_file(node):
 
 def test_the_deployed_names_know_no_standard_input(node, tmp_path):
     """Theirs opens a file that is named so."""
-    from node import SHACACHE
-
     (tmp_path / "networkcache-upload").symlink_to(SHACACHE)
     run = lambda *words: subprocess.run(
         [tmp_path / "networkcache-upload", "-c", node.config, *words], cwd=node.directory, env=CLEAN, input=b"",
