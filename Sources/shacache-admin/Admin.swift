@@ -55,7 +55,9 @@ struct CommonOptions: ParsableArguments {
     func show(_ table: Table) throws { try output(json ? prettyJSON(table) : table.text()) }
 
     /// Says what was done, on a terminal; scripts read the exit code.
-    func report(_ line: String) { try? FileHandle.standardError.write(contentsOf: Data("\(line.shownFileName)\n".utf8)) }
+    func report(_ line: String) {
+        try? FileHandle.standardError.write(contentsOf: Data("\(line.shownFileName)\n".utf8))
+    }
 
     /// Whom the audit names: the person behind sudo.
     var actor: String {
