@@ -182,6 +182,11 @@ def test_a_cache_in_trouble_gets_no_more_time_where_another_has_it(deceived, imp
     words = ["download", "-k", "a", "--timeout", "3", "-o", "out"]
     assert_ended(deceived.run(*words, "--origin", f"{origin.url}/a"), DONE, "503")
     assert time.monotonic() - start < 3 and len(impostor.requests) == 1
+    impostor.answer = lambda handler: reply(handler, 503)
+    assert_ended(deceived.run(*words, "--retries", "8", "--origin", f"{origin.url}/a"), DONE, "503")
+    assert time.monotonic() - start < 8
+    impostor.requests.clear()
+    start = time.monotonic()
     impostor.answer = lambda handler: reply(handler, 503, headers={"Retry-After": "1"}) if len(
         impostor.requests) < 6 else None
     assert_ended(deceived.run(*words, "--retries", "8"), 3)
