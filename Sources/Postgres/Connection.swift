@@ -12,11 +12,16 @@ public final class Connection {
         /// After this many seconds a statement is ended, also one that waits for a lock; a server that doesn't even do
         /// that is given up soon after. 0: never.
         public let statementTimeLimit: Int
+        /// It changes nothing, even by mistake.
+        public let isReadOnly: Bool
 
-        public init(connectionString: String, role: String, statementTimeLimit: Int = 0) {
+        public init(
+            connectionString: String, role: String, statementTimeLimit: Int = 0, isReadOnly: Bool = false
+        ) {
             self.connectionString = connectionString
             self.role = role
             self.statementTimeLimit = statementTimeLimit
+            self.isReadOnly = isReadOnly
         }
     }
 
@@ -149,9 +154,8 @@ public final class Connection {
         PQsetNoticeProcessor(opened, { _, _ in }, nil)
         // Or libpq would wait by itself, without a limit, to send what the server doesn't take.
         PQsetnonblocking(opened, 1)
-        let settings = "SET statement_timeout = '\(target.statementTimeLimit)s'; SET TimeZone = 'UTC'"
         do {
-            _ = try conclude(on: opened, statement: settings) { PQsendQuery(opened, settings) }
+            _ = try conclude(on: opened, statement: "set up a session") { PQsendQuery(opened, target.settings) }
         } catch {
             disconnect()
             throw error
