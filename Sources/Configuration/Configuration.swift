@@ -66,6 +66,7 @@ public struct Configuration: Decodable, Sendable {
 
         private enum CodingKeys: String, CodingKey {
             case signatures
+            case refusesCredentials = "refuse-credentials"
             case blobSizeLimit = "blob-size-limit"
             case entriesPerKey = "entries-per-key"
             case bytesPerKey = "bytes-per-key"
@@ -76,6 +77,7 @@ public struct Configuration: Decodable, Sendable {
             let options = try decoder.container(keyedBy: CodingKeys.self)
             rules = Service.Rules(
                 signatures: try options.decodeIfPresent(SignaturePolicy.self, forKey: .signatures) ?? .record,
+                refusesCredentials: try options.decodeIfPresent(Bool.self, forKey: .refusesCredentials) ?? false,
                 keys: KeyLimits(
                     entries: try options.positive(.entriesPerKey) ?? 1000,
                     bytes: try options.positive(.bytesPerKey) ?? 1 << 20,

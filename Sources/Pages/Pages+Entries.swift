@@ -5,6 +5,8 @@ import Storage
 extension Pages {
     func key(_ key: String, page: Int, _ view: View) throws -> PageAnswer {
         guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view) }
+        // Its links would show it.
+        guard !key.hasCredentials else { return message(404, .nothingHere, view) }
         let includingHidden = view.visitor.isOperator
         let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
         guard count > 0 else { return message(404, .nothingHere, view) }
@@ -32,9 +34,11 @@ extension Pages {
         var model = self.model(entry, view)
         model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
         model["plainDownload"] = "\(address.downloads)/shacache/\(entry.sha512)"
-        model["metadata"] = metadata.beginning.shown(lines: true)
-        model["metadataBytes"] = Amounts.plural(metadata.bytes, "byte", "bytes")
         let isWhole = metadata.beginning.utf8.count == metadata.bytes
+        let raw = raw(metadata.beginning, isWhole: isWhole)
+        model["metadata"] = raw.text?.shown(lines: true) ?? false as Any
+        model["isMasked"] = raw.isMasked
+        model["metadataBytes"] = Amounts.plural(metadata.bytes, "byte", "bytes")
         model["cut"] = isWhole ? nil : Amounts.plural(metadata.beginning.utf8.count, "byte", "bytes")
         let members = isWhole ? members(metadata.beginning) : []
         model["members"] = Array(members.prefix(Self.membersShown))
@@ -44,6 +48,15 @@ extension Pages {
         let others = try entries(naming: entry.sha512, view)
         model.merge(self.model(others.found?.filter { $0.id != number }, view)) { $1 }
         return render("entry", title: "Entry \(number)", view, model).caused(by: others.failure)
+    }
+
+    /// The metadata as it was sent; or without its passwords, written anew, since JSON can spell them in many ways. A
+    /// beginning can't be read as JSON: it is not shown when it may have one.
+    private func raw(_ metadata: String, isWhole: Bool) -> (text: String?, isMasked: Bool) {
+        if isWhole, let json = try? JSON(Array(metadata.utf8)) {
+            return json.hasCredentials ? (json.withoutCredentials.dumped(), true) : (metadata, false)
+        }
+        return metadata.contains(/(?i)@|%40|\\u0040/) ? (nil, true) : (metadata, false)
     }
 
     /// Those that name a blob, one of which may be left out, and one more than is shown. When they can't be found in time,

@@ -8,14 +8,16 @@ extension Pages {
     func model(_ entry: ListedEntry, _ view: View) -> Templates.Model {
         var model: Templates.Model = [
             "number": String(entry.id), "href": "\(PageRoute.root)/entry/\(entry.id)",
-            "key": entry.key.shown(), "keyHref": Self.href(ofKey: entry.key),
-            "json": "/shadir/\(percentEncoded(entry.key))",
+            "key": entry.key.shown(),
             "hash": entry.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(entry.sha512)",
             "band": ["svg": Band.svg(entry.sha512.description)],
             "created": Amounts.time(entry.createdAt, now: view.now),
             "isVerified": entry.signatureResult == "verified", "isUnsigned": entry.signatureResult == "unsigned",
             "isUnknown": entry.signatureResult == "unknown signer", "isHidden": entry.isHidden,
         ]
+        let isKeyShown = !entry.key.hasCredentials
+        model["keyHref"] = orNone(isKeyShown ? Self.href(ofKey: entry.key) : nil)
+        model["json"] = orNone(isKeyShown ? "/shadir/\(percentEncoded(entry.key))" : nil)
         model["signer"] = orNone(entry.signer)
         model["revoked"] = orNone(entry.signerRevokedAt.map { Amounts.time($0, now: view.now) })
         model["software"] = orNone(entry.softwareURL?.shown())

@@ -10,7 +10,7 @@ extension Pages {
         return render(
             "search", title: "Looking for \(text.shown())", view,
             [
-                "q": text, "typed": text.shown(), "exact": exact, "hasExact": !exact.isEmpty,
+                "q": withoutCredentials(in: text), "typed": text.shown(), "exact": exact, "hasExact": !exact.isEmpty,
                 "alike": Array(alike.prefix(Self.mostFound)), "hasAlike": !alike.isEmpty,
                 "blobs": Array(blobs.prefix(Self.mostFound)), "hasBlobs": !blobs.isEmpty,
                 "moreAlike": alike.count > Self.mostFound, "moreBlobs": blobs.count > Self.mostFound,
@@ -23,7 +23,7 @@ extension Pages {
     private static let mostFound = 20
 
     private func exactly(_ search: Search, _ view: View) throws -> [Templates.Model] {
-        try search.keys.compactMap { what, key -> Templates.Model? in
+        try search.keys.filter { !$0.key.text.hasCredentials }.compactMap { what, key -> Templates.Model? in
             let count = try catalog.countEntries(of: key.text, includingHidden: view.visitor.isOperator)
             return count == 0 ? nil : found(key.text, count).merging(["what": what]) { $1 }
         }

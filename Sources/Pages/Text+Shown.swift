@@ -2,12 +2,12 @@ import ShaCache
 
 extension String {
     /// For the eye: what doesn't show, looks like a space and is none, or turns the direction of what follows, is written
-    /// as its code point, so that nobody's text looks like another.
+    /// as its code point, so that nobody's text looks like another. And no URL in it has a user or a password.
     ///
     /// - Parameter lines: whether line ends and tabs stay.
     func shown(lines: Bool = false) -> String {
         var shown = String.UnicodeScalarView()
-        for scalar in unicodeScalars {
+        for scalar in withoutCredentials(in: self).unicodeScalars {
             if scalar.isSeen || lines && (scalar == "\n" || scalar == "\t") {
                 shown.append(scalar)
             } else {

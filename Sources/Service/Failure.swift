@@ -62,7 +62,9 @@ extension Refusal {
         switch self {
         case .malformedRequest, .malformedKey, .malformedEntry, .incompleteBody, .digestMismatch, .sizeMismatch:
             400
-        case .notAuthorized, .unsigned, .unknownSigner, .revokedSigner, .keyIsFull, .accountLimit, .withdrawn: 403
+        case .notAuthorized, .unsigned, .unknownSigner, .revokedSigner, .credentials, .keyIsFull, .accountLimit,
+            .withdrawn:
+            403
         case .nothingToWithdraw: 404
         case .lengthRequired: 411
         case .tooLarge: 413

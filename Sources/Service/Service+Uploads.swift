@@ -104,6 +104,7 @@ extension Service {
     private func takeEntry(_ file: borrowing IncomingFile, under key: Key, upload: inout UploadRecord) throws {
         let entry = try Entry(body: try file.contents())
         upload.sha512 = entry.sha512
+        if rules.refusesCredentials { try entry.checkCredentials(under: key) }
         do {
             try verify(entry, upload: &upload)
             try record(entry, under: key, upload: &upload)
@@ -166,6 +167,13 @@ extension UploadRecord.Target {
         case .blob: .blobs
         case .entry: .entries
         }
+    }
+}
+
+extension Entry {
+    fileprivate func checkCredentials(under key: Key) throws(Refusal) {
+        if key.text.hasCredentials { throw .credentials("the key") }
+        if content.hasCredentials { throw .credentials("the metadata") }
     }
 }
 

@@ -14,6 +14,8 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
     case notAuthorized(String)
     case unsigned
     case unknownSigner
+    /// A URL in what would be public has a user or a password. The text says where.
+    case credentials(String)
     case keyIsFull(String)
     /// A limit of the account's own. The text names it, its value, and what is used of it.
     case accountLimit(String)
@@ -37,6 +39,7 @@ extension Refusal {
         case .notAuthorized: "not authorized"
         case .unsigned: "unsigned"
         case .unknownSigner: "unknown signer"
+        case .credentials: "credentials"
         case .keyIsFull: "key is full"
         case .accountLimit: "account limit"
         case .withdrawn: "withdrawn"
@@ -68,6 +71,8 @@ extension Refusal {
             "\(what) may have at most \(limit) bytes"
         case .unsigned:
             "this server takes signed entries only, and this one has no signature"
+        case .credentials(let place):
+            "\(place) has a URL with a user or password, which would be public: leave out what stands before the @"
         case .unknownSigner:
             "this server takes entries of registered signers only, and none of them made this signature"
         }

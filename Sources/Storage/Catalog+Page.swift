@@ -71,7 +71,8 @@ extension Catalog {
         }.first!.int(0)!
     }
 
-    /// Keys that begin with a text, in their order.
+    /// Keys that begin with a text, in their order; but for those with a password in them, which would be guessed letter by
+    /// letter.
     public func keys(beginningWith prefix: String, includingHidden: Bool, limit: Int) throws -> [ListedKey] {
         // All that begins with it stands in the index before what has the last code point behind it.
         try reading {
@@ -79,6 +80,7 @@ extension Catalog {
                 """
                 SELECT key, count(*) FROM page.entry
                 WHERE key >= \(prefix) AND key < \(prefix) || chr(1114111) AND (\(includingHidden) OR NOT is_hidden)
+                    AND shacache.without_credentials(key) = key
                 GROUP BY key ORDER BY key LIMIT \(limit)
                 """)
         }.map { ListedKey(text: $0.text(0)!, entries: $0.int(1)!) }

@@ -80,9 +80,15 @@ def uploaded(random):
 def listed(random, entries):
     return ("INSERT INTO shacache.entry (created_at, account_id, key, metadata, signature, digest, sha512, "
             "signature_result, signer_id, software_url, multiarch, os) VALUES " + rows(
-                (at, account, f"'{key}'", "'{}'", "'AA'", f"sha256('{name}')", f"sha512('{blob}')", result, signer,
+                (at, account, f"'{key}'", metadata(name), "'AA'", f"sha256('{name}')", f"sha512('{blob}')", result, signer,
                  *random.choice(PLATFORMS))
                 for name, (at, account, _, result, signer, key, blob) in entries))
+
+
+def metadata(name):
+    """Of every seventh entry, with a password."""
+    number = int(name.split()[1])
+    return f"""'{{"url": "https://me:{number}@example.org/{number}"}}'""" if number % 7 == 0 else "'{}'"
 
 
 def withdrawn(random):

@@ -118,6 +118,10 @@ CHECKS = {
         ) AS suspect LEFT JOIN shacache.account ON account.id = account_id
         WHERE withdrawal_id IS NULL AND {ASKED} AND at >= coalesce({{since}}::date, now() - interval '30 days')
         ORDER BY at DESC, entry_id DESC, reason"""),
+    "entries_with_credentials": ("created_at, account, key, urls, withdrawn, entry_id", f"""
+        SELECT at, account.name, key, ARRAY['https://example.org/' || substring(metadata, '[0-9]+')] AS urls, withdrawal_id IS NOT NULL AS w, entry.id
+        FROM (SELECT *, created_at AS at FROM shacache.entry) AS entry JOIN shacache.account ON account.id = account_id
+        WHERE metadata LIKE '%@%' AND {ASKED} ORDER BY at DESC, entry.id DESC"""),
     "expiring_certificates": ("account, fingerprint, not_after, account_until", """
         SELECT account.name, encode(fingerprint, 'hex') AS f, not_after, (
                 SELECT max(not_after) FROM shacache.certificate AS other
