@@ -7,17 +7,20 @@ public struct Failure {
     public let status: Int
     /// A stable name to group by.
     public let name: String
-    /// For the client.
+    /// For the client, and on record.
     public let message: String
+    /// For the client: what to do about it.
+    public let mend: String?
     /// For the operator, where the client must not know.
     public let cause: String?
 
     init(_ error: any Error) {
         switch error {
         case let refusal as Refusal:
-            self.init(status: refusal.status, name: refusal.name, message: refusal.message)
+            self.init(status: refusal.status, name: refusal.name, message: refusal.message, mend: refusal.mend)
         case let error as StoreError:
-            self.init(status: error.kind.status, name: error.kind.name, message: error.description)
+            self.init(
+                status: error.kind.status, name: error.kind.name, message: error.description, mend: Self.tellOperator)
         case let blob as DamagedBlob:
             self.init(
                 status: 404, name: Self.damagedBlob, message: blob.digest.absence,
@@ -36,22 +39,28 @@ public struct Failure {
                 cause: error.description)
         default:
             self.init(
-                status: 500, name: "internal error", message: "something is broken on the server", cause: "\(error)")
+                status: 500, name: "internal error", message: "something is broken on the server",
+                mend: Self.tellOperator, cause: "\(error)")
         }
     }
 
     static let damagedBlob = "damaged blob"
+    private static let tellOperator = "tell its operator, and send it again later"
 
-    private init(status: Int, name: String, message: String, cause: String? = nil) {
+    private init(status: Int, name: String, message: String, mend: String? = nil, cause: String? = nil) {
         self.status = status
         self.name = name
         self.message = message
+        self.mend = mend
         self.cause = cause
     }
 
+    /// What clients are told, cause and mend.
+    var line: String { mend.map { "\(message): \($0)" } ?? message }
+
     var response: Response {
         // Seconds. A database restarts in less, and the builders' own pause after a failure is half an hour.
-        Response(status, line: message, headers: status == 503 ? [("Retry-After", "10")] : [])
+        Response(status, line: line, headers: status == 503 ? [("Retry-After", "10")] : [])
     }
 
     var recorded: UploadRecord.Failure { UploadRecord.Failure(status: status, reason: name, detail: message) }

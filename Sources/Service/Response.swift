@@ -5,6 +5,8 @@ public struct Response: Sendable {
     public var status: Int
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
+    /// What stands after the status in place of the usual words.
+    private var phrase: String?
 
     init(_ status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
         self.status = status
@@ -33,8 +35,17 @@ public struct Response: Sendable {
         headers.append(("Content-Length", "\(body.count)"))
     }
 
+    /// Says a line behind the status, too: of an answer that isn't 2xx, the log of a deployed client has no more than that.
+    mutating func say(_ line: String) {
+        // What else could stand in a header's line, some client may not read.
+        guard line.utf8.allSatisfy({ (0x20...0x7E).contains($0) }), line.utf8.count <= 300 else { return }
+        phrase = line
+    }
+
     /// What stands after the status in HTTP/1.
-    public var reason: String {
+    public var reason: String { phrase ?? usualReason }
+
+    private var usualReason: String {
         switch status {
         case 200: "OK"
         case 201: "Created"

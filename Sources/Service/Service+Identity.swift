@@ -14,45 +14,66 @@ extension Service {
             return try identify(certificate, account: &account)
         case "", "NONE":
             guard request.isLocalWriter else {
-                throw Refusal.notAuthorized(
-                    request.certificateVerification.isEmpty
-                        ? "\(request.isUpload ? "uploads" : "withdrawals") are taken over HTTPS with a client certificate"
-                        : "\(request.isUpload ? "an upload" : "a withdrawal") needs a client certificate, and none was shown"
-                )
+                throw request.needsCertificate
             }
             account = try patiently { try catalog.enabledAccount(named: "local") }
-            guard let account else { throw Refusal.notAuthorized("there is no enabled account named local") }
+            guard let account else { throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator) }
             return account
         case let verdict:
-            throw Refusal.notAuthorized("the client certificate was refused (\(verdict))")
+            throw Refusal.notAuthorized("the client certificate was refused (\(verdict))", mend: Self.askForAnother)
         }
     }
 
     private func identify(_ certificate: [UInt8]?, account: inout Account?) throws -> Account {
-        guard let certificate else { throw Refusal.notAuthorized("the client certificate can't be read") }
+        guard let certificate else {
+            throw Refusal.notAuthorized("the client certificate can't be read", mend: Self.askForAnother)
+        }
         switch try patiently({ try catalog.standing(ofCertificate: certificate) }) {
         case .valid(let owner):
             account = owner
             return owner
         case .unknown:
-            throw Refusal.notAuthorized("the client certificate belongs to no account")
+            throw Refusal.notAuthorized("the client certificate belongs to no account", mend: Self.askForAnother)
         case .revoked(let owner):
             account = owner
-            throw Refusal.notAuthorized("the client certificate of \(owner.name) was revoked")
+            throw Refusal.notAuthorized("the client certificate of \(owner.name) was revoked", mend: Self.askForAnother)
         case .expired(let owner):
             account = owner
-            throw Refusal.notAuthorized("the client certificate of \(owner.name) has expired")
+            throw Refusal.notAuthorized("the client certificate of \(owner.name) has expired", mend: Self.askForAnother)
         case .disabled(let owner):
             account = owner
-            throw Refusal.notAuthorized("the account \(owner.name) is disabled")
+            throw Refusal.notAuthorized("the account \(owner.name) is disabled", mend: Self.askOperator)
         }
+    }
+}
+
+extension Service {
+    fileprivate static let askOperator = "ask the operator"
+    fileprivate static let askForAnother = "ask the operator for one of an account"
+}
+
+extension Request {
+    /// In the words of the deployed clients' options, which are of blobs (`shacache`) and of entries (`shadir`).
+    fileprivate var needsCertificate: Refusal {
+        let what = isUpload ? "upload" : "withdrawal"
+        if certificateVerification.isEmpty {
+            return .notAuthorized(
+                "\(what)s are taken over HTTPS with a client certificate",
+                mend: isUpload ? "let the options upload-... begin with https://" : nil)
+        }
+        let service = method == "POST" ? "shacache" : "shadir"
+        return .notAuthorized(
+            "\(isUpload ? "an" : "a") \(what) needs a client certificate, and none was shown",
+            mend: isUpload ? "set \(service)-cert-file and \(service)-key-file" : nil)
     }
 }
 
 extension Account {
     /// - Parameter what: the role allows, as a verb.
     func check(_ role: Role, to what: String) throws(Refusal) {
-        guard roles.contains(role) else { throw .notAuthorized("the account \(name) may not \(what)") }
+        guard roles.contains(role) else {
+            throw .notAuthorized("the account \(name) may not \(what)", mend: "ask the operator for its role \(role.rawValue)")
+        }
     }
 
     func check(_ key: Key) throws(Refusal) {

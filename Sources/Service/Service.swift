@@ -70,6 +70,7 @@ public final class Service {
         } catch {
             let cause = Failure(error)
             response = cause.response
+            if request.isUpload { response.say(cause.line) }
             failure = cause
         }
         // The deployed clients splice the body of a failed resume into the file that they are downloading.

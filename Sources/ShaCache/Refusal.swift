@@ -11,7 +11,7 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
     /// - Parameter limit: in bytes.
     case tooLarge(limit: Int, what: String)
     /// No identity, or one that doesn't count: the text says which and why.
-    case notAuthorized(String)
+    case notAuthorized(String, mend: String? = nil)
     case unsigned
     case unknownSigner
     /// A URL in what would be public has a user or a password. The text says where.
@@ -54,7 +54,7 @@ extension Refusal {
     public var message: String {
         switch self {
         case .malformedRequest(let reason), .malformedKey(let reason), .malformedEntry(let reason),
-            .notAuthorized(let reason), .keyIsFull(let reason), .accountLimit(let reason),
+            .notAuthorized(let reason, _), .keyIsFull(let reason), .accountLimit(let reason),
             .nothingToWithdraw(let reason), .lengthRequired(let reason):
             reason
         case .withdrawn(let what, let reason):
@@ -72,9 +72,29 @@ extension Refusal {
         case .unsigned:
             "this server takes signed entries only, and this one has no signature"
         case .credentials(let place):
-            "\(place) has a URL with a user or password, which would be public: leave out what stands before the @"
+            "\(place) has a URL with a user or password, which would be public"
         case .unknownSigner:
             "this server takes entries of registered signers only, and none of them made this signature"
+        }
+    }
+}
+
+extension Refusal {
+    /// What whoever reads it in the log of a builder can do about it; nil where the message says so, or where the program
+    /// that made the request is to be mended.
+    public var mend: String? {
+        switch self {
+        case .notAuthorized(_, let mend): mend
+        case .incompleteBody: "send it again"
+        case .unsigned: "set signature-private-key-file"
+        case .unknownSigner: "ask the operator to add your signature certificate"
+        case .revokedSigner: "make a new one, by shacache generate-signature-key"
+        case .credentials: "leave out what stands before the @"
+        case .keyIsFull: "ask the operator to withdraw old ones"
+        case .accountLimit, .tooLarge: "ask the operator for more"
+        case .withdrawn, .malformedRequest, .lengthRequired, .malformedKey, .malformedEntry, .digestMismatch,
+            .sizeMismatch, .nothingToWithdraw:
+            nil
         }
     }
 }

@@ -85,7 +85,7 @@ struct UploadTests {
         let verdict = service.answer(request).response
         #expect(verdict.status == 403)
         #expect(verdict.header("X-Refusal-Status") == "413")
-        #expect(verdict.header("X-Refusal") == "a blob may have at most 4 bytes")
+        #expect(verdict.header("X-Refusal") == "a blob may have at most 4 bytes: ask the operator for more")
     }
 
     /// Fails without the comparison of size and length in Service.take.
@@ -94,7 +94,7 @@ struct UploadTests {
         request.contentLength = "5"
         let response = service().answer(request).response
         #expect(response.status == 400)
-        #expect(String(decoding: response.body, as: UTF8.self) == "the body ended after 4 of 5 bytes\n")
+        #expect(String(decoding: response.body, as: UTF8.self) == "the body ended after 4 of 5 bytes: send it again\n")
     }
 
     @Test(arguments: ["-1", "x", "1e3", "99999999999999999999"])

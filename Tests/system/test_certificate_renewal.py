@@ -137,7 +137,7 @@ def test_a_certificate_that_expires_counts_no_more_on_a_connection_that_stands(c
         Database(closed).run(
             f"UPDATE shacache.certificate SET not_before = now() - interval '2 days', not_after = now() "
             f"WHERE fingerprint = '\\x{fingerprint(certificate)}'")
-        assert ask("POST", "/shacache", b"x") == (403, f"the client certificate of {account} has expired\n")
+        assert ask("POST", "/shacache", b"x") == (403, f"the client certificate of {account} has expired: ask the operator for one of an account\n")
         assert f"the certificate of {account} has expired" in ask("GET", "/-/page/reports")[1]
 
 

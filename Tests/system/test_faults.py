@@ -122,7 +122,7 @@ def test_a_body_that_nginx_cannot_write_is_507(size, lone, known, tmp_path):
     options = ["trace=pwrite64,pwritev", "inject=pwrite64,pwritev:error=ENOSPC"]
     with Trace(processes.children(lone.pid("nginx")), tmp_path / "trace", *options):
         status, _, line = post(lone, body)
-        assert (status, line) == (507, b"the server could not keep the body: its disk is full\n")
+        assert (status, line) == (507, b"the server could not keep the body, its disk is full: tell its operator\n")
         assert lone.request("GET", f"/shacache/{name(known)}")[2] == known
         assert lone.request("GET", "/shadir/make-run:round-trip")[0] == 200
     assert check_store(lone) == set()

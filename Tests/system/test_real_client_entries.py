@@ -209,8 +209,9 @@ def test_the_policy_require_takes_entries_of_registered_signers_alone(ruled, tmp
         return status, body.decode()
 
     theirs = sign(ruled, text, signing_key)
-    assert send("") == (403, "this server takes signed entries only, and this one has no signature\n")
-    unknown = (403, "this server takes entries of registered signers only, and none of them made this signature\n")
+    assert send("") == (403, "this server takes signed entries only, and this one has no signature: set signature-private-key-file\n")
+    unknown = (403, "this server takes entries of registered signers only, and none of them made this signature: "
+               "ask the operator to add your signature certificate\n")
     assert send(theirs) == unknown
     assert send(sign(ruled, text + " ")) == unknown
     assert ruled.entries(key) is None

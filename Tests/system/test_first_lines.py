@@ -1,0 +1,95 @@
+"""What a server says of an upload that it doesn't take: cause and mend, on the first line, and behind the status, which is what the
+deployed client shows."""
+
+import json
+import os
+import re
+
+import pytest
+from certificates import make_key, openssl
+from deployed import client_of, new_key
+from stack import Stack
+from uploader import LARGE, Uploader
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with Stack(tmp_path_factory.mktemp("lines"), WORKERS="1") as stack:
+        yield stack
+
+
+@pytest.fixture
+def stranger(cache, tmp_path):
+    """A certificate of nobody's authority."""
+    make_key(tmp_path / "key")
+    openssl("req", "-x509", "-new", "-key", tmp_path / "key", "-out", tmp_path / "crt", "-days", "5", "-subj", "/CN=x")
+    return cache.tls(tmp_path / "crt", tmp_path / "key")
+
+
+PAIR = json.dumps([json.dumps({"sha512": "0" * 128}), ""]).encode()
+NO_CERTIFICATE = (
+    403, "an upload needs a client certificate, and none was shown: set {0}-cert-file and {0}-key-file")
+PLAIN = (403, "uploads are taken over HTTPS with a client certificate: let the options upload-... begin with https://")
+
+# Whose request, of which body, and what is said.
+CASES = {
+    "plain HTTP": ("plain", b"x", PLAIN),
+    "plain HTTP, large": ("plain", LARGE, PLAIN),
+    "plain HTTP, an entry": ("plain", PAIR, PLAIN),
+    "no certificate": ("none", b"x", (NO_CERTIFICATE[0], NO_CERTIFICATE[1].format("shacache"))),
+    "no certificate, large": ("none", LARGE, (NO_CERTIFICATE[0], NO_CERTIFICATE[1].format("shacache"))),
+    "no certificate, an entry": ("none", PAIR, (NO_CERTIFICATE[0], NO_CERTIFICATE[1].format("shadir"))),
+    "disabled": ("disabled", b"x", (403, "the account {name} is disabled: ask the operator")),
+    "revoked": ("revoked", b"x", (403, "the client certificate of {name} was revoked: ask the operator for one of an account")),
+    "no role": ("entries", b"x", (403, "the account {name} may not upload blobs: ask the operator for its role blobs")),
+    "too much": ("bytes", b"xxx", (403, "bytes limit: the account {name} may store 2 bytes, has stored 0, and this blob has 3: "
+                                        "ask the operator for more")),
+    "another's key": ("prefix", PAIR, (403, "the account {name} may put entries only under keys that begin with pypi:")),
+    "no JSON": ("account", b"[", (400, "the body is not JSON: a value is missing at byte 1")),
+    "no entry": ("account", b"[]", (400, "the body is not a list of exactly two strings")),
+}
+SETTINGS = {"entries": ["--role", "entries"], "bytes": ["--bytes-limit", "2"], "prefix": ["--key-prefix", "pypi:"]}
+
+
+# Refusal.swift: `mend`; Service+Identity.swift; nginx/uploads.conf: `@not_admitted`.
+@pytest.mark.parametrize("case", CASES)
+def test_a_refused_upload_says_what_to_mend(cache, tmp_path, case):
+    who, body, (status, line) = CASES[case]
+    account = Uploader(cache, tmp_path, *SETTINGS.get(who, []))
+    if who == "disabled":
+        cache.admin("account", "disable", account.name)
+    if who == "revoked":
+        (made,) = json.loads(cache.admin("certificate", "list", account.name, "--json").stdout)
+        cache.admin("certificate", "revoke", made["fingerprint"])
+    context = {"plain": None, "none": cache.tls(certificate=False)}.get(who, cache.tls(account.certificate, account.key))
+    is_entry = isinstance(body, bytes) and body.startswith(b"[")
+    data = os.urandom(body) if isinstance(body, int) else body
+    connection = cache.connect(context)
+    connection.request(*(("PUT", f"/shadir/{new_key()}") if is_entry else ("POST", "/shacache")), data)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    line = line.format(name=account.name)
+    assert (answer.status, said) == (status, f"{line}\n")
+    # Where nginx answers before the body comes, it has words of its own behind the status.
+    is_received = who not in ("plain", "none") and not isinstance(body, int)
+    assert answer.reason == (line if is_received else "Forbidden")
+
+
+def test_nginx_says_so_too_where_it_answers_itself(cache, stranger):
+    status, _, line = cache.request("GET", "/shadir/x", context=stranger)
+    assert status == 400
+    assert re.fullmatch(rb"the client certificate was refused \(FAILED:[^)]+\): ask the operator for another\n", line)
+    status, _, line = cache.request("POST", "/shacache", b"x", context=stranger)
+    assert status == 403
+    assert re.fullmatch(rb"the client certificate was refused \(FAILED:[^)]+\): ask the operator for one of an account\n", line)
+
+
+# Response.swift: `say`. slapgrid writes the error into its log, before it sleeps for half an hour.
+def test_the_deployed_client_shows_the_line(cache, tmp_path):
+    account = Uploader(cache, tmp_path, "--role", "blobs")
+    client = client_of(cache, **{"shadir-cert-file": str(account.certificate), "shadir-key-file": str(account.key)})
+    with pytest.raises(Exception) as raised:
+        client.index(new_key(), sha512="0" * 128)
+    assert str(raised.value) == (
+        f"HTTP Error 403: the account {account.name} may not upload entries: ask the operator for its role entries")
