@@ -27,6 +27,14 @@ extension BlobStore {
             reservedBytes: min(Int(status.f_blocks) * block / 100, 1 << 30), reservedInodes: Int(status.f_files) / 100)
     }
 
+    /// Calls `body` with a blob's file, which is open as long as that runs.
+    ///
+    /// - Returns: nil when no such file can be opened.
+    public func withFile<Result>(of digest: Digest, _ body: (CInt) throws -> Result) rethrows -> Result? {
+        guard let file = try? FileHandle(opening: path(digest), as: "open a blob") else { return nil }
+        return try body(file.descriptor)
+    }
+
     /// In bytes; nil when the blob is gone.
     public func size(of digest: Digest) -> Int? {
         var status = stat()

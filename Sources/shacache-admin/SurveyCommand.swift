@@ -11,10 +11,21 @@ struct SurveyCommand: ParsableCommand {
             unreferenced, withdrawn, exposed (withdrawn, and where readers look), damaged (of another size than was \
             stored), arriving (without row for less than a day), orphan (for longer), temporary, unknown, directory; \
             and dangling: rows without a file. Nothing is changed. shacache-survey.timer runs it every day.
+
+            Then it reads the blobs that entries of the binary cache promise to be archives, each once: the newest \
+            first, and for no longer than --archive-seconds. The report unreadable-archives names those that nodes \
+            can't unpack, and those that were not read yet.
             """)
     @OptionGroup var options: CommonOptions
     @Option(help: "Whose store it is; for people, when several servers share a database.")
     var host = ProcessInfo.processInfo.hostName
+
+    @Option(help: "For so many seconds, archives are read that were not yet; 0: none.")
+    var archiveSeconds = 600
+
+    func validate() throws {
+        guard archiveSeconds >= 0 else { throw ValidationError("--archive-seconds takes 0 or more") }
+    }
 
     func run() throws {
         let configuration = try options.configuration()
@@ -22,5 +33,18 @@ struct SurveyCommand: ParsableCommand {
         let survey = try configuration.withStore { try catalog.survey($0, host: host) }
         try catalog.recordRun(of: .survey, on: host)
         try options.show(survey.table)
+        try configuration.withStore {
+            try ArchiveReading(catalog: catalog, store: $0, seconds: archiveSeconds).run()
+        }
+        try warn(catalog.countArchives())
+    }
+
+    private func warn(_ archives: (unreadable: Int, unread: Int)) {
+        if archives.unreadable > 0 {
+            options.report(
+                "warning: \(archives.unreadable) archives of compiled releases can't be read: shacache-admin report "
+                    + "unreadable-archives names them")
+        }
+        if archives.unread > 0 { options.report("\(archives.unread) archives of compiled releases were not read yet") }
     }
 }

@@ -25,6 +25,11 @@ def made_by_chance(random):
     yield from withdrawn(random)
     yield from downloaded(random)
     yield from surveyed(random)
+    yield """
+        INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
+        SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
+            CASE WHEN get_byte(sha512, 1) % 2 = 0 THEN 'it is none' END
+        FROM shacache.entry WHERE length(key) = 32 AND get_byte(sha512, 0) % 3 > 0"""
     yield "INSERT INTO shacache.certificate (fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin, revoked_at) VALUES " + rows(
         (f"sha256('{n}')", random.randint(1, 4), "''", "''", "''", "now() - interval '9 years'",
          f"now() + {random.uniform(-90, 90)} * interval '1 day'", "'issued'", random.choice(["NULL", "NULL", "now()"]))
@@ -60,7 +65,8 @@ def uploaded(random):
         number = random.randint(1, 600)
         stored, name = (blobs, f"blob {number}") if target == "blob" else (entries, f"entry {number}")
         duplicate = name in stored
-        key, blob = f"key {number % 3 if number % 2 else number % 90}", f"blob {number if target == 'blob' else number + 40}"
+        # Some look like those of compiled releases.
+        key, blob = hashlib.md5(b"%d" % (number % 90)).hexdigest() if number % 5 == 0 else f"key {number % 3 if number % 2 else number % 90}", f"blob {number if target == 'blob' else number + 40}"
         bytes_ = stored.setdefault(name, (at, account, bytes_, result, signer, key, blob))[2]
         uploads.append((at, account, f"'{target}'", f"'{key}'" if target == "entry" else "NULL", f"sha512('{blob}')", bytes_,
                         duplicate, result, signer, "'accepted'", 201, "NULL"))

@@ -112,6 +112,10 @@ CHECKS = {
             WHERE entry.sha512 = blob.sha512 AND blob.withdrawal_id = withdrawal.id
             UNION ALL SELECT 'lost blob', survey.at, key, account_id, 1, entry.id, withdrawal_id
             FROM {NEWEST} JOIN shacache.survey_finding ON survey_id = survey.id JOIN shacache.entry ON encode(sha512, 'hex') = name
+            UNION ALL SELECT 'unreadable archive', greatest(created_at, checked_at), key, account_id, 1, id, withdrawal_id
+            FROM shacache.entry JOIN shacache.archive_check USING (sha512, key)
+            WHERE problem > '' AND software_url <> '' AND multiarch <> '' AND os IS NOT NULL
+                AND sha512 IN (SELECT sha512 FROM shacache.blob WHERE withdrawal_id IS NULL)
             UNION ALL SELECT 'many entries', (SELECT max(created_at) FROM shacache.entry AS any_ WHERE any_.key = entry.key),
                 key, CASE count(DISTINCT account_id) WHEN 1 THEN min(account_id) END, count(*), max(entry.id), NULL
             FROM {VISIBLE} WHERE {ACCOUNT} GROUP BY key HAVING count(*) > 99
@@ -122,6 +126,16 @@ CHECKS = {
         SELECT at, account.name, key, ARRAY['https://example.org/' || substring(metadata, '[0-9]+')] AS urls, withdrawal_id IS NOT NULL AS w, entry.id
         FROM (SELECT *, created_at AS at FROM shacache.entry) AS entry JOIN shacache.account ON account.id = account_id
         WHERE metadata LIKE '%@%' AND {ASKED} ORDER BY at DESC, entry.id DESC"""),
+    "unreadable_archives": ("problem, key, software_url, account, created_at, checked_at, entry_id", f"""
+        SELECT coalesce(problem, 'not read yet'), key, software_url, account.name, at, checked_at, entry.id
+        FROM (
+            SELECT *, created_at AS at FROM shacache.entry
+            WHERE withdrawal_id IS NULL AND length(key) = 32 AND software_url <> '' AND multiarch <> '' AND os IS NOT NULL
+                AND sha512 IN (SELECT sha512 FROM shacache.blob WHERE withdrawal_id IS NULL)
+        ) AS entry
+        LEFT JOIN shacache.archive_check USING (sha512, key) JOIN shacache.account ON account.id = entry.account_id
+        WHERE (problem > '' OR checked_at IS NULL) AND {ASKED}
+        ORDER BY checked_at IS NULL, at DESC, entry.id DESC"""),
     "expiring_certificates": ("account, fingerprint, not_after, account_until", """
         SELECT account.name, encode(fingerprint, 'hex') AS f, not_after, (
                 SELECT max(not_after) FROM shacache.certificate AS other

@@ -1,3 +1,5 @@
+-- Two things that people should look into.
+--
 -- Passwords in URLs: deployed clients write the URL that they were given into what they sign. It stays, byte for byte, since
 -- it is signed; but no report says it, and one lists the entries that have one.
 
@@ -127,6 +129,83 @@ BEGIN
     END LOOP;
 END
 $$;
+-- Of the binary cache: what nodes unpack. A blob that isn't what its entry promises fails at each node that trusts the entry,
+-- at every run. Looking takes long, so `shacache-admin survey` looks once, and a blob never changes.
+CREATE TABLE shacache.archive_check (
+    sha512 bytea NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT now(),
+    problem text,
+    PRIMARY KEY (sha512, key),
+    CONSTRAINT sha512_is_sha512 CHECK (octet_length(sha512) = 64),
+    CONSTRAINT problem_says_something CHECK (problem <> '')
+);
+COMMENT ON TABLE shacache.archive_check IS
+    'Which blobs were read as archives with a directory of the key''s name, and what was wrong with them; NULL: nothing.';
+GRANT SELECT, INSERT ON shacache.archive_check TO shacache_admin;
+
+CREATE VIEW shacache.release_archive AS
+SELECT
+    entry.id AS entry_id,
+    entry.created_at,
+    entry.key,
+    entry.sha512,
+    entry.account_id,
+    entry.software_url,
+    archive.checked_at,
+    archive.problem
+FROM shacache.visible_entry AS entry
+JOIN shacache.blob USING (sha512)
+LEFT JOIN shacache.archive_check AS archive ON archive.sha512 = entry.sha512 AND archive.key = entry.key
+WHERE blob.withdrawal_id IS NULL
+    AND entry.software_url IS NOT NULL AND entry.multiarch IS NOT NULL AND entry.os IS NOT NULL
+    AND entry.key ~ '^[0-9a-f]{32}$';
+COMMENT ON VIEW shacache.release_archive IS
+    'The entries that look like a compiled software release, and what is known of their archives; checked_at NULL: nothing yet.';
+GRANT SELECT ON shacache.release_archive TO shacache_admin;
+
+CREATE VIEW report.unreadable_archives AS
+SELECT
+    coalesce(release.problem, 'not read yet') AS problem,
+    release.key,
+    shacache.url_without_credentials(release.software_url) AS software_url,
+    account.name AS account,
+    release.created_at,
+    release.checked_at,
+    release.entry_id,
+    encode(release.sha512, 'hex') AS sha512
+FROM shacache.release_archive AS release
+JOIN shacache.account ON account.id = release.account_id
+WHERE (release.problem IS NOT NULL OR release.checked_at IS NULL)
+    AND release.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
+    AND release.created_at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+    AND (report.account() IS NULL OR account.name = report.account())
+ORDER BY release.checked_at IS NULL, release.created_at DESC, release.entry_id DESC;
+COMMENT ON VIEW report.unreadable_archives IS
+    'Which compiled releases can''t be unpacked, so that nodes fail with them? Obeys since, until, account.';
+COMMENT ON COLUMN report.unreadable_archives.problem IS 'not read yet: the next surveys do.';
+
+CREATE OR REPLACE VIEW report.entries_to_look_into AS
+SELECT reason, age, shacache.without_credentials(key) AS key, account, entries, at, entry_id, sha512
+FROM (
+    SELECT reason, age, key, account, entries, at, entry_id, sha512 FROM unmasked.entries_to_look_into
+    UNION ALL
+    SELECT 'unreadable archive', date_trunc('second', now() - at), key, account.name, 1, at, entry_id, encode(sha512, 'hex')
+    FROM (
+        SELECT *, greatest(created_at, checked_at) AS at FROM shacache.release_archive WHERE problem IS NOT NULL
+    ) AS release
+    JOIN shacache.account ON account.id = release.account_id
+    WHERE at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', now() - interval '30 days')
+        AND at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
+        AND (report.account() IS NULL OR account.name = report.account())
+) AS suspect
+ORDER BY at DESC, entry_id DESC, reason;
+COMMENT ON COLUMN report.entries_to_look_into.reason IS
+    'unknown signer: signed by nobody who is registered; no blob: nobody has uploaded what it names, for an hour; '
+    'withdrawn blob: what it names is hidden, but it is not; lost blob: the newest survey found no file of what it names; '
+    'many entries: its key has a hundred or more, and clients check them one by one; unreadable archive: a survey could '
+    'not read what it names as an archive of its key, and nodes fail with it.';
+
 REVOKE ALL ON ALL TABLES IN SCHEMA unmasked FROM PUBLIC, shacache_report, shacache_admin;
 REVOKE ALL ON ALL TABLES IN SCHEMA report FROM PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA report TO shacache_report, shacache_admin;

@@ -1,0 +1,54 @@
+import Archives
+import Glibc
+import Storage
+
+/// Reads what the binary cache promises to be archives, each once, and no faster and no longer than it may.
+struct ArchiveReading {
+    let catalog: Catalog
+    let store: BlobStore
+    let deadline: ContinuousClock.Instant
+
+    init(catalog: Catalog, store: BlobStore, seconds: Int) {
+        self.catalog = catalog
+        self.store = store
+        deadline = .now + .seconds(seconds)
+    }
+
+    /// Bytes in a second, of what lies on the disk: others read there, too.
+    private static let rate = 64.0 * 1024 * 1024
+
+    /// For one archive: what takes longer is made to take long.
+    private static let patience = Duration.seconds(1800)
+
+    /// Archives that are asked for at once.
+    private static let page = 100
+
+    /// One that was begun is read to its end. What has no file is left for a survey that finds one.
+    func run() throws {
+        var isGoingOn = true
+        var missing = 0
+        while isGoingOn, ContinuousClock.now < deadline {
+            let archives = try catalog.unreadArchives(limit: missing + Self.page).dropFirst(missing)
+            isGoingOn = !archives.isEmpty
+            for archive in archives where ContinuousClock.now < deadline {
+                if let problem = store.withFile(of: archive.digest, { problem(of: archive, $0) }) {
+                    try catalog.record(archive, problem: problem)
+                } else {
+                    missing += 1
+                }
+            }
+        }
+    }
+
+    private func problem(of archive: ReleaseArchive, _ descriptor: CInt) -> String? {
+        let begin = ContinuousClock.now
+        let problem = ArchiveInspection.problem(of: descriptor, top: archive.key) { bytes in
+            let early = Duration.seconds(Double(bytes) / Self.rate) - begin.duration(to: .now)
+            if early > .milliseconds(10) { usleep(UInt32(early / .microseconds(1))) }
+            return begin.duration(to: .now) < Self.patience
+        }
+        // The memory is for what is downloaded.
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        return problem
+    }
+}
