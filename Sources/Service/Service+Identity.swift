@@ -13,11 +13,11 @@ extension Service {
         case "SUCCESS":
             return try identify(certificate, account: &account)
         case "", "NONE":
-            guard request.isLocalWriter else {
-                throw request.needsCertificate
-            }
+            guard request.isLocalWriter else { throw request.needsCertificate }
             account = try patiently { try catalog.enabledAccount(named: "local") }
-            guard let account else { throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator) }
+            guard let account else {
+                throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator)
+            }
             return account
         case let verdict:
             throw Refusal.notAuthorized("the client certificate was refused (\(verdict))", mend: Self.askForAnother)
@@ -72,7 +72,8 @@ extension Account {
     /// - Parameter what: the role allows, as a verb.
     func check(_ role: Role, to what: String) throws(Refusal) {
         guard roles.contains(role) else {
-            throw .notAuthorized("the account \(name) may not \(what)", mend: "ask the operator for its role \(role.rawValue)")
+            throw .notAuthorized(
+                "the account \(name) may not \(what)", mend: "ask the operator for its role \(role.rawValue)")
         }
     }
 

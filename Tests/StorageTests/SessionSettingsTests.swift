@@ -1,9 +1,5 @@
 import Fixtures
-import Foundation
-import OpenSSL
 import Postgres
-import ShaCache
-import Storage
 import Testing
 
 /// Of a database whose defaults are others than PostgreSQL's own, and how sessions get on with it.
