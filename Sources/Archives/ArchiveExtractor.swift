@@ -11,7 +11,7 @@ public struct Owner: Sendable {
     }
 }
 
-/// Makes a tree of a tar, plain or in gzip, that somebody else made: all of it at once, or nothing.
+/// Makes a tree of a tar, plain or compressed (gzip, bzip2, xz, LZMA, zstd), that somebody else made: all of it at once, or nothing.
 ///
 /// Whatever the archive says, nothing appears outside of `root/name`, and nothing in it leads out.
 public struct ArchiveExtractor: Sendable {
@@ -46,10 +46,11 @@ public struct ArchiveExtractor: Sendable {
         let root = try Descriptor(root, flags: O_DIRECTORY, following: true)
         try refuseExisting(in: root.number)
         let workspace = try Workspace(for: name, in: root)
+        let rename = try ExclusiveRename(triedIn: workspace.directory.number)
         return try withoutActuallyEscaping(progress) { progress in
-            let source = TarSource(descriptor: descriptor, progress: progress)
+            let source = try TarSource(descriptor: descriptor, progress: progress)
             let summary = try inCLocale { try fill(workspace, from: try TarReader(source)) }
-            try workspace.publish()
+            try workspace.publish(by: rename)
             return summary
         }
     }

@@ -8,7 +8,7 @@ struct LinkJudge: ~Copyable {
     private let top: Descriptor
     private let location: [Path.Component]
 
-    /// As many as the kernel follows. It gives up in a circle, but a program that goes by the text may get out of it.
+    /// As many as the kernel follows.
     private static let linksFollowed = 40
 
     /// - Parameter location: absolute; only below it may absolute targets lie, and by the same spelling.
@@ -31,7 +31,9 @@ struct LinkJudge: ~Copyable {
             guard let next = readLink(place) else { continue }
             place.removeLast()
             links -= 1
-            guard links >= 0 else { return true }
+            // The kernel gives up: in a circle, mostly. This link is judged by itself, and from inside, only `..` leads
+            // out: past the text of a circle, for a program that goes by the text.
+            guard links >= 0 else { return ahead.contains([dot, dot]) }
             guard let detour = steps(to: next, &place) else { return true }
             ahead += detour
         }

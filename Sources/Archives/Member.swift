@@ -8,6 +8,7 @@ struct Member {
         case file
         case symbolicLink(to: Path)
         case hardLink(to: Path)
+        case fifo
         case other(mode_t)
     }
 
@@ -34,6 +35,7 @@ struct Member {
         case S_IFDIR: return .directory
         case S_IFREG: return .file
         case S_IFLNK: return .symbolicLink(to: archive_entry_symlink(entry).map { Path(cString: $0) } ?? Path(""))
+        case S_IFIFO: return .fifo
         case let type: return .other(type)
         }
     }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// Makes an archive's members below a directory that nobody else can reach, each under a name that was free.
+/// Makes an archive's members below a directory that nobody else can reach, each under a name that was free, or that of
+/// an earlier member of the same kind: what was appended to an archive replaces what it has already.
 ///
 /// Symbolic links are made last, when all that other members need lies there as real directories: so nothing is ever
 /// written through one.
@@ -8,7 +9,8 @@ struct TreeWriter: ~Copyable {
     private let directory: CInt
     private let owner: Owner?
     private var directories: [Path: Attributes] = [:]
-    private var links: [(path: Path, target: Path, attributes: Attributes)] = []
+    private var hardLinks: Set<Path> = []
+    private var links: [Path: (target: Path, attributes: Attributes)] = [:]
 
     /// - Parameter directory: open as long as the writer is in use.
     init(directory: CInt, owner: Owner?) {
@@ -29,23 +31,37 @@ struct TreeWriter: ~Copyable {
     ) throws {
         try makeDirectories(path.parent)
         let file = Descriptor(
-            owning: try make(path) { openat(directory, $0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) })
+            owning: try make(path, over: S_IFREG) {
+                openat(directory, $0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            })
+        hardLinks.remove(path)
         try fill(file)
         try settle(file, path, attributes)
     }
 
-    mutating func makeHardLink(_ path: Path, to target: Path) throws(ArchiveError) {
+    mutating func makeFIFO(_ path: Path, _ attributes: Attributes) throws(ArchiveError) {
         try makeDirectories(path.parent)
-        guard isFile(target) else {
+        try make(path, over: S_IFIFO) { mkfifoat(directory, $0, 0o600) }
+        // So that opening it doesn't wait for whoever writes into it.
+        try settle(try Descriptor(path, in: directory, flags: O_RDONLY | O_NONBLOCK), path, attributes)
+    }
+
+    /// To a symbolic link, it is another one with the same target, which is judged from where it stands itself.
+    mutating func makeHardLink(_ path: Path, to target: Path) throws(ArchiveError) {
+        if let link = links[target] { return try noteLink(path, to: link.target, link.attributes) }
+        try makeDirectories(path.parent)
+        guard path != target, [S_IFREG, S_IFIFO].contains(type(of: target)) else {
             throw .unsafe(member: path.description, reason: "is a hard link to \(target), which is no file before it")
         }
-        try make(path) { name in target.withCString { linkat(directory, $0, directory, name, 0) } }
+        let replaced = hardLinks.contains(path) ? S_IFREG : nil
+        try make(path, over: replaced) { name in target.withCString { linkat(directory, $0, directory, name, 0) } }
+        hardLinks.insert(path)
     }
 
     /// Its directory is made now, before any link is: so it never lies behind one.
     mutating func noteLink(_ path: Path, to target: Path, _ attributes: Attributes) throws(ArchiveError) {
         try makeDirectories(path.parent)
-        links.append((path, target, attributes))
+        links[path] = (target, attributes)
     }
 
     /// The directory and all above it, where they are missing.
@@ -56,21 +72,31 @@ struct TreeWriter: ~Copyable {
         directories[path] = .unmentioned
     }
 
-    private func isFile(_ path: Path) -> Bool {
+    /// As S_IFREG; nil when nothing is there.
+    private func type(of path: Path) -> mode_t? {
         var status = stat()
         let result = path.withCString { fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }
-        return result == 0 && status.st_mode & S_IFMT == S_IFREG
+        return result == 0 ? status.st_mode & S_IFMT : nil
     }
 
-    /// Passes on what `call` returned. Nothing is replaced: what has the name is another member.
+    /// Passes on what `call` returned.
+    ///
+    /// - Parameter replaced: the type of an earlier member that may have the name, and goes.
     @discardableResult
-    private func make(_ path: Path, _ call: (UnsafePointer<CChar>) -> CInt) throws(ArchiveError) -> CInt {
+    private func make(
+        _ path: Path, over replaced: mode_t? = nil, _ call: (UnsafePointer<CChar>) -> CInt
+    ) throws(ArchiveError) -> CInt {
         let result = path.withCString(call)
         guard result < 0 else { return result }
-        guard errno != EEXIST else {
-            throw .unsafe(member: path.description, reason: "has the name of another member")
+        switch errno {
+        case EEXIST:
+            guard let replaced, type(of: path) == replaced, path.withCString({ unlinkat(directory, $0, 0) }) == 0 else {
+                throw .unsafe(member: path.description, reason: "has the name of another member")
+            }
+            return try make(path, call)
+        case ENAMETOOLONG: throw .unsafe(member: path.description, reason: "is longer than the file system takes")
+        default: throw ArchiveError("make \(path)")
         }
-        throw ArchiveError("make \(path)")
     }
 
     // MARK: When it was read
@@ -79,13 +105,14 @@ struct TreeWriter: ~Copyable {
     ///
     /// - Parameter leaves: whether the link that was made there, with that target, leads out of the tree.
     mutating func finish(leaves: (Path, _ target: Path) -> Bool) throws(ArchiveError) {
-        for link in links {
-            try make(link.path) { name in link.target.withCString { symlinkat($0, directory, name) } }
-            try settleLink(link.path, link.attributes)
+        let links = links.sorted { $0.key < $1.key }
+        for (path, link) in links {
+            try make(path) { name in link.target.withCString { symlinkat($0, directory, name) } }
+            try settleLink(path, link.attributes)
         }
         // Only now, as a link may lead through others.
-        for link in links where leaves(link.path, link.target) {
-            throw .unsafe(member: link.path.description, reason: "links to \(link.target), out of the tree")
+        for (path, link) in links where leaves(path, link.target) {
+            throw .unsafe(member: path.description, reason: "links to \(link.target), out of the tree")
         }
         // From below: what is made in a directory changes its time.
         for (path, attributes) in directories.sorted(by: { $0.key > $1.key }) {

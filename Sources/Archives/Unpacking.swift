@@ -22,6 +22,7 @@ struct Unpacking: ~Copyable {
         case .directory: try tree.makeDirectory(place, member.attributes)
         case .file: try addFile(member, at: place)
         case .symbolicLink(let target): try tree.noteLink(place, to: target, member.attributes)
+        case .fifo: try tree.makeFIFO(place, member.attributes)
         case .hardLink(let target): try tree.makeHardLink(place, to: try member.place(ofTarget: target, in: name))
         case .other(let type): throw member.refusal("is a \(kind(type))")
         }

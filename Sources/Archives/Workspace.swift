@@ -31,16 +31,13 @@ struct Workspace: ~Copyable {
 
     /// Makes the finished tree visible under its final name, where nothing may be: readers see all of it or nothing,
     /// and after this returns it survives a crash.
-    func publish() throws(ArchiveError) {
+    func publish(by rename: ExclusiveRename) throws(ArchiveError) {
         // One call for thousands of files, and it also reports writes that failed behind our back.
         try system("write the tree to the disk") { syncfs(root.number) }
         let permissions = try self.permissions()
         // Moving a directory changes the `..` in it.
         chmod(permissions | 0o200, in: directory.number)
-        let result = tree.withCString { renameat2(directory.number, $0, root.number, $0, rename_noreplace) }
-        guard result == 0 else {
-            throw errno == EEXIST ? .exists(tree.description) : ArchiveError("rename the tree to \(tree)")
-        }
+        try rename.move(tree, from: directory.number, to: root.number)
         chmod(permissions, in: root.number)
         try system("write the root to the disk") { fsync(root.number) }
     }

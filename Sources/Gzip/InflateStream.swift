@@ -6,6 +6,8 @@ public struct InflateStream: ~Copyable {
     private let handle = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     /// Between two members, where the input may end.
     public private(set) var isBetweenMembers = false
+    /// Behind a whole member, with nothing yet out of what follows: it may be no member at all.
+    public private(set) var isBeginningAnother = false
 
     public init() {
         handle.initialize(to: z_stream())
@@ -28,9 +30,17 @@ public struct InflateStream: ~Copyable {
         handle.pointee.avail_in = uInt(input.count)
     }
 
+    /// Zeros behind a member count for nothing: programs that write whole blocks pad with them (RFC 1952 doesn't know
+    /// them, but gzip and Python skip them).
+    ///
     /// - Returns: how many bytes of `output` were written.
     public mutating func inflate(into output: UnsafeMutableRawBufferPointer) throws(GzipError) -> Int {
-        if isBetweenMembers { inflateReset(handle) }
+        if isBetweenMembers {
+            skipZeros()
+            guard !needsInput else { return 0 }
+            inflateReset(handle)
+            isBeginningAnother = true
+        }
         handle.pointee.next_out = output.assumingMemoryBound(to: Bytef.self).baseAddress
         handle.pointee.avail_out = uInt(output.count)
         let result = CZlib.inflate(handle, Z_NO_FLUSH)
@@ -39,7 +49,16 @@ public struct InflateStream: ~Copyable {
             throw GzipError(description: "gzip: \(handle.pointee.msg.map { String(cString: $0) } ?? "damaged")")
         }
         isBetweenMembers = result == Z_STREAM_END
-        return output.count - Int(handle.pointee.avail_out)
+        let count = output.count - Int(handle.pointee.avail_out)
+        if count > 0 || isBetweenMembers { isBeginningAnother = false }
+        return count
+    }
+
+    private func skipZeros() {
+        let rest = UnsafeBufferPointer(start: handle.pointee.next_in, count: Int(handle.pointee.avail_in))
+        let zeros = rest.firstIndex { $0 != 0 } ?? rest.count
+        handle.pointee.next_in += zeros
+        handle.pointee.avail_in -= uInt(zeros)
     }
 }
 
