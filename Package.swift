@@ -121,7 +121,8 @@ let package = Package(
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: settings),
         .testTarget(
-            name: "ClientTests", dependencies: ["Client", "Fixtures", "ShaCache"], exclude: ["options.py"],
+            name: "ClientTests", dependencies: ["Client", "Fixtures", "ShaCache"],
+            exclude: ["options.py", "platforms.json"],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -69,7 +69,7 @@ extension Doctor {
             "import runpy, sys; runpy.run_path(sys.argv[1], run_name=\"doctor\"); \(Self.importing)",
         ]
         let answers = programs.lazy.compactMap { program in
-            output(of: "\(interpreter) -c \(quoted(program)) \(quoted(slapos)) 2>/dev/null </dev/null")
+            firstLine(of: "\(interpreter) -c \(quoted(program)) \(quoted(slapos)) </dev/null")
         }
         if let version = answers.first {
             tell(.good(slapos, "runs by Python \(version), which has slapos.libnetworkcache"))
@@ -100,7 +100,7 @@ extension Doctor {
     }
 
     /// A command on the PATH; nil when there is none.
-    private func found(_ command: String) -> String? { output(of: "command -v \(command)") }
+    private func found(_ command: String) -> String? { firstLine(of: "command -v \(command)") }
 
     /// What the first line of a script says that it is run by; nil when it says nothing.
     private func interpreter(of script: String) -> String? {

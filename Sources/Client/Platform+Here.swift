@@ -5,17 +5,25 @@ extension Platform {
     ///
     /// slapgrid asks the compiler. Nodes need none, so without one the name is made as the distribution's compiler
     /// makes it.
-    public static func here(osRelease file: String = "/etc/os-release") -> Platform {
-        let release = OSRelease((try? contents(of: file)) ?? [])
+    ///
+    /// - Throws: when the distribution's files can't be read.
+    public static func here() throws -> Platform {
+        // Python's `distro` goes by these, and so slapgrid does.
+        let distribution = try Distribution(
+            etc: variable("UNIXCONFDIR") ?? "/etc", lib: variable("UNIXUSRLIBDIR") ?? "/usr/lib"
+        ) { output(of: "lsb_release -a") }
         return Platform(
-            multiarch: compilerName() ?? guessedName(release), os: [release.id, release.version, release.codename])
+            multiarch: compilerName() ?? guessedName(distribution),
+            os: [distribution.id, distribution.version, distribution.codename])
     }
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     private static func compilerName() -> String? {
-        output(of: "gcc -dumpmachine 2>/dev/null")
+        firstLine(of: "gcc -dumpmachine")
     }
 
-    private static func guessedName(_ release: OSRelease) -> String {
+    private static func guessedName(_ distribution: Distribution) -> String {
         var names = utsname()
         uname(&names)
         let machine = withUnsafeBytes(of: names.machine) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -23,55 +31,20 @@ extension Platform {
         case "i386", "i486", "i586", "i686": return "i686-linux-gnu"
         case "armv6l", "armv7l", "armv8l": return "arm-linux-gnueabihf"
         case "ppc64le": return "powerpc64le-linux-gnu"
-        default: return release.isRedHat ? "\(machine)-redhat-linux" : "\(machine)-linux-gnu"
+        default: return distribution.isRedHat ? "\(machine)-redhat-linux" : "\(machine)-linux-gnu"
         }
     }
 }
 
-/// What `/etc/os-release` says, as Python's `distro` reads it.
-struct OSRelease {
-    let id: String
-    let version: String
-    let codename: String
-    let isRedHat: Bool
-
-    init(_ file: [UInt8]) {
-        var values: [String: String] = [:]
-        for line in String(decoding: file, as: UTF8.self).split(separator: "\n") {
-            guard let equals = line.firstIndex(of: "="), !line.hasPrefix("#") else { continue }
-            values[String(line[..<equals])] = String(line[line.index(after: equals)...]).unquoted
-        }
-        let name = values["ID"] ?? ""
-        // distro's table of names that changed.
-        id = ["ol": "oracle", "opensuse-leap": "opensuse"][name] ?? name.lowercased().replacing(" ", with: "_")
-        version = values["VERSION_ID"] ?? ""
-        codename =
-            values["VERSION_CODENAME"] ?? values["UBUNTU_CODENAME"] ?? Self.parenthesised(values["VERSION"] ?? "")
-        isRedHat = "\(name) \(values["ID_LIKE"] ?? "")".split(separator: " ").contains {
-            $0 == "rhel" || $0 == "fedora"
-        }
-    }
-
-    /// `12 (bookworm)`, or `18.04, Bionic Beaver` of long ago.
-    private static func parenthesised(_ version: String) -> String {
-        guard let match = version.firstMatch(of: /\((\D+)\)|,(\s+)?(\D+)/) else { return "" }
-        return String(match.1 ?? match.3 ?? "").trimmed
-    }
-}
-
-extension String {
-    /// Without the quotes and backslashes of a shell's word.
-    fileprivate var unquoted: String {
-        guard let quote = first, quote == "\"" || quote == "'", count > 1, last == quote else { return self }
-        return String(dropFirst().dropLast().replacing(/\\(.)/) { $0.1 })
-    }
-}
-
-/// The first line that a shell command writes, without the blanks around it; nil when it fails or there is none.
+/// What a shell command printed; nil when it isn't there, or failed.
 func output(of command: String) -> String? {
-    guard let process = popen(command, "r") else { return nil }
-    let line = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { line in
-        fgets(line.baseAddress!, Int32(line.count), process).map { String(cString: $0).trimmed }
-    }
-    return pclose(process) == 0 && line != "" ? line : nil
+    guard let process = popen("\(command) 2>/dev/null", "r") else { return nil }
+    var output: [UInt8] = []
+    while case let byte = fgetc(process), byte != EOF { output.append(UInt8(byte)) }
+    return pclose(process) == 0 ? String(decoding: output, as: UTF8.self) : nil
+}
+
+/// The first line of that, without the blanks around it; nil when there is none, too.
+func firstLine(of command: String) -> String? {
+    output(of: command)?.split(separator: "\n").first.map { String($0).trimmed }.flatMap { $0.isEmpty ? nil : $0 }
 }

@@ -29,15 +29,17 @@ public struct Platform: Equatable, Sendable, CustomStringConvertible {
 
     public var description: String { ([multiarch] + os).filter { !$0.isEmpty }.joined(separator: " ") }
 
-    /// Whether what was compiled on another platform runs here: slapgrid's rule.
+    /// Whether what was compiled on another platform runs here: slapgrid's rule, except for a Debian without a version.
     public func runs(_ other: Platform) -> Bool {
         multiarch == other.multiarch && Self.family(os) == Self.family(other.os)
     }
 
-    /// Debian's minor versions and code name don't matter, and Raspbian is a Debian.
+    /// Debian's minor versions and code name don't matter, and Raspbian is a Debian. Where the version says nothing (as
+    /// slapgrid has it on testing where lsb_release is installed), the code name is all that tells one from the next.
     private static func family(_ os: [String]) -> [String] {
         let name = os[0].lowercased()
         guard name == "debian" || name == "raspbian" else { return [name, os[1], os[2]] }
+        guard !["", "n/a"].contains(os[1]) else { return ["debian", "", os[2]] }
         return ["debian", String(os[1].prefix { $0 != "." }), ""]
     }
 

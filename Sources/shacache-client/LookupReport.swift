@@ -13,7 +13,7 @@ struct LookupReport {
     init(_ lookup: Lookup, key: Key) {
         self.lookup = lookup
         self.key = key
-        here = lookup.rows.contains { $0.platform != nil } ? .here() : nil
+        here = lookup.rows.contains { $0.platform != nil } ? try? .here() : nil
     }
 
     // MARK: Judging
