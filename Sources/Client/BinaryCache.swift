@@ -47,6 +47,11 @@ public struct BinaryCache {
         if !path.hasSuffix("/\(key.text)") {
             reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
         }
+        if let configured = configuration[.softwareRoot], !SoftwareRoot(root).isReached(by: configured) {
+            reporter.warn(
+                "\(path): nodes with this configuration install it in \(configured); paths compiled into it lead to \(root)"
+            )
+        }
         let uploader = Uploader(cache, signature: signature, reporter: reporter)
         let source = Source.release(
             try realPath(path), name: key.text, location: "\(root)/\(key.text)", allowsLeavingLinks: allowsLeavingLinks)
@@ -61,9 +66,12 @@ public struct BinaryCache {
 
     /// Installs a release as `softwareRoot/KEY`: all of it at once, or nothing.
     ///
+    /// - Parameter allowsOtherRoot: whether it may have been compiled for another software root, with a warning.
     /// - Returns: the directory.
     /// - Throws: `CacheFailure.missing` also when no trusted entry fits this machine, or a blacklist forbids it.
-    public func install(softwareURL: String, softwareRoot: String, platform: Platform) throws -> String {
+    public func install(
+        softwareURL: String, softwareRoot: String, platform: Platform, allowsOtherRoot: Bool = true
+    ) throws -> String {
         let key = try Key.softwareRelease(url: softwareURL)
         if let prefix = configuration.downloadBlacklist.first(where: softwareURL.hasPrefix) {
             throw CacheFailure.missing("\(softwareURL): blacklisted by \(prefix) in the configuration")
@@ -73,7 +81,9 @@ public struct BinaryCache {
         guard !exists(directory) else { throw AlreadyInstalled(directory: directory) }
         let archive = try OpenFile.temporary(in: root)
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
-        _ = try downloader.first(of: fitting(platform, downloader.trusted(key), key)) { entry in
+        let candidates = SoftwareRoot(root).bestFirst(try fitting(platform, downloader.trusted(key), key))
+        _ = try downloader.first(of: candidates) { entry in
+            try judgeRoot(of: entry, root, allowsOtherRoot, item: key.text)
             let incoming = try IncomingBlob(archive)
             try incoming.clear()
             try downloader.receive(entry.sha512, into: incoming, item: key.text)
@@ -100,6 +110,14 @@ public struct BinaryCache {
         let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
         throw CacheFailure.missing(
             "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
+    }
+
+    /// Paths in scripts and libraries lead to where the release was compiled for.
+    private func judgeRoot(of entry: Entry, _ root: String, _ allowsOther: Bool, item: String) throws {
+        guard case .other(let other) = SoftwareRoot(root).relation(to: entry) else { return }
+        let reason = "compiled for the software root \(other), and this one is \(root)"
+        guard allowsOther else { throw CacheFailure.broken("\(item): not installed: \(reason)") }
+        reporter.warn("\(item): \(reason): paths in it lead to the other one")
     }
 
     /// The tree belongs to whom the software root belongs to, as what slapgrid makes.

@@ -63,9 +63,11 @@ struct BinaryCacheCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Install a compiled release from the binary cache: all of it at once, or nothing.",
             discussion: """
-                Takes the first trusted entry that fits this machine. Refuses archives with absolute or .. paths, \
-                links that lead out of the release, and devices. The files belong to the owner of the software root; \
-                setuid and setgid bits are dropped.
+                Takes the first trusted entry that fits this machine, and those that were compiled for this software \
+                root first: one for another root is a warning, and with --strict isn't installed. Reads tar, plain or \
+                in gzip, bzip2, xz, LZMA or zstd. Refuses archives with absolute or .. paths, links that lead out of \
+                the release, and devices. The files belong to the owner of the software root; setuid and setgid bits \
+                are dropped.
 
                 Exit codes: 0 installed, or there already; 1 misuse, 2 failed (no space, unsafe archive), 3 no entry \
                 fits, 4 entries and none is trusted, 5 the cache can't be reached. After 3, 4 and 5 the release can \
@@ -87,7 +89,9 @@ struct BinaryCacheCommand: ParsableCommand {
                     reporter: job.reporter)
                 let root = softwareRoot ?? job.configuration[.softwareRoot] ?? "/opt/slapgrid"
                 do {
-                    let path = try cache.install(softwareURL: softwareUrl, softwareRoot: root, platform: .here())
+                    let path = try cache.install(
+                        softwareURL: softwareUrl, softwareRoot: root, platform: .here(),
+                        allowsOtherRoot: !options.strict)
                     job.terminal.result("\(softwareUrl): installed")
                     try job.output(path, ["directory": JSON(shown: path), "installed": .bool(true)])
                 } catch let already as BinaryCache.AlreadyInstalled {

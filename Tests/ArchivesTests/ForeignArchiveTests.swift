@@ -29,8 +29,13 @@ struct ForeignArchiveTests {
 
         """
 
+    private static let tree = [("3 << 20", "150_000"), ("9 << 20", "300_000"), ("8 << 20", "250_000")].reduce(richTree)
+    {
+        $0.replacingOccurrences(of: $1.0, with: $1.1)
+    }
+
     private func write(_ script: String) throws {
-        try bench.python(richTree)
+        try bench.python(Self.tree)
         try bench.python(Self.kit + script)
     }
 

@@ -1,0 +1,36 @@
+import Glibc
+import ShaCache
+
+/// Where a node's releases are. What is compiled into one leads there.
+struct SoftwareRoot {
+    private let path: String
+
+    /// - Parameter path: absolute.
+    init(_ path: String) { self.path = path }
+
+    /// What an entry says of the root that its release was compiled for.
+    enum Relation: Equatable {
+        case same
+        case unsaid
+        case other(String)
+    }
+
+    func relation(to entry: Entry) -> Relation {
+        guard let other = entry.content["software_root"]?.string, !other.isEmpty else { return .unsaid }
+        return isReached(by: other) ? .same : .other(other)
+    }
+
+    /// Whether that path leads here on this machine: however it is spelled, and through symbolic links and mounts.
+    func isReached(by other: String) -> Bool {
+        var (ours, theirs) = (stat(), stat())
+        guard other.hasPrefix("/"), stat(path, &ours) == 0, stat(other, &theirs) == 0 else { return false }
+        return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+    }
+
+    /// Those that were compiled for this root, then those that don't say, then the others; each in their order.
+    func bestFirst(_ entries: [Entry]) -> [Entry] {
+        let relations = entries.map(relation)
+        func those(_ matches: (Relation) -> Bool) -> [Entry] { zip(entries, relations).filter { matches($1) }.map(\.0) }
+        return those { $0 == .same } + those { $0 == .unsaid } + those { $0 != .same && $0 != .unsaid }
+    }
+}
