@@ -29,18 +29,18 @@ public struct Platform: Equatable, Sendable, CustomStringConvertible {
 
     public var description: String { ([multiarch] + os).filter { !$0.isEmpty }.joined(separator: " ") }
 
-    /// Whether what was compiled on another platform runs here: slapgrid's rule, except for a Debian without a version.
+    /// Whether what was compiled on another platform runs here: slapgrid's rule, but for a Debian without a version.
     public func runs(_ other: Platform) -> Bool {
         multiarch == other.multiarch && Self.family(os) == Self.family(other.os)
     }
 
-    /// Debian's minor versions and code name don't matter, and Raspbian is a Debian. Where the version says nothing (as
-    /// slapgrid has it on testing where lsb_release is installed), the code name is all that tells one from the next.
+    /// Debian's minor versions and code name don't matter, and Raspbian is a Debian. Testing has no version: where
+    /// lsb_release is installed, slapgrid says `n/a` of it, elsewhere `forky/sid`.
     private static func family(_ os: [String]) -> [String] {
         let name = os[0].lowercased()
         guard name == "debian" || name == "raspbian" else { return [name, os[1], os[2]] }
-        guard !["", "n/a"].contains(os[1]) else { return ["debian", "", os[2]] }
-        return ["debian", String(os[1].prefix { $0 != "." }), ""]
+        let version = ["", "n/a"].contains(os[1]) ? "\(os[2])/sid" : os[1]
+        return ["debian", String(version.prefix { $0 != "." }), ""]
     }
 
     /// The elements of a tuple of plain strings, as Python writes it: `('debian', '7.0', '')`.

@@ -34,9 +34,14 @@ import Testing
         #expect(try platform(#"{"multiarch": "x86_64-linux-gnu", "os": "debian"}"#) == nil)
     }
 
-    @Test func `of a Debian without a version the code name counts`() {
-        let here = Platform(multiarch: "x86_64-linux-gnu", os: ["debian", "n/a", "trixie"])
-        #expect(here.runs(here))
+    /// slapgrid takes each `n/a` for the other.
+    @Test(arguments: ["n/a", "", "trixie/sid"]) func `of a Debian without a version the code name counts`(
+        _ version: String
+    ) {
+        let here = Platform(multiarch: "x86_64-linux-gnu", os: ["debian", version, "trixie"])
+        for same in ["n/a", "", "trixie/sid"] {
+            #expect(here.runs(Platform(multiarch: "x86_64-linux-gnu", os: ["debian", same, "trixie"])))
+        }
         #expect(!here.runs(Platform(multiarch: "x86_64-linux-gnu", os: ["debian", "n/a", "forky"])))
         #expect(!here.runs(Platform(multiarch: "x86_64-linux-gnu", os: ["debian", "13", "trixie"])))
     }
