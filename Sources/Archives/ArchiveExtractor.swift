@@ -17,15 +17,18 @@ public struct Owner: Sendable {
 public struct ArchiveExtractor: Sendable {
     private let name: Path
     private let root: Path
+    private let otherPaths: [Path]
     private let owner: Owner?
 
     /// - Parameters:
     ///   - name: of the archive's topmost directory, and of the tree in `root`.
     ///   - root: absolute, when the archive's links shall be allowed to lead to absolute places in the tree.
+    ///   - otherPaths: that lead to the root as well, and by which links may name places in the tree, too.
     ///   - owner: of all that is made; nil for whom the process runs as. What the archive says of it is ignored.
-    public init(name: String, root: String, owner: Owner? = nil) {
+    public init(name: String, root: String, otherPaths: [String] = [], owner: Owner? = nil) {
         self.name = Path(name)
         self.root = Path(root)
+        self.otherPaths = otherPaths.map { Path($0) }
         self.owner = owner
     }
 
@@ -66,6 +69,6 @@ public struct ArchiveExtractor: Sendable {
     private func fill(_ workspace: borrowing Workspace, from reader: TarReader) throws -> Summary {
         var unpacking = Unpacking(name: name, reader: reader, into: workspace.directory.number, owner: owner)
         while let member = try reader.next() { try unpacking.add(member) }
-        return try unpacking.finish(at: root.appending(name))
+        return try unpacking.finish(at: ([root] + otherPaths).map { $0.appending(name) })
     }
 }

@@ -6,15 +6,15 @@ import Glibc
 /// link leads to, which the text of the target doesn't show.
 struct LinkJudge: ~Copyable {
     private let top: Descriptor
-    private let location: [Path.Component]
+    private let locations: [[Path.Component]]
 
     /// As many as the kernel follows.
     private static let linksFollowed = 40
 
-    /// - Parameter location: absolute; only below it may absolute targets lie, and by the same spelling.
-    init(top: consuming Descriptor, location: Path) {
+    /// - Parameter locations: of the tree, absolute; only below them may absolute targets lie, and by the same spelling.
+    init(top: consuming Descriptor, locations: [Path]) {
         self.top = top
-        self.location = location.components
+        self.locations = locations.map(\.components)
     }
 
     /// - Parameter directory: that the link is in, from the top of the tree; it is not reached through links.
@@ -46,7 +46,7 @@ struct LinkJudge: ~Copyable {
     private func steps(to target: Path, _ place: inout [Path.Component]) -> [Path.Component]? {
         guard target.isAbsolute else { return target.components.reversed() }
         let components = target.components
-        guard components.starts(with: location) else { return nil }
+        guard let location = locations.first(where: components.starts) else { return nil }
         place = []
         return components.dropFirst(location.count).reversed()
     }

@@ -16,7 +16,7 @@ struct Packing: ~Copyable {
         progress: @escaping (Int) throws -> Void
     ) throws {
         let top = try Descriptor(directory, flags: O_DIRECTORY)
-        judge = LinkJudge(top: top, location: location)
+        judge = LinkJudge(top: top, locations: [location])
         self.omitted = omitted
         self.tar = tar
         self.progress = progress

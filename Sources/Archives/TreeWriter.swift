@@ -47,15 +47,37 @@ struct TreeWriter: ~Copyable {
     }
 
     /// To a symbolic link, it is another one with the same target, which is judged from where it stands itself.
-    mutating func makeHardLink(_ path: Path, to target: Path) throws(ArchiveError) {
+    mutating func makeHardLink(_ path: Path, to target: Path) throws {
         if let link = links[target] { return try noteLink(path, to: link.target, link.attributes) }
         try makeDirectories(path.parent)
         guard path != target, [S_IFREG, S_IFIFO].contains(type(of: target)) else {
-            throw .unsafe(member: path.description, reason: "is a hard link to \(target), which is no file before it")
+            throw ArchiveError.unsafe(
+                member: path.description, reason: "is a hard link to \(target), which is no file before it")
         }
         let replaced = hardLinks.contains(path) ? S_IFREG : nil
-        try make(path, over: replaced) { name in target.withCString { linkat(directory, $0, directory, name, 0) } }
+        var isRefused = false
+        try make(path, over: replaced) { name in
+            let result = target.withCString { linkat(directory, $0, directory, name, 0) }
+            // The file system has no hard links, or no more of this file.
+            isRefused = result != 0 && [EPERM, EOPNOTSUPP, ENOSYS, EMLINK].contains(errno)
+            return isRefused ? 0 : result
+        }
+        if isRefused { try copy(target, to: path) }
         hardLinks.insert(path)
+    }
+
+    private mutating func copy(_ original: Path, to path: Path) throws {
+        let source = try Descriptor(original, in: directory, flags: O_RDONLY | O_NONBLOCK)
+        let status = try source.status()
+        try makeFile(path, Attributes(permissions: status.st_mode, modified: status.st_mtim)) { file in
+            try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 4096) { piece in
+                var offset = 0
+                while case let count = try source.read(into: piece, original), count > 0 {
+                    try file.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: offset, path)
+                    offset += count
+                }
+            }
+        }
     }
 
     /// Its directory is made now, before any link is: so it never lies behind one.

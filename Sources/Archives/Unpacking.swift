@@ -43,10 +43,10 @@ struct Unpacking: ~Copyable {
         summary.bytes += count
     }
 
-    /// - Parameter location: where the tree will be.
-    consuming func finish(at location: Path) throws -> ArchiveExtractor.Summary {
+    /// - Parameter locations: where the tree will be, by each path that leads there.
+    consuming func finish(at locations: [Path]) throws -> ArchiveExtractor.Summary {
         guard summary.members > 0 else { throw ArchiveError.malformed("it has no \(name)/") }
-        let judge = LinkJudge(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), location: location)
+        let judge = LinkJudge(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), locations: locations)
         try tree.finish { link, target in judge.leaves(target, from: Array(link.components.dropFirst().dropLast())) }
         return summary
     }

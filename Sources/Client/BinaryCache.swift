@@ -83,11 +83,12 @@ public struct BinaryCache {
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
         let candidates = SoftwareRoot(root).bestFirst(try fitting(platform, downloader.trusted(key), key))
         _ = try downloader.first(of: candidates) { entry in
-            try judgeRoot(of: entry, root, allowsOtherRoot, item: key.text)
+            let relation = SoftwareRoot(root).relation(to: entry)
+            try judge(relation, root, allowsOtherRoot, item: key.text)
             let incoming = try IncomingBlob(archive)
             try incoming.clear()
             try downloader.receive(entry.sha512, into: incoming, item: key.text)
-            try unpack(archive, as: key.text, in: root)
+            try unpack(archive, as: key.text, in: root, otherPaths: relation.otherPaths)
         }
         return directory
     }
@@ -113,21 +114,24 @@ public struct BinaryCache {
     }
 
     /// Paths in scripts and libraries lead to where the release was compiled for.
-    private func judgeRoot(of entry: Entry, _ root: String, _ allowsOther: Bool, item: String) throws {
-        guard case .other(let other) = SoftwareRoot(root).relation(to: entry) else { return }
+    private func judge(
+        _ relation: SoftwareRoot.Relation, _ root: String, _ allowsOther: Bool, item: String
+    ) throws {
+        guard case .other(let other) = relation else { return }
         let reason = "compiled for the software root \(other), and this one is \(root)"
         guard allowsOther else { throw CacheFailure.broken("\(item): not installed: \(reason)") }
         reporter.warn("\(item): \(reason): paths in it lead to the other one")
     }
 
     /// The tree belongs to whom the software root belongs to, as what slapgrid makes.
-    private func unpack(_ archive: OpenFile, as name: String, in root: String) throws {
+    private func unpack(_ archive: OpenFile, as name: String, in root: String, otherPaths: [String]) throws {
         let status = try fileStatus(root)
         let owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
         let size = try archive.size()
         try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
         do {
-            _ = try ArchiveExtractor(name: name, root: root, owner: owner).extract(from: archive.descriptor) { done in
+            let extractor = ArchiveExtractor(name: name, root: root, otherPaths: otherPaths, owner: owner)
+            _ = try extractor.extract(from: archive.descriptor) { done in
                 reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
             }
         } catch let error as ArchiveError where error.isTheArchives {

@@ -9,15 +9,30 @@ struct SoftwareRoot {
     init(_ path: String) { self.path = path }
 
     /// What an entry says of the root that its release was compiled for.
-    enum Relation: Equatable {
-        case same
+    enum Relation {
+        /// Spelled like this.
+        case same(String)
         case unsaid
         case other(String)
+
+        /// By which links in the release may lead to it.
+        var otherPaths: [String] {
+            if case .same(let path) = self { [path] } else { [] }
+        }
+
+        /// The best first.
+        fileprivate var rank: Int {
+            switch self {
+            case .same: 0
+            case .unsaid: 1
+            case .other: 2
+            }
+        }
     }
 
     func relation(to entry: Entry) -> Relation {
         guard let other = entry.content["software_root"]?.string, !other.isEmpty else { return .unsaid }
-        return isReached(by: other) ? .same : .other(other)
+        return isReached(by: other) ? .same(other) : .other(other)
     }
 
     /// Whether that path leads here on this machine: however it is spelled, and through symbolic links and mounts.
@@ -29,8 +44,7 @@ struct SoftwareRoot {
 
     /// Those that were compiled for this root, then those that don't say, then the others; each in their order.
     func bestFirst(_ entries: [Entry]) -> [Entry] {
-        let relations = entries.map(relation)
-        func those(_ matches: (Relation) -> Bool) -> [Entry] { zip(entries, relations).filter { matches($1) }.map(\.0) }
-        return those { $0 == .same } + those { $0 == .unsaid } + those { $0 != .same && $0 != .unsaid }
+        let ranks = entries.map { relation(to: $0).rank }
+        return zip(ranks, entries.indices).sorted(by: <).map { entries[$1] }
     }
 }

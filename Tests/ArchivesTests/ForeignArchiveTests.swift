@@ -35,8 +35,7 @@ struct ForeignArchiveTests {
     }
 
     private func write(_ script: String) throws {
-        try bench.python(Self.tree)
-        try bench.python(Self.kit + script)
+        try bench.python("\(Self.tree)\nos.chdir(sys.argv[1])\n\(Self.kit)\(script)")
     }
 
     /// Of the lines named here, each fails without the one of our code that it is about: `skipZeros`, `isBeginningAnother`,
@@ -133,7 +132,7 @@ struct ForeignArchiveTests {
     }
 
     /// In the header, the contents, and the trailer, where the checksums are.
-    @Test(arguments: ["bz2.compress", "lzma.compress", "zstd"], [8, 1000, 100_000, -20, -9, -1])
+    @Test(arguments: ["bz2.compress", "lzma.compress", "zstd"], [8, 100_000, -9, -1])
     func `a truncated archive leaves nothing`(_ compress: String, _ place: Int) throws {
         try write("write(\(compress)(plain('tree').rstrip(bytes(1)) + bytes(1024))[:\(place)])")
         #expect {

@@ -32,12 +32,20 @@ def listed(stack, url, data, **metadata):
     stack.index(key_of(url), text, sign(stack, text))
 
 
-def tar(url, content=b"x", mode="w:gz"):
+def tar(url, content=b"x", mode="w:gz", link=None):
+    """A release of one file, and a hard link to it; and a symbolic link where one is given."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode=mode) as archive:
         info = tarfile.TarInfo(f"{key_of(url)}/file")
         info.size, info.mode = len(content), 0o644
         archive.addfile(info, io.BytesIO(content))
+        info = tarfile.TarInfo(f"{key_of(url)}/hard")
+        info.type, info.linkname = tarfile.LNKTYPE, f"{key_of(url)}/file"
+        archive.addfile(info)
+        if link:
+            info = tarfile.TarInfo(f"{key_of(url)}/link")
+            info.type, info.linkname = tarfile.SYMTYPE, link
+            archive.addfile(info)
     return data.getvalue()
 
 
@@ -96,6 +104,28 @@ def test_a_root_is_the_same_when_this_nodes_is_a_link_to_it(stack, node, root, u
     assert_ended(install(node, root.parent / "link", url, "--strict"), DONE)
 
 
+def test_links_by_the_builders_spelling_of_this_root_stay_within_it(stack, node, root, url):
+    # Fails without otherPaths.
+    (root.parent / "link").symlink_to("slapgrid")
+    listed(stack, url, tar(url, link=f"{root.parent}/link/{key_of(url)}/file"), software_root=f"{root.parent}/link")
+    assert_ended(install(node, root, url, "--strict"), DONE)
+    assert (root / key_of(url) / "link").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("link", ["{}/link/elsewhere", "{}/link/{}/../elsewhere", "/srv/builder/{1}/file"])
+def test_other_links_by_that_spelling_are_refused(stack, node, root, url, link):
+    (root.parent / "link").symlink_to("slapgrid")
+    listed(stack, url, tar(url, link=link.format(root.parent, key_of(url))), software_root=f"{root.parent}/link")
+    assert_ended(install(node, root, url), FAILED, "out of the tree")
+    assert os.listdir(root) == []
+
+
+def test_links_to_another_root_are_refused_behind_the_warning(stack, node, root, url):
+    listed(stack, url, tar(url, link=f"/srv/builder/{key_of(url)}/file"), software_root="/srv/builder")
+    done = assert_ended(install(node, root, url), FAILED, "out of the tree")
+    assert b"compiled for the software root /srv/builder" in done.stderr and os.listdir(root) == []
+
+
 @pytest.mark.parametrize("other", ["../slapgrid", "/slapgrid"])
 def test_a_root_of_the_same_name_elsewhere_is_another(stack, node, root, url, other):
     # A relative one leads nowhere, also where there is something.
@@ -148,6 +178,18 @@ def test_where_a_rename_takes_no_flags_a_release_is_installed_all_the_same(stack
     assert_ended(install_traced(node, root, url, trace, "trace=renameat2", f"inject=renameat2:error={error}"), DONE)
     assert (root / key_of(url) / "file").read_bytes() == b"x" and os.listdir(root) == [key_of(url)]
     assert trace.read_text().count("INJECTED") == 1
+
+
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "EMLINK"])
+def test_where_a_file_gets_no_hard_link_it_is_copied(stack, node, root, url, tmp_path, error):
+    # As tarfile does. Fails without TreeWriter's copy.
+    listed(stack, url, tar(url, content := os.urandom(600_000)))
+    trace = tmp_path / "trace"
+    assert_ended(install_traced(node, root, url, trace, "trace=linkat", f"inject=linkat:error={error}"), DONE)
+    file, copy = root / key_of(url) / "file", root / key_of(url) / "hard"
+    assert file.read_bytes() == copy.read_bytes() == content and file.stat().st_ino != copy.stat().st_ino
+    assert (file.stat().st_mode, file.stat().st_mtime) == (copy.stat().st_mode, copy.stat().st_mtime)
+    assert "INJECTED" in trace.read_text()
 
 
 def test_where_no_rename_can_do_it_that_is_said_before_anything_is_unpacked(stack, node, root, url, tmp_path):
