@@ -11,7 +11,8 @@ public struct Owner: Sendable {
     }
 }
 
-/// Makes a tree of a tar, plain or compressed (gzip, bzip2, xz, LZMA, zstd), that somebody else made: all of it at once, or nothing.
+/// Makes a tree of a tar, plain or compressed (gzip, bzip2, xz, LZMA, zstd), that somebody else made: all of it at
+/// once, or nothing.
 ///
 /// Whatever the archive says, nothing appears outside of `root/name`, and nothing in it leads out.
 public struct ArchiveExtractor: Sendable {

@@ -1,6 +1,7 @@
 import CArchive
 
-/// What other bytes are in xz, bzip2, zstd or LZMA, by libarchive's filters: unlike its gzip, these check what they read.
+/// What other bytes are in xz, bzip2, zstd or LZMA, by libarchive's filters: unlike its one for gzip, these look at
+/// checksums.
 final class FilteredBytes: ByteSource {
     /// How such files begin.
     private static let magics: [[UInt8]] = [

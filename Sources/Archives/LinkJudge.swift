@@ -11,7 +11,7 @@ struct LinkJudge: ~Copyable {
     /// As many as the kernel follows.
     private static let linksFollowed = 40
 
-    /// - Parameter locations: of the tree, absolute; only below them may absolute targets lie, and by the same spelling.
+    /// - Parameter locations: of the tree, absolute; only below them may absolute targets lie, and by that spelling.
     init(top: consuming Descriptor, locations: [Path]) {
         self.top = top
         self.locations = locations.map(\.components)

@@ -49,7 +49,7 @@ public struct BinaryCache {
         }
         if let configured = configuration[.softwareRoot], !SoftwareRoot(root).isReached(by: configured) {
             reporter.warn(
-                "\(path): nodes with this configuration install it in \(configured); paths compiled into it lead to \(root)"
+                "\(path): nodes with this configuration install it in \(configured); paths in it lead to \(root)"
             )
         }
         let uploader = Uploader(cache, signature: signature, reporter: reporter)

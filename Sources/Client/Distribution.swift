@@ -15,7 +15,7 @@ struct Distribution {
     /// - Parameters:
     ///   - etc: with os-release, debian_version, and files as redhat-release.
     ///   - lib: with os-release, where `etc` has none.
-    ///   - lsb: what the command `lsb_release -a` prints; nil when it fails. Only asked when os-release doesn't say all.
+    ///   - lsb: what the command `lsb_release -a` prints; nil when it fails. Only asked where os-release lacks something.
     init(etc: String, lib: String, lsb ask: () -> String?) throws {
         let os = try Self.osRelease(etc, lib)
         let saysAll = os["id"] != nil && os["version_id"] != nil && os.codename != nil

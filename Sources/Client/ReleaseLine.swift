@@ -1,4 +1,5 @@
-/// A line as `Gentoo Base System release 2.14` or `CentOS release 6.5 (Final)`: what distributions had before os-release.
+/// A line as `Gentoo Base System release 2.14` or `CentOS release 6.5 (Final)`: what there was before
+/// os-release.
 struct ReleaseLine {
     let name: String?
     let version: String?
@@ -16,8 +17,8 @@ struct ReleaseLine {
         codename = match.1.flatMap { $0.isEmpty ? nil : String($0).reversedScalars }
     }
 
-    /// Read from its end, a line has a shorter pattern: (code name) version [release] name. Python's `distro` has it so,
-    /// and what it takes for a version is what counts.
+    /// Read from its end, a line has a shorter pattern: (code name) version [release] name. Python's `distro` has it
+    /// so, and what it takes for a version is what counts.
     nonisolated(unsafe) private static let reversedPattern =
         #/(?:[^)]*\)(.*)\()? *(?:STL )?([\d.+\-a-z]*\d) *(?:esaeler *)?(.+)/#.matchingSemantics(.unicodeScalar)
 }

@@ -1,5 +1,5 @@
-/// A text's words as a shell has them, with comments, quotes and backslashes gone: the way of Python's `shlex`, which is
-/// how os-release files are read.
+/// A text's words as a shell has them, with comments, quotes and backslashes gone: the way of Python's `shlex`, which
+/// reads os-release files for `distro`.
 struct ShellWords {
     /// What the text lacks at its end.
     struct Incomplete: Error, CustomStringConvertible {

@@ -144,7 +144,7 @@ def test_publishing_from_another_root_than_the_configured_is_a_warning(node, roo
     (root / key_of(url)).mkdir()
     node.config.write_text(node.config.read_text() + f"[slapos]\nsoftware_root = {root.parent}\n")
     words = "binary-cache", "publish", root / key_of(url), "--software-url", url
-    assert_ended(node.run(*words), DONE, f"install it in {root.parent}; paths compiled into it lead to {root}")
+    assert_ended(node.run(*words), DONE, f"install it in {root.parent}; paths in it lead to {root}")
     (root.parent / "link").symlink_to("slapgrid")
     node.config.write_text(node.config.read_text().replace(str(root.parent), f"{root.parent}/link/"))
     assert_ended(node.run(*words, "--strict"), DONE)
