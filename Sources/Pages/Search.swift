@@ -17,6 +17,7 @@ struct Search {
         lookForOurURL(text)
         if text.contains("://") {
             add("the source archive at this URL", try? Key.source(url: text))
+            add("the source archive at this URL, from an older buildout", try? Key.olderSource(url: text))
             add("the software release at this URL", try? Key.softwareRelease(url: text))
         } else {
             lookForPython(text)
@@ -77,6 +78,11 @@ struct Search {
         blobs = (first, last)
         guard digits.utf8.count == 32 else { return }
         add("the source archive at the URL with this MD5", try? Key("file-urlmd5:\(digits)"))
+        for site in ["slapos", "pypi"] {
+            add(
+                "the source archive at the URL with this MD5, from an older buildout",
+                try? Key("\(site)-buildout-\(digits)"))
+        }
         add("the software release at the URL with this MD5", try? Key(digits))
     }
 }

@@ -8,6 +8,11 @@ extension Key {
         Key(known: "file-urlmd5:\(try md5(url))")
     }
 
+    /// Of the same, as buildouts made it before they had `source`.
+    public static func olderSource(url: String) throws(OpenSSLError) -> Key {
+        Key(known: "\(url.contains("pypi") ? "pypi" : "slapos")-buildout-\(try md5(url))")
+    }
+
     /// Of a Python distribution.
     public static func python(name: String, version: String) throws(Refusal) -> Key {
         try Key("pypi:\(name)=\(version)")

@@ -40,6 +40,9 @@ struct KeyOptions: ParsableArguments {
         return nil
     }
 
+    /// Under which else something may be listed, by who came before today's clients; nil when that is nowhere.
+    func older() throws -> Key? { try url.map { try Key.olderSource(url: $0) } }
+
     func required() throws -> Key {
         guard let key = try chosen() else { throw Misuse("give one of --key, --url and --pypi") }
         return key

@@ -11,6 +11,7 @@ struct SearchTests {
             keys("https://example.org/a.tar.gz") == [
                 "https://example.org/a.tar.gz",
                 "file-urlmd5:" + (try Key.softwareRelease(url: "https://example.org/a.tar.gz").text),
+                "slapos-buildout-" + (try Key.softwareRelease(url: "https://example.org/a.tar.gz").text),
                 try Key.softwareRelease(url: "https://example.org/a.tar.gz").text,
             ])
     }
@@ -46,7 +47,11 @@ struct SearchTests {
 
     @Test func `an MD5 is a URL's`() {
         let md5 = String(repeating: "0aB9", count: 8)
-        #expect(keys(md5) == [md5, "file-urlmd5:\(md5.lowercased())", md5.lowercased()])
+        let digits = md5.lowercased()
+        #expect(
+            keys(md5) == [
+                md5, "file-urlmd5:\(digits)", "slapos-buildout-\(digits)", "pypi-buildout-\(digits)", digits,
+            ])
     }
 
     @Test(arguments: ["/?q=+", "/?q=%20%09", "/?q="]) func `who looks for nothing sees the first page`(_ target: String)

@@ -58,6 +58,8 @@ import Testing
 @Suite struct KeyFormTests {
     @Test func `keys are made as the deployed clients make them`() throws {
         #expect(try Key.source(url: "http://a/b").text == "file-urlmd5:6d8f296997bfd407d3c82bd950585200")
+        #expect(try Key.olderSource(url: "http://a/b").text == "slapos-buildout-6d8f296997bfd407d3c82bd950585200")
+        #expect(try Key.olderSource(url: "http://pypi/b").text == "pypi-buildout-b20c29368133e85fd1f7cbaaf5d1af51")
         #expect(try Key.softwareRelease(url: "http://a/b").text == "6d8f296997bfd407d3c82bd950585200")
         #expect(try Key.python(name: "six", version: "1.16.0").text == "pypi:six=1.16.0")
     }

@@ -85,6 +85,21 @@ def test_sources_are_found_by_url_and_by_name_and_version(stack, node):
     assert_ended(node.run("lookup", "--pypi", f"{name}==1.0"), DONE)
 
 
+@pytest.mark.parametrize("host, prefix", [("example.org", "slapos"), ("pypi.org", "pypi")])
+def test_what_an_older_buildout_listed_is_shown_and_is_3_as_nothing_of_today_gets_it(stack, node, host, prefix):
+    # Fails without `older` in found.
+    url = f"https://{host}/{new_key()}"
+    digits = hashlib.md5(url.encode()).hexdigest()
+    older = published(stack, b"older", f"{prefix}-buildout-{digits}", urlmd5=digits)
+    done = assert_ended(node.run("lookup", "--url", url), MISSING, f"`shacache download --key {older}`")
+    assert f"{older}: 1 entries" in done.stdout.decode() and "yes" in done.stdout.decode()
+    assert node.json("lookup", "--url", url, status=MISSING)["key"] == older
+    assert_ended(node.run("download", "--url", url), MISSING)
+    # Today's come first.
+    published(stack, b"newer", f"file-urlmd5:{digits}")
+    assert node.json("lookup", "--url", url)["key"] == f"file-urlmd5:{digits}"
+
+
 PLATFORMS = [HERE, ("m68k-linux-gnu", HERE[1]), (HERE[0], ("debian", "1", "")), (HERE[0], ("gentoo", "", ""))]
 
 
