@@ -20,17 +20,23 @@ public struct ArchiveExtractor: Sendable {
     private let root: Path
     private let otherPaths: [Path]
     private let owner: Owner?
+    private let replacements: [Path: [UInt8]?]
 
     /// - Parameters:
     ///   - name: of the archive's topmost directory, and of the tree in `root`.
     ///   - root: absolute, when the archive's links shall be allowed to lead to absolute places in the tree.
     ///   - otherPaths: that lead to the root as well, and by which links may name places in the tree, too.
     ///   - owner: of all that is made; nil for whom the process runs as. What the archive says of it is ignored.
-    public init(name: String, root: String, otherPaths: [String] = [], owner: Owner? = nil) {
+    ///   - replacements: contents of files right below the top, whatever the archive has there; nil for no such file.
+    public init(
+        name: String, root: String, otherPaths: [String] = [], owner: Owner? = nil,
+        replacements: [String: [UInt8]?] = [:]
+    ) {
         self.name = Path(name)
         self.root = Path(root)
         self.otherPaths = otherPaths.map { Path($0) }
         self.owner = owner
+        self.replacements = Dictionary(uniqueKeysWithValues: replacements.map { (Path($0), $1) })
     }
 
     public struct Summary: Sendable {
@@ -68,7 +74,8 @@ public struct ArchiveExtractor: Sendable {
     }
 
     private func fill(_ workspace: borrowing Workspace, from reader: TarReader) throws -> Summary {
-        var unpacking = Unpacking(name: name, reader: reader, into: workspace.directory.number, owner: owner)
+        var unpacking = Unpacking(
+            name: name, reader: reader, into: workspace.directory.number, owner: owner, replacements: replacements)
         while let member = try reader.next() { try unpacking.add(member) }
         return try unpacking.finish(at: ([root] + otherPaths).map { $0.appending(name) })
     }

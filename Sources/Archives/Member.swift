@@ -57,6 +57,9 @@ struct Attributes {
 
     /// Of a directory that the archive doesn't mention, but puts something into.
     static let unmentioned = Attributes(permissions: 0o755, modified: timespec(tv_sec: 0, tv_nsec: utimeNow))
+
+    /// Of a file that stands in for the archive's.
+    static let replacement = Attributes(permissions: 0o644, modified: timespec(tv_sec: 0, tv_nsec: utimeNow))
 }
 
 /// UTIME_NOW, a macro that Swift doesn't import.

@@ -5,19 +5,21 @@ struct Unpacking: ~Copyable {
     private let name: Path
     private let reader: TarReader
     private let directory: CInt
+    private let replacements: [Path: [UInt8]?]
     private var tree: TreeWriter
     private var summary = ArchiveExtractor.Summary()
 
     /// - Parameter directory: open as long as this is in use.
-    init(name: Path, reader: TarReader, into directory: CInt, owner: Owner?) {
+    init(name: Path, reader: TarReader, into directory: CInt, owner: Owner?, replacements: [Path: [UInt8]?]) {
         self.name = name
         self.reader = reader
         self.directory = directory
+        self.replacements = replacements
         tree = TreeWriter(directory: directory, owner: owner)
     }
 
     mutating func add(_ member: Member) throws {
-        guard let place = try member.place(in: name) else { return }
+        guard let place = try member.place(in: name), !isReplaced(place) else { return }
         switch member.kind {
         case .directory: try tree.makeDirectory(place, member.attributes)
         case .file: try addFile(member, at: place)
@@ -27,6 +29,19 @@ struct Unpacking: ~Copyable {
         case .other(let type): throw member.refusal("is a \(kind(type))")
         }
         summary.members += 1
+    }
+
+    private func isReplaced(_ place: Path) -> Bool {
+        place.components.dropFirst().first.map { replacements.keys.contains(Path([$0])) } ?? false
+    }
+
+    private mutating func addReplacements() throws {
+        for case (let file, let contents?) in replacements {
+            let place = name.appending(file)
+            try tree.makeFile(place, .replacement) { descriptor in
+                try contents.withUnsafeBytes { try descriptor.write($0, at: 0, place) }
+            }
+        }
     }
 
     private mutating func addFile(_ member: Member, at place: Path) throws {
@@ -46,6 +61,7 @@ struct Unpacking: ~Copyable {
     /// - Parameter locations: where the tree will be, by each path that leads there.
     consuming func finish(at locations: [Path]) throws -> ArchiveExtractor.Summary {
         guard summary.members > 0 else { throw ArchiveError.malformed("it has no \(name)/") }
+        try addReplacements()
         let judge = LinkJudge(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), locations: locations)
         try tree.finish { link, target in judge.leaves(target, from: Array(link.components.dropFirst().dropLast())) }
         return summary

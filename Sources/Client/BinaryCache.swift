@@ -44,6 +44,10 @@ public struct BinaryCache {
         }
         let key = try Key.softwareRelease(url: softwareURL)
         let root = String(path.directoryPrefix.dropLast())
+        if isSlapgrids(root), !isCompleted(path) {
+            reporter.warn(
+                "\(path): has no \(Self.completedMark): slapgrid's build of it failed, goes on, or waits to upload it")
+        }
         if !path.hasSuffix("/\(key.text)") {
             reporter.warn("\(path): nodes install it as \(key.text); paths compiled into it may not fit there")
         }
@@ -66,11 +70,15 @@ public struct BinaryCache {
 
     /// Installs a release as `softwareRoot/KEY`: all of it at once, or nothing.
     ///
-    /// - Parameter allowsOtherRoot: whether it may have been compiled for another software root, with a warning.
+    /// - Parameters:
+    ///   - allowsOtherRoot: whether it may have been compiled for another software root, with a warning.
+    ///   - marksCompleted: slapgrid then takes the release as one that it has installed itself.
     /// - Returns: the directory.
-    /// - Throws: `CacheFailure.missing` also when no trusted entry fits this machine, or a blacklist forbids it.
+    /// - Throws: `Misuse` where slapgrid would compile over it. `CacheFailure.missing` also when no trusted entry fits
+    ///   this machine, or a blacklist forbids it.
     public func install(
-        softwareURL: String, softwareRoot: String, platform: Platform, allowsOtherRoot: Bool = true
+        softwareURL: String, softwareRoot: String, platform: Platform, allowsOtherRoot: Bool = true,
+        marksCompleted: Bool
     ) throws -> String {
         let key = try Key.softwareRelease(url: softwareURL)
         if let prefix = configuration.downloadBlacklist.first(where: softwareURL.hasPrefix) {
@@ -78,7 +86,10 @@ public struct BinaryCache {
         }
         let root = try absolute(softwareRoot)
         let directory = "\(root)/\(key.text)"
-        guard !exists(directory) else { throw AlreadyInstalled(directory: directory) }
+        guard !exists(directory) else {
+            throw obstacle(directory, expectsMark: marksCompleted || isSlapgrids(root))
+        }
+        if !marksCompleted { try refuseBesideSlapgrid(root, softwareURL) }
         let archive = try OpenFile.temporary(in: root)
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
         let candidates = SoftwareRoot(root).bestFirst(try fitting(platform, downloader.trusted(key), key))
@@ -88,7 +99,10 @@ public struct BinaryCache {
             let incoming = try IncomingBlob(archive)
             try incoming.clear()
             try downloader.receive(entry.sha512, into: incoming, item: key.text)
-            try unpack(archive, as: key.text, in: root, otherPaths: relation.otherPaths)
+            let release = ArchiveExtractor(
+                name: key.text, root: root, otherPaths: relation.otherPaths, owner: try ownerBelow(root),
+                replacements: [Self.completedMark: marksCompleted ? Self.completedText() : nil])
+            try unpack(archive, release, as: key.text)
         }
         return directory
     }
@@ -123,20 +137,23 @@ public struct BinaryCache {
         reporter.warn("\(item): \(reason): paths in it lead to the other one")
     }
 
-    /// The tree belongs to whom the software root belongs to, as what slapgrid makes.
-    private func unpack(_ archive: OpenFile, as name: String, in root: String, otherPaths: [String]) throws {
-        let status = try fileStatus(root)
-        let owner = geteuid() == 0 ? Owner(user: status.st_uid, group: status.st_gid) : nil
+    private func unpack(_ archive: OpenFile, _ release: ArchiveExtractor, as name: String) throws {
         let size = try archive.size()
         try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
         do {
-            let extractor = ArchiveExtractor(name: name, root: root, otherPaths: otherPaths, owner: owner)
-            _ = try extractor.extract(from: archive.descriptor) { done in
+            _ = try release.extract(from: archive.descriptor) { done in
                 reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
             }
         } catch let error as ArchiveError where error.isTheArchives {
             throw CacheFailure.broken("\(error)")
         }
+    }
+
+    /// The tree belongs to the owner of the software root, as what slapgrid makes.
+    private func ownerBelow(_ root: String) throws -> Owner? {
+        guard geteuid() == 0 else { return nil }
+        let status = try fileStatus(root)
+        return Owner(user: status.st_uid, group: status.st_gid)
     }
 
     /// As the user names it: what was compiled into a release, and its links, go through the same symbolic links.

@@ -99,7 +99,7 @@ public enum Source: Sendable {
             return try withProduct(body, from: archive.write)
         case .release(let path, let name, let location, let allowsLeavingLinks):
             let archive = DirectoryPacking(
-                directory: path, name: name, location: location, omitted: [".completed"],
+                directory: path, name: name, location: location, omitted: [BinaryCache.completedMark],
                 allowsLeavingLinks: allowsLeavingLinks, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .url(let url, let allowsInsecureRedirects):

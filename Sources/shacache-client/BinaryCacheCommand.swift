@@ -69,13 +69,19 @@ struct BinaryCacheCommand: ParsableCommand {
                 the release, and devices. The files belong to the owner of the software root; setuid and setgid bits \
                 are dropped.
 
-                Exit codes: 0 installed, or there already; 1 misuse, 2 failed (no space, unsafe archive), 3 no entry \
-                fits, 4 entries and none is trusted, 5 the cache can't be reached. After 3, 4 and 5 the release can \
-                be compiled here, unless download-from-binary-cache-force-url-list forbids it.
+                Where slapgrid runs (slapos.cfg has a computer_id, and this is its software_root) it refuses, as \
+                slapgrid would compile over the release. With --mark-completed slapgrid takes it as its own: it \
+                compiles nothing, and never tells its master that the release is available.
+
+                Exit codes: 0 installed, or there already; 1 misuse, or slapgrid's; 2 failed (no space, unsafe \
+                archive), 3 no entry fits, 4 entries and none is trusted, 5 the cache can't be reached. After 3, 4 \
+                and 5 the release can be compiled here, unless download-from-binary-cache-force-url-list forbids it.
                 """)
         @Option(help: "The URL of the release's profile.") var softwareUrl: String
         @Option(help: "Where releases are; otherwise software_root of slapos.cfg, else /opt/slapgrid.")
         var softwareRoot: String?
+        @Flag(help: "Put slapgrid's mark .completed into it.")
+        var markCompleted = false
         @OptionGroup var options: CommonOptions
 
         func validate() throws { try requireText(softwareUrl) }
@@ -87,11 +93,11 @@ struct BinaryCacheCommand: ParsableCommand {
                 let cache = BinaryCache(
                     Cache(try job.settings(for: .binaries, hasAlternative: true)), signature: signature,
                     reporter: job.reporter)
-                let root = softwareRoot ?? job.configuration[.softwareRoot] ?? "/opt/slapgrid"
+                let root = softwareRoot ?? job.configuration.softwareRoot
                 do {
                     let path = try cache.install(
                         softwareURL: softwareUrl, softwareRoot: root, platform: .here(),
-                        allowsOtherRoot: !options.strict)
+                        allowsOtherRoot: !options.strict, marksCompleted: markCompleted)
                     job.terminal.result("\(softwareUrl): installed")
                     try job.output(path, ["directory": JSON(shown: path), "installed": .bool(true)])
                 } catch let already as BinaryCache.AlreadyInstalled {

@@ -85,6 +85,26 @@ struct ExtractionTests {
         #expect(bench.remains == ["tree"])
     }
 
+    /// The first fails without isReplaced, the second without addReplacements.
+    @Test(arguments: [nil, "ours"]) func `a replacement stands for whatever the archive has there`(_ text: String?)
+        throws
+    {
+        try bench.python(
+            """
+            os.makedirs('tree/mark/below')
+            os.mkdir('tree/sub')
+            for name in 'tree/mark/below/file', 'tree/sub/mark': open(name, 'w').write('theirs')
+            """)
+        try bench.archive("tree")
+        let handle = try FileHandle(forReadingFrom: URL(filePath: bench.path("ours.tar.gz")))
+        let replacements = ["mark": text.map { Array($0.utf8) }]
+        _ = try ArchiveExtractor(name: "tree", root: bench.root, replacements: replacements)
+            .extract(from: handle.fileDescriptor)
+        #expect((try? String(contentsOfFile: "\(bench.root)/tree/mark", encoding: .utf8)) == text)
+        #expect(try String(contentsOfFile: "\(bench.root)/tree/sub/mark", encoding: .utf8) == "theirs")
+        #expect(FileManager.default.fileExists(atPath: "\(bench.root)/tree/mark") == (text != nil))
+    }
+
     /// Fails when the rename replaces what it finds.
     @Test func `what appears meanwhile is not replaced`() throws {
         try bench.python("os.mkdir('tree')")
