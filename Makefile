@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system lint format bench bench-client bench-reports manual install install-client \
+.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-client bench-reports manual install install-client \
 	clean
 
 help: ## List the targets.
@@ -33,6 +33,10 @@ test-unit: packages ## Run the tests in Swift, with a real database and a real d
 test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, with the real client.
 	@ops/install-packages test
 	ops/test-system
+
+test-slapgrid: build ## Run SlapOS's own slapgrid, slapproxy and a buildout at a cache of ours, the slow cases too.
+	@ops/install-packages test
+	ops/test-system -m '' -k test_slapgrid
 
 lint: build ## Check formatting, scripts, nginx files; the build itself takes no warning.
 	@ops/install-packages test

@@ -8,6 +8,10 @@ from node import Node
 from stack import Database, Stack
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: minutes; `make test` leaves it out")
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     """The cache that tests share: they leave it as they found it, but for what they uploaded."""

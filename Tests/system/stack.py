@@ -37,6 +37,14 @@ def eventually(condition, seconds=20):
     return answer
 
 
+def let_others_in(directory):
+    """Lets every user reach a directory of the tests' own."""
+    for parent in directory.parents:
+        if parent.stat().st_uid == os.getuid() and any(part.startswith("pytest-") for part in parent.parts):
+            parent.chmod(0o755)
+    directory.chmod(0o755)
+
+
 class Stack:
     """One network cache under a directory of its own. `settings` are those of `make run`."""
 
@@ -52,10 +60,7 @@ class Stack:
 
     def __enter__(self):
         # Other users than root's serve from below it.
-        for parent in [self.state.parent, *self.state.parent.parents]:
-            if parent.stat().st_uid == os.getuid() and parent.name.startswith("pytest-"):
-                parent.chmod(0o755)
-        self.state.parent.chmod(0o755)
+        let_others_in(self.state.parent)
         self.start()
         return self
 
