@@ -7,8 +7,8 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-client bench-reports manual install install-client \
-	clean
+.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-client bench-reports manual \
+	install install-client clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,7 +34,7 @@ test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, 
 	@ops/install-packages test
 	ops/test-system
 
-test-slapgrid: build ## Run SlapOS's own slapgrid, slapproxy and a buildout at a cache of ours, the slow cases too.
+test-slapgrid: build ## Run SlapOS's own slapgrid at a cache, slow cases too.
 	@ops/install-packages test
 	ops/test-system -m '' -k test_slapgrid
 

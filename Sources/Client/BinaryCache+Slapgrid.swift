@@ -1,4 +1,5 @@
 import Glibc
+import ShaCache
 
 /// What a release's directory must be for a slapgrid that runs on the same machine.
 extension BinaryCache {
@@ -33,13 +34,14 @@ extension BinaryCache {
 
     /// Installing there helps nobody: without its mark slapgrid compiles over the release, or refuses to go on where
     /// the binary cache is forced; with it, slapgrid never tells its master that the release is available.
-    func refuseBesideSlapgrid(_ root: String, _ softwareURL: String) throws {
+    func refuseBesideSlapgrid(_ root: String, _ key: Key) throws {
         guard isSlapgrids(root) else { return }
+        let sign = configuration.setting(.computer)?.source ?? "--option"
         throw Misuse(
-            "\(root): is slapgrid's (\(configuration.setting(.computer)?.source ?? "computer_id")), which would compile over what is installed here",
+            "\(root): is slapgrid's (computer_id, \(sign)), which would compile over what is installed there",
             hint: """
-                let it install the release from the binary cache itself: slapos node software --only-sr \(softwareURL); \
-                or --mark-completed makes it take what is installed here, without a word to its master
+                let it install the release from the binary cache: slapos node software --only-sr \(key.text); or \
+                --mark-completed makes it take what is installed here, without a word to its master
                 """)
     }
 }

@@ -89,7 +89,7 @@ public struct BinaryCache {
         guard !exists(directory) else {
             throw obstacle(directory, expectsMark: marksCompleted || isSlapgrids(root))
         }
-        if !marksCompleted { try refuseBesideSlapgrid(root, softwareURL) }
+        if !marksCompleted { try refuseBesideSlapgrid(root, key) }
         let archive = try OpenFile.temporary(in: root)
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
         let candidates = SoftwareRoot(root).bestFirst(try fitting(platform, downloader.trusted(key), key))

@@ -217,6 +217,23 @@ def test_a_damaged_blob_is_no_blob_and_a_node_compiles(stack, machine, url):
     assert content and built(said), said
 
 
+@pytest.mark.slow
+def test_bytes_that_arrive_wrong_make_a_node_compile_though_another_entry_fits(stack, machine, impostor, url):
+    for name in "first", "second":
+        data = archive(url, (name, tarfile.REGTYPE, b"file"))
+        text = json.dumps({"sha512": impostor.has(data), "multiarch": HERE[0], "os": HERE[1]})
+        impostor.listings.setdefault(key_of(url), []).append([text, sign(stack, text)])
+    first = next(iter(impostor.blobs))
+    impostor.blobs[first] = impostor.blobs[first][:-1] + b"x"
+    here = {f"download_binary_{service}_url": f"{impostor.url}/sha{service}" for service in ("cache", "dir")}
+    node = machine("node", **DOWNLOADS_ONLY, **here)
+    content, said, _ = node.slapgrid(url)
+    assert content and built(said), said
+    (node.directory / "ours").mkdir()
+    assert_ended(install(node, node.directory / "ours", url), DONE)
+    assert os.listdir(node.directory / "ours" / key_of(url)) == ["second"]
+
+
 def test_a_trusted_entry_of_no_archive_makes_a_node_fail_until_it_is_withdrawn(stack, machine, url):
     # As shacache binary-cache install takes the next entry, and the operator's reports name this one.
     text = json.dumps({"sha512": stack.upload(b"no archive" + os.urandom(9)), "multiarch": HERE[0], "os": HERE[1]})
