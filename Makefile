@@ -24,7 +24,7 @@ build: packages ## Build shacached, shacache-page, shacache-admin and shacache f
 run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) and HTTPS_PORT (8443).
 	@STATE='$(STATE)' BIN='$(BIN)' exec ops/run
 
-test: test-unit test-system ## Run all tests.
+test: test-unit test-system ## Run all tests but the slow ones of test-slapgrid.
 
 test-unit: packages ## Run the tests in Swift, with a real database and a real disk.
 	@ops/install-packages test
