@@ -13,7 +13,7 @@ extension Exposition {
             add(.storeInodes, [Sample(Double(free.totalInodes))])
             add(.storeFreeInodes, [Sample(Double(free.inodes))])
         }
-        if let spool = try? store.spool() {
+        if let spool = try? store.spooled() {
             add(.temporaries, [Sample(Double(spool.files))])
             add(.temporaryBytes, [Sample(Double(spool.bytes))])
             let age = spool.oldest.map { max(0, Date.now.timeIntervalSince1970 - Double($0)) }
@@ -94,11 +94,11 @@ extension Family {
     fileprivate static let storeFreeInodes = Family(
         "shacache_store_free_inodes", .gauge, "Free inodes on the store's file system.")
     fileprivate static let temporaries = Family(
-        "shacache_temporary_files", .gauge, "Request bodies in the spool, and leftovers.")
-    fileprivate static let temporaryBytes = Family("shacache_temporary_bytes", .gauge, "Bytes in the spool.")
+        "shacache_temporary_files", .gauge, "Request bodies in the spools of all hosts that share the store, and leftovers.")
+    fileprivate static let temporaryBytes = Family("shacache_temporary_bytes", .gauge, "Bytes in the spools.")
     fileprivate static let temporaryAge = Family(
         "shacache_temporary_oldest_age_seconds", .gauge,
-        "Time since the file in the spool that was left alone for longest was written to; 0 when there is none.")
+        "Time since the file in the spools that was left alone for longest was written to; 0 when there is none.")
     fileprivate static let databaseUp = Family(
         "shacache_database_up", .gauge, "1 when the database has answered for this scrape.")
     fileprivate static let databaseSchema = Family(

@@ -2,22 +2,39 @@ import CLinux
 import Glibc
 
 extension BlobStore {
-    /// Removes the bodies that a killed nginx or worker left in the spool.
+    /// Where a body lies.
+    ///
+    /// - Parameter name: as nginx says it. Whatever its directory is called there, it is a host's spool, or the one that
+    ///   older sites' configurations name for all: `DIRECTORY/incoming` itself.
+    func place(ofBody name: String) -> String {
+        let parts = name.split(separator: "/").suffix(2)
+        let (parent, file) = (parts.dropLast().last ?? "", parts.last ?? "")
+        let place = "\(incoming)/\(parent)/\(file)"
+        // nginx and the worker may have other names for this host, as in containers of their own.
+        guard parent != "..", name == place || parent == host else { return "\(incoming)/\(file)" }
+        return place
+    }
+
+    /// Removes the bodies that a killed nginx or worker left: in this host's spool what no process has open, and elsewhere
+    /// what is old. What another host has open, only that host's kernel knows.
     ///
     /// - Returns: how many were removed; 0 while another worker is at it.
-    public func sweep() throws(StoreError) -> Int {
-        guard let stream = opendir(incoming) else { throw StoreError("read the spool") }
-        defer { closedir(stream) }
+    public func sweep() throws -> Int {
         // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
-        guard flock(dirfd(stream), LOCK_EX | LOCK_NB) == 0 else { return 0 }
+        let lock = try FileHandle(opening: spool, flags: O_DIRECTORY, as: "open the spool")
+        guard flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0 else { return 0 }
         var removed = 0
-        forEachName(in: stream) { name in
-            if removeIfAbandoned("\(incoming)/\(name)") { removed += 1 }
+        try forEachBody { name, status, directory, isOurs in
+            let isRemoved =
+                isOurs
+                ? removeIfAbandoned("\(spool)/\(String(cString: name))")
+                : status.isOld && unlinkat(directory.descriptor, name, 0) == 0
+            if isRemoved { removed += 1 }
         }
         return removed
     }
 
-    /// What lies in the spool: bodies that are being received or stored, and leftovers.
+    /// What lies in the spools: bodies that are being received or stored, and leftovers.
     public struct Spool: Sendable {
         public internal(set) var files = 0
         public internal(set) var bytes = 0
@@ -25,15 +42,9 @@ extension BlobStore {
         public internal(set) var oldest: Int?
     }
 
-    public func spool() throws(StoreError) -> Spool {
-        guard let stream = opendir(incoming) else { throw StoreError("read the spool") }
-        defer { closedir(stream) }
+    public func spooled() throws -> Spool {
         var spool = Spool()
-        forEachName(in: stream) { name in
-            var status = stat()
-            // One that is gone meanwhile was stored.
-            guard fstatat(dirfd(stream), name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG
-            else { return }
+        try forEachBody { _, status, _, _ in
             spool.files += 1
             spool.bytes += Int(status.st_size)
             spool.oldest = min(spool.oldest ?? .max, Int(status.st_mtim.tv_sec))
@@ -41,12 +52,18 @@ extension BlobStore {
         return spool
     }
 
-    private func forEachName(in stream: OpaquePointer, _ body: (String) -> Void) {
-        while let item = readdir(stream) {
-            body(
-                withUnsafeBytes(of: item.pointee.d_name) { bytes in
-                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-                })
+    /// One that is gone meanwhile was stored, and is left out.
+    private func forEachBody(
+        _ body: (UnsafePointer<CChar>, stat, _ directory: StoreDirectory, _ isOurs: Bool) throws -> Void
+    ) throws {
+        guard let all = try StoreDirectory(opening: incoming) else { throw StoreError(.broken, "there is no spool") }
+        try all.forEachItem { name, status in
+            if status.isOrdinary { try body(name, status, all, false) }
+            guard let spool = try StoreDirectory(opening: name, in: all.descriptor) else { return }
+            let isOurs = String(cString: name) == host
+            try spool.forEachItem { name, status in
+                if status.isOrdinary { try body(name, status, spool, isOurs) }
+            }
         }
     }
 
@@ -55,14 +72,18 @@ extension BlobStore {
     /// waits until we are done. Where it grants none at all, as on NFS, age decides.
     private func removeIfAbandoned(_ path: String) -> Bool {
         guard let file = try? FileHandle(opening: path, as: "open a leftover"), let status = try? file.status(),
-            status.st_mode & S_IFMT == S_IFREG
+            status.isOrdinary
         else { return false }
         if fcntl(file.descriptor, f_setlease, Int32(F_WRLCK)) != 0 {
-            guard errno != EAGAIN, Int(status.st_mtim.tv_sec) < time(nil) - Self.leftoverAge else { return false }
+            guard errno != EAGAIN, status.isOld else { return false }
         }
         return unlink(path) == 0
     }
+}
 
-    /// Seconds. The deployed clients give up after one hour.
-    private static let leftoverAge = 24 * 3600
+extension stat {
+    fileprivate var isOrdinary: Bool { st_mode & S_IFMT == S_IFREG }
+
+    /// Whether no request can have written to it any more: the deployed clients give up after one hour.
+    fileprivate var isOld: Bool { Int(st_mtim.tv_sec) < time(nil) - 24 * 3600 }
 }

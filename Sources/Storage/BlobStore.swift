@@ -2,20 +2,36 @@ import Glibc
 public import ShaCache
 import Synchronization
 
-/// The bytes of all blobs, in files named for their digest, and the spool into which nginx writes request bodies.
+/// The bytes of all blobs, in files named for their digest, and the spools into which nginx writes request bodies.
 ///
 ///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
 ///     DIRECTORY/withdrawn/3f9a…  those that were withdrawn
-///     DIRECTORY/incoming/         nginx's client_body_temp_path, on the same file system
+///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
 public final class BlobStore: Sendable {
     let directory: String
+    /// As the kernel names it, and `hostname`.
+    public let host: String
     private let hasFailedToSynchronize = Atomic(false)
 
-    public init(directory: String) { self.directory = directory }
+    /// - Parameter host: whose spool is swept; nil is this one.
+    public init(directory: String, host: String? = nil) {
+        self.directory = directory
+        self.host = host ?? Self.thisHost
+    }
 
+    private static var thisHost: String {
+        var names = utsname()
+        uname(&names)
+        return withUnsafeBytes(of: names.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    /// Of all hosts that share the store.
     var incoming: String { "\(directory)/incoming" }
+
+    /// This host's: no other one sweeps it.
+    var spool: String { "\(incoming)/\(host)" }
 
     var withdrawn: String { "\(directory)/withdrawn" }
 
@@ -31,7 +47,9 @@ public final class BlobStore: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/withdrawn", "/incoming"] { try makeDirectory(directory + name) }
+        for name in ["", "/blobs", "/withdrawn", "/incoming", "/incoming/\(host)"] {
+            try makeDirectory(directory + name)
+        }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
         for name in ["/blobs", ""] {
             try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
@@ -111,7 +129,7 @@ public final class BlobStore: Sendable {
     /// damaged one, and no look at the old file could be trusted as much.
     public func publish(_ file: borrowing IncomingFile, as digest: Digest) throws(StoreError) {
         // What was hashed is what is published: by its open file, since its name in the spool is nginx's to reuse.
-        let own = "\(incoming)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        let own = "\(spool)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         try system("link the upload") {
             linkat(AT_FDCWD, "/proc/self/fd/\(file.handle.descriptor)", AT_FDCWD, own, AT_SYMLINK_FOLLOW)
         }
@@ -154,8 +172,7 @@ public final class BlobStore: Sendable {
         guard !isReadOnly else {
             throw StoreError(.readOnly, "the store takes no uploads since an fsync failed")
         }
-        let free = try self.free()
-        guard free.bytes - bytes >= free.reservedBytes, free.inodes >= free.reservedInodes else {
+        guard try free().hasRoom(for: bytes) else {
             throw StoreError(.noSpace, "the store has no room for the upload")
         }
     }

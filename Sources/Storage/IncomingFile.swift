@@ -9,9 +9,9 @@ public struct IncomingFile: ~Copyable {
     private let store: BlobStore
     private let isOurs: Bool
 
-    /// - Parameter name: of the file that nginx wrote. Only its last part counts: it lies in the spool or nowhere.
+    /// - Parameter name: of the file that nginx wrote: it lies in a spool or nowhere.
     public init(named name: String, in store: BlobStore) throws(StoreError) {
-        path = "\(store.incoming)/\(name.split(separator: "/").last ?? "")"
+        path = store.place(ofBody: name)
         handle = try FileHandle(opening: path, as: "open the request body in the spool")
         self.store = store
         isOurs = false
@@ -19,7 +19,7 @@ public struct IncomingFile: ~Copyable {
 
     /// A new, empty file: nginx writes none for an empty body.
     public init(creatingIn store: BlobStore) throws(StoreError) {
-        path = "\(store.incoming)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        path = "\(store.spool)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         handle = try FileHandle(
             opening: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, as: "make a file in the spool")
         self.store = store

@@ -60,14 +60,25 @@ struct Surveyor {
     }
 
     private mutating func surveySpool(of top: StoreDirectory) throws {
-        guard let spool = try StoreDirectory(opening: "incoming", in: top.descriptor) else { return }
-        try add(spool)
-        try spool.forEachItem { name, status in
-            guard status.st_mode & S_IFMT == S_IFREG else {
-                return try addUnknown(name, status, in: spool, path: "incoming/\(String(cString: name))")
+        guard let spools = try StoreDirectory(opening: "incoming", in: top.descriptor) else { return }
+        try add(spools)
+        try spools.forEachItem { name, status in
+            let path = "incoming/\(String(cString: name))"
+            guard let spool = try StoreDirectory(opening: name, in: spools.descriptor) else {
+                return try addTemporary(name, status, in: spools, path: path)
             }
-            survey.add(watcher.facts(status), as: .temporary, name: "")
+            try add(spool)
+            try spool.forEachItem { name, status in
+                try addTemporary(name, status, in: spool, path: "\(path)/\(String(cString: name))")
+            }
         }
+    }
+
+    private mutating func addTemporary(
+        _ name: UnsafePointer<CChar>, _ status: stat, in spool: StoreDirectory, path: String
+    ) throws {
+        guard status.st_mode & S_IFMT == S_IFREG else { return try addUnknown(name, status, in: spool, path: path) }
+        survey.add(watcher.facts(status), as: .temporary, name: "")
     }
 
     /// The files in a directory that are named as blobs. All else there is added as unknown.

@@ -3,8 +3,10 @@ public import Storage
 
 extension BlobStore {
     /// What nginx leaves in the spool for a body, and passes on by name.
-    public func spool(_ body: [UInt8], in directory: TemporaryDirectory) throws -> String {
-        let path = "\(directory.path)/incoming/\(UUID().uuidString)"
+    ///
+    /// - Parameter host: whose spool it is; nil is this one.
+    public func spool(_ body: [UInt8], in directory: TemporaryDirectory, of host: String? = nil) throws -> String {
+        let path = "\(directory.path)/incoming/\(host ?? self.host)/\(UUID().uuidString)"
         try Data(body).write(to: URL(filePath: path))
         return path
     }

@@ -106,7 +106,7 @@ struct RequestTableTests {
             }
             _ = try service.record(answer)
         }
-        let left = try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming")
+        let left = try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming/\(store.host)")
         #expect(left.isEmpty)
     }
 }

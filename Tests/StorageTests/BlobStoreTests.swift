@@ -44,7 +44,7 @@ struct BlobStoreTests {
     }
 
     private var spooled: [String] {
-        get throws { try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming") }
+        get throws { try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming/\(store.host)") }
     }
 
     @Test(arguments: [0, 1, 1 << 20, 3 << 20 + 1])

@@ -174,7 +174,7 @@ def _check_listing(look_up, sent):
 
 def check_store(stack):
     """The offline check: the store against the database. Returns the digests of the files without row."""
-    incoming = stack.store / "incoming"
+    incoming = stack.spool
     eventually(lambda: not list(incoming.iterdir()))
     database = Database(stack)
     rows = database.run("SELECT encode(sha512, 'hex'), size FROM shacache.blob WHERE withdrawal_id IS NULL")

@@ -106,6 +106,11 @@ class Stack:
     def store(self):
         return self.state / "store"
 
+    @property
+    def spool(self):
+        """Of this host."""
+        return self.store / "incoming" / os.uname().nodename
+
     def blob_file(self, digest):
         return self.store / "blobs" / digest[:2] / digest
 

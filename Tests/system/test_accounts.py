@@ -103,7 +103,7 @@ def assert_refused(stack, context, upload, words, account=None, certificate=None
     assert row["target"] == ("blob" if upload[0] == "POST" else "entry")
     assert stored(stack) == before
     assert not stack.blob_file(hashlib.sha512(upload[2]).hexdigest()).exists()
-    eventually(lambda: not list((stack.store / "incoming").iterdir()))
+    eventually(lambda: not list(stack.spool.iterdir()))
 
 
 # Service.identify: `SUCCESS` and nothing else; tls.conf has nginx verify. Each of these is registered, so that

@@ -59,7 +59,7 @@ def watched(client):
 def received(stack):
     """How much of the largest upload has come."""
     sizes = [0]
-    for path in (stack.store / "incoming").iterdir():
+    for path in stack.spool.iterdir():
         try:
             sizes.append(path.stat().st_size)
         except OSError:

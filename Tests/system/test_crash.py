@@ -26,7 +26,7 @@ def upload_calls(lone, tmp_path_factory):
 
 
 def spool(stack):
-    return sorted((stack.store / "incoming").iterdir())
+    return sorted(stack.spool.iterdir())
 
 
 def is_on_record(stack, digest):
@@ -149,7 +149,7 @@ def test_workers_that_sweep_at_the_same_time_leave_each_other_alone(start):
     # holder of a lease by SIGIO that somebody opens the file, and that would end the worker.
     stack = start(WORKERS="4")
     stack.stop()
-    incoming = stack.store / "incoming"
+    incoming = stack.spool
     owner = incoming.stat()
     for number in range(20_000):
         leftover = incoming / f"{number:010}"

@@ -55,7 +55,7 @@ def test_the_runner_ends_when_all_that_is_in_flight_is_answered(start):
     download = Wire(stack)
     download.send(f"GET /shacache/{digest} HTTP/1.1\r\nHost: localhost\r\n\r\n")
     # Each of them has come as far as nginx.
-    eventually(lambda: len(list((stack.store / "incoming").iterdir())) == len(uploads))
+    eventually(lambda: len(list(stack.spool.iterdir())) == len(uploads))
     assert download.socket.recv(1, socket.MSG_PEEK)
     stack.runner.send_signal(signal.SIGTERM)
     eventually(lambda: takes_no_more(stack))
@@ -79,7 +79,7 @@ def test_who_asks_twice_need_not_wait_for_slow_clients(start):
     # Fails without `hurried` in Supervisor.stop.
     stack = start(WORKERS="1")
     upload = HalfUpload(stack, LARGE)
-    eventually(lambda: list((stack.store / "incoming").iterdir()))
+    eventually(lambda: list(stack.spool.iterdir()))
     stack.runner.send_signal(signal.SIGTERM)
     eventually(lambda: takes_no_more(stack))
     stack.runner.send_signal(signal.SIGINT)
@@ -114,13 +114,13 @@ def test_what_a_killed_run_left_running_is_ended_by_the_next_one(start):
     # Fails without end_leftovers: nginx waits for the rest of this upload.
     stack = start(WORKERS="1")
     upload = HalfUpload(stack, LARGE)
-    eventually(lambda: list((stack.store / "incoming").iterdir()))
+    eventually(lambda: list(stack.spool.iterdir()))
     old = processes.of(stack)
     stack.runner.kill()
     stack.runner.wait()
     stack.start()
     assert not [pid for pid in old if processes.is_alive(pid)]
-    eventually(lambda: not list((stack.store / "incoming").iterdir()))
+    eventually(lambda: not list(stack.spool.iterdir()))
     upload.cut()
 
 

@@ -20,7 +20,7 @@ def sha512(data):
 
 
 def spool(stack):
-    return list((stack.store / "incoming").iterdir())
+    return list(stack.spool.iterdir())
 
 
 MALFORMED = {

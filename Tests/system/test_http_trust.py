@@ -181,7 +181,7 @@ def test_a_blob_over_the_limit_is_refused_and_leaves_nothing(limited, method, le
         assert answer.status == status, answer
         assert status == 201 or "100000" in answer.line
         assert wire.request("GET", f"/shacache/{digest}").status == (200 if status == 201 else 404)
-    eventually(lambda: not list((limited.store / "incoming").iterdir()))
+    eventually(lambda: not list(limited.spool.iterdir()))
     assert limited.blob_file(digest).exists() == (status == 201)
 
 

@@ -34,7 +34,7 @@ def assert_refused(uploader, answer, marked, reason, line):
     row = record.row(uploader.stack, marked)
     assert (row["outcome"], row["reason"], row["detail"]) == ("refused", reason, detail)
     assert row["account"] == uploader.name
-    eventually(lambda: not list((uploader.stack.store / "incoming").iterdir()))
+    eventually(lambda: not list(uploader.stack.spool.iterdir()))
     assert uploader.recount() == 0
 
 

@@ -422,7 +422,7 @@ def test_sessions_that_are_lost_are_counted(two):
 
 # BlobStore.spool.
 def test_what_is_left_in_the_spool_is_shown(two):
-    file = two.store / "incoming/left"
+    file = two.spool / "left"
     file.write_bytes(bytes(1234))
     hours_ago = time.time() - 3 * 3600
     os.utime(file, (hours_ago, hours_ago))

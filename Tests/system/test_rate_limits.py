@@ -349,7 +349,7 @@ def test_the_larger_bodies_are_the_fewer_are_received_at_once(limited, address, 
         wire.send(f"POST /shacache HTTP/1.1\r\nHost: localhost\r\nX-Test-Address: {address}\r\n{framing}\r\n\r\n")
         return wire
 
-    spool = limited.store / "incoming"
+    spool = limited.spool
     slow = [begin(mine) for _ in range(2)]
     for wire in slow:
         # The length of a chunk, or a part of the body.

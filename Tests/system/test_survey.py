@@ -157,15 +157,15 @@ def test_withdrawn_blobs_lie_apart(stack):
 
 
 def test_bodies_in_the_spool_are_temporary(stack):
-    file = stack.store / "incoming/0000000099"
+    file = stack.spool / "0000000099"
     assert differences(stack, lambda: file.write_bytes(b"b" * 100)) == {"temporary": (1, 100)}
     # With a second name, as one has while it is published, it is counted once.
     digest = stack.upload(os.urandom(8000))
-    os.link(stack.blob_file(digest), stack.store / "incoming/publish-1-1")
+    os.link(stack.blob_file(digest), stack.spool / "publish-1-1")
     assert survey(stack)["temporary"] == (2, 100, 4096)
     assert survey(stack)["total"][2] == du(stack)
     file.unlink()
-    (stack.store / "incoming/publish-1-1").unlink()
+    (stack.spool / "publish-1-1").unlink()
 
 
 def test_what_is_not_ours_is_unknown_and_named(stack):
@@ -173,26 +173,26 @@ def test_what_is_not_ours_is_unknown_and_named(stack):
     wrong = "00" if digest[:2] != "00" else "01"
     made = {
         f"blobs/{wrong}/{digest}": 10, f"blobs/{digest[:2]}/{digest.upper()}": 11, f"blobs/{digest[:2]}/x": 12,
-        "blobs/xyz": 13, "blobs/lost": 0, "strange": 14, "deep/er/and/deeper": 15, "incoming/sub/file": 16, "withdrawn/README": 17}
+        "blobs/xyz": 13, "blobs/lost": 0, "strange": 14, "deep/er/and/deeper": 15, "incoming/sub/er/file": 16, "withdrawn/README": 17}
     for name, size in made.items():
         file = stack.store / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"u" * size)
     (stack.store / "deep/link").symlink_to("/etc/passwd")
-    os.mkfifo(stack.store / "incoming/pipe")
+    os.mkfifo(stack.spool / "pipe")
     raw = os.fsencode(stack.store) + b"/deep/\xff\n"
     open(raw, "wb").close()
     found = survey(stack)
     assert found["unknown"][:2] == (len(made) + 3, sum(made.values()) + len("/etc/passwd"))
     assert found["total"][2] == du(stack)
     named = {name for kind, name, _, _ in findings(stack) if kind == "unknown"}
-    assert set(made) | {"deep/link", "incoming/pipe"} < named and len(named) == len(made) + 3
+    assert set(made) | {"deep/link", str((stack.spool / "pipe").relative_to(stack.store))} < named and len(named) == len(made) + 3
     for name in made:
         (stack.store / name).unlink()
     os.unlink(raw)
     (stack.store / "deep/link").unlink()
-    (stack.store / "incoming/pipe").unlink()
-    for name in "deep/er/and", "deep/er", "deep", "incoming/sub":
+    (stack.spool / "pipe").unlink()
+    for name in "deep/er/and", "deep/er", "deep", "incoming/sub/er", "incoming/sub":
         (stack.store / name).rmdir()
 
 

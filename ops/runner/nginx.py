@@ -41,6 +41,8 @@ def write_site(settings: Settings, state: State, people: People) -> None:
     text = (SNIPPETS / "site.conf.in").read_text()
     for name, value in {
         "STORE": state.store,
+        # Whose spool it is, as a worker calls itself: what the kernel says.
+        "HOST": os.uname().nodename,
         "RUN": state.run,
         "TLS": state.tls,
         "LOG": state.log,
