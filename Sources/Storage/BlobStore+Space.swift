@@ -1,12 +1,15 @@
+import CLinux
 import Glibc
 public import ShaCache
 
 extension BlobStore {
     /// Room on the store's file system.
     public struct Free: Sendable {
+        /// The greatest number where they are not counted.
         public let bytes: Int
+        /// 0 on file systems that don't count inodes.
         public let inodes: Int
-        /// Of the whole file system.
+        /// Of the whole file system; 0 where they are not counted.
         public let totalBytes: Int
         /// 0 on file systems that don't count inodes.
         public let totalInodes: Int
@@ -15,16 +18,31 @@ extension BlobStore {
         public let reservedBytes: Int
         /// One part in a hundred. 0 on file systems that don't count inodes.
         let reservedInodes: Int
+
+        /// These numbers are a file system's own, and any of 64 bits: CephFS says 2^64-1 free inodes, beside a number of
+        /// files that is smaller; a file system in user space that says nothing at all has no blocks.
+        init(_ status: statvfs) {
+            let countsInodes = status.f_files > 0 && status.f_favail <= status.f_files
+            inodes = countsInodes ? Int(clamping: status.f_favail) : 0
+            totalInodes = countsInodes ? Int(clamping: status.f_files) : 0
+            reservedInodes = totalInodes / 100
+            totalBytes = Self.bytes(status.f_blocks, of: status.f_frsize)
+            bytes = totalBytes == 0 ? .max : Self.bytes(status.f_bavail, of: status.f_frsize)
+            reservedBytes = min(totalBytes / 100, 1 << 30)
+        }
+
+        private static func bytes(_ blocks: UInt, of size: UInt) -> Int {
+            let (bytes, isTooMany) = blocks.multipliedReportingOverflow(by: size)
+            return isTooMany ? .max : Int(clamping: bytes)
+        }
+
+        func hasRoom(for bytes: Int) -> Bool { self.bytes - bytes >= reservedBytes && inodes >= reservedInodes }
     }
 
     public func free() throws(StoreError) -> Free {
         var status = statvfs()
         try system("look at the store's free space") { statvfs(incoming, &status) }
-        let block = Int(status.f_frsize)
-        return Free(
-            bytes: Int(status.f_bavail) * block, inodes: Int(status.f_favail),
-            totalBytes: Int(status.f_blocks) * block, totalInodes: Int(status.f_files),
-            reservedBytes: min(Int(status.f_blocks) * block / 100, 1 << 30), reservedInodes: Int(status.f_files) / 100)
+        return Free(status)
     }
 
     /// Calls `body` with a blob's file, which is open as long as that runs.
