@@ -29,7 +29,7 @@ let package = Package(
 
         .target(name: "Metrics", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
-        .target(name: "Postgres", dependencies: ["CPostgres"], swiftSettings: settings),
+        .target(name: "Postgres", dependencies: ["CPostgres", "Threads"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
         .target(name: "ShaCache", dependencies: ["OpenSSL"], swiftSettings: settings),

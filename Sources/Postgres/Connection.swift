@@ -165,6 +165,16 @@ public final class Connection {
 
     private func disconnect() {
         PQfinish(handle)
+        forget()
+    }
+
+    /// In the middle of a statement.
+    private func giveUp(_ handle: OpaquePointer) {
+        GivenUpSession(owning: handle).end()
+        forget()
+    }
+
+    private func forget() {
         handle = nil
         prepared = [:]
     }
@@ -198,7 +208,7 @@ public final class Connection {
             while case let isUnsent = PQflush(handle) > 0, isUnsent || PQisBusy(handle) == 1 {
                 guard hears(handle, isUnsent ? POLLIN | POLLOUT : POLLIN, until: deadline) else {
                     PQclear(last)
-                    disconnect()
+                    giveUp(handle)
                     throw DatabaseError(.lost, "the server says nothing any more", statement: statement)
                 }
                 guard PQconsumeInput(handle) == 1 else { break }

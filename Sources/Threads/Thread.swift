@@ -28,6 +28,9 @@ public struct Thread: Sendable {
 
     /// Waits for its end; once.
     public func join() { pthread_join(handle, nil) }
+
+    /// For one that nobody waits for.
+    public func detach() { pthread_detach(handle) }
 }
 
 public struct ThreadFailure: Error, CustomStringConvertible {
