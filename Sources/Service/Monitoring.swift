@@ -11,7 +11,8 @@ public final class Monitoring: Sendable {
     private let board: Board?
     /// Files in PEM.
     let certificates: [String]
-    private let catalog: Mutex<Catalog>
+    let catalog: Mutex<Catalog>
+    let lastCommit = Mutex<CommitProbe?>(nil)
     private let latest = Mutex(DatabaseFigures())
     private let operators = Mutex(KnownOperators())
 

@@ -7,7 +7,7 @@ public enum Route: Sendable {
     case blob(Digest)
     case entries(Key)
     case live
-    case ready
+    case ready(uploads: Bool)
     case metrics
 
     /// What may be done there, as the header Allow lists it.
@@ -55,7 +55,8 @@ public enum Route: Sendable {
     private static func health(_ path: ArraySlice<UInt8>) -> Route? {
         if path.elementsEqual("/-/live".utf8) { return .live }
         if path.elementsEqual("/metrics".utf8) { return .metrics }
-        return path.elementsEqual("/-/ready".utf8) ? .ready : nil
+        if path.elementsEqual("/-/ready/lookups".utf8) { return .ready(uploads: false) }
+        return path.elementsEqual("/-/ready".utf8) ? .ready(uploads: true) : nil
     }
 
     private static func underPrefix(_ path: ArraySlice<UInt8>) throws(Refusal) -> Route? {

@@ -49,18 +49,32 @@ extension Service {
             200, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: body)
     }
 
-    func readiness() -> Response {
+    /// - Parameter uploads: whether they must be possible, beside lookups and downloads.
+    func readiness(for uploads: Bool) -> Response {
         do {
+            if uploads, let obstacle = try obstacleToUploads() { return Response(503, line: obstacle) }
             let schema = try catalog.appliedSchemaNumber() ?? 0
             guard schema >= Catalog.schemaNumber else {
                 return Response(
                     503, line: "the database has schema \(schema), this worker needs \(Catalog.schemaNumber)")
             }
-            try store.probe()
+            if uploads { try store.probe() } else { try store.checkShelves() }
         } catch {
             return Response(503, line: "\(error)")
         }
         return Response(200, line: "ready")
+    }
+
+    private func obstacleToUploads() throws -> String? {
+        switch try catalog.readOnly() {
+        case .standby: return "the database is a standby, which takes no uploads"
+        case .primary: return "the database is read-only, and takes no uploads"
+        case nil: break
+        }
+        guard try monitoring.databaseCommits() else {
+            return "the database commits nothing: it waits for a synchronous standby, or its disk hangs"
+        }
+        return nil
     }
 }
 

@@ -110,7 +110,7 @@ public final class Service {
         case .blob(let digest): return try blob(digest, for: request)
         case .entries(let key): return try entries(of: key)
         case .live: return Response(200, line: "live")
-        case .ready: return readiness()
+        case .ready(let uploads): return readiness(for: uploads)
         case .metrics: return try metrics(for: request)
         case .blobs: preconditionFailure("only POST is allowed there")
         }

@@ -180,14 +180,19 @@ public final class BlobStore: Sendable {
     /// Writes, synchronises and removes a file, and looks at every shelf: what an upload will need.
     public func probe() throws {
         try admit(bytes: 0)
+        try checkShelves()
+        let file = try IncomingFile(creatingIn: self)
+        defer { file.discard() }
+        try synchronize(file.handle)
+    }
+
+    /// Looks at every shelf.
+    public func checkShelves() throws(StoreError) {
         for shelf in shelves {
             // Without AT_EACCESS, capabilities that lead to the store don't count.
             try system("use \(shelf)") {
                 faccessat(AT_FDCWD, "\(directory)/\(shelf)", R_OK | W_OK | X_OK, AT_EACCESS)
             }
         }
-        let file = try IncomingFile(creatingIn: self)
-        defer { file.discard() }
-        try synchronize(file.handle)
     }
 }

@@ -1,0 +1,43 @@
+import Postgres
+import Storage
+import Synchronization
+
+extension Monitoring {
+    /// What became of the last commit that somebody asked for to see whether there are any.
+    struct CommitProbe: Sendable {
+        let doesCommit: Bool
+        let end: ContinuousClock.Instant
+
+        var isFresh: Bool { end.duration(to: .now) < .seconds(5) }
+    }
+
+    /// Whether the database commits. A server may answer every question, and let each COMMIT wait: for a synchronous standby
+    /// that is dead, or a disk that hangs.
+    ///
+    /// A commit costs an fsync there, so a worker makes one every few seconds at most, however many ask.
+    ///
+    /// - Throws: `DatabaseError` for any other reason than that a commit takes too long.
+    func databaseCommits() throws -> Bool {
+        let known = lastCommit.withLock { $0 }
+        if let known, known.isFresh { return known.doesCommit }
+        // Whoever finds another thread at it goes by what was known before.
+        guard let doesCommit = try catalog.withLockIfAvailable({ try commits($0) }) else {
+            return known?.doesCommit ?? true
+        }
+        lastCommit.withLock { $0 = CommitProbe(doesCommit: doesCommit, end: .now) }
+        return doesCommit
+    }
+
+    private func commits(_ catalog: Catalog, isSecondTry: Bool = false) throws -> Bool {
+        let begin = ContinuousClock.now
+        do {
+            try catalog.commitNothing()
+            return true
+        } catch let error as DatabaseError where error.kind == .lost {
+            guard begin.duration(to: .now) < .seconds(1) else { return false }
+            // A session that had ended, unnoticed since its last use, says so at once.
+            guard !isSecondTry else { throw error }
+            return try commits(catalog, isSecondTry: true)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import Fixtures
+import Service
+import Storage
+import Testing
+
+struct ReadinessTests {
+    private let directory: TemporaryDirectory
+    private let store: BlobStore
+    private let database: TestDatabase
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        store = BlobStore(directory: directory.path)
+        try store.prepare()
+        database = try TestDatabase()
+    }
+
+    private func answer(_ target: String) -> (status: Int, line: String) {
+        var request = Request()
+        (request.method, request.target, request.purpose) = ("GET", Array(target.utf8), .health)
+        let service = Service(
+            store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
+            monitoring: .alone(database.catalog()))
+        let response = service.answer(request).response
+        return (response.status, String(decoding: response.body, as: UTF8.self))
+    }
+
+    @Test(arguments: ["/-/ready", "/-/ready/lookups"])
+    func `a worker is ready when its database and store are`(_ target: String) {
+        #expect(answer(target) == (200, "ready\n"))
+    }
+
+    /// Fails without Catalog.readOnly in Service.readiness: a commit goes through there that changes no table.
+    @Test func `a database that takes nothing is ready for lookups alone`() throws {
+        try database.connection(as: "postgres").runScript(
+            "ALTER DATABASE \(database.name) SET default_transaction_read_only = on")
+        #expect(answer("/-/ready") == (503, "the database is read-only, and takes no uploads\n"))
+        #expect(answer("/-/ready/lookups") == (200, "ready\n"))
+    }
+}
