@@ -28,7 +28,7 @@ test: test-unit test-system ## Run all tests but the slow ones of test-slapgrid.
 
 test-unit: packages ## Run the tests in Swift, with a real database and a real disk.
 	@ops/install-packages test
-	pg_virtualenv -v 15 -t -o fsync=off -i --auth=trust swift test
+	pg_virtualenv -v "$$(ops/newest-postgresql)" -t -o fsync=off -i --auth=trust swift test
 
 test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, with the real client.
 	@ops/install-packages test
@@ -53,7 +53,7 @@ bench-client: build ## Measure shacache beside the deployed Python client, on th
 	"$$(ops/test-venv)/bin/python" bench/client
 
 bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
-	pg_virtualenv -v 15 -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
+	pg_virtualenv -v "$$(ops/newest-postgresql)" -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
 	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/reports
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.

@@ -57,6 +57,15 @@ def test_a_missing_tool_ends_it(tool, unstarted, tmp_path):
     assert refusal(unstarted).startswith(f"shacache: {tool}: not found")
 
 
+def test_a_database_of_a_release_that_is_not_installed_ends_it(unstarted):
+    # Fails without the look at PG_VERSION in find_postgres (ops/runner/tools.py): after an upgrade of Debian the newest
+    # PostgreSQL would say that it can't read the cluster, five times, in a log.
+    pgdata = unstarted.state / "pgdata"
+    pgdata.mkdir(parents=True)
+    (pgdata / "PG_VERSION").write_text("9.6\n")
+    assert refusal(unstarted) == f"shacache: {pgdata}: made by PostgreSQL 9.6, which is not installed"
+
+
 def test_a_missing_worker_ends_it(unstarted, tmp_path):
     # Fails without check_tools (ops/runner/tools.py).
     unstarted.settings["BIN"] = str(tmp_path)

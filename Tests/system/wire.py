@@ -82,12 +82,12 @@ class Wire:
 
     def _body(self, headers):
         if headers.get("transfer-encoding") == "chunked":
-            body = b""
+            pieces = []
             while size := int(self._until(b"\r\n"), 16):
-                body += self._exactly(size)
+                pieces.append(self._exactly(size))
                 assert self._exactly(2) == b"\r\n"
             assert self._until(b"\r\n") == b""
-            return body
+            return b"".join(pieces)
         return self._exactly(int(headers["content-length"])) if "content-length" in headers else self.rest()
 
     def rest(self):

@@ -14,7 +14,7 @@ from .service import Service
 from .settings import REPOSITORY
 from .state import State, write_file
 from .supervisor import Supervisor
-from .tools import POSTGRES
+from .tools import find_postgres
 
 DATABASE = "shacache"
 ROLES = ("postgres", "shacache_owner", "shacache_worker", "shacache_admin", "shacache_report", "shacache_page")
@@ -38,7 +38,7 @@ class Postgres(Service):
             # After a crash: one call in place of an fsync of each of a thousand files, which takes seconds.
             "recovery_init_sync_method": "syncfs",
         }
-        words = [str(POSTGRES / "postgres"), "-D", str(state.pgdata)]
+        words = [str(find_postgres(state.pgdata) / "postgres"), "-D", str(state.pgdata)]
         for name, value in options.items():
             words += ["-c", f"{name}={value}"]
         super().__init__(
@@ -74,7 +74,7 @@ def make_cluster(state: State, people: People) -> None:
         beside.mkdir(mode=0o700)
         os.chown(beside, owner.uid, owner.gid)
         words = ["-D", beside, "-U", "postgres", "--auth=peer", "--data-checksums", "--encoding=UTF8"]
-        finish(people, owner, [POSTGRES / "initdb", *words, "--locale=C.UTF-8"])
+        finish(people, owner, [find_postgres(state.pgdata) / "initdb", *words, "--locale=C.UTF-8"])
         beside.rename(state.pgdata)
     _write_access(state, people)
     _forget_dead_postmaster(state)
@@ -108,7 +108,7 @@ def _forget_dead_postmaster(state: State) -> None:
 def open_database(state: State, people: People, supervisor: Supervisor) -> None:
     """Waits for the server, then makes the roles and the database that the migrations start from."""
     _wait_until_accepting(state, people, supervisor)
-    psql = [POSTGRES / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", state.postgres_socket, "-U", "postgres"]
+    psql = [find_postgres(state.pgdata) / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", state.postgres_socket, "-U", "postgres"]
     finish(people, people.me, [*psql, "-d", "postgres", "-f", REPOSITORY / "sql" / "roles.sql"])
     there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
     if not finish(people, people.me, [*psql, "-d", "postgres", "-c", there]).strip():
@@ -118,9 +118,10 @@ def open_database(state: State, people: People, supervisor: Supervisor) -> None:
 
 def _wait_until_accepting(state: State, people: People, supervisor: Supervisor) -> None:
     begun = time.monotonic()
+    pg_isready = find_postgres(state.pgdata) / "pg_isready"
     while True:
         try:
-            finish(people, people.me, [POSTGRES / "pg_isready", "-q", "-h", state.postgres_socket, "-U", "postgres"])
+            finish(people, people.me, [pg_isready, "-q", "-h", state.postgres_socket, "-U", "postgres"])
             return
         except Failure:
             if time.monotonic() - begun > PATIENCE:

@@ -29,7 +29,7 @@ from .signals import Signals
 from .state import State
 from .supervisor import Supervisor
 from .talk import say
-from .tools import check_tools
+from .tools import check_tools, find_postgres
 from .welcome import welcome
 from .worker import Page, Sockets, Worker, listening_sockets
 
@@ -45,6 +45,7 @@ def serve(settings: Settings) -> None:
         end_leftovers(state, signals)
         signals.interrupt()
         check_ports(settings)
+        find_postgres(state.pgdata)
         prepare(settings, state, people)
         with listening_sockets(state, people) as sockets:
             supervisor = Supervisor(state, signals)
