@@ -94,7 +94,8 @@ extension Family {
     fileprivate static let storeFreeInodes = Family(
         "shacache_store_free_inodes", .gauge, "Free inodes on the store's file system.")
     fileprivate static let temporaries = Family(
-        "shacache_temporary_files", .gauge, "Request bodies in the spools of all hosts that share the store, and leftovers.")
+        "shacache_temporary_files", .gauge,
+        "Request bodies in the spools of all hosts that share the store, and leftovers.")
     fileprivate static let temporaryBytes = Family("shacache_temporary_bytes", .gauge, "Bytes in the spools.")
     fileprivate static let temporaryAge = Family(
         "shacache_temporary_oldest_age_seconds", .gauge,

@@ -66,7 +66,8 @@ struct ProgressBars {
         let rate = bars.reduce(0) { $0 + $1.rate }
         let left = bars.reduce(0 as Int?) { sum, bar in
             guard let sum, let total = bar.progress.total else { return nil }
-            return sum + max(0, total - bar.progress.done)
+            // A total is what a server says.
+            return sum + min(max(0, total - bar.progress.done), .max - sum)
         }
         return "in total: \(finished.items) finished, \(bars.count) under way  \(size(done))  "
             + Self.pace(rate, left: left)
