@@ -74,6 +74,8 @@ class State:
             (self.nginx, people.me, 0o755),
             (self.nginx / "temp", people.web, 0o700),
             (self.store, people.web, 0o750),
+            # nginx makes only what lies in it, and may be there before a worker is.
+            (self.store / "incoming", people.web, 0o750),
         ):
             if not path.exists():
                 make_directory(path, owner, mode)
