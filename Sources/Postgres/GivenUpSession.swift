@@ -17,8 +17,8 @@ struct GivenUpSession: @unchecked Sendable {
 
     init(owning handle: OpaquePointer) { self.handle = handle }
 
-    /// Returns at once. PQcancel waits without any limit for another connection, and for its end, so a thread of its own
-    /// does that.
+    /// Returns at once. PQcancel waits without any limit for another connection, and for its end, so a thread of its
+    /// own does that.
     func end() {
         guard Self.pending.add(1, ordering: .relaxed).newValue <= Self.mostPending,
             let thread = try? Thread({

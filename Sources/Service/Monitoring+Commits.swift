@@ -11,8 +11,8 @@ extension Monitoring {
         var isFresh: Bool { end.duration(to: .now) < .seconds(5) }
     }
 
-    /// Whether the database commits. A server may answer every question, and let each COMMIT wait: for a synchronous standby
-    /// that is dead, or a disk that hangs.
+    /// Whether the database commits. A server may answer every question, and let each COMMIT wait: for a synchronous
+    /// standby that is dead, or a disk that hangs.
     ///
     /// A commit costs an fsync there, so a worker makes one every few seconds at most, however many ask.
     ///

@@ -19,8 +19,8 @@ extension BlobStore {
         /// One part in a hundred. 0 on file systems that don't count inodes.
         let reservedInodes: Int
 
-        /// These numbers are a file system's own, and any of 64 bits: CephFS says 2^64-1 free inodes, beside a number of
-        /// files that is smaller; a file system in user space that says nothing at all has no blocks.
+        /// These numbers are a file system's own, and any of 64 bits: CephFS says 2^64-1 free inodes, beside a number
+        /// of files that is smaller; a file system in user space that says nothing at all has no blocks.
         init(_ status: statvfs) {
             let countsInodes = status.f_files > 0 && status.f_favail <= status.f_files
             inodes = countsInodes ? Int(clamping: status.f_favail) : 0

@@ -4,8 +4,8 @@ import Glibc
 extension BlobStore {
     /// Where a body lies.
     ///
-    /// - Parameter name: as nginx says it. Whatever its directory is called there, it is a host's spool, or the one that
-    ///   older sites' configurations name for all: `DIRECTORY/incoming` itself.
+    /// - Parameter name: as nginx says it. Whatever its directory is called there, it is a host's spool, or the one
+    ///   that older sites' configurations name for all: `DIRECTORY/incoming` itself.
     func place(ofBody name: String) -> String {
         let parts = name.split(separator: "/").suffix(2)
         let (parent, file) = (parts.dropLast().last ?? "", parts.last ?? "")
@@ -15,8 +15,8 @@ extension BlobStore {
         return place
     }
 
-    /// Removes the bodies that a killed nginx or worker left: in this host's spool what no process has open, and elsewhere
-    /// what is old. What another host has open, only that host's kernel knows.
+    /// Removes the bodies that a killed nginx or worker left: in this host's spool what no process has open, and
+    /// elsewhere what is old. What another host has open, only that host's kernel knows.
     ///
     /// - Returns: how many were removed; 0 while another worker is at it.
     public func sweep() throws -> Int {

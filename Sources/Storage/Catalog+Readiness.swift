@@ -17,8 +17,8 @@ extension Catalog {
         }
     }
 
-    /// Commits something of some bytes that stands in no table: it returns when the disk has it, and each standby that the
-    /// server waits for.
+    /// Commits something of some bytes that stands in no table: it returns when the disk has it, and each standby that
+    /// the server waits for.
     public func commitNothing() throws {
         try connection.run("SELECT pg_logical_emit_message(true, 'shacache', 'ready')")
     }

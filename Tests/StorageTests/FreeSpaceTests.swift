@@ -23,8 +23,8 @@ struct FreeSpaceTests {
         #expect(!self.free(blocks: 1 << 20, available: 1 << 20, freeFiles: 9).hasRoom(for: 0))
     }
 
-    /// CephFS, and what FUSE passes on. Traps where BlobStore.Free converts without `clamping`, or multiplies plainly, and
-    /// refuses without its `countsInodes`.
+    /// CephFS, and what FUSE passes on. Traps where BlobStore.Free converts without `clamping`, or multiplies plainly,
+    /// and refuses without its `countsInodes`.
     @Test(arguments: [(0, 0), (1000, .max), (0, .max), (.max, .max)] as [(UInt, UInt)])
     func `inodes that nobody counts are no limit`(_ files: UInt, _ free: UInt) {
         let space = self.free(blocks: 1 << 20, available: 1 << 20, files: files, freeFiles: free)
