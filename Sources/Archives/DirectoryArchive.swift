@@ -8,16 +8,23 @@ public struct DirectoryArchive: Sendable {
     private let name: Path
     private let location: Path
     private let omitted: Set<Path>
+    private let makesLinksRelative: Bool
 
     /// - Parameters:
     ///   - name: of the one member at the archive's top, which holds all others.
     ///   - location: absolute, where the tree will be when it is extracted. Links may lead there.
     ///   - omitted: names right below the top that stay out.
-    public init(directory: String, name: String, location: String, omitting omitted: [String] = []) {
+    ///   - makesLinksRelative: whether absolute symbolic links into the tree are archived as relative ones to the same
+    ///     place. `tarfile` of Python 3.14 and later extracts no absolute ones (PEP 706, the filter `data`).
+    public init(
+        directory: String, name: String, location: String, omitting omitted: [String] = [],
+        makesLinksRelative: Bool = false
+    ) {
         self.directory = Path(directory)
         self.name = Path(name)
         self.location = Path(location)
         self.omitted = Set(omitted.map { Path(directory).appending(Path($0)) })
+        self.makesLinksRelative = makesLinksRelative
     }
 
     public struct Summary: Sendable {
@@ -56,7 +63,9 @@ public struct DirectoryArchive: Sendable {
     ) throws -> Summary {
         let gzip = try ParallelGzip(threads: max(1, threads), level: min(max(0, level), 9), sink: sink)
         let tar = try TarWriter { try gzip.write($0) }
-        var packing = try Packing(of: directory, omitting: omitted, seenFrom: location, into: tar, progress: progress)
+        var packing = try Packing(
+            of: directory, omitting: omitted, seenFrom: location, makesLinksRelative: makesLinksRelative, into: tar,
+            progress: progress)
         try packing.add(directory, as: name)
         try tar.finish()
         try gzip.finish()

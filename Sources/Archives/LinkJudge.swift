@@ -40,6 +40,16 @@ struct LinkJudge: ~Copyable {
         return false
     }
 
+    /// Another writing of an absolute target in the tree, that leads to the same place.
+    ///
+    /// - Returns: nil when it is none.
+    func relative(_ target: Path, from directory: [Path.Component]) -> Path? {
+        var place = directory
+        guard target.isAbsolute, let steps = steps(to: target, &place) else { return nil }
+        let way = directory.map { _ in [dot, dot][...] } + steps.reversed()
+        return way.isEmpty ? Path(".") : Path(way)
+    }
+
     /// The way to a target, its first step last. An absolute one begins at the top.
     ///
     /// - Returns: nil when it lies elsewhere.

@@ -7,17 +7,19 @@ struct Packing: ~Copyable {
     private let hardLinks = HardLinks()
     private let judge: LinkJudge
     private let omitted: Set<Path>
+    private let makesLinksRelative: Bool
     private let progress: (Int) throws -> Void
     private let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private(set) var summary = DirectoryArchive.Summary()
 
     init(
-        of directory: Path, omitting omitted: Set<Path>, seenFrom location: Path, into tar: TarWriter,
-        progress: @escaping (Int) throws -> Void
+        of directory: Path, omitting omitted: Set<Path>, seenFrom location: Path, makesLinksRelative: Bool,
+        into tar: TarWriter, progress: @escaping (Int) throws -> Void
     ) throws {
         let top = try Descriptor(directory, flags: O_DIRECTORY)
         judge = LinkJudge(top: top, locations: [location])
         self.omitted = omitted
+        self.makesLinksRelative = makesLinksRelative
         self.tar = tar
         self.progress = progress
     }
@@ -43,12 +45,16 @@ struct Packing: ~Copyable {
     }
 
     private mutating func addLink(_ link: Path, as member: Path, _ status: stat) throws {
-        try begin(try metadata.entry(for: member, of: link, status), member)
+        let entry = try metadata.entry(for: member, of: link, status)
         guard let target = readLink(link) else { throw ArchiveError("read \(link)") }
         // The member's first component is the top of the tree.
-        if judge.leaves(target, from: Array(member.components.dropFirst().dropLast())) {
+        let place = Array(member.components.dropFirst().dropLast())
+        if judge.leaves(target, from: place) {
             summary.leavingLinks.append((member.description, target.description))
+        } else if makesLinksRelative, let relative = judge.relative(target, from: place) {
+            entry.setTarget(relative)
         }
+        try begin(entry, member)
     }
 
     private mutating func addFile(_ path: Path, as member: Path) throws {

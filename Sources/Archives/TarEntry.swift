@@ -40,6 +40,9 @@ struct TarEntry: ~Copyable {
         return texts.allSatisfy { text in text.map { Path(cString: $0).bytes.allSatisfy { $0 < 0x80 } } ?? true }
     }
 
+    /// Of a symbolic link.
+    func setTarget(_ target: Path) { target.withCString { archive_entry_copy_symlink(handle, $0) } }
+
     /// As a plain header has it. Of fractions, libarchive would keep those of a few members with long names.
     func dropFractionOfTime() { archive_entry_set_mtime(handle, archive_entry_mtime(handle), 0) }
 

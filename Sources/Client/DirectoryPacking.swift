@@ -12,12 +12,16 @@ struct DirectoryPacking: Sendable {
     let omitted: [String]
     /// Whether links may lead out, although those who install it with us will refuse it.
     let allowsLeavingLinks: Bool
+    /// Whether absolute links within it become relative: slapgrid installs no others from Python 3.14 on.
+    let makesLinksRelative: Bool
     let item: String
     let reporter: Reporter
 
     /// What nodes would not get, or refuse, is a warning.
     func write(to file: GrowingFile) throws {
-        let archive = DirectoryArchive(directory: directory, name: name, location: location, omitting: omitted)
+        let archive = DirectoryArchive(
+            directory: directory, name: name, location: location, omitting: omitted,
+            makesLinksRelative: makesLinksRelative)
         let summary = try archive.write(
             threads: processorCount,
             progress: { reporter.progress(Progress(item: item, step: .packing, done: $0, total: nil)) },

@@ -95,12 +95,12 @@ public enum Source: Sendable {
             let real = try realPath(path)
             let archive = DirectoryPacking(
                 directory: real, name: Self.nameOfDirectory(path), location: real, omitted: [],
-                allowsLeavingLinks: true, item: item, reporter: reporter)
+                allowsLeavingLinks: true, makesLinksRelative: false, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .release(let path, let name, let location, let allowsLeavingLinks):
             let archive = DirectoryPacking(
                 directory: path, name: name, location: location, omitted: [BinaryCache.completedMark],
-                allowsLeavingLinks: allowsLeavingLinks, item: item, reporter: reporter)
+                allowsLeavingLinks: allowsLeavingLinks, makesLinksRelative: true, item: item, reporter: reporter)
             return try withProduct(body, from: archive.write)
         case .url(let url, let allowsInsecureRedirects):
             let origin = Origin(

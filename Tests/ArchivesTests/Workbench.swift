@@ -29,11 +29,14 @@ struct Workbench {
 
     @discardableResult
     func archive(
-        _ tree: String, to file: String = "ours.tar.gz", location: String? = nil, threads: Int = 2
+        _ tree: String, to file: String = "ours.tar.gz", location: String? = nil, makesLinksRelative: Bool = false,
+        threads: Int = 2
     ) throws -> DirectoryArchive.Summary {
         try Data().write(to: URL(filePath: path(file)))
         let handle = try FileHandle(forWritingTo: URL(filePath: path(file)))
-        let archive = DirectoryArchive(directory: path(tree), name: "tree", location: location ?? "\(root)/tree")
+        let archive = DirectoryArchive(
+            directory: path(tree), name: "tree", location: location ?? "\(root)/tree",
+            makesLinksRelative: makesLinksRelative)
         return try archive.write(threads: threads) { try handle.write(contentsOf: Data($0)) }
     }
 

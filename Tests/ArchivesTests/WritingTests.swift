@@ -119,6 +119,42 @@ struct WritingTests {
         #expect(noted.map(\.target) == ["/etc/passwd", "../../etc", "short/../../../x"])
     }
 
+    /// As what Python's filter `data` takes, which is the default from 3.14 on. Fails without `setTarget`.
+    @Test func `absolute links into the tree become relative ones to the same place`() throws {
+        try bench.python(
+            """
+            os.makedirs('tree/directory/below')
+            os.chdir('tree')
+            open('directory/file', 'w').close()
+            os.symlink('/place/tree/directory/file', 'directory/below/file')
+            os.symlink('/place/tree', 'directory/below/top')
+            os.symlink('/place//tree/./directory', 'directory from the top')
+            os.symlink('/place/tree/', 'itself')
+            os.symlink('/place/tree/directory/../directory/file', 'up and down')
+            os.symlink('/place/tree/nowhere', 'dangling')
+            os.symlink('directory/file', 'relative')
+            os.symlink('/place/trees', 'leading out')
+            """)
+        try bench.archive("tree", location: "/place/tree", makesLinksRelative: true)
+        let links = try bench.python(
+            """
+            for member in sorted(tarfile.open('ours.tar.gz'), key=lambda member: member.name):
+                if member.issym(): print(member.name.removeprefix('tree/'), '->', member.linkname)
+            """)
+        #expect(
+            links == """
+                dangling -> nowhere
+                directory from the top -> directory
+                directory/below/file -> ../../directory/file
+                directory/below/top -> ../..
+                itself -> .
+                leading out -> /place/trees
+                relative -> directory/file
+                up and down -> directory/../directory/file
+
+                """)
+    }
+
     @Test func `a directory that isn't there is an error that names it`() throws {
         let path = bench.path("tree")
         #expect(throws: ArchiveError.system("open \(path): No such file or directory")) {

@@ -113,6 +113,8 @@ def test_a_release_arrives_as_it_was(node, root, tmp_path, published, installed)
     url = new_url()
     directory = make_release(root / key_of(url))
     wanted = described(directory)
+    if published is published_by_us:  # slapgrid on Python 3.14 takes no absolute links
+        wanted[b"absolute"] = (*wanted[b"absolute"][:2], "bin/python3", *wanted[b"absolute"][3:])
     published(node, directory, url, tmp_path)
     directory.rename(tmp_path / "before")
     installed(node, root, url, tmp_path)
