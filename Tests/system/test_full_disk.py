@@ -114,7 +114,7 @@ def test_a_full_disk_refuses_uploads_and_nothing_else(start_on):
     # First a worker meets the reserve; then nginx the end.
     for size in (LARGE, SMALL):
         event = fill(client, size)
-        assert (event.status, event.said) == (507, "the store has no room for the upload")
+        assert (event.status, event.said) == (507, "the store has no room for the upload: tell its operator, and send it again later")
     ballast.to_the_last(ballast.take_bytes)
     assert_that_it_is_full_and_goes_on(stack, known)
     failed = Database(stack).run("SELECT DISTINCT reason, status FROM shacache.upload WHERE outcome = 'failed'")
@@ -149,7 +149,7 @@ def test_a_disk_without_inodes_refuses_uploads_and_nothing_else(start_on):
     assert client.upload(known).status == 201
     ballast.take_files(50)
     event = fill(client, 1000)
-    assert (event.status, event.said) == (507, "the store has no room for the upload")
+    assert (event.status, event.said) == (507, "the store has no room for the upload: tell its operator, and send it again later")
     ballast.to_the_last(ballast.take_files)
     assert_that_it_is_full_and_goes_on(stack, known)
     ballast.throw_off()
