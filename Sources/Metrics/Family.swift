@@ -54,7 +54,7 @@ extension Label {
         values: [
             "malformed request", "length required", "malformed key", "malformed entry", "incomplete body",
             "digest mismatch", "too large", "not authorized", "account limit", "unsigned", "unknown signer",
-            "revoked signer", "key is full", "withdrawn", "nothing to withdraw", other,
+            "revoked signer", "credentials", "key is full", "withdrawn", "nothing to withdraw", other,
         ])
     /// Those of `Failure`, from 500 on.
     static let failure = Label(
