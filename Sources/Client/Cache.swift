@@ -32,6 +32,8 @@ public final class Cache {
 
     let settings: Settings
     private let session: Session
+    /// Whether all the patience for its troubles was used up, where the cache isn't the only one to ask.
+    private var isGivenUp = false
 
     public init(_ settings: Settings) {
         self.settings = settings
@@ -207,6 +209,7 @@ public final class Cache {
         var request = request
         // A server may take long to take something in.
         if request.body == nil { request.watch = SilenceWatch(limit: settings.timeout) }
+        let retry = isGivenUp ? Retry(limit: 0, reporter: retry.reporter) : retry
         let response: Response
         do {
             response = try retry(request.watch, hasProgressed: hasProgressed, { try send(request) })
@@ -217,7 +220,9 @@ public final class Cache {
         switch response.status {
         case 200..<300: return response
         case 404: throw CacheFailure.missing(said)
-        case _ where response.isWorthRetrying: throw CacheFailure.troubled(said)
+        case _ where response.isWorthRetrying:
+            isGivenUp = settings.retry.hasAlternative
+            throw CacheFailure.troubled(said)
         default: throw CacheFailure.refused(said, status: response.status)
         }
     }

@@ -23,10 +23,14 @@ struct Retry: Sendable {
             let answer = try attempt(send)
             if case .success(let response) = answer, !response.isWorthRetrying { return response }
             failures = hasProgressed() ? 1 : failures + 1
-            if case .success = answer, !hasAlternative { watch?.restart() }
-            guard failures <= limit, let pause = pause(answer.pause, failures, watch) else { return try answer.get() }
+            let isWaitedFor = answer.isAnswered && !hasAlternative
+            guard failures <= limit, let pause = pause(answer.pause, failures, isWaitedFor ? nil : watch) else {
+                return try answer.get()
+            }
             reporter.note("\(answer.reason); tries again in \(pause) s")
             sleep(UInt32(pause))
+            // A busy server isn't a silent one, and in the pause nobody asked it.
+            if isWaitedFor { watch?.restart() }
         }
     }
 
@@ -59,6 +63,10 @@ extension Response {
 }
 
 extension Result<Response, HTTPFailure> {
+    fileprivate var isAnswered: Bool {
+        if case .success = self { true } else { false }
+    }
+
     /// In seconds, if the server named one.
     fileprivate var pause: Int? {
         guard case .success(let response) = self, let text = response.head["retry-after"] else { return nil }

@@ -193,6 +193,33 @@ def test_a_cache_in_trouble_gets_no_more_time_where_another_has_it(deceived, imp
     assert time.monotonic() - start > 3.5
 
 
+# Retry: the pause that a busy server asks for is none of the time that it has to answer.
+def test_a_server_may_ask_for_a_longer_pause_than_it_is_waited_for(deceived, impostor, stack):
+    text = metadata_of(impostor.has(DATA))
+    impostor.listings["a"] = [[text, sign(stack, text)]]
+    for pause in "3", "1":
+        impostor.requests.clear()
+
+        def answer(handler):
+            if len(impostor.requests) == 1:
+                return reply(handler, 503, headers={"Retry-After": pause}) or True
+            time.sleep(1.3)
+
+        impostor.answer = answer
+        assert assert_ended(deceived.run("download", "-k", "a", "--timeout", "2"), DONE).stdout == DATA
+
+
+# Cache.isGivenUp: each of many entries would get all of the time.
+def test_trouble_with_one_blob_is_waited_for_and_with_the_others_not(deceived, impostor, stack, origin):
+    impostor.listings["a"] = [
+        [text, sign(stack, text)] for text in [metadata_of(impostor.has(b"%d" % number)) for number in range(8)]]
+    impostor.answer = lambda handler: handler.path.startswith("/shacache/") and (reply(handler, 503) or True)
+    start = time.monotonic()
+    words = ["download", "-k", "a", "--timeout", "4", "-o", "out", "--origin", f"{origin.url}/a"]
+    assert_ended(deceived.run(*words), DONE, "503")
+    assert time.monotonic() - start < 6 and len(impostor.asked("GET", "/shacache/")) < 13
+
+
 # Cache.answer: what has a body isn't watched so.
 def test_a_server_may_take_its_time_with_an_upload(deceived, impostor):
     def answer(handler):
