@@ -16,12 +16,12 @@ RETURN CASE WHEN url !~ '[@%]' THEN url ELSE (
             ELSE url
         END,
         -- URLs in the URL.
-        '(://|%3a%2f%2f)(?:(?!%2f|%3f|%23|%26)[^/?#&])*(?:@|%40)', '\1', 'gi')
+        '((?::|%3a)(?:/|%2f){2})(?:(?!%2f|%3f|%23|%26)[^/?#&])*(?:@|%40)', '\1', 'gi')
     FROM (
         SELECT coalesce(
             substring(url, '(?i)^(?:https?|ftps?):/*'),
             substring(url, '^//+'),
-            substring(url, '(?i)^(?:(?!://|%3a%2f%2f).)*(?:://|%3a%2f%2f)')) AS beginning
+            substring(url, '(?i)^(?:(?!(?::|%3a)(?:/|%2f){2}).)*(?::|%3a)(?:/|%2f){2}')) AS beginning
     ) AS first
     CROSS JOIN LATERAL (SELECT substr(url, length(beginning) + 1) AS rest) AS second
     CROSS JOIN LATERAL (SELECT substring(rest, '^[^/?#]*') AS authority) AS third

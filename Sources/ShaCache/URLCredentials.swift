@@ -51,11 +51,20 @@ extension ArraySlice<UInt8> {
     fileprivate func authorityStart(isOutermost: Bool) -> Index? {
         if isOutermost, let start = irregularAuthorityStart { return start }
         for index in indices where self[index] == UInt8(ascii: ":") || self[index] == UInt8(ascii: "%") {
-            let rest = self[index...]
-            if rest.starts(with: "://".utf8) { return index + 3 }
-            if rest.prefix(9).lowercased == Array("%3a%2f%2f".utf8) { return index + 9 }
+            if let authority = self[index...].behindColonAndSlashes { return authority.startIndex }
         }
         return nil
+    }
+
+    /// What follows `://`. Each of them may be percent-encoded: Python's `quote` leaves the slashes, others the colon.
+    private var behindColonAndSlashes: Self? {
+        behind(":", or: "%3a")?.behind("/", or: "%2f")?.behind("/", or: "%2f")
+    }
+
+    /// - Returns: nil when it begins with neither.
+    private func behind(_ plain: String, or encoded: String) -> Self? {
+        if starts(with: plain.utf8) { return dropFirst() }
+        return encoded.utf8.elementsEqual(prefix(3).lowercased) ? dropFirst(3) : nil
     }
 
     /// libcurl takes one slash, and three, behind these schemes; a reference has none before its two.

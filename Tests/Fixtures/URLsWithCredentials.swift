@@ -24,6 +24,9 @@ public enum URLsWithCredentials {
         ("https://mirror.org/http://alice:secret@example.org/a", "https://mirror.org/http://example.org/a"),
         ("https://a:secret@mirror.org/?u=http://b:secret@c.org&d=e@f", "https://mirror.org/?u=http://c.org&d=e@f"),
         ("https://m.org/?u=http%3a%2F%2Fb:secret%40c.org%2Fd%40e", "https://m.org/?u=http%3a%2F%2Fc.org%2Fd%40e"),
+        // As Python's quote writes it, and others.
+        ("https://m.org/?u=http%3A//b%3Asecret%40c.org/d%40e", "https://m.org/?u=http%3A//c.org/d%40e"),
+        ("https://m.org/?u=http:%2F%2Fb:secret%40c.org%2Fd", "https://m.org/?u=http:%2F%2Fc.org%2Fd"),
     ]
 
     public static let none: [String] = [
