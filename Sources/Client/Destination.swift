@@ -48,6 +48,7 @@ public enum Destination: Sendable {
         case S_IFDIR: throw Misuse("\(path): is a directory", hint: "name the file to write")
         case S_IFSOCK: throw Misuse("\(path): is a socket", hint: "name a file, or a pipe that leads to the socket")
         case S_IFREG:
+            try checkPlanted(path, status)
             // What somebody made read-only is left alone, as curl and cp leave it.
             try checkAccess(path, W_OK, as: path)
             return .arrived(.file(path))
@@ -55,7 +56,9 @@ public enum Destination: Sendable {
             // Another process's open file: what its link says may be no path at all.
             if processDirectory(of: path) != nil { return .arrived(.stream(try open(path, O_APPEND))) }
             return .link(try target(of: path, status))
-        default: return .arrived(.stream(try open(path, 0)))
+        default:
+            try checkPlanted(path, status)
+            return .arrived(.stream(try open(path, 0)))
         }
     }
 
@@ -82,16 +85,22 @@ public enum Destination: Sendable {
         try system(path) { Glibc.open($0, O_WRONLY | O_NOCTTY | O_CLOEXEC | flags) }
     }
 
-    /// - Throws: `Misuse` for a link that the kernel wouldn't follow either (protected_symlinks in proc(5)): where
-    ///   everybody may write, anybody could have put it there to have us write elsewhere.
     private static func target(of path: String, _ link: stat) throws -> String {
-        let directory = try fileStatus(path.parentDirectory)
-        let isEverybodys = directory.st_mode & (S_ISVTX | S_IWOTH) == S_ISVTX | S_IWOTH
-        guard !isEverybodys || [geteuid(), directory.st_uid].contains(link.st_uid) else {
-            throw Misuse("\(path): somebody else's link in a directory where everybody may write")
-        }
+        try checkPlanted(path, link)
         let text = try linkTarget(path)
         return text.utf8.first == UInt8(ascii: "/") ? text : path.directoryPrefix + text
+    }
+
+    /// - Parameter status: of what is there, itself.
+    /// - Throws: `Misuse` where the kernel wouldn't write for who may make files there (protected_symlinks,
+    ///   protected_regular and protected_fifos in proc(5)): where everybody may write, anybody could have put it there to
+    ///   have us write elsewhere, or to own what we write.
+    static func checkPlanted(_ path: String, _ status: stat) throws {
+        let directory = try fileStatus(path.parentDirectory)
+        let isEverybodys = directory.st_mode & (S_ISVTX | S_IWOTH) == S_ISVTX | S_IWOTH
+        guard isEverybodys, ![geteuid(), directory.st_uid].contains(status.st_uid) else { return }
+        let kind = [S_IFLNK: "link", S_IFREG: "file", S_IFIFO: "fifo"][status.kind] ?? "device"
+        throw Misuse("\(path): somebody else's \(kind) in a directory where everybody may write")
     }
 
     // MARK: Open files

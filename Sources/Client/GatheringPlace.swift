@@ -98,16 +98,29 @@ struct GatheringPlace {
     /// - Returns: whether it has the name now; false when what is there can't be replaced.
     private func takePlace(of path: String) throws -> Bool {
         guard exists(path) else {
+            try openToOthers(beside: path)
             if name == nil, file.link(to: path) { return true }
             if let failure = rename(try name ?? file.linkedBeside(path), to: path) { throw failure }
             return true
         }
+        // It may have come meanwhile.
+        try Destination.checkPlanted(path, fileStatus(path, following: false))
         guard file.adoptAttributes(of: path) else { return false }
         let linked = try name ?? file.linkedBeside(path)
         guard let failure = rename(linked, to: path) else { return true }
         if name == nil { unlink(linked) }
         guard failure.isOfTheDirectory else { throw failure }
         return false
+    }
+
+    /// Gives it the mode of new files there, by umask or access list, if it was closed to others for the sake of an old
+    /// file that has gone since.
+    private func openToOthers(beside path: String) throws {
+        guard try file.status().st_mode & 0o777 == 0o600,
+            let new = OpenFile.unnamed(in: path.parentDirectory, mode: 0o666, path: path)
+        else { return }
+        let mode = try new.status().st_mode & 0o777
+        try system(path) { fchmod(file.descriptor, mode) }
     }
 
     private func rename(_ old: String, to new: String) -> SystemFailure? {

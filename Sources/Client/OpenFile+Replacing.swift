@@ -40,10 +40,12 @@ extension OpenFile {
 
     /// Sees to it that so many bytes have room, where the file system can tell.
     private func reserve(_ count: Int) throws(SystemFailure) {
+        let old = try size()
         guard count > 0, fallocate(descriptor, falloc_keep_size, 0, count) != 0 else { return }
-        guard ![ENOSPC, EDQUOT, EFBIG].contains(errno) else {
-            throw SystemFailure(path, consequence: "; it holds what it held")
-        }
+        let failure = SystemFailure(path, consequence: "; it holds what it held")
+        // Some file systems keep the room that they had found, behind the end.
+        ftruncate(descriptor, off_t(old))
+        guard ![ENOSPC, EDQUOT, EFBIG].contains(failure.code) else { throw failure }
     }
 
     /// Gives the file what was chosen for the one that it is to replace: mode, owner, access list, attributes.

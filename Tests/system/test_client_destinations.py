@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deployed import new_key
 from impostor import Impostor, reply
-from node import CLEAN, DONE, FAILED, MISUSE, Node, assert_ended
+from node import CLEAN, DONE, FAILED, MISUSE, UNREACHABLE, Node, assert_ended
 from test_client_download import leftovers, published
 from test_client_robust import list_signed
 
@@ -123,7 +123,40 @@ def test_a_link_that_leads_to_no_file_is_refused_before_anything_is_asked(deceiv
     assert (deceived.directory / "link").is_symlink()
 
 
-# Destination.target: the kernel's protected_symlinks.
+# Destination.checkPlanted: the kernel's protected_regular and protected_fifos. Whoever put it there would own what we
+# proved, as a file keeps its owner, or read along.
+@as_root
+@pytest.mark.parametrize("kind, make", [("file", lambda path: path.write_bytes(b"old")), ("fifo", os.mkfifo)])
+def test_what_somebody_else_put_where_everybody_may_write_is_left_alone(deceived, impostor, kind, make):
+    public = deceived.directory / "public"
+    public.mkdir()
+    public.chmod(0o1777)
+    make(public / "out")
+    os.chown(public / "out", 65534, 65534)
+    (public / "out").chmod(0o666)
+    assert_ended(download(deceived, "a", "public/out"), MISUSE, f"somebody else's {kind}")
+    assert impostor.requests == [] and os.listdir(public) == ["out"]
+    assert kind == "fifo" or (public / "out").read_bytes() == b"old"
+
+
+# GatheringPlace.takePlace looks again.
+@as_root
+def test_what_somebody_else_puts_there_meanwhile_gets_nothing(deceived, impostor, stack):
+    public = deceived.directory / "public"
+    public.mkdir()
+    public.chmod(0o1777)
+    list_signed(impostor, stack, "a", impostor.has(DATA))
+
+    def answer(handler):
+        (public / "out").write_bytes(b"planted")
+        os.chown(public / "out", 65534, 65534)
+
+    impostor.answer = answer
+    assert_ended(download(deceived, "a", "public/out"), MISUSE, "somebody else's file")
+    assert (public / "out").read_bytes() == b"planted"
+
+
+# Destination.checkPlanted: the kernel's protected_symlinks.
 @as_root
 def test_somebody_elses_link_where_everybody_may_write_is_not_followed(node, key):
     public = node.directory / "public"
@@ -197,6 +230,31 @@ def test_a_new_file_gets_the_mode_of_new_files(node, key):
         assert attributes(node.directory / f"out-{mask}")[0] == mode
 
 
+# GatheringPlace.openToOthers: what gathers in place of a file is for nobody else.
+def test_a_file_that_gathered_for_one_that_has_gone_gets_the_mode_of_new_files(deceived, impostor, stack):
+    data = os.urandom(1_000_000)
+    list_signed(impostor, stack, "a", impostor.has(data))
+    out = deceived.directory / "out"
+    out.write_bytes(b"old")
+
+    def cut(handler):
+        if handler.command == "GET" and handler.path.startswith("/shacache/"):
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data[:500_000])
+            handler.close_connection = True
+            return True
+
+    impostor.answer = cut
+    assert_ended(deceived.run("download", "-k", "a", "-o", "out", "--retries", "0"), UNREACHABLE)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in leftovers(deceived.directory)] == [0o600]
+    out.unlink()
+    impostor.answer = None
+    assert_ended(deceived.run("download", "-k", "a", "-o", "out", umask=0o022), DONE)
+    assert out.read_bytes() == data and attributes(out)[0] == 0o644
+
+
 # OpenFile.copy(over:), where a rename would part the names.
 def test_all_names_of_a_file_get_the_bytes(node, key):
     out = node.directory / "out"
@@ -227,11 +285,9 @@ def test_a_read_only_file_is_left_alone(everybodys, key):
     assert (directory / "out").read_bytes() == b"old" and leftovers(directory) == []
 
 
-@pytest.mark.parametrize("owner, status", [(65534, DONE), (1, FAILED)])
+@pytest.mark.parametrize("owner, status", [(65534, DONE), (1, MISUSE)])
 def test_in_a_sticky_directory_only_ones_own_file_is_replaced(everybodys, key, owner, status):
     user, public = nobody(), everybodys.directory / "public"
-    if int(Path("/proc/sys/fs/protected_regular").read_text()) == 0 and status == FAILED:
-        pytest.skip("this kernel lets everybody write into others' files in sticky directories")
     public.mkdir()
     public.chmod(0o1777)
     (public / "out").write_bytes(b"old")
@@ -276,6 +332,24 @@ def test_without_room_in_place_the_old_bytes_stay(node, key):
     done = into_a_full_disk(node, key)
     assert done.stdout == b"exit 2\n3\nout\n", done
     assert b"out: no space left on device; it holds what it held" in done.stderr
+
+
+# OpenFile.reserve: ext4 keeps what it had found, and so would fill the disk behind the old bytes' end.
+def test_without_room_in_place_the_disk_stays_as_full_as_it_was(node, key, lacking):
+    out = node.directory / "out"
+    out.write_bytes(b"old")
+    os.link(out, node.directory / "other")
+    before = out.stat().st_blocks
+    preload = lacking("""
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int fallocate(int file, int mode, off_t start, off_t count) {
+            syscall(SYS_fallocate, file, mode, start, 1 << 20);
+            errno = ENOSPC;
+            return -1;
+        }""")
+    assert_ended(download(node, key, "out", env=preload), FAILED, "no space left on device; it holds what it held")
+    assert out.read_bytes() == b"old" and out.stat().st_blocks <= before + 8
 
 
 # OpenFile.copy(over:), where the file system can't reserve room.
