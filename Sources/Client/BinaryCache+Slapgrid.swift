@@ -52,7 +52,6 @@ extension NodeConfiguration {
 }
 
 private func isSameFile(_ first: String, _ second: String) -> Bool {
-    var (one, other) = (stat(), stat())
-    guard stat(first, &one) == 0, stat(second, &other) == 0 else { return false }
+    guard let one = try? fileStatus(first), let other = try? fileStatus(second) else { return false }
     return one.st_dev == other.st_dev && one.st_ino == other.st_ino
 }

@@ -37,6 +37,8 @@ public struct BinaryCache {
         try signature.checkSigning()
         let path = try absolute(directory)
         guard path != "/" else { throw Misuse("/: is no release's directory") }
+        // The entry says where it was compiled, and is text.
+        guard !path.holdsRawBytes else { throw Misuse("\(path): is not valid UTF-8") }
         guard !exists("\(path)/.shared") else {
             throw Misuse(
                 "\(path): uses parts that it shares with other releases (it holds .shared)",

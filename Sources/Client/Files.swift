@@ -69,10 +69,7 @@ extension stat {
     var kind: mode_t { st_mode & S_IFMT }
 }
 
-func isFile(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-}
+func isFile(_ path: String) -> Bool { (try? fileStatus(path))?.kind == S_IFREG }
 
 /// An open file, closed when its owner lets go of it.
 final class OpenFile: Sendable {

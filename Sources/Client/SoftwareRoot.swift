@@ -37,8 +37,9 @@ struct SoftwareRoot {
 
     /// Whether that path leads here on this machine: however it is spelled, and through symbolic links and mounts.
     func isReached(by other: String) -> Bool {
-        var (ours, theirs) = (stat(), stat())
-        guard other.hasPrefix("/"), stat(path, &ours) == 0, stat(other, &theirs) == 0 else { return false }
+        guard other.hasPrefix("/"), let ours = try? fileStatus(path), let theirs = try? fileStatus(other) else {
+            return false
+        }
         return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
     }
 

@@ -133,6 +133,14 @@ def test_metadata_holds_text(stack, node):
     assert next(iter(client_of(stack).select(f"pypi:a={version}")))["basename"] == "caf%E9%FF"
 
 
+# BinaryCache.publish: its directory's name would be signed.
+def test_a_release_below_a_name_that_is_no_text_is_not_published(deceived, impostor):
+    (deceived.directory / NAME / "release").mkdir(parents=True)
+    words = "binary-cache", "publish", f"{NAME}/release", "--software-url", "https://example.org/software.cfg"
+    assert_ended(deceived.run(*words), MISUSE, "is not valid UTF-8")
+    assert impostor.requests == []
+
+
 # requireText
 @pytest.mark.parametrize("words", [
     ["upload", "-k", NAME, "file"], ["upload", "--url", f"https://example.org/{NAME}", "file"],
