@@ -90,7 +90,12 @@ public enum Source: Sendable {
             }
         case .standardInput:
             let input = try OpenFile.standardInput()
-            return try withProduct(body) { try input.forEachFurtherPiece($0.append) }
+            // Of a file that is redirected into it.
+            let stamp = try input.isRegular ? FileStamp(input) : nil
+            return try withProduct(body) { product in
+                try input.forEachFurtherPiece(product.append)
+                try stamp?.check(input)
+            }
         case .directory(let path):
             let real = try realPath(path)
             let archive = DirectoryPacking(

@@ -106,7 +106,8 @@ def test_a_file_that_changes_while_it_is_read_is_no_success(deceived, impostor, 
     assert impostor.asked("PUT") == []
 
 
-def test_a_file_in_a_directory_that_is_written_over_is_no_success(deceived, impostor):
+@pytest.mark.parametrize("name", ["tree", "-"])
+def test_a_file_in_a_directory_or_redirected_that_is_written_over_is_no_success(deceived, impostor, name):
     (deceived.directory / "tree").mkdir()
     file = deceived.directory / "tree/file"
     file.write_bytes(os.urandom(60_000_000))
@@ -119,10 +120,13 @@ def test_a_file_in_a_directory_that_is_written_over_is_no_success(deceived, impo
     disturber = threading.Thread(target=disturb)
     disturber.start()
     try:
-        assert_ended(deceived.run("upload", "-k", "a", "tree"), FAILED, "changed while it was read")
+        with open(file, "rb") as redirected:
+            done = deceived.run("upload", "-k", "a", name, stdin=redirected)
+        assert_ended(done, FAILED, "changed while it was read")
     finally:
         over.set()
         disturber.join()
+    assert impostor.asked("PUT") == []
     assert impostor.asked("PUT") == []
 
 
