@@ -26,7 +26,12 @@ extension BinaryCache {
 
     /// Why nothing is installed as `directory`, which is there.
     func obstacle(_ directory: String, expectsMark: Bool) -> any Error {
-        guard expectsMark, !isCompleted(directory) else { return AlreadyInstalled(directory: directory) }
+        guard expectsMark, !isCompleted(directory) else {
+            guard isEmptyDirectory(directory) else { return AlreadyInstalled(directory: directory) }
+            return Misuse(
+                "\(directory): is there, and empty: what was to come there is under way, or was given up",
+                hint: "when nothing works on it, remove it, and call again")
+        }
         return Misuse(
             "\(directory): is there without slapgrid's mark \(Self.completedMark): a build that failed, or goes on",
             hint: "when no slapgrid works on it, remove it: until then slapgrid ignores the binary cache for it")

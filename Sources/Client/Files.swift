@@ -39,6 +39,23 @@ func exists(_ path: String) -> Bool { path.withFileName { access($0, F_OK) } == 
 
 func isDirectory(_ path: String) -> Bool { (try? fileStatus(path))?.kind == S_IFDIR }
 
+func isEmptyDirectory(_ path: String) -> Bool {
+    guard let stream = path.withFileName({ opendir($0) }) else { return false }
+    defer { closedir(stream) }
+    while let item = readdir(stream) {
+        guard [".", ".."].contains(item.name) else { return false }
+    }
+    return true
+}
+
+extension UnsafeMutablePointer<dirent> {
+    var name: String {
+        withUnsafePointer(to: &pointee.d_name) { field in
+            field.withMemoryRebound(to: CChar.self, capacity: 256) { String(fileName: $0) }
+        }
+    }
+}
+
 /// - Parameter following: a link, to what it leads to.
 func fileStatus(_ path: String, following: Bool = true) throws(SystemFailure) -> stat {
     var status = stat()

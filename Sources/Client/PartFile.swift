@@ -52,10 +52,7 @@ struct PartFile {
         guard let stream = directory.withFileName({ opendir($0) }) else { return }
         defer { closedir(stream) }
         while let item = readdir(stream) {
-            let name = withUnsafePointer(to: &item.pointee.d_name) { field in
-                field.withMemoryRebound(to: CChar.self, capacity: 256) { String(fileName: $0) }
-            }
-            guard let mark = mark(in: name, beside: path), let part = claim(beside: path, mark, making: false)
+            guard let mark = mark(in: item.name, beside: path), let part = claim(beside: path, mark, making: false)
             else { continue }
             unlink(part.name)
         }

@@ -227,9 +227,9 @@ def test_when_the_binary_cache_is_forced_a_failure_says_so(node, root):
 
 
 def test_a_release_that_is_there_already_is_left_alone(node, root, release):
-    (root / key_of(release)).mkdir()
+    (root / key_of(release) / "bin").mkdir(parents=True)
     done = assert_ended(install(node, root, release), DONE, "already")
-    assert done.stdout.decode() == f"{root}/{key_of(release)}\n" and os.listdir(root / key_of(release)) == []
+    assert done.stdout.decode() == f"{root}/{key_of(release)}\n" and os.listdir(root / key_of(release)) == ["bin"]
 
 
 def test_where_releases_are_is_the_option_else_slapos_cfgs(node, root, release):

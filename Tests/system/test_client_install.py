@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 from deployed import sign
-from node import CLEAN, DONE, FAILED, assert_ended
+from node import CLEAN, DONE, FAILED, MISUSE, assert_ended
 from slapgrid import key_of
 from slapos.grid.networkcache import machine_info_tuple
 
@@ -148,6 +148,15 @@ def test_publishing_from_another_root_than_the_configured_is_a_warning(node, roo
     (root.parent / "link").symlink_to("slapgrid")
     node.config.write_text(node.config.read_text().replace(str(root.parent), f"{root.parent}/link/"))
     assert_ended(node.run(*words, "--strict"), DONE)
+
+
+# BinaryCache.obstacle: so ExclusiveRename.overOwn leaves it when it is killed in between.
+def test_an_empty_directory_is_no_installed_release(stack, node, root, url):
+    listed(stack, url, tar(url))
+    (root / key_of(url)).mkdir()
+    assert_ended(install(node, root, url), MISUSE, "is there, and empty")
+    (root / key_of(url)).rmdir()
+    assert_ended(install(node, root, url), DONE)
 
 
 # Others' archives

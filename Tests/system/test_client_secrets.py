@@ -98,7 +98,7 @@ def test_an_upload_on_miss_shows_and_lists_it_without_the_password(stack, node, 
 def test_a_release_is_published_without_the_password(stack, node):
     url = f"https://alice:{SECRET}@example.org/{os.urandom(4).hex()}/software.cfg"
     name = hashlib.md5(url.encode()).hexdigest()
-    (node.directory / name).mkdir()
+    (node.directory / name / "bin").mkdir(parents=True)
     assert_kept(node.run("binary-cache", "publish", name, "--software-url", url, "-v"))
     assert listed(stack, name)["software_url"] == without(url)
     assert_kept(node.run("lookup", "-s", url))
