@@ -51,6 +51,7 @@ extension Doctor {
         var request = endpoint.request(.get, name)
         // In seconds: a firewall that drops what it doesn't let pass says nothing.
         request.patience.connect = 5
+        request.watch = SilenceWatch(limit: timeout)
         do {
             _ = try Session(agent: "shacache doctor", usesProxies: false).send(request)
         } catch {

@@ -15,6 +15,7 @@ from certificates import Authority, self_signed
 from impostor import Impostor, read, reply
 from node import DONE, FAILED, MISUSE, Node
 from stack import REPOSITORY, free_port
+from test_client_silence import Silent
 from test_real_client import printed
 
 
@@ -173,6 +174,16 @@ def test_a_cache_that_only_a_proxy_reaches(node, tmp_path):
         assert right["verdict"] == "ok" and first["verdict"] == "failed"
         assert "can't be reached without http_proxy, and slapgrid uses no proxy" in first["text"]
         assert len(judged(node, "upload-binary-dir-url", {"PATH": "/usr/bin:/bin", "http_proxy": impostor.url})) == 1
+
+
+# Doctor.examineWayWithout: otherwise each URL takes a minute.
+def test_a_cache_that_is_silent_without_the_proxy_is_waited_for_as_long_as_others(node, tmp_path):
+    with Impostor(lambda handler: reply(handler, 404) or True) as proxy, Silent() as cache:
+        node.options = {f"download-binary-{service}-url": f"{cache.url}/{service}" for service in ("cache", "dir")}
+        node.write()
+        env = {**slapos(tmp_path / "bin", sys.executable), "http_proxy": proxy.url, "no_proxy": "none.invalid"}
+        done = node.run("doctor", "--read-only", "--timeout", "1", env=env, text=True)
+    assert done.stdout.count("can't be reached without http_proxy") == done.stdout.count("no answer for 1 s") == 2, done
 
 
 # It uploads without a word, and no node takes it.
