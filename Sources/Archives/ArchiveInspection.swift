@@ -19,10 +19,11 @@ public struct ArchiveInspection {
     private let handle = archive_read_new()  // struct archive *
 
     private mutating func problem(of descriptor: CInt, top: String, _ progress: (Int) -> Bool) -> String? {
-        for support in [
-            archive_read_support_format_tar, archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
-            archive_read_support_filter_xz,
-        ] where support(handle) != ARCHIVE_OK { return reason }
+        guard archive_read_support_format_tar(handle) == ARCHIVE_OK else { return reason }
+        // One at most, as tarfile has it. Where libarchive chooses, it takes any number, and nothing bounds its work.
+        if let filter = Self.filter(of: descriptor), archive_read_append_filter(handle, filter) != ARCHIVE_OK {
+            return reason
+        }
         guard archive_read_open_fd(handle, descriptor, 256 << 10) == ARCHIVE_OK else { return reason }
         var hasTop = false
         while true {
@@ -35,6 +36,17 @@ public struct ArchiveInspection {
             hasTop = hasTop || entry.map { Member($0).path.components.first == Path(top).components.first } == true
             if let problem = problemOfContents(descriptor, progress) { return problem }
         }
+    }
+
+    /// Which compression the file's beginning tells of; nil: none.
+    private static func filter(of descriptor: CInt) -> CInt? {
+        var beginning = [UInt8](repeating: 0, count: 6)
+        let count = pread(descriptor, &beginning, beginning.count, 0)
+        let magics: [([UInt8], CInt)] = [
+            ([0x1f, 0x8b], ARCHIVE_FILTER_GZIP), (Array("BZh".utf8), ARCHIVE_FILTER_BZIP2),
+            ([0xfd] + Array("7zXZ\0".utf8), ARCHIVE_FILTER_XZ),
+        ]
+        return magics.first { beginning.prefix(max(count, 0)).starts(with: $0.0) }?.1
     }
 
     /// Of one member.

@@ -53,6 +53,12 @@ extension BlobStore {
         return try body(file.descriptor)
     }
 
+    /// Reads a blob's whole file, and says whether it has the bytes that its name says.
+    public func isAsStored(_ digest: Digest) -> Bool {
+        guard let file = try? FileHandle(opening: path(digest), as: "open a blob") else { return false }
+        return (try? file.digest()) == digest
+    }
+
     /// In bytes; nil when the blob is gone.
     public func size(of digest: Digest) -> Int? {
         var status = stat()

@@ -23,7 +23,8 @@ struct ArchiveReading {
     /// Archives that are asked for at once.
     private static let page = 100
 
-    /// One that was begun is read to its end. What has no file is left for a survey that finds one.
+    /// One that was begun is read to its end. What has no file, or a damaged one that the next upload heals, is left for a
+    /// survey that finds what was stored.
     func run() throws {
         var isGoingOn = true
         var missing = 0
@@ -31,11 +32,13 @@ struct ArchiveReading {
             let archives = try catalog.unreadArchives(limit: missing + Self.page).dropFirst(missing)
             isGoingOn = !archives.isEmpty
             for archive in archives where ContinuousClock.now < deadline {
-                if let problem = store.withFile(of: archive.digest, { problem(of: archive, $0) }) {
-                    try catalog.record(archive, problem: problem)
-                } else {
+                guard let problem = store.withFile(of: archive.digest, { problem(of: archive, $0) }),
+                    problem == nil || store.isAsStored(archive.digest)
+                else {
                     missing += 1
+                    continue
                 }
+                try catalog.record(archive, problem: problem)
             }
         }
     }
