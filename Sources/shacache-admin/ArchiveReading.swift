@@ -20,8 +20,9 @@ struct ArchiveReading {
     /// For one archive: what takes longer is made to take long.
     private static let patience = Duration.seconds(1800)
 
-    /// Archives that are asked for at once.
-    private static let page = 100
+    /// Archives that are asked for at once, which takes the database as long however few they are: more than are read in the
+    /// time that there is.
+    private static let page = 1000
 
     /// One that was begun is read to its end. What has no file, or a damaged one that the next upload heals, is left for a
     /// survey that finds what was stored.
