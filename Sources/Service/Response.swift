@@ -37,9 +37,9 @@ public struct Response: Sendable {
 
     /// Says a line behind the status, too: of an answer that isn't 2xx, the log of a deployed client has no more than that.
     mutating func say(_ line: String) {
-        // What else could stand in a header's line, some client may not read.
-        guard line.utf8.allSatisfy({ (0x20...0x7E).contains($0) }), line.utf8.count <= 300 else { return }
-        phrase = line
+        // What else could stand in a header's line, some client may not read: an operator's reason may be in any language.
+        let bytes = line.utf8.map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: "?") }
+        phrase = String(decoding: bytes.prefix(300), as: UTF8.self)
     }
 
     /// What stands after the status in HTTP/1.

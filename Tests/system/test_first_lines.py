@@ -1,6 +1,7 @@
 """What a server says of an upload that it doesn't take: cause and mend, on the first line, and behind the status, which is what the
 deployed client shows."""
 
+import hashlib
 import json
 import os
 import re
@@ -74,6 +75,23 @@ def test_a_refused_upload_says_what_to_mend(cache, tmp_path, case):
     # Where nginx answers before the body comes, it has words of its own behind the status.
     is_received = who not in ("plain", "none") and not isinstance(body, int)
     assert answer.reason == (line if is_received else "Forbidden")
+
+
+# Response.swift: `say`.
+def test_words_of_another_language_are_said_as_well_as_can_be(cache, tmp_path):
+    account = Uploader(cache, tmp_path)
+    context = cache.tls(account.certificate, account.key)
+    body = os.urandom(100)
+    assert cache.request("POST", "/shacache", body, context=context)[0] == 201
+    digest = hashlib.sha512(body).hexdigest()
+    cache.admin("blob", "withdraw", digest, "--reason", "retiré: " + "x" * 400)
+    connection = cache.connect(context)
+    connection.request("POST", "/shacache", body)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    assert answer.status == 403 and "retiré: x" in said
+    assert answer.reason == said.replace("é", "??")[:300]
 
 
 def test_nginx_says_so_too_where_it_answers_itself(cache, stranger):
