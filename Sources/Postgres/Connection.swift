@@ -32,6 +32,8 @@ public final class Connection {
     /// The server's name for each statement that it has prepared in this session.
     private var prepared: [String: String] = [:]
     private var isInTransaction = false
+    /// Whether the server has warned since this was reset.
+    private var isWarned = false
     public private(set) var statistics = Statistics()
 
     /// - Parameter waiters: the threads that are to give way to each other when the server hangs.
@@ -104,7 +106,10 @@ public final class Connection {
             throw error
         }
         do {
+            isWarned = false
             try run("COMMIT")
+            // Somebody has cancelled its wait for a standby: then it succeeds, and says only here that it didn't wait.
+            if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: "COMMIT") }
         } catch let error as DatabaseError where error.kind == .lost {
             let outcome = DatabaseError(.unknownOutcome, error.message, statement: error.statement)
             statistics.count(outcome)
@@ -151,7 +156,15 @@ public final class Connection {
         handle = opened
         statistics.sessions += 1
         // Notices would go to stderr, between the lines of a log.
-        PQsetNoticeProcessor(opened, { _, _ in }, nil)
+        PQsetNoticeReceiver(
+            opened,
+            { connection, notice in
+                // PG_DIAG_SEVERITY_NONLOCALIZED
+                guard let severity = PQresultErrorField(notice, Int32(UInt8(ascii: "V"))),
+                    strcmp(severity, "WARNING") == 0
+                else { return }
+                Unmanaged<Connection>.fromOpaque(connection!).takeUnretainedValue().isWarned = true
+            }, Unmanaged.passUnretained(self).toOpaque())
         // Or libpq would wait by itself, without a limit, to send what the server doesn't take.
         PQsetnonblocking(opened, 1)
         do {
@@ -170,6 +183,8 @@ public final class Connection {
 
     /// In the middle of a statement.
     private func giveUp(_ handle: OpaquePointer) {
+        // What it says from now on, in another thread, is nobody's matter.
+        PQsetNoticeReceiver(handle, { _, _ in }, nil)
         GivenUpSession(owning: handle).end()
         forget()
     }

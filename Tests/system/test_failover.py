@@ -95,6 +95,18 @@ def test_a_dead_synchronous_standby_holds_no_backends_and_is_told_at_ready(pair)
         assert post(stack, body)[0] == 201
 
 
+def test_a_commit_whose_wait_for_the_standby_somebody_cancels_is_no_201(pair):
+    # Fails without `isWarned` in Connection.transaction: such a COMMIT succeeds, and stands on the primary alone.
+    stack, _ = pair
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'shacache_worker'"
+    body = os.urandom(1000)
+    with synchronous(stack, "nobody"), ThreadPoolExecutor() as clients:
+        answer = clients.submit(post, stack, body)
+        eventually(lambda: Database(stack).run(cancel, role="postgres"))
+        assert answer.result()[0] == 503
+    assert post(stack, body)[0] == 201
+
+
 def test_with_the_documented_string_all_find_the_primary_and_its_successor(pair):
     # Fails with target_session_attrs=read-write: libpq then refuses each server to the page's role, whose transactions
     # are read-only.
