@@ -10,8 +10,8 @@ final class TarSource: ByteSource {
         bytes =
             if beginning.starts(with: [0x1f, 0x8b]) {
                 GzipBytes(plain)
-            } else if FilteredBytes.recognizes(beginning) {
-                try FilteredBytes(plain)
+            } else if let filter = FilteredBytes.filter(for: beginning) {
+                try FilteredBytes(plain, filter: filter)
             } else {
                 plain
             }
