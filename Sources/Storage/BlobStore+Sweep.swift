@@ -4,15 +4,16 @@ import Glibc
 extension BlobStore {
     /// Where a body lies.
     ///
-    /// - Parameter name: as nginx says it. Whatever its directory is called there, it is a host's spool, or the one
-    ///   that older sites' configurations name for all: `DIRECTORY/incoming` itself.
+    /// - Parameter name: as nginx says it. Whatever the store is called there, it is in a host's spool, also another one's
+    ///   than this host's, as in containers of their own; or in `incoming` itself, which older sites' configurations name
+    ///   for all.
     func place(ofBody name: String) -> String {
-        let parts = name.split(separator: "/").suffix(2)
-        let (parent, file) = (parts.dropLast().last ?? "", parts.last ?? "")
-        let place = "\(incoming)/\(parent)/\(file)"
-        // nginx and the worker may have other names for this host, as in containers of their own.
-        guard parent != "..", name == place || parent == host else { return "\(incoming)/\(file)" }
-        return place
+        let parts = name.split(separator: "/").suffix(3)
+        // A store that is called `incoming` itself has an older site's bodies in `incoming/incoming`.
+        guard parts.count == 3, parts.first == "incoming", let host = parts.dropFirst().first,
+            !["..", "incoming"].contains(host), let file = parts.last
+        else { return "\(incoming)/\(parts.last ?? "")" }
+        return "\(incoming)/\(host)/\(file)"
     }
 
     /// Removes the bodies that a killed nginx or worker left: in this host's spool what no process has open, and

@@ -65,6 +65,7 @@ struct SpoolTests {
     /// As nginx names it through a link to the store, say.
     @Test func `a spool is known by its host when the store has another name`() throws {
         #expect(here.place(ofBody: "/data/incoming/here/01") == "\(directory.path)/incoming/here/01")
+        #expect(here.place(ofBody: "/data/incoming/there/01") == "\(directory.path)/incoming/there/01")
         #expect(here.place(ofBody: "/data/incoming/01") == "\(directory.path)/incoming/01")
         #expect(here.place(ofBody: "\(directory.path)/incoming/../01") == "\(directory.path)/incoming/01")
     }
