@@ -17,8 +17,9 @@ struct ArchiveReading {
     /// Bytes in a second, of what lies on the disk: others read there, too.
     private static let rate = 64.0 * 1024 * 1024
 
-    /// For one archive: what takes longer is made to take long.
-    private static let patience = Duration.seconds(1800)
+    /// Of a core, for one archive, in seconds: what takes more is made to take long. A slow disk, and the rate above, don't
+    /// count.
+    private static let workLimit = 1800
 
     /// Archives that are asked for at once, which takes the database as long however few they are: more than are read in the
     /// time that there is.
@@ -46,13 +47,20 @@ struct ArchiveReading {
 
     private func problem(of archive: ReleaseArchive, _ descriptor: CInt) -> String? {
         let begin = ContinuousClock.now
+        let workBefore = Self.work
         let problem = ArchiveInspection.problem(of: descriptor, top: archive.key) { bytes in
             let early = Duration.seconds(Double(bytes) / Self.rate) - begin.duration(to: .now)
             if early > .milliseconds(10) { usleep(UInt32(early / .microseconds(1))) }
-            return begin.duration(to: .now) < Self.patience
+            return Self.work - workBefore < Self.workLimit
         }
         // The memory is for what is downloaded.
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         return problem
+    }
+    /// That this thread has done so far, in seconds of a core.
+    private static var work: Int {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return time.tv_sec
     }
 }
