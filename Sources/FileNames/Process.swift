@@ -12,11 +12,26 @@ public func environmentVariable(_ name: String) -> String? {
     return String(fileName: value)
 }
 
+/// Why a system call failed, as messages here have it: `no such file or directory`.
+///
+/// - Parameter code: nil for that of the call that has just failed.
+public func systemReason(_ code: Int32? = nil) -> String {
+    let words = String(cString: strerror(code ?? errno))
+    return words.prefix(1).lowercased() + words.dropFirst()
+}
+
+extension String {
+    /// For standard error: what `program` says, and each hint in it on a line that names the program too.
+    public func said(by program: String) -> String {
+        "\(program): \(self)\n".replacing("\nhint: ", with: "\n\(program): hint: ").shownFileName
+    }
+}
+
 /// Why a file can't be read.
 public struct UnreadableFile: Error, CustomStringConvertible {
     public let description: String
 
-    fileprivate init(_ path: String) { description = "\(path): \(String(cString: strerror(errno)))" }
+    fileprivate init(_ path: String) { description = "\(path): \(systemReason())" }
 }
 
 /// - Throws: `UnreadableFile`.

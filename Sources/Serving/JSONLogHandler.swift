@@ -2,7 +2,8 @@ import Foundation
 public import Logging
 import ShaCache
 
-/// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event.
+/// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event. Of
+/// URLs in it, users and passwords are left out: more people read logs than databases.
 public struct JSONLogHandler: LogHandler {
     public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
@@ -27,7 +28,7 @@ public struct JSONLogHandler: LogHandler {
             if case .stringConvertible(let number as any BinaryInteger) = value {
                 line.append(contentsOf: "\(number)".utf8)
             } else {
-                line.appendJSONString("\(value)")
+                line.appendJSONString(withoutCredentials(in: "\(value)"))
             }
         }
         line.append(contentsOf: "}\n".utf8)

@@ -3,6 +3,7 @@ import Configuration
 import FileNames
 import Foundation
 import OpenSSL
+import ShaCache
 import Storage
 
 @main
@@ -33,7 +34,8 @@ struct Admin: ParsableCommand {
             try command.run()
         } catch {
             guard exitCode(for: error) == .failure else { exit(withError: error) }
-            try? FileHandle.standardError.write(contentsOf: Data("shacache-admin: \("\(error)".shownFileName)\n".utf8))
+            let message = withoutCredentials(in: "\(error)").said(by: "shacache-admin")
+            try? FileHandle.standardError.write(contentsOf: Data(message.utf8))
             exit(withError: ExitCode.failure)
         }
     }
@@ -51,12 +53,17 @@ struct CommonOptions: ParsableArguments {
 
     func catalog() throws -> Catalog { Catalog(try configuration().adminDatabase) }
 
-    /// Prints a list in the form that was asked for.
-    func show(_ table: Table) throws { try output(json ? prettyJSON(table) : table.text()) }
+    /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what names
+    /// a thing to another command is its number.
+    func show(_ table: Table) throws {
+        let shown = table.withoutCredentials
+        try output(json ? prettyJSON(shown) : shown.text())
+    }
 
     /// Says what was done, on a terminal; scripts read the exit code.
     func report(_ line: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("\(line.shownFileName)\n".utf8))
+        let shown = withoutCredentials(in: line).shownFileName
+        try? FileHandle.standardError.write(contentsOf: Data("\(shown)\n".utf8))
     }
 
     /// Whom the audit names: the person behind sudo.

@@ -17,7 +17,7 @@ func output(_ text: String, terminator: String = "\n") throws {
         try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).fileNameBytes))
     } catch let error as CocoaError {
         let code = (error.underlying as NSError?)?.code ?? Int(EIO)
-        throw Failure("standard output: \(String(cString: strerror(CInt(code))))")
+        throw Failure("standard output: \(systemReason(CInt(code)))")
     }
 }
 
@@ -32,7 +32,7 @@ func contents(of path: String) throws -> [UInt8] {
 /// Makes a directory for its owner alone, unless it is there.
 func makePrivateDirectory(_ path: String) throws {
     guard path.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }
-    throw Failure("\(path): \(String(cString: strerror(errno)))")
+    throw Failure("\(path): \(systemReason())")
 }
 
 /// One to be written, never over an old one: that may hold the only copy of a key.
@@ -81,7 +81,7 @@ extension NewFile {
     }
 
     /// By the system call that has just failed.
-    private func refused() -> Failure { Failure("\(path): \(String(cString: strerror(errno)))") }
+    private func refused() -> Failure { Failure("\(path): \(systemReason())") }
 }
 
 /// All or none.

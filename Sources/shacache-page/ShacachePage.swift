@@ -36,7 +36,7 @@ struct ShacachePage: ParsableCommand {
             try Hash.Algorithm.requireSHA2()
             try serve(Configuration(file: config), Templates(directory: templates))
         } catch {
-            try? FileHandle.standardError.write(contentsOf: Data("shacache-page: \("\(error)".shownFileName)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("\(error)".said(by: "shacache-page").utf8))
             throw ExitCode.failure
         }
     }

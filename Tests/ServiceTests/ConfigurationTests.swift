@@ -39,7 +39,7 @@ struct ConfigurationTests {
     @Test func `a missing section is named, and so is a missing file`() {
         #expect { try configuration("") } throws: { "\($0)".contains("database is missing") }
         #expect { try Configuration(file: "/nowhere/shacache.toml") } throws: {
-            "\($0)" == "/nowhere/shacache.toml: No such file or directory"
+            "\($0)" == "/nowhere/shacache.toml: no such file or directory"
         }
     }
 

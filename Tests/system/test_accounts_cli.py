@@ -107,7 +107,7 @@ def test_wrong_usage_ends_with_64_and_says_how_it_is_right(words):
 
 
 def test_a_configuration_that_is_missing_or_wrong_is_named(tmp_path):
-    assert_refused(run("status", "--config", tmp_path / "absent.toml"), f"{tmp_path}/absent.toml: No such file")
+    assert_refused(run("status", "--config", tmp_path / "absent.toml"), f"{tmp_path}/absent.toml: no such file")
     assert_refused(run("status", "--config", tmp_path), tmp_path, "directory")
     (tmp_path / "wrong.toml").write_text("[database]\nconnection = 'x'\npassword = 'y'\n[store]\ndirectory = '/'\n")
     assert_refused(run("account", "list", "--config", tmp_path / "wrong.toml"), "wrong.toml", "database.password")
@@ -263,7 +263,7 @@ def test_the_directory_for_a_key_is_made_for_its_owner_alone(closed, account, tm
 
 def test_issuing_to_a_directory_that_can_not_be_made_is_an_error(closed, account, tmp_path):
     out = tmp_path / "absent/new"
-    assert_refused(closed.admin("certificate", "issue", account, "--out", out, check=False), out, "No such file")
+    assert_refused(closed.admin("certificate", "issue", account, "--out", out, check=False), out, "no such file")
     assert listed(closed, "certificate", "list", account) == []
 
 

@@ -163,9 +163,9 @@ def test_the_servers_programs_read_a_configuration_of_any_name(stack, tmp_path, 
         done = subprocess.run(command, cwd=tmp_path, env=CLEAN, capture_output=True, timeout=60)
         return done.stderr + done.stdout
 
-    assert b"caf\\xE9\\xFF: No such file" in says(NAME)
+    assert b"caf\\xE9\\xFF: no such file" in says(NAME)
     config.write_text("[nonsense]\n")
-    assert b"caf\\xE9\\xFF: " in says(NAME) and b"No such file" not in says(NAME)
+    assert b"caf\\xE9\\xFF: " in says(NAME) and b"no such file" not in says(NAME)
     if program != "shacache-page":
         config.write_bytes((stack.state / "shacache.toml").read_bytes())
         assert b"rror" not in says(NAME) and b"nonsense" not in says(NAME)

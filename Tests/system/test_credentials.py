@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from deployed import new_key
-from stack import Database, Stack
+from stack import Database, Stack, eventually
 from test_page import entry, page
 
 PASSWORD = "not-a-secret"
@@ -90,6 +90,34 @@ def test_no_report_shows_it(cache):
     assert PASSWORD not in said
     with pytest.raises(Exception, match="permission denied"):
         database.run("SELECT * FROM unmasked.keys", role="shacache_report")
+
+
+# JSONLogHandler.log, of every value: `withoutCredentials`. The keys of what is stored, refused and withdrawn, and reasons.
+def test_no_line_of_a_worker_has_it(cache):
+    key = quote(URL + "withdrawn", safe="")
+    entry(cache, URL + "withdrawn")
+    reason = quote(f"its {URL}reason is secret", safe="")
+    assert cache.request("DELETE", f"/shadir/{key}?reason={reason}", context=cache.tls())[0] == 204
+    (log,) = (cache.state / "log").glob("worker-*.log")
+    eventually(lambda: '"event": "withdrawn"' in log.read_text())
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = {(line["event"], line["key"]) for line in lines if "key" in line}
+    assert {("stored", "https://example.org/key"), ("refused", "https://example.org/"),
+            ("withdrawn", "https://example.org/withdrawn")} <= told
+    assert [line["because"] for line in lines if line["event"] == "withdrawn"] == ["its https://example.org/reason is secret"]
+    assert PASSWORD not in log.read_text()
+
+
+# CommonOptions.show: `withoutCredentials`. What a command takes to name an entry, a number or the whole key, still does.
+def test_no_list_of_the_administration_shows_it(cache):
+    for form in ([], ["--json"]):
+        said = cache.admin("entry", "list", cache.key, *form).stdout
+        assert "https://example.org/software.cfg" in said and str(cache.number) in said and PASSWORD not in said
+        assert str(cache.secret_number) in cache.admin("entry", "list", cache.secret_key, *form).stdout
+        said = cache.admin("withdrawal", "list", *form).stdout
+        assert "its https://example.org/ is secret" in said and PASSWORD not in said
+    done = cache.admin("signer", "add", "x", URL, check=False)
+    assert (done.returncode, done.stderr) == (1, "shacache-admin: https://example.org/: no such file or directory\n")
 
 
 def test_a_report_lists_these_entries_and_whose_they_are(cache):

@@ -184,7 +184,7 @@ def test_maintain_drops_what_is_older_than_the_retention(record, database):
 def test_a_full_disk_is_said(record, words):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([ADMIN, *words, "--config", record.state / "shacache.toml"], stdout=full, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (1, b"shacache-admin: standard output: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"shacache-admin: standard output: no space left on device\n")
 
 
 LATE = """
