@@ -1,4 +1,5 @@
-import Foundation
+import FileNames
+import Glibc
 public import OpenSSL
 
 extension Configuration.CertificateAuthorityFiles {
@@ -14,19 +15,35 @@ extension Configuration.CertificateAuthorityFiles {
 
     /// Looks whether it can issue what nginx takes, as far as its files are on this machine: they need not be.
     ///
+    /// - Returns: what can't be looked at before somebody types it; nil when there is no such thing.
     /// - Throws: `ConfigurationError`.
-    public func check() throws {
-        guard let pem = try? contents(of: certificate) else { return }
+    public func check() throws -> String? {
+        guard let pem = try? FileNames.contents(ofFile: certificate) else { return nil }
         try naming(certificate) { try CertificateAuthority.examine(Certificate.list(pem: pem)) }
-        guard let key = try? contents(of: key), (try? PrivateKey(pem: key)) != nil || passphraseFile != nil else {
-            return
+        guard let pem = try? FileNames.contents(ofFile: key) else { return nil }
+        if passphraseFile == nil, hasPassphrase(pem) {
+            return "\(key): has a passphrase, which is asked for on the terminal: no passphrase-file is set in [ca]"
         }
         _ = try authority { nil }
+        return nil
+    }
+
+    private func hasPassphrase(_ pem: [UInt8]) -> Bool {
+        do { _ = try PrivateKey(pem: pem) } catch { return error is PrivateKey.HasPassphrase }
+        return false
     }
 
     /// What a new key is to be encrypted with; nil when no file is named.
+    ///
+    /// - Throws: `ConfigurationError`, also when others may read the file: as ssh does, which takes no such key.
     public func passphrase() throws -> [UInt8]? {
         try passphraseFile.map { file in
+            var status = stat()
+            if file.withFileName({ stat($0, &status) }) == 0, status.st_mode & 0o077 != 0 {
+                let mode = String(status.st_mode & 0o777, radix: 8)
+                throw ConfigurationError(
+                    description: "\(file): others may read the passphrase (mode \(mode))\nhint: chmod 600 \(file)")
+            }
             let passphrase = try contents(of: file).prefix { $0 != UInt8(ascii: "\n") }
             guard !passphrase.isEmpty else { throw ConfigurationError(description: "\(file): its first line is empty") }
             return Array(passphrase)
@@ -35,28 +52,28 @@ extension Configuration.CertificateAuthorityFiles {
 
     private func privateKey(_ ask: () -> [UInt8]?) throws -> PrivateKey {
         let pem = try contents(of: key)
+        guard hasPassphrase(pem) else { return try naming(key) { try PrivateKey(pem: pem) } }
+        let fromFile = try passphrase()
+        guard let passphrase = fromFile ?? ask() else {
+            throw ConfigurationError(
+                description: """
+                    \(key): has a passphrase
+                    hint: call this on a terminal, which asks for it; or write it into a file that only you can read, \
+                    and name that in [ca] as passphrase-file
+                    """)
+        }
         return try naming(key) {
-            do {
-                return try PrivateKey(pem: pem)
-            } catch is PrivateKey.HasPassphrase {
-                guard let passphrase = try passphrase() ?? ask() else {
-                    throw ConfigurationError(
-                        description: """
-                            has a passphrase
-                            hint: call this on a terminal, which asks for it; or write it into a file that only you can \
-                            read, and name that in [ca] as passphrase-file
-                            """)
-                }
-                return try PrivateKey(pem: pem, passphrase: passphrase)
+            do { return try PrivateKey(pem: pem, passphrase: passphrase) } catch is PrivateKey.WrongPassphrase {
+                let which = passphraseFile.map { "in \($0) " } ?? ""
+                throw ConfigurationError(description: "the passphrase \(which)is not its own")
             }
         }
     }
 
-    private func contents(of path: String) throws -> [UInt8] {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ConfigurationError(description: "\(path): can't be read")
+    private func contents(of path: String) throws(ConfigurationError) -> [UInt8] {
+        do { return try FileNames.contents(ofFile: path) } catch {
+            throw ConfigurationError(description: error.description)
         }
-        return [UInt8](data)
     }
 
     private func naming<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {

@@ -34,22 +34,33 @@ public final class PrivateKey: @unchecked Sendable {
     }
 
     /// - Parameter passphrase: nobody is asked for it.
-    /// - Throws: `HasPassphrase` when the key has one and none is given.
+    /// - Throws: `HasPassphrase` when the key has one and none is given, `WrongPassphrase` when it has another.
     public convenience init(pem: [UInt8], passphrase: [UInt8]? = nil) throws {
         let answer = PassphraseAnswer(passphrase)
         let handle = try withReader(pem) { bio in
             PEM_read_bio_PrivateKey(bio, nil, PassphraseAnswer.callback, Unmanaged.passUnretained(answer).toOpaque())
         }
-        if handle == nil, answer.wasAsked, passphrase == nil {
-            ERR_clear_error()
-            throw HasPassphrase()
+        guard let handle else {
+            let error = OpenSSLError("read a private key")
+            guard answer.wasAsked else { throw error }
+            guard passphrase != nil else { throw HasPassphrase() }
+            // A wrong one fails in many ways, since it may yield bytes that look decrypted; a cipher of old in this one.
+            guard error.reasons.contains(where: { $0.hasSuffix(":digital envelope routines::unsupported") }) else {
+                throw WrongPassphrase()
+            }
+            throw error
         }
-        self.init(owning: try require(handle, "read a private key"))
+        self.init(owning: handle)
     }
 
     /// The key can't be read without its passphrase.
     public struct HasPassphrase: Error, CustomStringConvertible {
         public let description = "read a private key: it has a passphrase"
+    }
+
+    /// The key can't be read with the passphrase that was given.
+    public struct WrongPassphrase: Error, CustomStringConvertible {
+        public let description = "read a private key: the passphrase is not its own"
     }
 
     /// What certificates are signed with; nil where the algorithm has its own, as Ed25519 and Ed448.

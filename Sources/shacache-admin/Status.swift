@@ -58,7 +58,7 @@ struct Status: ParsableCommand {
     /// One that has expired is warned of in any case.
     private func warnOfUselessAuthority(_ configuration: Configuration) {
         guard let end = configuration.authorityEnd, end > Int(Date.now.timeIntervalSince1970) else { return }
-        do { try configuration.ca?.check() } catch { options.report("warning: \(error)") }
+        do { _ = try configuration.ca?.check() } catch { options.report("warning: \(error)") }
     }
 
     private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {

@@ -37,13 +37,14 @@ struct Shacached: ParsableCommand {
             let configuration = try Configuration(file: config)
             if checkConfig {
                 try Hash.Algorithm.sha1.require()
-                try configuration.ca?.check()
+                let remark = try configuration.ca?.check()
                 print("\(config): the configuration is right")
+                if let remark { print(remark) }
             } else {
                 try serve(configuration)
             }
         } catch {
-            try? FileHandle.standardError.write(contentsOf: Data("shacached: \("\(error)".shownFileName)\n".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("\(error)".said(by: "shacached").utf8))
             throw ExitCode.failure
         }
     }

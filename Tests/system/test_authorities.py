@@ -170,28 +170,77 @@ def test_a_request_with_a_weak_key_is_refused(closed, account, tmp_path):
 # Passphrases
 
 
+def passphrase(directory, text):
+    """A file with it, for nobody else to read."""
+    file = directory / "passphrase"
+    file.touch(0o600)
+    file.write_text(text)
+    return file
+
+
+def assert_said(admin, account, *endings):
+    """The same by both programs, with their names before each line, and nothing else."""
+    issue = admin.run("certificate", "issue", account, "--out", admin.config.parent / "never")
+    for program, done in ("shacached", admin.check()), ("shacache-admin", issue):
+        assert (done.returncode, done.stderr) == (1, "".join(program + ending for ending in endings)), done
+
+
 @pytest.fixture
 def encrypted(tmp_path):
     return authority(tmp_path, "ours", "-passout", "pass:open sesame", *AUTHORITY)
 
 
 def test_a_passphrase_comes_from_its_file(closed, account, encrypted, tmp_path):
-    (tmp_path / "passphrase").write_text("open sesame\nand more\n")
-    admin = Administration(closed, tmp_path, *encrypted, f"passphrase-file = '{tmp_path}/passphrase'\n")
+    file = passphrase(tmp_path, "open sesame\nand more\n")
+    admin = Administration(closed, tmp_path, *encrypted, f"passphrase-file = '{file}'\n")
     admin.assert_right()
     assert admin.run("certificate", "issue", account, "--out", tmp_path / "out").returncode == 0
-    (tmp_path / "passphrase").write_text("wrong\n")
-    for done in admin.check(), admin.run("certificate", "issue", account, "--out", tmp_path / "out2"):
-        assert done.returncode == 1 and "ours.key: read a private key" in done.stderr, done
-    (tmp_path / "passphrase").write_text("")
+    file.write_text("")
     assert "its first line is empty" in admin.check().stderr
+    file.unlink()
+    assert_said(admin, account, f": {file}: no such file or directory\n")
+
+
+# PrivateKey.init: `WrongPassphrase`. OpenSSL's own words name neither the file nor the cause.
+@pytest.mark.parametrize("cipher", [["-v2", "aes-256-cbc"], ["-traditional"]], ids=" ".join)
+def test_a_wrong_passphrase_is_said_to_be_one(closed, account, encrypted, tmp_path, cipher):
+    certificate, key = encrypted
+    if cipher == ["-traditional"]:
+        openssl("pkey", "-in", key, "-passin", "pass:open sesame", "-traditional", "-aes256", "-passout", "pass:open sesame",
+                "-out", tmp_path / "old.key")
+        key = tmp_path / "old.key"
+    file = passphrase(tmp_path, "wrong\n")
+    admin = Administration(closed, tmp_path, certificate, key, f"passphrase-file = '{file}'\n")
+    assert_said(admin, account, f": {key}: the passphrase in {file} is not its own\n")
+
+
+# Configuration.CertificateAuthorityFiles.passphrase: the mode. As ssh does with a key.
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_passphrase_that_others_may_read_is_not_taken(closed, account, encrypted, tmp_path, mode):
+    file = passphrase(tmp_path, "open sesame\n")
+    file.chmod(mode)
+    admin = Administration(closed, tmp_path, *encrypted, f"passphrase-file = '{file}'\n")
+    assert_said(admin, account, f": {file}: others may read the passphrase (mode {mode:o})\n", f": hint: chmod 600 {file}\n")
+    file.chmod(0o400)
+    admin.assert_right()
+
+
+# Configuration.CertificateAuthorityFiles.check: what it returns; and a key that is none at all isn't taken for such a one.
+def test_a_check_says_what_it_could_not_look_at(closed, encrypted, tmp_path):
+    certificate, key = encrypted
+    admin = Administration(closed, tmp_path, certificate, key)
+    right, remark = admin.check().stdout.splitlines()
+    assert right.endswith("the configuration is right")
+    assert remark == f"{key}: has a passphrase, which is asked for on the terminal: no passphrase-file is set in [ca]"
+    key.write_text("nonsense\n")
+    admin.assert_refused_by_check(f"shacached: {key}: read a private key")
 
 
 def test_without_terminal_and_file_a_hint_says_what_to_do(closed, account, encrypted, tmp_path):
     admin = Administration(closed, tmp_path, *encrypted)
     admin.assert_right()
     done = admin.run("certificate", "issue", account, "--out", tmp_path / "out")
-    assert done.returncode == 1 and "ours.key: has a passphrase\nhint: call this on a terminal" in done.stderr, done
+    assert done.returncode == 1 and "ours.key: has a passphrase\nshacache-admin: hint: call this on a terminal" in done.stderr, done
     assert "passphrase-file" in done.stderr
 
 
@@ -218,9 +267,10 @@ def test_on_a_terminal_it_is_asked_for_and_not_shown(closed, account, encrypted,
 
 
 def test_a_new_authoritys_key_is_encrypted_where_a_passphrase_file_is_named(closed, account, tmp_path):
-    (tmp_path / "passphrase").write_text("open sesame\n")
+    file = passphrase(tmp_path, "open sesame\n")
     admin = Administration(
-        closed, tmp_path, tmp_path / "ca.crt", tmp_path / "ca.key", f"passphrase-file = '{tmp_path}/passphrase'\n")
+        closed, tmp_path, tmp_path / "ca.crt", tmp_path / "ca.key", f"passphrase-file = '{file}'\n")
     assert admin.run("ca", "create").returncode == 0
+    assert admin.run("ca", "create").stderr == f"shacache-admin: {tmp_path}/ca.key: file exists\n"
     assert re.match("-----BEGIN ENCRYPTED PRIVATE KEY-----", (tmp_path / "ca.key").read_text())
     assert admin.run("certificate", "issue", account, "--out", tmp_path / "out").returncode == 0
