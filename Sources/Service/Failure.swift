@@ -76,7 +76,7 @@ extension Refusal {
             403
         case .nothingToWithdraw: 404
         case .lengthRequired: 411
-        case .tooLarge: 413
+        case .entryTooLarge, .blobTooLarge: 413
         }
     }
 }

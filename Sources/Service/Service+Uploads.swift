@@ -10,7 +10,7 @@ extension Service {
         upload.isIdentified = true
         try account.check(upload.target.role, to: "upload \(upload.target.role)")
         if let key = upload.key { try account.check(key) }
-        let length = try request.declaredLength()
+        let length = try request.declaredLength(of: upload.target)
         if length == nil { try checkChunks(of: upload.target, by: account) }
         try checkLimit(length ?? 0, for: upload.target, of: account)
         guard request.purpose != .admission else {
@@ -53,7 +53,7 @@ extension Service {
 
     /// What comes in chunks has no length before it is there: it would take room first and be refused then.
     private func checkChunks(of target: UploadRecord.Target, by account: Account) throws(Refusal) {
-        guard target == .blob else { throw .lengthRequired("an entry needs a Content-Length") }
+        guard target == .blob else { throw .entryWithoutLength }
         guard rules.blobSize == nil else {
             throw .lengthRequired("blobs have a limit in bytes here: send a Content-Length")
         }
@@ -65,9 +65,9 @@ extension Service {
     private func checkLimit(_ bytes: Int, for target: UploadRecord.Target, of account: Account) throws(Refusal) {
         switch target {
         case .entry where bytes > Entry.sizeLimit:
-            throw .tooLarge(limit: Entry.sizeLimit, what: "an entry")
+            throw .entryTooLarge(limit: Entry.sizeLimit)
         case .blob:
-            if let limit = rules.blobSize, bytes > limit { throw .tooLarge(limit: limit, what: "a blob") }
+            if let limit = rules.blobSize, bytes > limit { throw .blobTooLarge(limit: limit) }
             try account.check(.blobSize, used: 0, adding: bytes)
         case .entry:
             return
@@ -170,6 +170,10 @@ extension UploadRecord.Target {
     }
 }
 
+extension Refusal {
+    fileprivate static let entryWithoutLength = Refusal.lengthRequired("an entry needs a Content-Length")
+}
+
 extension Entry {
     fileprivate func checkCredentials(under key: Key) throws(Refusal) {
         if key.text.hasCredentials { throw .credentials("the key") }
@@ -189,7 +193,7 @@ extension SignaturePolicy {
 
 extension Request {
     /// In bytes; nil when the body comes in chunks.
-    fileprivate func declaredLength() throws(Refusal) -> Int? {
+    fileprivate func declaredLength(of target: UploadRecord.Target) throws(Refusal) -> Int? {
         guard contentLength.isEmpty else {
             guard let length = Int(contentLength), length >= 0 else {
                 throw .malformedRequest("the Content-Length is not a number")
@@ -197,6 +201,7 @@ extension Request {
             return length
         }
         guard !transferEncoding.isEmpty else {
+            guard target == .blob else { throw .entryWithoutLength }
             throw .lengthRequired("send a Content-Length, or the body in chunks")
         }
         return nil

@@ -21,7 +21,7 @@ public struct Entry: Sendable {
 
     /// - Parameter body: a JSON list of two strings, metadata and signature.
     public init(body: [UInt8]) throws(Refusal) {
-        guard body.count <= Self.sizeLimit else { throw .tooLarge(limit: Self.sizeLimit, what: "an entry") }
+        guard body.count <= Self.sizeLimit else { throw .entryTooLarge(limit: Self.sizeLimit) }
         try self.init(pair: Self.document(body, "body"))
     }
 

@@ -10,7 +10,8 @@ extension Refusal {
         case .revokedSigner: "make a new one, by shacache generate-signature-key"
         case .credentials: "leave out what stands before the @"
         case .keyIsFull: "ask the operator to withdraw old ones"
-        case .accountLimit, .tooLarge: "ask the operator for more"
+        case .entryTooLarge: "leave something out of its metadata"
+        case .accountLimit, .blobTooLarge: "ask the operator for more"
         case .withdrawn, .malformedRequest, .lengthRequired, .malformedKey, .malformedEntry, .digestMismatch,
             .sizeMismatch, .nothingToWithdraw:
             nil

@@ -8,8 +8,10 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
     case digestMismatch(expected: Digest, received: Digest)
     /// Known before the body comes: both are sizes, in bytes.
     case sizeMismatch(Digest, stored: Int, announced: Int)
-    /// - Parameter limit: in bytes.
-    case tooLarge(limit: Int, what: String)
+    /// - Parameter limit: in bytes; the protocol's, which nobody can raise.
+    case entryTooLarge(limit: Int)
+    /// - Parameter limit: in bytes; the operator's.
+    case blobTooLarge(limit: Int)
     /// No identity, or one that doesn't count: the text says which and why.
     case notAuthorized(String, mend: String? = nil)
     case unsigned
@@ -35,7 +37,7 @@ extension Refusal {
         case .malformedEntry: "malformed entry"
         case .incompleteBody: "incomplete body"
         case .digestMismatch, .sizeMismatch: "digest mismatch"
-        case .tooLarge: "too large"
+        case .entryTooLarge, .blobTooLarge: "too large"
         case .notAuthorized: "not authorized"
         case .unsigned: "unsigned"
         case .unknownSigner: "unknown signer"
@@ -67,8 +69,10 @@ extension Refusal {
             "the body's SHA-512 is \(received), not \(expected)"
         case .sizeMismatch(let digest, let stored, let announced):
             "the blob \(digest) has \(stored) bytes, and this body has \(announced)"
-        case .tooLarge(let limit, let what):
-            "\(what) may have at most \(limit) bytes"
+        case .entryTooLarge(let limit):
+            "an entry may have at most \(limit) bytes"
+        case .blobTooLarge(let limit):
+            "a blob may have at most \(limit) bytes"
         case .unsigned:
             "this server takes signed entries only, and this one has no signature"
         case .credentials(let place):

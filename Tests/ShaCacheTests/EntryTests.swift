@@ -65,7 +65,7 @@ struct EntryTests {
     @Test func `an entry weighs at most 1 MiB`() throws {
         let padding = String(repeating: " ", count: Entry.sizeLimit - 200)
         _ = try Entry(body: body("{\"sha512\": \"\(sha512)\"}" + padding))
-        #expect(throws: Refusal.tooLarge(limit: 1 << 20, what: "an entry")) {
+        #expect(throws: Refusal.entryTooLarge(limit: 1 << 20)) {
             try Entry(body: body("{\"sha512\": \"\(sha512)\"}" + padding + padding))
         }
     }

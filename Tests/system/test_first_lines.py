@@ -11,6 +11,7 @@ from certificates import make_key, openssl
 from deployed import client_of, new_key
 from stack import Stack
 from uploader import LARGE, Uploader
+from wire import Wire
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,31 @@ def test_words_of_another_language_are_said_as_well_as_can_be(cache, tmp_path):
     connection.close()
     assert answer.status == 403 and "retiré: x" in said
     assert answer.reason == said.replace("é", "??")[:300]
+
+
+UNKNOWN = "0" * 128
+# By name: method, target, body, and what is said. Some of it by nginx, as it stands in nginx/messages.conf.
+MORE = {
+    "no such blob": ("GET", f"/shacache/{UNKNOWN}", None, (404, f"no blob has the SHA-512 {UNKNOWN}")),
+    "no such key": ("GET", "/shadir/no%20such", None, (404, "nothing is listed under the key no such")),
+    "no such place": ("GET", "/elsewhere", None, (404, "nothing is here")),
+    "no such place to upload to": ("PUT", "/elsewhere", b"x", (404, "nothing is here")),
+    "not by POST": ("POST", "/shadir/key", b"x", (405, "POST is not possible here")),
+    "not by PUT, large": ("PUT", "/shacache", bytes(LARGE), (405, "PUT is not possible here")),
+    "no length": ("PUT", "/shadir/key", None, (411, "an entry needs a Content-Length")),
+    "a large entry": (
+        "PUT", "/shadir/key", bytes(LARGE), (413, "an entry may have at most 1048576 bytes: leave something out of its metadata")),
+    "a look-up with a body": ("GET", "/shadir/key", b"x", (413, "the body is too large")),
+}
+
+
+# Refusal+Mend.swift: `mend` of `entryTooLarge`: no operator can raise the protocol's limit.
+@pytest.mark.parametrize("case", MORE)
+def test_what_is_not_there_or_not_possible_is_named(cache, case):
+    method, target, body, said = MORE[case]
+    with Wire(cache, cache.tls()) as wire:
+        answer = wire.request(method, target, body)
+    assert (answer.status, answer.line) == said
 
 
 def test_nginx_says_so_too_where_it_answers_itself(cache, stranger):

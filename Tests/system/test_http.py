@@ -105,7 +105,8 @@ def test_a_body_that_is_larger_than_the_disk_is_refused_before_it_comes(stack, l
     with Wire(stack) as wire:
         wire.send(f"POST /shacache HTTP/1.1\r\n{HOST}Content-Length: {length}\r\n\r\n")
         answer = wire.answer()
-        assert answer.status == 507 and "room" in answer.line, answer
+        assert answer.status == 507 and answer.line.startswith("the store has no room for "), answer
+        assert answer.line.endswith(": tell its operator, and send it again later"), answer
 
 
 # Request.declaredLength throws lengthRequired.
