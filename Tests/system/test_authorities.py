@@ -214,6 +214,25 @@ def test_a_wrong_passphrase_is_said_to_be_one(closed, account, encrypted, tmp_pa
     assert_said(admin, account, f": {key}: the passphrase in {file} is not its own\n")
 
 
+# An EC key in what OpenSSL 3 has in its legacy provider only: PBE-MD5-DES. Its passphrase is the right one.
+OLD_CIPHER = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIGwMBsGCSqGSIb3DQEFAzAOBAhqk2pjZ1zAVAICCAAEgZCz/mPtYxzDDaPvC5zW
+pr0khet8kt5Xdvzg3Y+xHM+BmvGO1X6dSug+nmwqEfGkTtIO7olKNxIy03vOqPgn
+yG6bAa6PiFkYptvpnLqWW4DhnNzIKv+QCsVRtkMAhk/ViUAN9VZe0du6ebjEktZQ
+tmskc9k9yJkSsQCN8qlMOhNdg/4j7kXHiL2V9CGHONVOjjM=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+
+
+# PrivateKey.init: `unsupported`. Another passphrase wouldn't help.
+def test_a_cipher_that_is_too_old_is_no_wrong_passphrase(closed, account, encrypted, tmp_path):
+    certificate, key = encrypted
+    key.write_text(OLD_CIPHER)
+    admin = Administration(closed, tmp_path, certificate, key, f"passphrase-file = '{passphrase(tmp_path, 'open sesame')}'\n")
+    admin.assert_refused_by_check(f"shacached: {key}: read a private key: ", "unsupported")
+
+
 # Configuration.CertificateAuthorityFiles.passphrase: the mode. As ssh does with a key.
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_passphrase_that_others_may_read_is_not_taken(closed, account, encrypted, tmp_path, mode):
