@@ -91,7 +91,7 @@ extension Doctor {
         do {
             return try Certificate.list(pem: contents(of: path))
         } catch {
-            tell(.failure(option, "\(path): \(error)", mend: "name a readable PEM file"))
+            tell(.failure(option, "\(error)".naming(path), mend: "name a readable PEM file"))
             return nil
         }
     }
@@ -104,13 +104,16 @@ extension Doctor {
         let left = certificate.notAfter - time(nil)
         let mend = "ask the cache's operator for a new certificate"
         if left < 0 {
-            tell(.failure(option, "expired \(-left / 86_400) days ago", mend: mend))
+            tell(.failure(option, "expired \(counted(-left / 86_400, "day")) ago", mend: mend))
         } else if certificate.notBefore > time(nil) {
             tell(.failure(option, "not valid yet", mend: "check this machine's clock"))
         } else if left < 21 * 86_400 {
-            tell(.warning(option, "expires in \(left / 86_400) days", mend: mend))
+            tell(.warning(option, "expires in \(counted(left / 86_400, "day"))", mend: mend))
         } else {
-            tell(.good(option, "\(certificate.commonName ?? certificate.subject), valid for \(left / 86_400) days"))
+            tell(
+                .good(
+                    option,
+                    "\(certificate.commonName ?? certificate.subject), valid for \(counted(left / 86_400, "day"))"))
         }
         if !certificate.isStrongEnoughForTLS {
             tell(.failure(option, "has an \(certificate.keyName): TLS refuses it", mend: mend))
@@ -136,7 +139,7 @@ extension Doctor {
             }
             examinePermissions(path, option)
         } catch {
-            tell(.failure(option, "\(path): \(error)", mend: "name a readable PEM file without a passphrase"))
+            tell(.failure(option, "\(error)".naming(path), mend: "name a readable PEM file without a passphrase"))
         }
     }
 }

@@ -25,7 +25,7 @@ struct CommonOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long to wait, in all tries together, for a cache that doesn't answer a lookup or a download, or sends less than 1,000 bytes a second. Otherwise what SHACACHE_TIMEOUT says, else \(briefTimeout), and \(patientTimeout) where something is uploaded or withdrawn. How long a server takes to take in an upload isn't limited by it.",
+            "How long to wait, in all tries together, for a cache that doesn't answer a lookup or a download, or sends less than 1,000 bytes a second. Otherwise what SHACACHE_TIMEOUT says, else \(briefTimeout), and \(patientTimeout) where something is uploaded or withdrawn. How long a server takes to take in an upload isn't limited by it, nor an origin, which has 60 seconds.",
             valueName: "seconds"))
     var timeout: Int?
 
@@ -67,7 +67,9 @@ struct CommonOptions: ParsableArguments {
             throw Ended(status: ExitStatus(error))
         }
         if strict, terminal.warnings > 0 {
-            terminal.error("there were \(terminal.warnings) warnings, and --strict")
+            terminal.error(
+                "\(terminal.warnings == 1 ? "there was" : "there were") \(counted(terminal.warnings, "warning")), and --strict"
+            )
             throw Ended(status: .failed)
         }
     }

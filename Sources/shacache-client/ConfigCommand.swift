@@ -35,7 +35,7 @@ struct ConfigCommand: ParsableCommand {
     private static func shown(_ name: String, _ value: String, _ job: Job) -> String {
         guard name != NodeConfiguration.Option.signatureCertificates.rawValue else {
             let names = job.configuration.trustedCertificates(reporter: job.reporter).members.map(\.name)
-            return "\(names.count) certificates: \(names.joined(separator: ", "))"
+            return "\(counted(names.count, "certificate")): \(names.joined(separator: ", "))"
         }
         return value.split(separator: "\n").joined(separator: " ")
     }

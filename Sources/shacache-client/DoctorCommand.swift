@@ -30,7 +30,7 @@ struct DoctorCommand: ParsableCommand {
             if options.json { try job.terminal.output(JSON.array(found.map(\.json))) }
             let failures = found.count { $0.verdict == .failure }
             let warnings = found.count { $0.verdict == .warning }
-            job.terminal.result("\(failures) failed, \(warnings) warnings")
+            job.terminal.result("\(failures) failed, \(counted(warnings, "warning"))")
             guard failures == 0, !options.strict || warnings == 0 else { throw Ended(status: .failed) }
         }
     }

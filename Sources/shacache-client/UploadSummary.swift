@@ -66,8 +66,3 @@ struct UploadSummary {
         }
     }
 }
-
-extension String {
-    /// With the name in front, once.
-    fileprivate func naming(_ name: String) -> String { hasPrefix("\(name): ") ? self : "\(name): \(self)" }
-}
