@@ -7,8 +7,8 @@ struct LookupCommand: ParsableCommand {
         commandName: "lookup",
         abstract: "Show every entry of a key: who signed it, whether it is trusted, and whether its blob is there.",
         discussion: """
-            Where a --url has no entries, those of older buildouts are shown, under their key (slapos-buildout-… or \
-            pypi-buildout-…), and the exit code is 3.
+            Where a --url has no entries, those of older buildouts are shown, under their key (slapos-buildout-... \
+            or pypi-buildout-...), and the exit code is 3.
 
             Exit codes: 0 a trusted entry with its blob is there (for a software release, one that fits this \
             machine), 3 none is, 4 there are entries and none is trusted, 5 the cache can't be reached.
@@ -28,7 +28,7 @@ struct LookupCommand: ParsableCommand {
         try options.perform { job in
             let wanted = try release.chosen() ?? key.required()
             let (lookup, key) = try found(wanted, in: Cache(try job.settings(for: release.use)), job)
-            let report = LookupReport(lookup, key: key)
+            let report = LookupReport(lookup, key: key, warn: job.terminal.warn)
             if options.json { try job.terminal.output(report.json) } else { try job.terminal.output(report.text) }
             // What is listed elsewhere is shown, but `download --url` doesn't get it.
             let status = key.text == wanted.text ? report.status(fitting: release.use == .binaries) : .missing

@@ -7,13 +7,19 @@ import TextTable
 struct LookupReport {
     private let lookup: Lookup
     private let key: Key
-    /// This machine; nil when no entry names a platform, so that nobody asks.
+    /// This machine; nil when no entry names a platform, so that nobody asks, or when it can't be known.
     private let here: Platform?
 
-    init(_ lookup: Lookup, key: Key) {
+    /// - Parameter warn: told why this machine can't be known, when an entry names a platform.
+    init(_ lookup: Lookup, key: Key, warn: (String) -> Void) {
         self.lookup = lookup
         self.key = key
-        here = lookup.rows.contains { $0.platform != nil } ? try? .here() : nil
+        do {
+            here = lookup.rows.contains { $0.platform != nil } ? try .here() : nil
+        } catch {
+            here = nil
+            warn("which entries fit this machine can't be said: \(error)")
+        }
     }
 
     // MARK: Judging
@@ -35,7 +41,7 @@ struct LookupReport {
         let columns = ["trusted", "signer", "blob", "size", "stored", "platform", "fits", "says", "sha512"]
         let table = textTable(columns: columns, rows: lookup.lines.map(cells))
         let platform = here.map { "; this machine is \($0)" } ?? ""
-        return "\(key.text.visible): \(lookup.lines.count) entries\(platform)\n\n\(table)"
+        return "\(key.text.visible): \(counted(lookup.lines.count, "entry", "entries"))\(platform)\n\n\(table)"
     }
 
     private func cells(_ line: Lookup.Line) -> [String] {

@@ -92,7 +92,7 @@ def test_what_an_older_buildout_listed_is_shown_and_is_3_as_nothing_of_today_get
     digits = hashlib.md5(url.encode()).hexdigest()
     older = published(stack, b"older", f"{prefix}-buildout-{digits}", urlmd5=digits)
     done = assert_ended(node.run("lookup", "--url", url), MISSING, f"`shacache download --key {older}`")
-    assert f"{older}: 1 entries" in done.stdout.decode() and "yes" in done.stdout.decode()
+    assert f"{older}: 1 entry\n" in done.stdout.decode() and "yes" in done.stdout.decode()
     assert node.json("lookup", "--url", url, status=MISSING)["key"] == older
     assert_ended(node.run("download", "--url", url), MISSING)
     # Today's come first.
@@ -164,3 +164,14 @@ def test_the_deployed_client_agrees_on_what_is_trusted(stack, node, mixed):
     key, _ = mixed
     trusted = [row["metadata"] for row in node.json("lookup", "-k", key)["entries"] if row["trusted"]]
     assert trusted == list(client_of(stack).select(key))
+
+
+# LookupReport.init: no column says why nothing is known to fit.
+def test_a_machine_that_cannot_be_known_is_a_warning(stack, node, tmp_path):
+    url = f"https://lab.example.org/{new_key()}/software.cfg"
+    published(stack, b"x", hashlib.md5(url.encode()).hexdigest(), multiarch=HERE[0], os=list(HERE[1]))
+    (tmp_path / "os-release").write_text('ID="debian\n')
+    done = node.run("lookup", "-s", url, env={"UNIXCONFDIR": str(tmp_path)})
+    assert_ended(done, MISSING, "warning: which entries fit this machine can't be said: ")
+    assert b"the closing quotation mark is missing" in done.stderr
+    assert b"warning" not in assert_ended(node.run("lookup", "-s", url), DONE).stderr
