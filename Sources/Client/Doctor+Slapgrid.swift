@@ -21,15 +21,26 @@ extension Doctor {
                 mend: "set \(missing.joined(separator: " and ")); the cache's operator issues certificates"))
     }
 
-    /// The program that runs slapgrid here, if it is found, and what it runs with.
+    /// What slapgrid runs with, where the configuration is a node's, or its program is here; and what it and the client
+    /// go by to know which releases run here.
     func examineSlapgrid() {
         let endpoints = Direction.allCases.flatMap { direction in
             Service.allCases.compactMap { service in
                 configuration.endpoint(direction, service, for: .binaries).map { (direction, service, $0) }
             }
         }
-        guard !endpoints.isEmpty, let slapos = found("slapos") else { return }
-        examineLibrary(of: slapos)
+        guard !endpoints.isEmpty else { return }
+        examineDistribution()
+        let slapos = found("slapos")
+        guard slapos != nil || configuration[.computer] != nil else { return }
+        if let slapos {
+            examineLibrary(of: slapos)
+        } else {
+            tell(
+                .warning(
+                    "slapos", "not on the PATH: what its Python has isn't checked",
+                    mend: "call the doctor once more with the PATH that slapgrid runs with"))
+        }
         examineCompiler()
         examineBlacklist()
         guard let proxy = proxyOption else { return }
@@ -85,12 +96,25 @@ extension Doctor {
 
     private static let importing = "import sys, slapos.libnetworkcache; print(sys.version.split()[0])"
 
+    /// Without it neither slapgrid nor the client knows which releases run here.
+    private func examineDistribution() {
+        do {
+            tell(.good("this machine", "is \(try Platform.here())"))
+        } catch {
+            tell(
+                .failure(
+                    "this machine", "no release can be chosen for it: \(error)",
+                    mend: "mend the file: slapgrid's Python can't read it either"))
+        }
+    }
+
     private func examineCompiler() {
-        guard found("gcc") == nil else { return }
+        if let machine = Platform.compilerName() { return tell(.good("gcc", machine)) }
         tell(
             .failure(
                 "gcc",
-                "there is no such command: slapgrid asks it for this machine's name, and else uses no binary cache",
+                "\(found("gcc") == nil ? "there is no such command" : "gcc -dumpmachine fails"): "
+                    + "slapgrid asks it for this machine's name, and else uses no binary cache",
                 mend: "install gcc, also where releases come from the binary cache only"))
     }
 

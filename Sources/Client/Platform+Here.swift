@@ -19,9 +19,8 @@ extension Platform {
 
     private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    private static func compilerName() -> String? {
-        firstLine(of: "gcc -dumpmachine")
-    }
+    /// What slapgrid calls this machine; nil when there is no compiler to ask.
+    static func compilerName() -> String? { firstLine(of: "gcc -dumpmachine") }
 
     private static func guessedName(_ distribution: Distribution) -> String {
         var names = utsname()

@@ -106,7 +106,7 @@ extension ServerVisit {
     private func readBack(_ entry: Entry) {
         guard let endpoint = configuration.endpoint(.download, .directory, for: use) else { return }
         let option = option(.download, .directory)
-        guard !unanswered.contains(option) else { return }
+        guard !failed.contains(option) else { return }
         guard let response = try? send(endpoint.request(.get, Self.key)), response.status == 200,
             let listing = try? UnverifiedListing(response.body), listing.contains(entry)
         else {

@@ -13,8 +13,8 @@ final class ServerVisit {
     private let timeout: Int
     private let silent: SilentServers
     private let session = Session(agent: "shacache doctor")
-    /// The options whose URLs gave no answer: what follows from that needn't be said too.
-    private(set) var unanswered: Set<String> = []
+    /// The options whose URLs gave no answer, or a wrong one: what follows from that needn't be said too.
+    private(set) var failed: Set<String> = []
 
     /// What is uploaded, and fetched in parts. Always the same bytes, so that it is stored once.
     static let probe = Array("shacache doctor was here, to see whether uploads and ranges work\n".utf8)
@@ -44,14 +44,14 @@ final class ServerVisit {
     func ask(_ request: Request, _ option: String) -> Response? {
         let server = SilentServers.server(of: request)
         guard !silent.servers.contains(server) else {
-            unanswered.insert(option)
+            failed.insert(option)
             tell(.failure(option, "not asked: \(server) doesn't answer, as said above", mend: Self.mend(nil)))
             return nil
         }
         do {
             return try send(request)
         } catch {
-            unanswered.insert(option)
+            failed.insert(option)
             if case .silent? = (error as? HTTPFailure)?.kind { silent.servers.insert(server) }
             tell(.failure(option, "\(error)", mend: Self.mend(error)))
             return nil
@@ -101,8 +101,11 @@ final class ServerVisit {
     }
 
     func examine(_ response: Response, of endpoint: Endpoint, _ option: String) {
+        guard !(200..<300).contains(response.status), response.status != 404 else {
+            return tell(.good(option, "\(endpoint.shownURL) answers"))
+        }
+        failed.insert(option)
         switch response.status {
-        case 200..<300, 404: tell(.good(option, "\(endpoint.shownURL) answers"))
         case 300..<400:
             tell(
                 .failure(
@@ -148,7 +151,7 @@ final class ServerVisit {
     func examineRanges(isUploaded: Bool) {
         guard let endpoint = configuration.endpoint(.download, .cache, for: use) else { return }
         let option = option(.download, .cache)
-        guard !unanswered.contains(option) else { return }
+        guard !failed.contains(option) else { return }
         var whole = endpoint.request(.get, Self.probeDigest.description)
         guard let response = try? send(whole), response.body == Self.probe else {
             guard isUploaded else { return tell(.good(option, "ranges: not tried, there is nothing to try them with")) }

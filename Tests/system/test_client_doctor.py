@@ -155,10 +155,48 @@ def test_the_library_of_the_python_that_runs_slapgrid(node, tmp_path):
 
 def test_the_compiler_that_slapgrid_asks(node, tmp_path):
     env = slapos(tmp_path / "bin", sys.executable)
-    assert judged(node, "gcc", env) == []
+    (found,) = judged(node, "gcc", env)
+    machine = subprocess.run(["gcc", "-dumpmachine"], capture_output=True, text=True, check=True).stdout.strip()
+    assert (found["verdict"], found["text"]) == ("ok", machine)
     (tmp_path / "bin/gcc").unlink()
     (found,) = judged(node, "gcc", env)
-    assert found["verdict"] == "failed" and "install gcc" in found["mend"]
+    assert found["verdict"] == "failed" and "no such command" in found["text"] and "install gcc" in found["mend"]
+    (tmp_path / "bin/gcc").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin/gcc").chmod(0o755)
+    (found,) = judged(node, "gcc", env)
+    assert found["verdict"] == "failed" and "gcc -dumpmachine fails" in found["text"]
+
+
+# Doctor.examineSlapgrid: a slapgrid that runs from its own place isn't on the PATH of who calls the doctor.
+def test_a_node_of_a_master_whose_slapos_is_not_on_the_path(node, tmp_path):
+    env = slapos(tmp_path / "bin", sys.executable)
+    (tmp_path / "bin/slapos").unlink()
+    assert judged(node, "slapos", env) == judged(node, "gcc", env) == []
+    node.config.write_text("[slapos]\ncomputer_id = COMP-7\n" + node.config.read_text())
+    (found,) = judged(node, "slapos", env)
+    assert found["verdict"] == "warning" and found["text"] == "not on the PATH: what its Python has isn't checked"
+    (found,) = judged(node, "gcc", env)
+    assert found["verdict"] == "ok"
+    (tmp_path / "bin/gcc").unlink()
+    (found,) = judged(node, "gcc", env)
+    assert found["verdict"] == "failed"
+    proxy = f"http://127.0.0.1:{free_port()}"
+    node.change(upload_binary_dir_url="http://cache.invalid/shadir")
+    node.config.write_text("[slapos]\ncomputer_id = COMP-7\n" + node.config.read_text())
+    first = judged(node, "upload-binary-dir-url", {**env, "http_proxy": proxy})[0]
+    assert "can't be reached without http_proxy" in first["text"]
+
+
+# Doctor.examineDistribution
+def test_a_machine_whose_distribution_cannot_be_read(node, tmp_path):
+    (tmp_path / "os-release").write_text('ID="debian\n')
+    env = {"UNIXCONFDIR": str(tmp_path)}
+    (found,) = judged(node, "this machine", env)
+    assert found["verdict"] == "failed" and "os-release: the closing quotation mark is missing" in found["text"]
+    (found,) = judged(node, "this machine", {})
+    assert found["verdict"] == "ok"
+    without_uses(node, "download-binary", "upload-binary")
+    assert judged(node, "this machine", env) == []
 
 
 # Doctor.examineWayWithout: the doctor goes through the proxy, slapgrid doesn't.
@@ -318,6 +356,14 @@ def test_an_authority_that_did_not_sign_the_servers_certificate(sources, authori
     assert_found(sources, "failed", "upload-cache-url", "certificate")
 
 
+def test_a_file_is_named_once(sources, tmp_path):
+    missing = tmp_path / "nothing"
+    for option in "shadir-ca-file", "shadir-key-file":
+        sources.change(**{option: missing})
+        assert_found(sources, "failed", option, f"{missing}: no such file or directory")
+        assert not any(f"{missing}: {missing}" in text for _, _, text in findings(sources))
+
+
 def test_a_file_that_is_no_certificate(sources, tmp_path):
     (tmp_path / "text").write_text("hello")
     sources.change(shadir_ca_file=tmp_path / "text")
@@ -386,6 +432,16 @@ def test_a_slapproxy_that_is_not_configured(node):
         "download-cache-url", "download-dir-url", "upload-cache-url", "upload-dir-url"}, found
 
 
+# ServerVisit.failed: what was uploaded elsewhere isn't looked for there too.
+def test_a_download_url_that_fails_is_not_called_another_cache(sources):
+    with Impostor(lambda handler: [read(handler), reply(handler, 503, b"Shacache not configured")]) as proxy:
+        sources.options |= {name: url for name, url in proxy.options.items() if name in ("download-cache-url", "download-dir-url")}
+        sources.write()
+        found = findings(sources)
+    assert [subject for _, subject, text in found if "is a slapproxy" in text] == ["download-cache-url", "download-dir-url"]
+    assert not any("different caches" in text for _, _, text in found), found
+
+
 def test_two_caches_taken_for_one(sources, impostor):
     sources.change(
         download_cache_url=impostor.options["download-cache-url"], download_dir_url=impostor.options["download-dir-url"])
@@ -441,7 +497,18 @@ def test_a_server_that_takes_files_for_something_else(node):
 # Its manual
 
 
-@pytest.mark.parametrize("program", ["shacache", "shacache-admin", "shacache-page", "shacached"])
+PROGRAMS = ["shacache", "shacache-admin", "shacache-page", "shacached"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_is_ascii_as_the_manual_loses_all_else(program):
+    help = subprocess.run(
+        [REPOSITORY / ".build/release" / program, "--experimental-dump-help"], capture_output=True, check=True).stdout
+    texts = json.dumps(json.loads(help), ensure_ascii=False)
+    assert texts.isascii(), re.findall(r".{0,40}[^\x00-\x7F].{0,40}", texts)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_the_manual_has_every_option_that_help_has(program):
     """`make manual` writes it anew."""
     def options(command):
