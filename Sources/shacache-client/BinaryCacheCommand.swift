@@ -28,7 +28,10 @@ struct BinaryCacheCommand: ParsableCommand {
         var allowLinksOut = false
         @OptionGroup var options: CommonOptions
 
-        func validate() throws { try requireText(softwareUrl) }
+        func validate() throws {
+            try requireNames(directory)
+            try requireReleaseURL(softwareUrl)
+        }
 
         func run() throws {
             try options.perform { job in
@@ -84,7 +87,10 @@ struct BinaryCacheCommand: ParsableCommand {
         var markCompleted = false
         @OptionGroup var options: CommonOptions
 
-        func validate() throws { try requireText(softwareUrl) }
+        func validate() throws {
+            try requireNames(softwareRoot)
+            try requireReleaseURL(softwareUrl)
+        }
 
         func run() throws {
             try options.perform { job in
@@ -113,5 +119,14 @@ struct BinaryCacheCommand: ParsableCommand {
                 }
             }
         }
+    }
+}
+
+/// The MD5 of the URL, which is what a release's directory is called, would be listed under its own MD5, where no node
+/// looks.
+private func requireReleaseURL(_ text: String) throws {
+    try requireText(text)
+    guard text.wholeMatch(of: /[0-9A-Fa-f]{32}/) == nil else {
+        throw ValidationError("--software-url: \(text) is an MD5: give the URL of the release's profile itself")
     }
 }

@@ -9,6 +9,11 @@ func requireText(_ arguments: String?...) throws {
     }
 }
 
+/// An empty name is most often a variable that isn't set.
+func requireNames(_ names: String?...) throws {
+    guard !names.contains("") else { throw ValidationError("the name of the file is empty") }
+}
+
 extension JSON {
     /// For people and scripts: bytes of file names that are no UTF-8 are spelled out.
     init(shown text: String) { self.init(text.shownFileName) }

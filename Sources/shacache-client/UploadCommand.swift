@@ -41,6 +41,7 @@ struct UploadCommand: ParsableCommand {
         guard sources.count(where: { $0 == "-" }) < 2 else {
             throw ValidationError("- is standard input, which can be read once")
         }
+        for source in sources { try requireNames(source) }
         for source in sources where Source.isURL(source) { try requireText(source) }
         guard key.count > 0 || metadata.isEmpty else {
             throw ValidationError("metadata belongs to a key: give one of --key, --url and --pypi")
