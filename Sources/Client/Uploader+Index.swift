@@ -14,19 +14,21 @@ extension Uploader {
             reporter.warn(
                 "\(key.text): the entry is unsigned, since signature-private-key-file isn't set: no node trusts it")
         }
-        if try isListed(entry, under: key) { return .wasThere }
-        try cache.put(entry, under: key)
-        if cache.reads(.directory) { try readBack(entry, key) }
-        return .added
-    }
-
-    private func readBack(_ entry: Entry, _ key: Key) throws {
-        guard try isListed(entry, under: key) else {
-            throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
-        }
-        if case .unknownSigner = try signature.certificates.trust(entry) {
+        let indexed = try add(entry, under: key)
+        // Each time: an upload that is repeated, since the first one warned, isn't trusted either.
+        if cache.reads(.directory), case .unknownSigner = try signature.certificates.trust(entry) {
             reporter.warn("\(key.text): signed, but the key's certificate isn't in signature-certificate-list here")
         }
+        return indexed
+    }
+
+    private func add(_ entry: Entry, under key: Key) throws -> Indexed {
+        if try isListed(entry, under: key) { return .wasThere }
+        try cache.put(entry, under: key)
+        guard try !cache.reads(.directory) || isListed(entry, under: key) else {
+            throw CacheFailure.broken("\(key.text): the entry isn't listed after the cache accepted it")
+        }
+        return .added
     }
 
     private func isListed(_ entry: Entry, under key: Key) throws -> Bool {
