@@ -122,11 +122,19 @@ public struct BinaryCache {
 
     /// The entries that were compiled on a machine like this one.
     private func fitting(_ platform: Platform, _ trusted: [Entry], _ key: Key) throws -> [Entry] {
-        let fitting = trusted.filter { Platform($0.content).map(platform.runs) ?? false }
+        let fitting = trusted.filter { entry in
+            let other = Platform(entry.content)
+            if let other, platform.runs(other) { return true }
+            reporter.note(
+                "\(key.text): passed over, \(entry.named): for \(other?.description ?? "no platform"), and this is \(platform)"
+            )
+            return false
+        }
         guard fitting.isEmpty else { return fitting }
         let seen = Set(trusted.map { Platform($0.content)?.description ?? "no platform" }).sorted()
         throw CacheFailure.missing(
-            "\(key.text): none of \(trusted.count) trusted entries fits \(platform): \(seen.joined(separator: ", "))")
+            "\(key.text): none of \(counted(trusted.count, "trusted entry", "trusted entries")) fits \(platform): "
+                + seen.joined(separator: ", "))
     }
 
     /// Paths in scripts and libraries lead to where the release was compiled for.

@@ -133,6 +133,7 @@ public final class Cache {
             do {
                 return try answer(to: Request(.get, like: request)) { head, _ in throw Seen(head: head) }.head
             } catch let seen as Seen {
+                note(Request(.get, like: request), seen.head.status)
                 return seen.head
             }
         }
@@ -201,6 +202,10 @@ public final class Cache {
         "\(request.method.rawValue) \(withoutCredentials(request.url).prefix { $0 != "?" })"
     }
 
+    private func note(_ request: Request, _ status: Int) {
+        settings.retry.reporter.note("\(Self.shown(request)): \(status)")
+    }
+
     /// Sends a request until it is answered for good, and turns what isn't success into a failure.
     @discardableResult
     private func answer(
@@ -212,7 +217,11 @@ public final class Cache {
         let retry = isGivenUp ? Retry(limit: 0, reporter: retry.reporter) : retry
         let response: Response
         do {
-            response = try retry(request.watch, hasProgressed: hasProgressed, { try send(request) })
+            response = try retry(request.watch, hasProgressed: hasProgressed) {
+                let response = try send(request)
+                note(request, response.status)
+                return response
+            }
         } catch let failure as HTTPFailure {
             throw CacheFailure.of(failure)
         }

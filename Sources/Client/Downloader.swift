@@ -20,9 +20,10 @@ public struct Downloader {
         _ key: Key, filters: [MetadataFilter], item: String, to destination: Destination
     ) throws -> Entry {
         let trusted = try trusted(key)
-        let passing = filters.apply(to: trusted, warn: reporter.warn)
+        let passing = filters.apply(to: trusted, reporter: reporter)
         guard !passing.isEmpty else {
-            throw CacheFailure.missing("\(key.text): none of \(trusted.count) trusted entries passes the filters")
+            let count = counted(trusted.count, "trusted entry", "trusted entries")
+            throw CacheFailure.missing("\(key.text): none of \(count) passes the filters")
         }
         return try first(of: passing) { try fetch($0.sha512, item: item, to: destination) }
     }
@@ -49,23 +50,30 @@ public struct Downloader {
     /// The trusted entries that pass the filters; none when that are none.
     public func select(_ key: Key, filters: [MetadataFilter]) throws -> [Entry] {
         let trusted = try listing(key).trusted
-        return filters.apply(to: trusted, warn: reporter.warn)
+        return filters.apply(to: trusted, reporter: reporter)
     }
 
     /// - Throws: `CacheFailure` when there are none.
     func trusted(_ key: Key) throws -> [Entry] {
         let listing = try listing(key)
         guard listing.trusted.isEmpty else { return listing.trusted }
-        throw listing.entries.isEmpty
-            ? CacheFailure.missing("\(key.text): has no entries")
-            : CacheFailure.untrusted("\(key.text): none of its \(listing.entries.count) entries is trusted")
+        guard !listing.entries.isEmpty else { throw CacheFailure.missing("\(key.text): has no entries") }
+        throw CacheFailure.untrusted(
+            "\(key.text): none of its \(counted(listing.entries.count, "entry", "entries")) is trusted")
     }
 
     private func listing(_ key: Key) throws -> Listing {
         let listing = try cache.listing(of: key, trusting: certificates)
         for (index, entry) in listing.entries.enumerated() {
-            guard case .unreadable(let reason) = entry else { continue }
-            reporter.warn("\(key.text): entry \(index + 1) can't be read: \(reason)")
+            let what = "\(key.text): entry \(index + 1)"
+            switch entry {
+            case .readable(_, .trusted): continue
+            case .readable(let entry, .unsigned):
+                reporter.note("\(what) passed over, \(entry.named): it is unsigned")
+            case .readable(let entry, .unknownSigner):
+                reporter.note("\(what) passed over, \(entry.named): no listed certificate verifies it")
+            case .unreadable(let reason): reporter.warn("\(what) can't be read: \(reason)")
+            }
         }
         return listing
     }
@@ -111,6 +119,11 @@ public struct Downloader {
             throw CacheFailure.untrusted("\(digest): the cache sent other bytes, whose SHA-512 is \(received)")
         }
     }
+}
+
+extension Entry {
+    /// For notes: by the blob that it names.
+    var named: String { "SHA-512 \(sha512.description.prefix(16))…" }
 }
 
 extension Error {

@@ -17,6 +17,8 @@ public struct MetadataFilter: Sendable {
     let name: String
     let `operator`: Operator
     let value: JSON
+    /// As the user gave it.
+    private let text: String
 
     /// - Parameter text: for example `revision>=12` or `os==["debian", "12", ""]`. The value is JSON.
     public init(_ text: String) throws(Misuse) {
@@ -26,6 +28,7 @@ public struct MetadataFilter: Sendable {
                 "\(text): a filter has one of == >= <= > < >> << in it",
                 hint: "for example 'revision>=12' or 'os==[\"debian\", \"12\", \"\"]', in single quotes for the shell")
         }
+        self.text = text
         name = String(text[..<match.range.lowerBound])
         `operator` = Operator(rawValue: String(match.output))!
         let literal = text[match.range.upperBound...]
@@ -34,17 +37,30 @@ public struct MetadataFilter: Sendable {
         } catch {
             throw Misuse(
                 "\(text): the value \(literal) is not JSON",
-                hint: "a text stands in double quotes: '\(name)\(match.output)\"\(literal)\"'")
+                hint: "a text stands in double quotes: '\(name)\(match.output)\(Self.quoted(literal))'")
         }
     }
 
-    /// - Parameter warn: told of entries whose value can't be compared with the filter's; they are left out.
-    func apply(to entries: [Entry], warn: (String) -> Void) -> [Entry] {
+    /// Without the quotes that are there already, but for one side.
+    private static func quoted(_ literal: Substring) -> String {
+        JSON(String(literal).trimmed.replacing("\"", with: "")).dumped()
+    }
+
+    /// - Parameter reporter: warned of entries whose value can't be compared with the filter's, and told of all that
+    ///   are left out.
+    func apply(to entries: [Entry], reporter: Reporter) -> [Entry] {
         let named = entries.compactMap { entry in entry.content[name].map { (entry, $0) } }
+        let kept: [Entry]
         switch `operator` {
-        case .greatest, .least: return extremes(named, warn: warn)
-        default: return named.filter { holds($0.1, value, warn: warn) }.map(\.0)
+        case .greatest, .least: kept = extremes(named, warn: reporter.warn)
+        default: kept = named.filter { holds($0.1, value, warn: reporter.warn) }.map(\.0)
         }
+        let digests = Set(kept.map(\.digest))
+        for entry in entries where !digests.contains(entry.digest) {
+            let said = entry.content[name].map { "\(name) is \($0.withoutCredentials.dumped())" } ?? "it has no \(name)"
+            reporter.note("passed over by the filter \(text), \(entry.named): \(said)")
+        }
+        return kept
     }
 
     /// All entries that share the greatest value, or the least.
@@ -62,7 +78,11 @@ public struct MetadataFilter: Sendable {
     }
 
     private func holds(_ candidate: JSON, _ bound: JSON, warn: (String) -> Void) -> Bool {
-        if case .equal = `operator` { return candidate.equals(bound) }
+        func warnOfKinds() { warn("\(name): \(candidate.dumped()) can't be compared with \(bound.dumped())") }
+        if case .equal = `operator` {
+            if candidate.isOfOtherKind(than: bound) { warnOfKinds() }
+            return candidate.equals(bound)
+        }
         do {
             let order = try candidate.order(bound)
             return switch `operator` {
@@ -73,7 +93,7 @@ public struct MetadataFilter: Sendable {
             case .less, .least: order == .less
             }
         } catch {
-            warn("\(name): \(candidate.dumped()) can't be compared with \(bound.dumped())")
+            warnOfKinds()
             return false
         }
     }
@@ -81,7 +101,27 @@ public struct MetadataFilter: Sendable {
 
 extension [MetadataFilter] {
     /// The entries that pass all filters, one after the other.
-    func apply(to entries: [Entry], warn: (String) -> Void) -> [Entry] {
-        reduce(entries) { $1.apply(to: $0, warn: warn) }
+    func apply(to entries: [Entry], reporter: Reporter) -> [Entry] {
+        reduce(entries) { $1.apply(to: $0, reporter: reporter) }
+    }
+}
+
+extension JSON {
+    /// Whether no such values are ever equal. null is what is left out, of whatever kind.
+    fileprivate func isOfOtherKind(than other: JSON) -> Bool {
+        kind != .null && other.kind != .null && kind != other.kind
+    }
+
+    private enum Kind { case null, number, string, array, object }
+
+    private var kind: Kind {
+        switch self {
+        case .null: .null
+        // In Python, True is 1.
+        case .bool, .number: .number
+        case .string: .string
+        case .array: .array
+        case .object: .object
+        }
     }
 }

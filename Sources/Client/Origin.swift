@@ -114,7 +114,9 @@ public struct Origin: Sendable {
 
         private func get(_ request: Request, from start: Int) throws -> Response {
             let begun = done
-            return try session.getFile(request, from: start, of: first?.contentLength, ifUnchanged: first?.validator) {
+            let response = try session.getFile(
+                request, from: start, of: first?.contentLength, ifUnchanged: first?.validator
+            ) {
                 head, part, bytes in
                 if self.done == begun { try self.check(head, part) }
                 try self.file.append(bytes)
@@ -122,6 +124,8 @@ public struct Origin: Sendable {
                 self.origin.reporter.progress(
                     Progress(item: self.origin.item, step: .fetching, done: self.done, total: part.size))
             }.response
+            origin.reporter.note("GET \(withoutCredentials(origin.url)): \(response.status)")
+            return response
         }
 
         /// Before the first bytes of an answer are taken.

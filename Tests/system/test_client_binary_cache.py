@@ -242,6 +242,19 @@ def test_a_software_root_that_is_not_there_is_1(node, root, release):
     assert_ended(install(node, root / "missing", release), MISUSE, "missing")
 
 
+# requireReleaseURL: it would be listed under the MD5 of the MD5.
+@pytest.mark.parametrize("md5", ["0123456789abcdef" * 2, "0123456789ABCDEF" * 2])
+def test_a_releases_md5_is_no_url(stack, node, root, md5):
+    for run in publish, install:
+        assert_ended(run(node, root, md5), MISUSE, "give the URL of the release's profile itself")
+    assert stack.entries(key_of(md5)) is None
+
+
+def test_an_empty_name_is_called_so(node, root):
+    for run in publish, install:
+        assert_ended(run(node, "", new_url()), MISUSE, "the name of the file is empty")
+
+
 def test_the_exit_code_says_why_there_is_none(stack, node, root, release):
     assert_ended(install(node, root, new_url()), MISSING)
     unsigned = new_url()
@@ -314,7 +327,8 @@ def test_the_first_that_fits_is_taken_and_the_next_when_its_blob_is_not_there(st
     for text, platform in (b"other", {"multiarch": "m68k-linux-gnu"}), (b"gone", {}), (b"right", {}), (b"late", {}):
         listed(stack, impostor, url, archive(url, ("file", tarfile.REGTYPE, text)), **platform)
     del impostor.blobs[json.loads(impostor.listings[key_of(url)][1][0])["sha512"]]
-    assert_ended(install(deceived, root, url), DONE, "tries the next entry")
+    done = assert_ended(install(deceived, root, url, "--verbose"), DONE, "tries the next entry")
+    assert f"{key_of(url)}: passed over, SHA-512 " in done.stderr.decode() and b": for m68k-linux-gnu " in done.stderr
     assert (root / key_of(url) / "file").read_bytes() == b"right"
 
 

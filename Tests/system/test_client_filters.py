@@ -89,3 +89,22 @@ def test_a_download_takes_the_first_that_passes(listed, impostor, entries, filte
 def test_what_cannot_be_compared_is_left_out_with_a_warning(listed):
     done = listed.run("download", "-k", "a", 'v>="a"', "w==7")
     assert_ended(done, MISSING, "v: 100 can't be compared with \"a\"")
+
+
+# isOfOtherKind: nothing else shows why nothing passes. null is what somebody left out.
+def test_what_is_never_equal_is_a_warning_too(deceived, impostor, stack):
+    text = json.dumps({"sha512": "0" * 128, "v": 42, "n": None, "t": True})
+    impostor.listings["a"] = [[text, sign(stack, text)]]
+    says = 'v: 42 can\'t be compared with "42"'
+    assert_ended(deceived.run("download", "-k", "a", 'v=="42"'), MISSING, says)
+    for filter in "v==43", 'n=="42"', "t==43", "v==null":
+        done = assert_ended(deceived.run("download", "-k", "a", filter), MISSING, "none of 1 trusted entry passes")
+        assert b"warning" not in done.stderr, filter
+
+
+@pytest.mark.parametrize("value", ["x", '"x', 'x"', '"x"y'])
+def test_the_hint_of_a_text_without_quotes_is_a_filter(listed, value):
+    done = assert_ended(listed.run("download", "-k", "a", f"w>>{value}"), MISUSE)
+    hint = done.stderr.decode().partition("double quotes: '")[2].rstrip("\n").removesuffix("'")
+    assert hint == f'w>>"{value.replace(chr(34), "")}"'
+    assert_ended(listed.run("download", "-k", "a", hint), MISSING)
