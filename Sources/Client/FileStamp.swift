@@ -1,3 +1,4 @@
+public import Archives
 import Glibc
 
 /// What tells that a file became another one while it was read, as far as a file system tells.
@@ -26,7 +27,16 @@ struct FileStamp: Sendable {
 /// A file became another one while it was read: what came of it is neither.
 struct FileChanged: Advising, CustomStringConvertible {
     let description: String
-    let hint: String? = "upload it again when nothing writes to it any more"
+    static let hint = "upload it again when nothing writes to it any more"
+    var hint: String? { Self.hint }
 
     init(_ path: String, _ how: String) { description = "\(path): \(how) while it was read" }
+}
+
+/// The same of a file in a directory that is archived.
+extension ArchiveError: Advising {
+    public var hint: String? {
+        guard case .changed = self else { return nil }
+        return FileChanged.hint
+    }
 }

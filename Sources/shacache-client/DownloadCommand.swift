@@ -33,7 +33,7 @@ struct DownloadCommand: ParsableCommand {
     var filters: [String] = []
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
-        help: ArgumentHelp("Where to put it; standard output otherwise.", valueName: "file"),
+        help: ArgumentHelp("Where to put it; otherwise, and for -, standard output.", valueName: "file"),
         completion: .file())
     var output: String?
     @Option(
@@ -64,7 +64,7 @@ struct DownloadCommand: ParsableCommand {
             let key = try key.required()
             let filters = try filters.map { try MetadataFilter($0) }
             let destination = try Destination(output)
-            let item = output ?? key.text
+            let item = outputName ?? key.text
             do {
                 let entry = try fromCache(job, key, filters, item, destination)
                 job.terminal.finish(item)
@@ -81,10 +81,13 @@ struct DownloadCommand: ParsableCommand {
         }
     }
 
+    /// For messages.
+    private var outputName: String? { output == "-" ? "standard output" : output }
+
     private func fetchByName(_ job: Job) throws {
         guard let digest = Digest(sha512!) else { throw Misuse("--sha512 takes 128 hexadecimal digits") }
         let destination = try Destination(output)
-        let item = output ?? "\(digest.description.prefix(16))…"
+        let item = outputName ?? "\(digest.description.prefix(16))…"
         try downloader(job).fetch(digest, item: item, to: destination)
         job.terminal.finish(item)
         job.terminal.result("\(item): from the cache, \(digest)")

@@ -68,6 +68,11 @@ enum Main {
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
             send("\(withoutCredentials(in: root.fullMessage(for: error)).shownFileName)\n", to: STDERR_FILENO)
+            if root == Shacache.self, let first = arguments.first, first.hasPrefix("-") {
+                send(
+                    "shacache: hint: options stand behind the subcommand: shacache lookup --config ...\n",
+                    to: STDERR_FILENO)
+            }
             end(misuse)
         }
     }

@@ -1,9 +1,11 @@
 """What the client shows to people and to scripts, and the proxies that it goes through."""
 
+import json
 import os
 import pty
 import re
 import socket
+import subprocess
 import termios
 import threading
 import time
@@ -12,7 +14,7 @@ import pytest
 from deployed import new_key
 from impostor import reply
 from listener import Listener
-from node import DONE, FAILED, MISSING, assert_ended
+from node import DONE, FAILED, MISSING, MISUSE, SHACACHE, UNTRUSTED, assert_ended
 from test_client_download import pair, published
 
 SIZE = 3_000_000
@@ -65,11 +67,11 @@ def on_a_terminal(node, *words, columns=200, **env):
 DOWNLOAD = ["download", "-k", "a", "-o", "out"]
 
 
-@pytest.mark.parametrize("words", [[], ["-v"]])
-def test_where_nobody_looks_there_are_no_bars_and_no_colours(deceived, slow, words):
+@pytest.mark.parametrize("words, lines", [([], 1), (["-v"], 3)])
+def test_where_nobody_looks_there_are_no_bars_and_no_colours(deceived, slow, words, lines):
     done = assert_ended(deceived.run(*DOWNLOAD, *words), DONE)
     error = done.stderr.decode()
-    assert not re.search("[\x1b\r━─%]", error) and len(error.splitlines()) == 1
+    assert not re.search("[\x1b\r━─%]", error) and len(error.splitlines()) == lines
     assert b"\x1b" not in deceived.run("download", "-k", "unknown").stderr
 
 
@@ -111,6 +113,55 @@ def test_verbose_says_what_is_tried_and_why(deceived, impostor):
     troubles = [503]
     impostor.answer = lambda handler: reply(handler, troubles.pop(), b"busy", {"Retry-After": "1"}) if troubles else None
     assert_ended(deceived.run("download", "-k", "unknown", "-v"), MISSING, "503 busy; tries again in 1 s")
+
+
+# Cache.note, Downloader.listing, MetadataFilter.apply
+def test_verbose_lists_the_requests_and_the_entries_that_were_passed_over(stack, deceived, impostor):
+    data = os.urandom(20)
+    other = "1" * 128
+    unsigned = json.dumps({"sha512": "2" * 128}), ""
+    strange = json.dumps({"sha512": "3" * 128}), "AAAA"
+    impostor.listings["a"] = [
+        unsigned, strange, ["broken"], pair(stack, other, revision=1), pair(stack, "4" * 128),
+        pair(stack, impostor.has(data), revision=2)]
+    deceived.options["download-cache-url"] = impostor.options["download-cache-url"].replace("://", "://me:secret@")
+    deceived.write()
+    said = assert_ended(deceived.run("download", "-k", "a", "revision>=2", "-v"), DONE).stderr.decode()
+    assert f"GET {impostor.options['download-dir-url']}/a: 200\n" in said
+    assert f"GET {impostor.options['download-cache-url']}/{impostor.has(data)}: 200\n" in said and "secret" not in said
+    assert "a: entry 1 passed over, SHA-512 2222222222222222…: it is unsigned" in said
+    assert "a: entry 2 passed over, SHA-512 3333333333333333…: no listed certificate verifies it" in said
+    assert "a: entry 3 can't be read" in said
+    assert "passed over by the filter revision>=2, SHA-512 1111111111111111…: revision is 1" in said
+    assert "passed over by the filter revision>=2, SHA-512 4444444444444444…: it has no revision" in said
+    impostor.listings["a"] = [unsigned]
+    said = assert_ended(deceived.run("download", "-k", "a", "-v"), UNTRUSTED, "none of its 1 entry is trusted").stderr
+    assert b"it is unsigned" in said
+    said = assert_ended(deceived.run("lookup", "-k", "a", "-v"), UNTRUSTED).stderr.decode()
+    assert f"HEAD {impostor.options['download-cache-url']}/{'2' * 128}: 404\n" in said
+    (deceived.directory / "file").write_bytes(data + b"new")
+    said = assert_ended(deceived.run("upload", "-k", "a", "file", "-v"), DONE).stderr.decode()
+    assert "POST http" in said and ": 201\n" in said and "PUT http" in said
+
+
+def test_standard_output_is_called_so(stack, node):
+    key = published(stack, b"data")
+    done = assert_ended(node.run("download", "-k", key, "-o", "-"), DONE, "shacache: standard output: from the cache, ")
+    assert done.stdout == b"data"
+
+
+def test_an_option_before_the_subcommand_is_told_its_place(node):
+    done = node.run("lookup", "-k", "a", config=False)
+    assert b"hint: options stand behind" not in done.stderr
+    done = subprocess.run([SHACACHE, "--config", node.config, "lookup", "-k", "a"], capture_output=True)
+    assert_ended(done, MISUSE, "shacache: hint: options stand behind the subcommand")
+
+
+def test_one_is_singular(node):
+    assert b"1 certificate: " in node.run("config").stdout
+    node.change(signature_private_key_file=None)
+    done = node.run("upload", "-k", new_key(), "slapos.cfg", "--strict")
+    assert_ended(done, FAILED, "there was 1 warning, and --strict")
 
 
 def test_what_a_server_says_cannot_steer_the_terminal(deceived, impostor):
