@@ -125,9 +125,8 @@ public struct BinaryCache {
         let fitting = trusted.filter { entry in
             let other = Platform(entry.content)
             if let other, platform.runs(other) { return true }
-            reporter.note(
-                "\(key.text): passed over, \(entry.named): for \(other?.description ?? "no platform"), and this is \(platform)"
-            )
+            let wanted = other?.description ?? "no platform"
+            reporter.note("\(key.text): passed over, \(entry.named): for \(wanted), and this is \(platform)")
             return false
         }
         guard fitting.isEmpty else { return fitting }

@@ -11,6 +11,7 @@ public struct SystemFailure: Error, CustomStringConvertible {
     /// - Parameter consequence: what is so now, for the message.
     init(_ what: String, errno code: Int32 = errno, consequence: String = "") {
         self.code = code
+        let what = what.isEmpty ? "the name of the file is empty" : what
         description = "\(what): \(String(cString: strerror(code)).lowercasedFirst)\(consequence)"
     }
 }

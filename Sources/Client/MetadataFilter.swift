@@ -41,9 +41,9 @@ public struct MetadataFilter: Sendable {
         }
     }
 
-    /// Without the quotes that are there already, but for one side.
+    /// As a JSON text, without the quotes that are in it already, on one side maybe.
     private static func quoted(_ literal: Substring) -> String {
-        JSON(String(literal).trimmed.replacing("\"", with: "")).dumped()
+        "\"\(String(literal).trimmed.replacing("\"", with: "").replacing("\\", with: "\\\\"))\""
     }
 
     /// - Parameter reporter: warned of entries whose value can't be compared with the filter's, and told of all that

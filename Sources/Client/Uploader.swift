@@ -108,7 +108,7 @@ public struct Uploader {
         }
         guard status.size == nil || status.size == stored.size else {
             throw CacheFailure.broken(
-                "\(stored.digest): has \(status.size!) bytes after \(stored.size) were accepted")
+                "\(stored.digest): has \(counted(status.size!, "byte")) after \(stored.size) were accepted")
         }
     }
 }

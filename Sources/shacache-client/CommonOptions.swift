@@ -67,9 +67,8 @@ struct CommonOptions: ParsableArguments {
             throw Ended(status: ExitStatus(error))
         }
         if strict, terminal.warnings > 0 {
-            terminal.error(
-                "\(terminal.warnings == 1 ? "there was" : "there were") \(counted(terminal.warnings, "warning")), and --strict"
-            )
+            let count = counted(terminal.warnings, "warning")
+            terminal.error("there \(terminal.warnings == 1 ? "was" : "were") \(count), and --strict")
             throw Ended(status: .failed)
         }
     }

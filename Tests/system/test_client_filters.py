@@ -102,7 +102,7 @@ def test_what_is_never_equal_is_a_warning_too(deceived, impostor, stack):
         assert b"warning" not in done.stderr, filter
 
 
-@pytest.mark.parametrize("value", ["x", '"x', 'x"', '"x"y'])
+@pytest.mark.parametrize("value", ["x", '"x', 'x"', '"x"y', "é"])
 def test_the_hint_of_a_text_without_quotes_is_a_filter(listed, value):
     done = assert_ended(listed.run("download", "-k", "a", f"w>>{value}"), MISUSE)
     hint = done.stderr.decode().partition("double quotes: '")[2].rstrip("\n").removesuffix("'")

@@ -351,7 +351,8 @@ def test_as_many_as_jobs_are_sent_at_once(deceived, impostor):
 @pytest.mark.parametrize("words", [
     [], ["--meta", "a=b", "file"], ["-k", "a", "-u", "b", "file"], ["-u", "b", "file", "file"], ["-k", "a", "--meta", "a", "file"],
     ["-k", "a", "--metadata", "list.json", "file"], ["-k", "a", "--metadata", "bad.json", "file"], ["-j", "0", "file"],
-    ["--pypi", "x", "file"], ["-k", "\n", "file"], ["", "-k", "a"], ["file", ""]])
+    ["--pypi", "x", "file"], ["-k", "\n", "file"], ["", "-k", "a"], ["file", ""],
+    ["-k", "a", "--metadata", "", "file"]])
 def test_wrong_arguments_are_1_and_ask_nobody(deceived, impostor, words):
     make(deceived)
     (deceived.directory / "list.json").write_text("[]")
