@@ -81,12 +81,12 @@ def test_what_is_uploaded_from_a_url_with_a_password_has_a_name_without(stack, n
     assert names == {without(root).removeprefix("http://"), origin.url.rsplit("/", 1)[1]}
 
 
-# UploadSummary: the name stands before the reason once.
-@pytest.mark.parametrize("more", [[], ["--json"], ["-v"]])
-def test_an_upload_that_fails_says_so_without_the_password(node, origin, more):
+# UploadSummary: the name stands before the reason once. -v adds the request.
+@pytest.mark.parametrize("more, times", [([], 1), (["--json"], 3), (["-v"], 2)])
+def test_an_upload_that_fails_says_so_without_the_password(node, origin, more, times):
     url = f"{origin.url}-missing"
     said = assert_kept(node.run("upload", "--url", url, *more, text=True), FAILED)
-    assert said.count(without(url)) == (3 if "--json" in more else 1)
+    assert said.count(without(url)) == times
 
 
 def test_an_upload_on_miss_shows_and_lists_it_without_the_password(stack, node, origin):
