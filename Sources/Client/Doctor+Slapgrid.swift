@@ -1,4 +1,4 @@
-import Glibc
+import FileNames
 import HTTP
 
 /// What makes slapgrid wait after a build, half an hour three times, since it can't upload: all of it without the server.
@@ -52,8 +52,8 @@ extension Doctor {
 
     /// The variable of the environment that names a proxy; nil when none does.
     private var proxyOption: String? {
-        ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].first { name in
-            getenv(name).map { $0.pointee != 0 } ?? false
+        ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].first {
+            environmentVariable($0) != nil
         }
     }
 

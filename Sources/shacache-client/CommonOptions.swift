@@ -1,7 +1,6 @@
 import ArgumentParser
 import Client
 import FileNames
-import Glibc
 import OpenSSL
 import ShaCache
 
@@ -84,7 +83,7 @@ private let timeouts = 1...3600
 ///
 /// - Throws: `Misuse` when that is no number of seconds.
 func environmentTimeout() throws -> Int? {
-    guard let text = getenv("SHACACHE_TIMEOUT").map({ String(cString: $0) }), !text.isEmpty else { return nil }
+    guard let text = environmentVariable("SHACACHE_TIMEOUT") else { return nil }
     guard let seconds = Int(text), timeouts.contains(seconds) else {
         throw Misuse("SHACACHE_TIMEOUT: \(text): not 1 to 3600 seconds")
     }
