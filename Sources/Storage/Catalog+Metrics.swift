@@ -2,7 +2,7 @@ public import Postgres
 
 extension Catalog {
     /// What this catalog has asked of the database.
-    public var statistics: Statistics { connection.statistics }
+    public var statistics: Statistics { session.statistics }
 
     /// When an account can't upload any more, if nobody does anything.
     public struct Expiry: Sendable {

@@ -1,22 +1,16 @@
 public import Postgres
 import ShaCache
 
-/// The database: every SQL statement of ShaCache stands in this type's files. It belongs to one thread.
+/// What is being cut by subject: each of its files becomes a type on a `Session`.
 public final class Catalog {
-    let connection: Connection
+    public let session: Session
+    var connection: Connection { session.connection }
     /// Signers' keys by their DER form: parsing one takes longer than a query.
     var parsedKeys: [[UInt8]: Signer] = [:]
 
     public init(_ target: Connection.Target, waiters: Waiters? = nil) {
-        connection = Connection(target, waiters: waiters)
+        session = Session(target, waiters: waiters)
     }
 
-    /// Runs a reading again when the session had ended unnoticed since its last use.
-    func reading<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch let error as DatabaseError where error.kind == .lost {
-            return try body()
-        }
-    }
+    func reading<Result>(_ body: () throws -> Result) throws -> Result { try session.reading(body) }
 }
