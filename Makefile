@@ -68,8 +68,7 @@ install: install-client ## Install programs, guides, nginx snippets, SQL, system
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
-	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/operate.md docs/report.md docs/use.md \
-	  CHANGELOG.md
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/*.md CHANGELOG.md
 # Not below /lib: that is a link on a server, which a copied directory would replace.
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache

@@ -52,7 +52,8 @@ struct ExpiryWarning: Encodable {
     init?(ofAuthority end: Int) {
         guard Self.daysLeft(until: end) < 365 else { return nil }
         self.init(
-            what: "the authority", notAfter: end, advice: "make the next one: docs/operate.md, Renewing the authority")
+            what: "the authority", notAfter: end,
+            advice: "make the next one: /usr/share/doc/shacache/operate.md#renewing-the-authority")
     }
 
     init?(ofServer end: Int) {

@@ -437,7 +437,7 @@ def test_an_authority_that_has_expired_makes_no_certificate(administration, acco
     assert not (tmp_path / f"{account}.crt").exists()
 
 
-# As docs/operate.md tells. Both have the same name, so only their keys' identifiers tell them apart: Role.extensions.
+# As in docs/install.md. Both have the same name, so only their keys' identifiers tell them apart: Role.extensions.
 def test_an_authority_is_renewed_while_the_certificates_of_the_old_one_go_on(start, tmp_path):
     stack = start(WORKERS="1")
     (stack.state / "ca/old").mkdir()

@@ -1,13 +1,14 @@
-"""`make install` and docs/operate.md: what an operator copies to a server, and what the guide says about it."""
+"""`make install` and the guides: what an operator copies to a server, and what the guides say about it."""
 
 import os
 import re
 import subprocess
 
 import pytest
+from guides import FILES, all_guides, guide
 from stack import REPOSITORY
 
-GUIDE = (REPOSITORY / "docs/operate.md").read_text()
+INSTALL = guide("install")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
     (server / "lib").symlink_to("usr/lib")
     (server / "etc").mkdir(mode=0o711)
     server.chmod(0o711)
-    (command,) = re.findall(r"tar -C /tmp/shacache .*", GUIDE)
+    (command,) = re.findall(r"tar -C /tmp/shacache .*", INSTALL)
     command = command.replace("/tmp/shacache", str(tree)).replace("ssh root@SERVER tar -C /", f"tar -C {server}")
     subprocess.run(command, shell=True, check=True)
     assert os.readlink(server / "lib") == "usr/lib"
@@ -38,18 +39,18 @@ def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
 
 
 def test_every_installed_file_that_is_named_to_operators_is_there(tree):
-    texts = [GUIDE, *((REPOSITORY / name).read_text() for name in ("docs/report.md", "ops/shacache.toml", "ops/alerts.yml"))]
+    texts = [all_guides(), *((REPOSITORY / name).read_text() for name in ("ops/shacache.toml", "ops/alerts.yml"))]
     for program in "shacached", "shacache-page", "shacache-admin":
         texts.append(subprocess.run([tree / "usr/local/bin" / program, "--help"], capture_output=True, text=True).stdout)
     named = {name for text in texts for name in re.findall(r"/(?:usr/share(?:/doc)?/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
-    assert {"/usr/share/shacache/shacache.toml", "/usr/share/doc/shacache/operate.md"} <= named
-    # One that is named by its file alone lies beside the guide.
-    named |= {f"/usr/share/doc/shacache/{name}" for name in re.findall(r"`(\w+\.md)`", GUIDE)}
+    assert {"/usr/share/shacache/shacache.toml", "/usr/share/doc/shacache/alerts.md"} <= named
+    # The guides link to each other by their files' names alone.
+    named |= {f"/usr/share/doc/shacache/{file.name}" for file in FILES}
     assert [name for name in named if not (tree / name.lstrip("/")).exists()] == []
 
 
 def test_the_guide_fills_in_the_whole_site(tree):
-    (command,) = re.findall(r"sed -e .*?site\.conf\.in", GUIDE, re.DOTALL)
+    (command,) = re.findall(r"sed -e .*?site\.conf\.in", INSTALL, re.DOTALL)
     command = command.replace("/usr/share", f"{tree}/usr/share")
     site = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
     assert "listen 443 ssl;" in site and "@" not in re.sub("#.*", "", site)
@@ -63,6 +64,6 @@ def test_sockets_that_workers_share_never_block(tree):
 
 # Fails when `make install` leaves out timers.
 def test_every_unit_that_is_named_to_operators_is_there(tree):
-    named = set(re.findall(r"\bshacache[\w@-]*\.(?:service|socket|timer)", GUIDE))
+    named = set(re.findall(r"\bshacache[\w@-]*\.(?:service|socket|timer)", all_guides()))
     assert {"shacached-read.socket", "shacache-maintain.timer", "shacached@.service"} <= named
     assert [name for name in named if not (tree / "usr/lib/systemd/system" / name).is_file()] == []

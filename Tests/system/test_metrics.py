@@ -15,13 +15,13 @@ import record
 from certificates import fingerprint, openssl, self_signed
 from deployed import sign
 from exposition import Exposition, scrape
+from guides import guide, headings
 from prometheus import ALERTS, Prometheus
 from stack import REPOSITORY, Database, DatabaseError, Stack, eventually
 from test_database_away import hanging_database, stopped_database, wait_for_database
 from tracing import Trace
 from wire import Wire
 
-GUIDE = (REPOSITORY / "docs/operate.md").read_text()
 LARGE = 3_000_000  # from a million bytes on, a worker is asked before the body is received
 STAGE = "shacache_upload_stage_duration_seconds"
 
@@ -742,10 +742,9 @@ def test_each_alert_is_tried_both_ways():
 
 
 def test_each_alert_has_a_section_that_says_what_to_do():
-    # GitHub makes a heading's anchor by lowering it.
-    headings = {heading.lower() for heading in re.findall(r"^### (Shacache\w+)$", GUIDE, re.MULTILINE)}
-    runbooks = re.findall(r"runbook: /usr/share/doc/shacache/operate\.md#(\w+)", ALERTS.read_text())
-    assert runbooks == [name.lower() for name in alerts()] and headings == set(runbooks)
+    sections = [title for _, title in headings(guide("alerts")) if title.startswith("Shacache")]
+    runbooks = re.findall(r"runbook: /usr/share/doc/shacache/alerts\.md#(\w+)", ALERTS.read_text())
+    assert runbooks == [name.lower() for name in alerts()] and sections == alerts()
 
 
 def test_the_guide_names_every_metric(two, account):
@@ -753,5 +752,5 @@ def test_the_guide_names_every_metric(two, account):
         f"UPDATE shacache.certificate SET not_after = now() + interval '10 days'"
         f" WHERE fingerprint = '\\x{fingerprint(account[1])}'")
     run_tasks(two)
-    named = re.findall(r"^\| `((?:shacache|process)_\w+)`", GUIDE, re.MULTILINE)
+    named = re.findall(r"^\| `((?:shacache|process)_\w+)`", guide("reference"), re.MULTILINE)
     assert sorted(named) == sorted(scrape(two).families)
