@@ -48,7 +48,7 @@ def test_a_state_that_cannot_be_written_to_ends_it(unstarted):
 
 @pytest.mark.parametrize("tool", ["openssl", "setpriv"])
 def test_a_missing_tool_ends_it(tool, unstarted, tmp_path):
-    # Fails without check_tools (ops/runner/tools.py).
+    # Fails without check_tools (ops/runner/serve.py).
     programs = tmp_path / "programs"
     programs.mkdir()
     for other in {"openssl", "setpriv", "sh"} - {tool}:
@@ -58,7 +58,7 @@ def test_a_missing_tool_ends_it(tool, unstarted, tmp_path):
 
 
 def test_a_database_of_a_release_that_is_not_installed_ends_it(unstarted):
-    # Fails without the look at PG_VERSION in find_postgres (ops/runner/tools.py): after an upgrade of Debian the newest
+    # Fails without the look at PG_VERSION in find_postgres (ops/runner/postgresql.py): after an upgrade of Debian the newest
     # PostgreSQL would say that it can't read the cluster, five times, in a log.
     pgdata = unstarted.state / "pgdata"
     pgdata.mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_a_database_of_a_release_that_is_not_installed_ends_it(unstarted):
 
 
 def test_a_missing_worker_ends_it(unstarted, tmp_path):
-    # Fails without check_tools (ops/runner/tools.py).
+    # Fails without check_tools (ops/runner/serve.py).
     unstarted.settings["BIN"] = str(tmp_path)
     assert "shacached: not found" in refusal(unstarted)
 
@@ -147,7 +147,7 @@ def somebody():
 
 
 def test_an_ordinary_user_runs_it_too(somebody):
-    # Fails without People.of_this_run, which gives everything to one user then.
+    # Fails without Users.of_this_run, which gives everything to one user then.
     words, directory = somebody
     stack = Stack(directory)
     stack.prefix = words

@@ -5,10 +5,8 @@ import ssl
 import time
 from pathlib import Path
 
-from .admin import Admin
-from .command import finish, succeeds
-from .failure import Failure
-from .people import People
+from .commands import Admin, Users, finish, succeeds
+from .settings import Failure
 from .state import State, write_file
 
 RENEW_BEFORE = 30 * 86_400  # seconds
@@ -24,11 +22,12 @@ subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
 """
 
 
-def make_authority(state: State, admin: Admin, people: People) -> None:
+def make_authority(state: State, admin: Admin, users: Users) -> None:
+    """Unless it is there; one of which half is missing is not replaced, since clients trust it."""
     certificate, key = state.ca / "ca.crt", state.ca / "ca.key"
     if belong_together(certificate, key):
         return
-    if succeeds(people, ["openssl", "x509", "-in", certificate, "-noout"]):
+    if succeeds(users, ["openssl", "x509", "-in", certificate, "-noout"]):
         raise Failure(
             f"{key}: missing, or not the key of {certificate}",
             f"bring it back; or remove {state.ca}, and every client needs a new certificate",
@@ -40,7 +39,7 @@ def make_authority(state: State, admin: Admin, people: People) -> None:
 
 
 def publish_authority(state: State) -> None:
-    """For clients, who trust the server by it; and for nginx, beside others that an operator put there."""
+    """For clients, which trust the server by it; and for nginx, beside others that an operator put there."""
     ours = (state.ca / "ca.crt").read_text()
     write_file(state.client / "ca.crt", ours)
     trusted = state.tls / "clients-ca.crt"
@@ -49,23 +48,25 @@ def publish_authority(state: State) -> None:
         write_file(trusted, ours + others)
 
 
-def make_server_certificate(state: State, people: People) -> None:
+def make_server_certificate(state: State, users: Users) -> None:
+    """Unless a good one is there."""
     authority, certificate, key = state.ca / "ca.crt", state.tls / "server.crt", state.tls / "server.key"
-    if belong_together(certificate, key) and is_good(people, certificate, authority):
+    if belong_together(certificate, key) and is_good(users, certificate, authority):
         return
     new_certificate, new_key, request, extensions = (state.tls / f"new.{kind}" for kind in ("crt", "key", "csr", "ext"))
     write_file(extensions, SERVER_EXTENSIONS)
     wanted = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
-    finish(people, people.me, ["openssl", "req", "-new", *wanted, "-keyout", new_key, "-out", request])
+    finish(users, users.me, ["openssl", "req", "-new", *wanted, "-keyout", new_key, "-out", request])
     signer = ["-CA", authority, "-CAkey", state.ca / "ca.key", "-days", SERVER_DAYS, "-extfile", extensions]
-    finish(people, people.me, ["openssl", "x509", "-req", *signer, "-in", request, "-out", new_certificate])
-    os.chown(new_key, people.web.uid, people.web.gid)
+    finish(users, users.me, ["openssl", "x509", "-req", *signer, "-in", request, "-out", new_certificate])
+    os.chown(new_key, users.web.uid, users.web.gid)
     put_in_place((new_key, key), (new_certificate, certificate))
     for path in (request, extensions):
         path.unlink()
 
 
 def belong_together(certificate: Path, key: Path) -> bool:
+    """Whether the key is the certificate's."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except OSError:  # missing, damaged, or the one of a pair that a killed start had exchanged
@@ -73,10 +74,10 @@ def belong_together(certificate: Path, key: Path) -> bool:
     return True
 
 
-def is_good(people: People, certificate: Path, authority: Path) -> bool:
+def is_good(users: Users, certificate: Path, authority: Path) -> bool:
     """Whether `authority` made it, and it lasts for a while."""
     then = str(int(time.time()) + RENEW_BEFORE)
-    return succeeds(people, ["openssl", "verify", "-attime", then, "-CAfile", authority, certificate])
+    return succeeds(users, ["openssl", "verify", "-attime", then, "-CAfile", authority, certificate])
 
 
 def put_in_place(*moves: tuple[Path, Path]) -> None:

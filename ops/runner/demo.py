@@ -7,10 +7,8 @@ from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 
-from .admin import Admin
 from .certificates import belong_together, is_good, put_in_place
-from .command import finish
-from .people import People
+from .commands import Admin, Users, finish
 from .settings import Settings
 from .state import State, write_file
 
@@ -50,6 +48,7 @@ class Client:
 
 
 def make_accounts(settings: Settings, admin: Admin) -> None:
+    """Of those that are missing; with ANONYMOUS=1 also `local`."""
     there = {account["name"] for account in admin.list("account")}
     wanted = [ACCOUNT, "local"] if settings.anonymous else [ACCOUNT]
     for name in wanted:
@@ -58,15 +57,17 @@ def make_accounts(settings: Settings, admin: Admin) -> None:
 
 
 def may_upload(admin: Admin) -> bool:
+    """Whether the account is enabled."""
     return any(account["name"] == ACCOUNT and account["state"] == "enabled" for account in admin.list("account"))
 
 
-def make_client_certificate(client: Client, admin: Admin, people: People) -> None:
+def make_client_certificate(client: Client, admin: Admin, users: Users) -> None:
+    """Unless a good one is there."""
     valid = {item["fingerprint"] for item in admin.list("certificate") if item["state"] == "valid"}
     if (
         belong_together(client.certificate, client.key)
         and _sha256(client.certificate.read_text()) in valid
-        and is_good(people, client.certificate, client.authority)
+        and is_good(users, client.certificate, client.authority)
     ):
         return
     beside = client.certificate.parent / "new"
@@ -77,19 +78,20 @@ def make_client_certificate(client: Client, admin: Admin, people: People) -> Non
     beside.rmdir()
 
 
-def make_signing_pair(client: Client, admin: Admin, people: People) -> None:
+def make_signing_pair(client: Client, admin: Admin, users: Users) -> None:
+    """Unless one is there that the server trusts."""
     signers = admin.list("signer")
     trusted = {signer["key_sha256"] for signer in signers if signer["state"] == "trusted"}
     if (
         belong_together(client.signature_certificate, client.signature_key)
-        and _key_sha256(client.signature_certificate, people) in trusted
+        and _key_sha256(client.signature_certificate, users) in trusted
     ):
         return
     key, certificate = (client.configuration.with_name(name) for name in ("new.key", "new.crt"))
     pair = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
-    finish(people, people.me, ["openssl", "req", "-x509", *pair, "-days", "36500", "-subj", f"/CN={ACCOUNT}"])
+    finish(users, users.me, ["openssl", "req", "-x509", *pair, "-days", "36500", "-subj", f"/CN={ACCOUNT}"])
     taken = any(signer["name"] == ACCOUNT for signer in signers)
-    name = f"{ACCOUNT}-{_key_sha256(certificate, people)[:8]}" if taken else ACCOUNT
+    name = f"{ACCOUNT}-{_key_sha256(certificate, users)[:8]}" if taken else ACCOUNT
     # Registered first: the pair that is in place is one that the server knows.
     admin.do("signer", "add", name, certificate)
     put_in_place((key, client.signature_key), (certificate, client.signature_certificate))
@@ -100,11 +102,12 @@ def _sha256(pem: str) -> str:
     return hashlib.sha256(b64decode("".join(pem.strip().splitlines()[1:-1]))).hexdigest()
 
 
-def _key_sha256(certificate: Path, people: People) -> str:
-    return _sha256(finish(people, people.me, ["openssl", "x509", "-in", certificate, "-pubkey", "-noout"]))
+def _key_sha256(certificate: Path, users: Users) -> str:
+    return _sha256(finish(users, users.me, ["openssl", "x509", "-in", certificate, "-pubkey", "-noout"]))
 
 
 def write_client_configuration(client: Client) -> None:
+    """networkcache.cfg."""
     # Continuation lines are indented: the client reads this file with Python's configparser.
     trusted = textwrap.indent(client.signature_certificate.read_text(), "    ")
     write_file(

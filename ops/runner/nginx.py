@@ -1,21 +1,25 @@
 """nginx with the shipped snippets, as the web's user from the start: its ports are high."""
 
 import os
+import shutil
 import signal
 import socket
 import time
 from pathlib import Path
 from typing import Iterator
 
-from .failure import Failure
-from .people import People
+from .commands import Users
 from .processes import Process, end
-from .service import Service
-from .settings import REPOSITORY, Settings
+from .settings import INSTALL, REPOSITORY, Failure, Settings
 from .state import State, write_file
-from .tools import find_nginx
+from .supervisor import Service
+
 
 SNIPPETS = REPOSITORY / "nginx"
+# Many more than cores: while a body comes faster than it is written, nginx reads on, and that process's other
+# connections wait.
+PROCESSES = 32
+CONNECTIONS = 4096  # of each process
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 # What a distribution's nginx.conf holds in production. Built-in paths below /var would be refused to this user.
@@ -23,12 +27,10 @@ MAIN = """\
 daemon off;
 # For `nginx -t` by root, which gives the directories below to this user, or else to `nobody`.
 user {user};
-# Many more than cores: while a body comes faster than it is written, nginx reads on, and that process's other
-# connections wait.
-worker_processes 32;
+worker_processes {processes};
 pid {temp}/nginx.pid;
 events {{
-    worker_connections 4096;
+    worker_connections {connections};
 }}
 http {{
 {temporary}
@@ -37,11 +39,12 @@ http {{
 """
 
 
-def write_site(settings: Settings, state: State, people: People) -> None:
+def write_site(settings: Settings, state: State, users: Users) -> None:
+    """The main file, and the site as an operator fills it in."""
     text = (SNIPPETS / "site.conf.in").read_text()
     for name, value in {
         "STORE": state.store,
-        # Whose spool it is, as a worker calls itself: what the kernel says.
+        # The spool is this host's, by the name that the kernel tells a worker.
         "HOST": os.uname().nodename,
         "RUN": state.run,
         "TLS": state.tls,
@@ -56,7 +59,14 @@ def write_site(settings: Settings, state: State, people: People) -> None:
     write_file(state.nginx / "site.conf", text)
     temp = state.nginx / "temp"
     temporary = "\n".join(f"    {name}_temp_path {temp}/{name};" for name in TEMPORARY)
-    main = MAIN.format(user=people.web.name, temp=temp, temporary=temporary, site=state.nginx / "site.conf")
+    main = MAIN.format(
+        user=users.web.name,
+        processes=PROCESSES,
+        connections=CONNECTIONS,
+        temp=temp,
+        temporary=temporary,
+        site=state.nginx / "site.conf",
+    )
     write_file(state.nginx / "nginx.conf", main)
     # nginx looks for includes beside its main file; in production they are in /etc/nginx/shacache.
     beside = state.nginx / "shacache.new"
@@ -100,20 +110,22 @@ def _refusal(family: socket.AddressFamily, address: str, port: int) -> str | Non
 
 
 class Nginx(Service):
+    """The master process, and its workers."""
+
     program = "nginx"
     # Gracefully without a limit: nginx itself times slow clients out, and a second Ctrl-C hastens it.
     end_steps = ((signal.SIGQUIT, float("inf")), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
-    def __init__(self, settings: Settings, state: State, people: People):
+    def __init__(self, settings: Settings, state: State, users: Users):
         self._ports = (settings.http_port, settings.https_port)
         log = state.log / "nginx-error.log"
         for path in (log, state.log / "access.log"):
             path.touch()
-            os.chown(path, people.web.uid, people.web.gid)
+            os.chown(path, users.web.uid, users.web.gid)
         words = [find_nginx(), "-e", str(log), "-p", str(state.nginx), "-c", str(state.nginx / "nginx.conf")]
         super().__init__(
             "nginx",
-            people.command(people.web, words, signal.SIGQUIT),
+            users.command(users.web, words, signal.SIGQUIT),
             log=log,
             pid_file=state.run / "nginx.pid",
         )
@@ -126,3 +138,12 @@ class Nginx(Service):
             return [] if free else self.processes()
 
         end(in_the_way, ((signal.SIGQUIT, 0.5),), pause=lambda: time.sleep(0.01))
+
+
+def find_nginx() -> str:
+    """The path of the program."""
+    # Debian keeps it where an ordinary user's PATH doesn't look.
+    path = shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin")
+    if not path:
+        raise Failure("nginx: not found", INSTALL)
+    return path

@@ -1,18 +1,25 @@
-"""Processes as /proc shows them, and how to end them without ever meeting a stranger who got their number."""
+"""Processes as /proc shows them, how to end them without ever signalling a stranger that got their number, and the
+record of them on disk, by which the next run finds what a killed one left."""
 
+import json
 import os
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterable, Iterator
 
-# One way to ask, and how many seconds the asked may take.
+from .state import State, write_file
+
+
+# A signal that asks for the end, and the timeout in seconds before the next step.
 Step = tuple[signal.Signals, float]
 
 
 @dataclass(frozen=True)
 class Process:
+    """A line of /proc/PID/stat."""
+
     pid: int
     name: str
     parent: int
@@ -27,7 +34,7 @@ def running() -> Iterator[Process]:
 
 
 def look_up(pid: int) -> Process | None:
-    """None also for a dead process that nobody has reaped."""
+    """None also for a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes().decode(errors="replace")
     except OSError:
@@ -58,7 +65,7 @@ class Generation:
         found = [process for process in running() if process.session == self.pid]
         for process in found:
             if process.pid == self.pid and process.started != self.started:
-                return []  # somebody else's session by now
+                return []  # another program's session by now
         return [process for process in found if process.pid == self.pid or process.name == self.name]
 
 
@@ -80,13 +87,13 @@ def end(
     pause: Callable[[], None],
     hurried: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Returns when nobody is left. Only the topmost of them are asked: the others are theirs to end."""
-    for number, patience in steps:
+    """Returns when no process is left. Only the topmost are signalled: they end their children."""
+    for number, timeout in steps:
         asked: set[Process] = set()
         begun = time.monotonic()
         while processes := find():
             waited = time.monotonic() - begun
-            if waited > patience or (hurried() and waited > 1):
+            if waited > timeout or (hurried() and waited > 1):
                 break
             pids = {process.pid for process in processes}
             for process in processes:
@@ -103,3 +110,28 @@ def send(process: Process, number: signal.Signals) -> None:
         os.kill(process.pid, number)
     except ProcessLookupError:
         pass
+
+
+# Process numbers and start times count from the boot.
+_BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class ProcessRecord:
+    """The generations that this run has started."""
+
+    def __init__(self, state: State):
+        self._path = state.run / "processes.json"
+
+    def write(self, generations: Iterable[Generation]) -> None:
+        entries = [[generation.name, generation.pid, generation.started] for generation in generations]
+        write_file(self._path, json.dumps({"boot": _BOOT, "processes": entries}))
+
+    def read(self) -> list[Generation]:
+        try:
+            found = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return []
+        return [Generation(*entry) for entry in found["processes"]] if found["boot"] == _BOOT else []
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)

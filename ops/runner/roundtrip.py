@@ -11,20 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .command import finish
+from .commands import Users, finish
 from .demo import Client
-from .failure import Failure
-from .people import People
-from .settings import Settings
+from .settings import Failure, Settings
 from .supervisor import Supervisor
 
 # The same at every start: they add one blob and one entry to a STATE, not one each time.
 CONTENT = b"This is the round trip of `make run`.\n"
 KEY = "make-run:round-trip"
-PATIENCE = 60.0
+READY_TIMEOUT = 60.0
 
 
 def wait_until_ready(settings: Settings, supervisor: Supervisor) -> None:
+    """Asks until /-/ready is 200."""
     url = f"http://localhost:{settings.http_port}/-/ready"
     begun = time.monotonic()
     while True:
@@ -36,19 +35,19 @@ def wait_until_ready(settings: Settings, supervisor: Supervisor) -> None:
                 return
         except OSError as error:
             answer = str(error)
-        if time.monotonic() - begun > PATIENCE:
-            raise Failure(f"{url}: not ready after {PATIENCE:.0f} s: {answer}", "see the files under STATE/log")
+        if time.monotonic() - begun > READY_TIMEOUT:
+            raise Failure(f"{url}: not ready after {READY_TIMEOUT:.0f} s: {answer}", "see the files under STATE/log")
         supervisor.wait(0.05)
 
 
-def round_trip(client: Client, people: People, directory: Path) -> list[str]:
+def round_trip(client: Client, users: Users, directory: Path) -> list[str]:
     """What was done, a line for each step. `directory` takes openssl's files."""
     credentials = ssl.create_default_context(cafile=str(client.authority))
     credentials.load_cert_chain(client.certificate, client.key)
     sha512 = hashlib.sha512(CONTENT).hexdigest()
     entry = f"{client.download_shadir}/{KEY}"
     with tempfile.TemporaryDirectory(dir=directory) as own:
-        signer = Signer(client, people, Path(own))
+        signer = Signer(client, users, Path(own))
         metadata = json.dumps({"sha512": sha512, "file": "round-trip"})
         pair = [metadata, b64encode(signer.sign(metadata)).decode()]
 
@@ -75,7 +74,7 @@ class Signer:
     """As the deployed clients sign and verify: RSA over SHA-1, through the openssl command."""
 
     client: Client
-    people: People
+    users: Users
     directory: Path
 
     def sign(self, metadata: str) -> bytes:
@@ -90,7 +89,7 @@ class Signer:
         self._openssl("dgst", "-sha1", "-verify", key, "-signature", found, text=metadata)
 
     def _openssl(self, *words: str | Path, text: str = "") -> str:
-        return finish(self.people, self.people.me, ["openssl", *words], text=text)
+        return finish(self.users, self.users.me, ["openssl", *words], text=text)
 
 
 def _expect(wanted: int, method: str, url: str, body: bytes | None = None, tls: ssl.SSLContext | None = None) -> bytes:

@@ -2,14 +2,13 @@
 
 import os
 import resource
+import shutil
 import sys
 import time
+from pathlib import Path
 
-from .admin import Admin
 from .certificates import make_authority, make_server_certificate, publish_authority
-from .cluster import Postgres, make_cluster, open_database
-from .command import finish
-from .configuration import write_configuration
+from .commands import Admin, Users, finish
 from .demo import (
     ACCOUNT,
     Client,
@@ -19,26 +18,23 @@ from .demo import (
     may_upload,
     write_client_configuration,
 )
-from .environment import write_environment
-from .leftovers import end_leftovers
-from .nginx import SNIPPETS, Nginx, check_ports, write_site
-from .people import People
+from .nginx import SNIPPETS, Nginx, check_ports, find_nginx, write_site
+from .postgresql import Postgres, find_postgres, make_cluster, open_database, processes_in
+from .processes import Process, ProcessRecord, end
 from .roundtrip import round_trip, wait_until_ready
-from .settings import PAGE, REPOSITORY, Settings
-from .signals import Signals
+from .settings import INSTALL, PAGE, REPOSITORY, Failure, Settings, say
 from .state import State
-from .supervisor import Supervisor
-from .talk import say
-from .tools import check_tools, find_postgres
-from .welcome import welcome
-from .worker import Page, Sockets, Worker, listening_sockets
+from .supervisor import Signals, Supervisor
+from .welcome import welcome, write_environment
+from .workers import Page, Sockets, Worker, listening_sockets, write_configuration
 
 
 def serve(settings: Settings) -> None:
+    """Returns after a request to end; raises `Failure` when the cache can't start or go on, with all of it ended."""
     begun = time.monotonic()
     os.umask(0o022)
     check_tools(settings.programs)
-    signals, people, state = Signals(), People.of_this_run(), State(settings.state)
+    signals, users, state = Signals(), Users.of_this_run(), State(settings.state)
     state.check_socket_paths()
     with state.locked():
         state.env.unlink(missing_ok=True)
@@ -46,11 +42,11 @@ def serve(settings: Settings) -> None:
         signals.interrupt()
         check_ports(settings)
         find_postgres(state.pgdata)
-        prepare(settings, state, people)
-        with listening_sockets(state, people) as sockets:
+        prepare(settings, state, users)
+        with listening_sockets(state, users) as sockets:
             supervisor = Supervisor(state, signals)
             try:
-                client, steps = start(settings, state, people, sockets, supervisor)
+                client, steps = start(settings, state, users, sockets, supervisor)
                 signals.only_count()
                 write_environment(client, state)
                 say(welcome(settings, state, client, time.monotonic() - begun, steps), to=sys.stdout)
@@ -63,39 +59,72 @@ def serve(settings: Settings) -> None:
                 supervisor.stop()
 
 
-def prepare(settings: Settings, state: State, people: People) -> None:
+def prepare(settings: Settings, state: State, users: Users) -> None:
     """All that needs nothing to run."""
     # Every connection is two descriptors; the customary soft limit of 1024 serves programs that use select().
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
-    state.make_directories(people)
-    people.reach([state.root, settings.programs, SNIPPETS, PAGE])
+    state.make_directories(users)
+    users.reach([state.root, settings.programs, SNIPPETS, PAGE])
     write_configuration(settings, state)
-    finish(people, people.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
-    write_site(settings, state, people)
-    make_cluster(state, people)
+    finish(users, users.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
+    write_site(settings, state, users)
+    make_cluster(state, users)
 
 
 def start(
-    settings: Settings, state: State, people: People, sockets: Sockets, supervisor: Supervisor
+    settings: Settings, state: State, users: Users, sockets: Sockets, supervisor: Supervisor
 ) -> tuple[Client, list[str]]:
     """Everything in its order, up to the round trip; returns what that did."""
-    admin, client = Admin(settings, state, people), Client.of(settings, state)
-    supervisor.add(Postgres(state, people, settings.workers))
-    open_database(state, people, supervisor)
+    admin, client = Admin(settings.programs / "shacache-admin", state.configuration, users), Client.of(settings, state)
+    supervisor.add(Postgres(state, users, settings.workers))
+    open_database(state, users, supervisor)
     admin.do("migrate", "--directory", REPOSITORY / "sql")
-    make_authority(state, admin, people)
+    make_authority(state, admin, users)
     publish_authority(state)
-    make_server_certificate(state, people)
+    make_server_certificate(state, users)
     make_accounts(settings, admin)
-    make_client_certificate(client, admin, people)
-    make_signing_pair(client, admin, people)
+    make_client_certificate(client, admin, users)
+    make_signing_pair(client, admin, users)
     write_client_configuration(client)
     for number in range(1, settings.workers + 1):
-        supervisor.add(Worker(number, settings, state, people, sockets))
-    supervisor.add(Page(settings, state, people, sockets))
-    supervisor.add(Nginx(settings, state, people))
+        supervisor.add(Worker(number, settings, state, users, sockets))
+    supervisor.add(Page(settings, state, users, sockets))
+    supervisor.add(Nginx(settings, state, users))
     wait_until_ready(settings, supervisor)
     if not may_upload(admin):
         return client, [f"no round trip: the account {ACCOUNT} is disabled"]
-    return client, round_trip(client, people, state.run)
+    return client, round_trip(client, users, state.run)
+
+
+def check_tools(programs: Path) -> None:
+    """A missing program is better reported now than halfway."""
+    find_nginx()
+    for name in ("openssl", "setpriv"):
+        if not shutil.which(name):
+            raise Failure(f"{name}: not found", INSTALL)
+    for name in ("shacached", "shacache-admin", "shacache-page"):
+        if not os.access(programs / name, os.X_OK):
+            raise Failure(f"{programs / name}: not found", "build first: make run does it")
+
+
+LEFTOVERS_TIMEOUT = 10.0  # seconds for each step of their end
+
+
+def end_leftovers(state: State, signals: Signals) -> None:
+    """A run that was killed with SIGKILL could end nothing in order: the next one does it first."""
+    record = ProcessRecord(state)
+    generations = record.read()
+    for service in (Nginx, Page, Worker, Postgres):
+
+        def left() -> list[Process]:
+            found = {member for old in generations if old.name == service.program for member in old.members()}
+            return list(found.union(processes_in(state.pgdata) if service is Postgres else ()))
+
+        if processes := left():
+            say(f"shacache: {service.program} of an earlier run is still there (pid {processes[0].pid}), is ended")
+            steps = tuple((number, min(timeout, LEFTOVERS_TIMEOUT)) for number, timeout in service.end_steps)
+            end(left, steps, pause=lambda: signals.wait(0.05), hurried=lambda: signals.requests > 0)
+    for file in state.run.glob("*.pid"):
+        file.unlink()
+    record.remove()

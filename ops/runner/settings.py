@@ -1,18 +1,20 @@
-"""What a person may set, checked once."""
+"""What a person may set, checked once; and what a person is told."""
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
-
-from .failure import Failure
+from typing import IO, Mapping
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PAGE = REPOSITORY / "page"  # templates and style
+INSTALL = "run ops/install-packages run"  # the hint where something of Debian's is missing
 
 
 @dataclass(frozen=True)
 class Settings:
+    """The environment variables of `make run`."""
+
     state: Path
     programs: Path  # the directory of shacached, shacache-page and shacache-admin
     http_port: int
@@ -23,6 +25,7 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises `Failure` for a value that makes no sense."""
         settings = cls(
             state=_path(environ, "STATE", Path("var")),
             programs=_path(environ, "BIN", REPOSITORY / ".build" / "release"),
@@ -61,3 +64,28 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("", "0", "1"):
         raise Failure(f"{name}={text}: neither 0 nor 1")
     return text == "1"
+
+
+class Failure(Exception):
+    """Why the run can't go on: what, about which thing, why; and perhaps advice."""
+
+    def __init__(self, message: str, hint: str | None = None):
+        super().__init__(message)
+        self.hint = hint
+
+
+def in_one_line(failure: Failure | OSError) -> str:
+    """The message, with the hint on a line of its own."""
+    if isinstance(failure, OSError):
+        where = f"{failure.filename}: " if failure.filename else ""
+        return f"shacache: {where}{(failure.strerror or str(failure)).lower()}"
+    hint = f"\nshacache: hint: {failure.hint}" if failure.hint else ""
+    return f"shacache: {failure}{hint}"
+
+
+def say(text: str, *, to: IO[str] | None = None) -> None:
+    """A closed terminal or pipe must not keep the services from being supervised and ended in order."""
+    try:
+        print(text, file=to or sys.stderr, flush=True)
+    except OSError:
+        pass

@@ -1,4 +1,4 @@
-"""The directory under which everything lies: where what is, whose it is, and that one runner has it."""
+"""The directory under which everything lies: its paths, their owners, and the lock of the one runner that has it."""
 
 import fcntl
 import os
@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from .failure import Failure
-from .people import People, User
+from .commands import Users, User
+from .settings import Failure
 
 # sun_path holds 108 bytes with the NUL; a longer path can't be bound.
 SOCKET_PATH_LIMIT = 107
 
 
 class State:
+    """The paths below STATE."""
+
     def __init__(self, root: Path):
         self.root = root
         self.run = root / "run"
@@ -61,31 +63,31 @@ class State:
                 "choose a STATE with a shorter path",
             )
 
-    def make_directories(self, people: People) -> None:
+    def make_directories(self, users: Users) -> None:
         """Those that exist are left as they are: STATE may have been a directory before."""
         for path, owner, mode in (
-            (self.run, people.me, 0o755),
-            (self.postgres_socket, people.database, 0o755),
-            (self.metrics, people.web, 0o750),
-            (self.ca, people.me, 0o700),
-            (self.tls, people.me, 0o755),
-            (self.client, people.me, 0o755),
-            (self.log, people.me, 0o755),
-            (self.nginx, people.me, 0o755),
-            (self.nginx / "temp", people.web, 0o700),
-            (self.store, people.web, 0o750),
+            (self.run, users.me, 0o755),
+            (self.postgres_socket, users.database, 0o755),
+            (self.metrics, users.web, 0o750),
+            (self.ca, users.me, 0o700),
+            (self.tls, users.me, 0o755),
+            (self.client, users.me, 0o755),
+            (self.log, users.me, 0o755),
+            (self.nginx, users.me, 0o755),
+            (self.nginx / "temp", users.web, 0o700),
+            (self.store, users.web, 0o750),
             # nginx makes only what lies in it, and may be there before a worker is.
-            (self.store / "incoming", people.web, 0o750),
+            (self.store / "incoming", users.web, 0o750),
         ):
             if not path.exists():
                 make_directory(path, owner, mode)
             _refuse_foreign(path, owner)
         if self.pgdata.exists():
-            _refuse_foreign(self.pgdata, people.database)
+            _refuse_foreign(self.pgdata, users.database)
 
 
 def _refuse_foreign(path: Path, owner: User) -> None:
-    """A STATE goes on under the user who began it: its files can't be read, or would change hands, under another."""
+    """A STATE stays its first user's: under another, its files couldn't be read, or would change owner."""
     if path.stat().st_uid != owner.uid:
         raise Failure(
             f"{path}: belongs to uid {path.stat().st_uid}, not to {owner.name}",

@@ -1,8 +1,13 @@
-"""What a person reads when all is ready: what runs where, and what to type next."""
+"""What is told when all is ready: to a person, what runs where and what to type next; to a script, STATE/env, which is
+there exactly while the cache is ready."""
+
+from urllib.parse import quote
 
 from .demo import Client
+from .postgresql import DATABASE
 from .settings import REPOSITORY, Settings
-from .state import State
+from .state import State, write_file
+
 
 TEXT = """\
 ShaCache is ready after {seconds:.1f} s; everything lies under {root}.
@@ -45,6 +50,7 @@ Ctrl-C ends it. Scripts find all of this in {env}.
 
 
 def welcome(settings: Settings, state: State, client: Client, seconds: float, steps: list[str]) -> str:
+    """`seconds` is how long the start took, `steps` what the round trip did."""
     notes = ""
     if settings.anonymous:
         notes += "ANONYMOUS  this machine may upload without a certificate, to the download URLs too\n"
@@ -62,3 +68,27 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         notes=notes,
         file=REPOSITORY / "README.md",
     )
+
+
+def write_environment(client: Client, state: State) -> None:
+    """STATE/env."""
+    def database(role: str) -> str:
+        # Without an ampersand: a shell reads this file, too.
+        return f"postgresql://{role}@/{DATABASE}?host={quote(str(state.postgres_socket))}"
+
+    values = {
+        "SHACACHE_URL": client.download_shacache,
+        "SHADIR_URL": client.download_shadir,
+        "UPLOAD_SHACACHE_URL": client.upload_shacache,
+        "UPLOAD_SHADIR_URL": client.upload_shadir,
+        "CA_FILE": client.authority,
+        "CLIENT_CERT": client.certificate,
+        "CLIENT_KEY": client.key,
+        "SIGN_KEY": client.signature_key,
+        "SIGN_CERT": client.signature_certificate,
+        "DATABASE_URL": database("shacache_owner"),
+        "REPORT_DATABASE_URL": database("shacache_report"),
+        "STORE_DIR": state.store,
+        "PGDATA": state.pgdata,
+    }
+    write_file(state.env, "".join(f"{name}={value}\n" for name, value in values.items()))

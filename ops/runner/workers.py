@@ -1,5 +1,5 @@
-"""The workers and the page, and the sockets that nginx reaches them through. The sockets outlive any process:
-requests wait in their queue while one is started again."""
+"""The workers and the page, their configuration, and the sockets that nginx reaches them through. The sockets outlive
+any process: requests wait in their queue while one is started again."""
 
 import os
 import signal
@@ -9,36 +9,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
-from .people import People
-from .service import Service
+from .commands import Users
+from .postgresql import DATABASE
 from .settings import PAGE, Settings
-from .state import State
+from .state import State, write_file
+from .supervisor import Service
+
+
+def write_configuration(settings: Settings, state: State) -> None:
+    """shacache.toml, of shacached, shacache-page and shacache-admin."""
+    write_file(
+        state.configuration,
+        f"""\
+# Written by make run at each start.
+[database]
+connection = "host={state.postgres_socket} dbname={DATABASE}"
+
+[store]
+directory = "{state.store}"
+
+[site]
+download-url = "http://localhost:{settings.http_port}"
+upload-url = "https://localhost:{settings.https_port}"
+authority = "{state.ca / "ca.crt"}"
+
+[ca]
+certificate = "{state.ca / "ca.crt"}"
+key = "{state.ca / "ca.key"}"
+
+[metrics]
+directory = "{state.metrics}"
+certificates = ["{state.tls / "server.crt"}", "{state.tls / "clients-ca.crt"}"]
+""",
+    )
+
 
 BACKLOG = 4096
 
 
 @dataclass(frozen=True)
 class Sockets:
+    """Listening, and handed to each process that is started."""
+
     read: socket.socket
     write: socket.socket
     page: socket.socket
 
 
 @contextmanager
-def listening_sockets(state: State, people: People) -> Iterator[Sockets]:
+def listening_sockets(state: State, users: Users) -> Iterator[Sockets]:
+    """Bound for the block, and removed after it."""
     paths = [state.run / name for name in ("read.sock", "write.sock", "page.sock")]
     try:
-        yield Sockets(*(_listen(path, people) for path in paths))
+        yield Sockets(*(_listen(path, users) for path in paths))
     finally:
         for path in paths:
             path.unlink(missing_ok=True)
 
 
-def _listen(path: Path, people: People) -> socket.socket:
+def _listen(path: Path, users: Users) -> socket.socket:
     path.unlink(missing_ok=True)  # a killed run's
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
-    os.chown(path, people.web.uid, people.web.gid)
+    os.chown(path, users.web.uid, users.web.gid)
     path.chmod(0o660)
     listener.listen(BACKLOG)
     return listener
@@ -50,13 +83,15 @@ _PASS_ONE = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=page exec "$@" 3<&0 </dev
 
 
 class Worker(Service):
+    """A shacached."""
+
     program = "shacached"
     end_steps = ((signal.SIGTERM, 60.0), (signal.SIGKILL, 5.0))
 
-    def __init__(self, number: int, settings: Settings, state: State, people: People, sockets: Sockets):
+    def __init__(self, number: int, settings: Settings, state: State, users: Users, sockets: Sockets):
         self.stdin, self.stdout = sockets.read, sockets.write
         program = [str(settings.programs / "shacached"), "--config", str(state.configuration)]
-        words = people.command(people.web, program, signal.SIGTERM)
+        words = users.command(users.web, program, signal.SIGTERM)
         super().__init__(
             f"worker-{number}",
             ["sh", "-c", _PASS_TWO, "sh", *words],
@@ -66,13 +101,15 @@ class Worker(Service):
 
 
 class Page(Service):
+    """The shacache-page."""
+
     program = "shacache-page"
     end_steps = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
 
-    def __init__(self, settings: Settings, state: State, people: People, sockets: Sockets):
+    def __init__(self, settings: Settings, state: State, users: Users, sockets: Sockets):
         self.stdin = sockets.page
         program = [str(settings.programs / "shacache-page"), "--config", str(state.configuration)]
-        words = people.command(people.web, [*program, "--templates", str(PAGE)], signal.SIGTERM)
+        words = users.command(users.web, [*program, "--templates", str(PAGE)], signal.SIGTERM)
         super().__init__(
             "page", ["sh", "-c", _PASS_ONE, "sh", *words], log=state.log / "page.log", pid_file=state.run / "page.pid"
         )

@@ -1,5 +1,7 @@
-"""Who runs what. An ordinary user runs everything; root gives the database and the web to Debian's users for them."""
+"""Which user runs what, and short commands run as that user to their end. An ordinary user runs everything; root
+gives the database and the web to Debian's users for them."""
 
+import json
 import os
 import pwd
 import signal
@@ -7,12 +9,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .failure import Failure
-from .talk import say
+from .settings import INSTALL, Failure, say
 
 
 @dataclass(frozen=True)
 class User:
+    """A user of the system."""
+
     name: str
     uid: int
     gid: int
@@ -22,7 +25,7 @@ class User:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
-            raise Failure(f"{name}: no such user", "run ops/install-packages run") from None
+            raise Failure(f"{name}: no such user", INSTALL) from None
         return cls(name, entry.pw_uid, entry.pw_gid)
 
     @classmethod
@@ -30,19 +33,21 @@ class User:
         try:
             return cls(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid())
         except KeyError:
-            # PostgreSQL identifies who connects by name.
+            # PostgreSQL identifies its clients by name.
             raise Failure(f"uid {os.geteuid()}: has no name in the user database") from None
 
 
 @dataclass
-class People:
+class Users:
+    """The user of each part."""
+
     me: User
     database: User
     web: User  # nginx and shacached: nginx's body files are readable by their owner alone
     capability: str | None = None  # what lets them into closed directories
 
     @classmethod
-    def of_this_run(cls) -> "People":
+    def of_this_run(cls) -> "Users":
         me = User.current()
         if me.uid != 0:
             return cls(me, me, me)
@@ -77,3 +82,54 @@ class People:
                 if subprocess.run(words, capture_output=True).returncode != 0:
                     return f"{directory}: {user.name} can't enter it"
         return None
+
+
+ENVIRONMENT = {
+    # libpq would let PGHOST, PGOPTIONS and their like override our options.
+    **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
+    "LC_ALL": "C.UTF-8",
+}
+
+
+def finish(users: Users, user: User, words: list[str | Path], *, text: str = "") -> str:
+    """Its standard output. When it fails, the last line of its output is the reason."""
+    words = [str(word) for word in words]
+    done = subprocess.run(
+        # Killed with this process: the next start finds no process still writing under STATE.
+        users.command(user, words, signal.SIGKILL),
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        reason = lines[-1] if lines else f"ended with {done.returncode}"
+        raise Failure(f"{' '.join([Path(words[0]).name, *words[1:3]])}: {reason}")
+    return done.stdout
+
+
+def succeeds(users: Users, words: list[str | Path]) -> bool:
+    """Whether it exits with 0."""
+    try:
+        finish(users, users.me, words)
+    except Failure:
+        return False
+    return True
+
+
+class Admin:
+    """shacache-admin, as a script uses it."""
+
+    def __init__(self, program: Path, configuration: Path, users: Users):
+        self._program = program
+        self._configuration = configuration
+        self._users = users
+
+    def do(self, *words: str | Path) -> str:
+        return finish(self._users, self._users.me, [self._program, *words, "--config", self._configuration])
+
+    def list(self, noun: str) -> list[dict]:
+        return json.loads(self.do(noun, "list", "--json"))

@@ -6,28 +6,31 @@ import signal
 import time
 from pathlib import Path
 
-from .command import finish
-from .failure import Failure
-from .people import People
+from .commands import Users, finish
 from .processes import Process, end, look_up, with_directory
-from .service import Service
-from .settings import REPOSITORY
+from .settings import INSTALL, REPOSITORY, Failure
 from .state import State, write_file
-from .supervisor import Supervisor
-from .tools import find_postgres
+from .supervisor import Service, Supervisor
+
+
+# Of Debian's packages, one directory for each release.
+RELEASES = Path("/usr/lib/postgresql")
+OLDEST_RELEASE = 15
 
 DATABASE = "shacache"
 ROLES = ("postgres", "shacache_owner", "shacache_worker", "shacache_admin", "shacache_report", "shacache_page")
 # Recovery after a crash replays the log; a new cluster is there at once.
-PATIENCE = 300.0
+START_TIMEOUT = 300.0
 
 
 class Postgres(Service):
+    """The postmaster, and its backends."""
+
     program = "postgres"
     # Smart shutdown would wait for idle sessions; fast ends them; the third recovers at the next start.
     end_steps = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 
-    def __init__(self, state: State, people: People, workers: int):
+    def __init__(self, state: State, users: Users, workers: int):
         self._pgdata = state.pgdata
         options = {
             "listen_addresses": "",
@@ -43,7 +46,7 @@ class Postgres(Service):
             words += ["-c", f"{name}={value}"]
         super().__init__(
             "postgres",
-            people.command(people.database, words, signal.SIGINT),
+            users.command(users.database, words, signal.SIGINT),
             log=state.log / "postgres.log",
             pid_file=state.run / "postgres.pid",
         )
@@ -61,11 +64,13 @@ class Postgres(Service):
 
 
 def processes_in(pgdata: Path) -> list[Process]:
+    """The cluster's, whoever started them."""
     return with_directory("postgres", pgdata)
 
 
-def make_cluster(state: State, people: People) -> None:
-    owner = people.database
+def make_cluster(state: State, users: Users) -> None:
+    """Initializes it unless it is there, and writes who may connect."""
+    owner = users.database
     if not state.pgdata.exists():
         beside = state.root / "pgdata.new"
         # A killed initdb's child may still be at it.
@@ -74,18 +79,18 @@ def make_cluster(state: State, people: People) -> None:
         beside.mkdir(mode=0o700)
         os.chown(beside, owner.uid, owner.gid)
         words = ["-D", beside, "-U", "postgres", "--auth=peer", "--data-checksums", "--encoding=UTF8"]
-        finish(people, owner, [find_postgres(state.pgdata) / "initdb", *words, "--locale=C.UTF-8"])
+        finish(users, owner, [find_postgres(state.pgdata) / "initdb", *words, "--locale=C.UTF-8"])
         beside.rename(state.pgdata)
-    _write_access(state, people)
+    _write_access(state, users)
     _forget_dead_postmaster(state)
 
 
-def _write_access(state: State, people: People) -> None:
-    """Who may be which role: those who can read the files anyway, any; the web's user only the worker and the page."""
-    persons = dict.fromkeys(["root", people.me.name, people.database.name])
+def _write_access(state: State, users: Users) -> None:
+    """Users that can read the files anyway may be any role; the web's user only the worker and the page."""
+    persons = dict.fromkeys(["root", users.me.name, users.database.name])
     lines = [f"shacache {person} {role}" for person in persons for role in ROLES]
-    if people.web.name not in persons:
-        lines += [f"shacache {people.web.name} {role}" for role in ("shacache_worker", "shacache_page")]
+    if users.web.name not in persons:
+        lines += [f"shacache {users.web.name} {role}" for role in ("shacache_worker", "shacache_page")]
     for name, text in (
         ("pg_hba.conf", "local all all peer map=shacache\n"),
         ("pg_ident.conf", "\n".join(lines) + "\n"),
@@ -94,8 +99,8 @@ def _write_access(state: State, people: People) -> None:
 
 
 def _forget_dead_postmaster(state: State) -> None:
-    """PostgreSQL takes a dead postmaster for a running one while nobody has reaped it, as in a container whose
-    first process doesn't, or when a reboot gave its number to somebody else."""
+    """PostgreSQL takes a dead postmaster for a running one while it is a zombie, as in a container whose first process
+    reaps none, or when a reboot gave its number to another process."""
     for lock in (state.pgdata / "postmaster.pid", state.postgres_socket / ".s.PGSQL.5432.lock"):
         try:
             process = look_up(int(lock.read_text().split()[0]))
@@ -105,25 +110,46 @@ def _forget_dead_postmaster(state: State) -> None:
             lock.unlink()
 
 
-def open_database(state: State, people: People, supervisor: Supervisor) -> None:
+def open_database(state: State, users: Users, supervisor: Supervisor) -> None:
     """Waits for the server, then makes the roles and the database that the migrations start from."""
-    _wait_until_accepting(state, people, supervisor)
-    psql = [find_postgres(state.pgdata) / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", state.postgres_socket, "-U", "postgres"]
-    finish(people, people.me, [*psql, "-d", "postgres", "-f", REPOSITORY / "sql" / "roles.sql"])
+    _wait_until_accepting(state, users, supervisor)
+    server = ["-h", state.postgres_socket, "-U", "postgres"]
+    psql = [find_postgres(state.pgdata) / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *server]
+    finish(users, users.me, [*psql, "-d", "postgres", "-f", REPOSITORY / "sql" / "roles.sql"])
     there = f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"
-    if not finish(people, people.me, [*psql, "-d", "postgres", "-c", there]).strip():
+    if not finish(users, users.me, [*psql, "-d", "postgres", "-c", there]).strip():
         made = f"CREATE DATABASE {DATABASE} OWNER shacache_owner"
-        finish(people, people.me, [*psql, "-d", "postgres", "-c", made])
+        finish(users, users.me, [*psql, "-d", "postgres", "-c", made])
 
 
-def _wait_until_accepting(state: State, people: People, supervisor: Supervisor) -> None:
+def _wait_until_accepting(state: State, users: Users, supervisor: Supervisor) -> None:
     begun = time.monotonic()
     pg_isready = find_postgres(state.pgdata) / "pg_isready"
     while True:
         try:
-            finish(people, people.me, [pg_isready, "-q", "-h", state.postgres_socket, "-U", "postgres"])
+            finish(users, users.me, [pg_isready, "-q", "-h", state.postgres_socket, "-U", "postgres"])
             return
         except Failure:
-            if time.monotonic() - begun > PATIENCE:
-                raise Failure(f"postgres: not ready after {PATIENCE:.0f} s; see {state.log}/postgres.log") from None
+            if time.monotonic() - begun > START_TIMEOUT:
+                log = state.log / "postgres.log"
+                raise Failure(f"postgres: not ready after {START_TIMEOUT:.0f} s; see {log}") from None
         supervisor.wait(0.05)
+
+
+def find_postgres(pgdata: Path) -> Path:
+    """The directory of the programs: of the release that made `pgdata`, or else of the newest one."""
+    versions = {path.parent.parent.name for path in RELEASES.glob("*/bin/postgres") if os.access(path, os.X_OK)}
+    made_by = pgdata / "PG_VERSION"
+    if made_by.exists():
+        version = made_by.read_text().strip()
+        if version not in versions:
+            raise Failure(
+                f"{pgdata}: made by PostgreSQL {version}, which is not installed",
+                f"install postgresql-{version}, or choose another STATE",
+            )
+        return RELEASES / version / "bin"
+    numbers = [int(version) for version in versions if version.isdecimal()]
+    newest = max(numbers, default=0)
+    if newest < OLDEST_RELEASE:
+        raise Failure(f"PostgreSQL {OLDEST_RELEASE} or newer: not found", INSTALL)
+    return RELEASES / str(newest) / "bin"
