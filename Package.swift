@@ -27,7 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
 
-        .target(name: "Metrics", dependencies: ["CLinux"], swiftSettings: settings),
+        .target(name: "Metrics", dependencies: ["CLinux", "ShaCache"], swiftSettings: settings),
         .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
         .target(name: "Postgres", dependencies: ["CPostgres", "Threads"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
@@ -38,12 +38,12 @@ let package = Package(
             name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
             swiftSettings: settings),
         .target(
-            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "Service", "ShaCache", "Storage"],
+            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "ShaCache", "Storage"],
             swiftSettings: settings),
         .target(
             name: "Configuration",
             dependencies: [
-                "FileNames", "OpenSSL", "Postgres", "ShaCache", "Storage", "Service", "TOMLKit",
+                "FileNames", "OpenSSL", "Postgres", "ShaCache", "Storage", "TOMLKit",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
@@ -78,7 +78,7 @@ let package = Package(
             name: "shacached",
             dependencies: [
                 "Configuration", "FastCGI", "FileNames", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
-                "Storage",
+                "ShaCache", "Storage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -1,4 +1,3 @@
-import Service
 import ShaCache
 import Storage
 
@@ -12,7 +11,7 @@ struct LogLine {
     private let sent: Int
     private let isComplete: Bool
     private let target: [UInt8]
-    private let mount: Request.Mount
+    private let mount: Mount
 
     /// - Returns: nil when it is none of ours.
     init?(_ line: [UInt8]) {
@@ -21,7 +20,7 @@ struct LogLine {
             let method = json["method"]?.string, let target = json["uri"]?.string,
             let status = json["status"]?.string.flatMap({ Int($0) }),
             let sent = json["sent"]?.string.flatMap({ Int($0) }), sent >= 0,
-            let mount = json["mount"]?.string.flatMap(Request.Mount.init(rawValue:)),
+            let mount = json["mount"]?.string.flatMap(Mount.init(rawValue:)),
             let completion = json["complete"]?.string
         else { return nil }
         self.day = day

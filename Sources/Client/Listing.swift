@@ -60,7 +60,7 @@ struct UnverifiedListing {
     ) throws -> ListedEntry {
         switch pair {
         case .success(let entry): .readable(entry, try certificates.trust(entry, favourite: &favourite))
-        case .failure(let refusal): .unreadable(reason: refusal.message)
+        case .failure(let refusal): .unreadable(reason: refusal.description)
         }
     }
 }

@@ -1,7 +1,6 @@
 public import Logging
-public import Service
 import ShaCache
-import Storage
+public import Storage
 import TOMLKit
 
 /// The one configuration file of worker and admin, read once. `ops/shacache.toml` explains every option.
@@ -62,7 +61,7 @@ public struct Configuration: Decodable, Sendable {
     }
 
     public struct Uploads: Decodable, Sendable {
-        public let rules: Service.Rules
+        public let rules: UploadRules
 
         private enum CodingKeys: String, CodingKey {
             case signatures
@@ -75,7 +74,7 @@ public struct Configuration: Decodable, Sendable {
 
         public init(from decoder: any Decoder) throws {
             let options = try decoder.container(keyedBy: CodingKeys.self)
-            rules = Service.Rules(
+            rules = UploadRules(
                 signatures: try options.decodeIfPresent(SignaturePolicy.self, forKey: .signatures) ?? .record,
                 refusesCredentials: try options.decodeIfPresent(Bool.self, forKey: .refusesCredentials) ?? false,
                 keys: KeyLimits(

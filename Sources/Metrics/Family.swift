@@ -1,3 +1,5 @@
+import ShaCache
+
 /// A metric family, as Prometheus calls it: what is counted or measured under one name.
 public struct Family: Sendable {
     public enum Kind: String, Sendable {
@@ -40,29 +42,14 @@ extension Label {
     static let method = Label(name: "method", values: ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", other])
     static let status = Label(
         name: "status",
-        values: [
-            "200", "201", "204", "304", "400", "403", "404", "405", "411", "412", "413", "500", "503", "507", other,
-        ])
+        values: Status.allCases.map { "\($0.rawValue)" } + [other])
     static let socket = Label(name: "socket", values: ["lookups", "uploads"])
     static let target = Label(name: "target", values: ["blob", "entry"])
-    static let answer = Label(name: "target", values: ["blob", "entry", "message"])
+    static let answer = Label(name: "target", values: ["entry", "message"])
     static let stage = Label(name: "stage", values: ["receive", "hash", "synchronize", "commit"])
     static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
-    /// The names of `Refusal`; a test looks that none is missing.
-    static let refusal = Label(
-        name: "reason",
-        values: [
-            "malformed request", "length required", "malformed key", "malformed entry", "incomplete body",
-            "digest mismatch", "too large", "not authorized", "account limit", "unsigned", "unknown signer",
-            "revoked signer", "credentials", "key is full", "withdrawn", "nothing to withdraw", other,
-        ])
-    /// Those of `Failure`, from 500 on.
-    static let failure = Label(
-        name: "reason",
-        values: [
-            "database unavailable", "unknown outcome", "schema is older", "no space", "store read-only", "store broken",
-            "internal error", other,
-        ])
+    static let refusal = Label(name: "reason", values: Refusal.Name.allCases.map(\.rawValue))
+    static let failure = Label(name: "reason", values: FailureName.allCases.map(\.rawValue))
     static let databaseError = Label(
         name: "kind", values: ["unavailable", "lost", "unknown outcome", "rejected"])
 }

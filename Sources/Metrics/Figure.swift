@@ -50,8 +50,7 @@ public enum Figure: Int, CaseIterable, Sendable {
             Declaration(
                 family: Family(
                     "shacache_sent_bytes_total", .counter,
-                    "Bytes of answers' bodies. Of blobs, what nginx was told to send, the file or the range asked for: "
-                        + "also where the client went away before, and not what direct.conf sends."),
+                    "Bytes of the bodies that workers sent. Blobs are sent by nginx: shacache_logged_sent_bytes_total."),
                 labels: [.answer])
         case .uploadSeconds:
             Declaration(

@@ -1,28 +1,18 @@
+public import ShaCache
+
 /// What the browser gets, and what the log may know beside.
 public struct PageAnswer: Sendable {
-    public let status: Int
+    public let status: Status
     public let headers: [(name: String, value: String)]
     public let body: [UInt8]
     /// Why there is no page, or not all of it, for the operator.
     public private(set) var cause: String?
 
-    /// What stands after the status in HTTP/1.
-    public var reason: String {
-        switch status {
-        case 200: "OK"
-        case 400: "Bad Request"
-        case 403: "Forbidden"
-        case 404: "Not Found"
-        case 503: "Service Unavailable"
-        default: "Internal Server Error"
-        }
-    }
-
     /// - Parameter isFound: by search engines. They would walk through all that the cache holds.
-    init(_ status: Int, type: String, caching: String, isFound: Bool = false, body: String) {
+    init(_ status: Status, type: String, caching: String, isFound: Bool = false, body: String) {
         self.status = status
         self.body = Array(body.utf8)
-        let retry = status == 503 ? [("Retry-After", "10")] : []
+        let retry = status == .serviceUnavailable ? [("Retry-After", "10")] : []
         headers =
             [("Content-Type", "\(type); charset=utf-8"), ("Cache-Control", caching)] + Self.protection + retry
             + (isFound ? [] : [("X-Robots-Tag", "noindex, nofollow")])

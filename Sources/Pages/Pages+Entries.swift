@@ -4,12 +4,12 @@ import Storage
 
 extension Pages {
     func key(_ key: String, page: Int, _ view: View) throws -> PageAnswer {
-        guard key.utf8.count <= Key.lengthLimit else { return message(400, .tooLong, view) }
+        guard key.utf8.count <= Key.lengthLimit else { return message(.tooLong, view) }
         // Its links would show it.
-        guard !key.hasCredentials else { return message(404, .nothingHere, view) }
+        guard !key.hasCredentials else { return message(.nothingHere, view) }
         let includingHidden = view.visitor.isOperator
         let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
-        guard count > 0 else { return message(404, .nothingHere, view) }
+        guard count > 0 else { return message(.nothingHere, view) }
         let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
         let entries = try catalog.listedEntries(
             of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
@@ -29,7 +29,7 @@ extension Pages {
     func entry(_ number: Int, _ view: View) throws -> PageAnswer {
         guard let entry = try catalog.listedEntry(number, includingHidden: view.visitor.isOperator),
             let metadata = try catalog.metadata(ofEntry: number, limit: Self.metadataShown)
-        else { return message(404, .nothingHere, view) }
+        else { return message(.nothingHere, view) }
         let address = SiteAddress(site, view.request)
         var model = self.model(entry, view)
         model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
@@ -108,8 +108,8 @@ extension Pages {
         let blob = includingHidden || stored?.isHidden == false ? stored : nil
         let entries = try entries(naming: digest, view)
         guard blob != nil || entries.found?.isEmpty == false else {
-            return entries.failure.map { message(503, .tookTooLong, view, cause: $0) }
-                ?? message(404, .nothingHere, view)
+            return entries.failure.map { message(.tookTooLong, view, cause: $0) }
+                ?? message(.nothingHere, view)
         }
         var model: Templates.Model =
             blob.map { self.model($0, view) }

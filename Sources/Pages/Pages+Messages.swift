@@ -5,6 +5,15 @@ import ShaCache
 enum Message: String {
     case nothingHere, tooLong, noSuchAccount, noSuchDay, tookTooLong, databaseAway, broken
 
+    fileprivate var status: Status {
+        switch self {
+        case .nothingHere, .noSuchAccount: .notFound
+        case .tooLong, .noSuchDay: .badRequest
+        case .tookTooLong, .databaseAway: .serviceUnavailable
+        case .broken: .internalServerError
+        }
+    }
+
     fileprivate var heading: String {
         switch self {
         case .nothingHere: "Nothing is here"
@@ -32,9 +41,9 @@ enum Message: String {
 }
 
 extension Pages {
-    func message(_ status: Int, _ message: Message, _ view: View, cause: String? = nil) -> PageAnswer {
+    func message(_ message: Message, _ view: View, cause: String? = nil) -> PageAnswer {
         let page = render(
-            "message", status, title: message.heading, view,
+            "message", message.status, title: message.heading, view,
             ["heading": message.heading, "words": message.words, "request": view.request.requestID])
         return page.caused(by: cause)
     }

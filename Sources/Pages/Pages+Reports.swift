@@ -10,13 +10,13 @@ extension Pages {
     func report(_ name: String, _ form: Form, _ view: View) throws -> PageAnswer {
         guard view.visitor.isOperator else { return closed(view) }
         guard let report = try catalog.reports().first(where: { $0.name == name }) else {
-            return message(404, .nothingHere, view)
+            return message(.nothingHere, view)
         }
-        guard let settings = form.settings(of: report) else { return message(400, .noSuchDay, view) }
+        guard let settings = form.settings(of: report) else { return message(.noSuchDay, view) }
         do {
             return try answer(report, settings, view)
         } catch AdministrationError.unknown {
-            return message(404, .noSuchAccount, view)
+            return message(.noSuchAccount, view)
         }
     }
 
@@ -84,7 +84,7 @@ extension Pages {
             "secure": SiteAddress(site, view.request).uploads + "\(PageRoute.root)/reports",
         ]
         if case .refused(let reason) = view.visitor { model["reason"] = reason.shown() }
-        return render("closed", 403, title: "For operators", view, model)
+        return render("closed", .forbidden, title: "For operators", view, model)
     }
 }
 

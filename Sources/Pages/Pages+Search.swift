@@ -3,7 +3,7 @@ import Storage
 
 extension Pages {
     func search(_ text: String, _ view: View) throws -> PageAnswer {
-        guard text.utf8.count <= Search.lengthLimit else { return message(400, .tooLong, view) }
+        guard text.utf8.count <= Search.lengthLimit else { return message(.tooLong, view) }
         let search = Search(text)
         let (exact, alike) = (try exactly(search, view), try alike(search, view))
         let blobs = try search.blobs.map { try self.blobs(from: $0.first, to: $0.last, view) } ?? []

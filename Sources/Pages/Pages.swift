@@ -24,7 +24,7 @@ public final class Pages {
         let unknown = View(request, .anybody)
         do {
             guard let route = PageRoute.find(request.target) else {
-                return message(404, .nothingHere, View(request, (try? visitor(request)) ?? .anybody))
+                return message(.nothingHere, View(request, (try? visitor(request)) ?? .anybody))
             }
             switch route {
             case .style(let version):
@@ -33,11 +33,11 @@ public final class Pages {
             default: return try page(route, for: View(request, try visitor(request)))
             }
         } catch let error as DatabaseError where error.tookTooLong {
-            return message(503, .tookTooLong, unknown, cause: "\(error)")
-        } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
-            return message(503, .databaseAway, unknown, cause: "\(error)")
+            return message(.tookTooLong, unknown, cause: "\(error)")
+        } catch  where error.isTransient {
+            return message(.databaseAway, unknown, cause: "\(error)")
         } catch {
-            return message(500, .broken, unknown, cause: "\(error)")
+            return message(.broken, unknown, cause: "\(error)")
         }
     }
 
@@ -60,12 +60,12 @@ public final class Pages {
     ///   to date, one is asked for what it doesn't have, or has no more.
     private func file(_ type: String, _ text: String, isCurrent: Bool) -> PageAnswer {
         PageAnswer(
-            200, type: type, caching: isCurrent ? "public, max-age=31556926, immutable" : "public, max-age=60",
+            .ok, type: type, caching: isCurrent ? "public, max-age=31556926, immutable" : "public, max-age=60",
             body: text)
     }
 
     /// - Parameter model: what the template needs beside what all pages show.
-    func render(_ template: String, _ status: Int = 200, title: String, _ view: View, _ model: Templates.Model)
+    func render(_ template: String, _ status: Status = .ok, title: String, _ view: View, _ model: Templates.Model)
         -> PageAnswer
     {
         var whole: Templates.Model = [
@@ -78,7 +78,7 @@ public final class Pages {
         if case .operates(let account) = view.visitor { whole["operator"] = account.name }
         whole.merge(model) { $1 }
         return PageAnswer(
-            status, type: "text/html", caching: status == 200 ? view.caching : "no-store", isFound: template == "home",
+            status, type: "text/html", caching: status == .ok ? view.caching : "no-store", isFound: template == "home",
             body: templates.render(template, whole))
     }
 }

@@ -51,6 +51,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
         return passing ? .unavailable : .rejected(sqlState: sqlState)
     }
 
+    /// Nothing was done, and the same call may succeed later.
+    var isTransient: Bool { kind == .unavailable || kind == .lost }
+
     static func firstLine(_ text: UnsafePointer<CChar>?) -> String {
         guard let text else { return "unknown error" }
         return String(String(cString: text).prefix { !$0.isNewline })
@@ -59,4 +62,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public var description: String {
         statement.isEmpty ? "database: \(message)" : "database: \(message) (in: \(statement))"
     }
+}
+
+extension Error {
+    /// Whether it is the database's, and passes: nothing was done, and the same call may succeed later.
+    public var isTransient: Bool { (self as? DatabaseError)?.isTransient ?? false }
 }

@@ -54,7 +54,7 @@ public final class Monitoring: Sendable {
     private func figures(from catalog: Catalog, for certificate: [UInt8]?) throws -> DatabaseFigures? {
         do {
             if let certificate { try check(certificate, asking: catalog) }
-        } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+        } catch  where error.isTransient {
             // It would hang, or be away, for the other questions as well.
             return remembers(certificate) ? DatabaseFigures() : nil
         }
@@ -108,9 +108,7 @@ struct DatabaseFigures: Sendable {
             surveyed = try catalog.lastSurveys()
             loggedBytes = try catalog.loggedBytes()
             entriesOfFullestKey = try catalog.entriesOfFullestKey()
-        } catch let error as DatabaseError
-            where error.kind == .lost || (error.kind == .unavailable && !error.tookTooLong)
-        {
+        } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {
             isUp = false
         } catch {
             // It answers: only not this soon, or not to us.

@@ -1,3 +1,5 @@
+public import ShaCache
+
 /// One HTTP request as nginx hands it on. Texts are empty where the client sent nothing.
 public struct Request: Sendable {
     public var method = "GET"
@@ -33,12 +35,6 @@ public struct Request: Sendable {
 
     public init() {}
 
-    public enum Mount: String, Sendable {
-        /// `/shacache` and `/shadir`, and slapproxy's `/shacache/cache` and `/shacache/dir`.
-        case prefixes = ""
-        case shacache, shadir
-    }
-
     /// Why nginx asks.
     public enum Purpose: String, Sendable {
         case request = ""
@@ -48,7 +44,8 @@ public struct Request: Sendable {
         case health
     }
 
-    var isUpload: Bool { method == "PUT" || method == "POST" }
-
-    var isWithdrawal: Bool { method == "DELETE" }
+    /// - Returns: nil when its path names nothing.
+    func route() throws(Refusal) -> Route? {
+        purpose == .health ? try Route.findHealth(target) : try Route.find(target, below: mount)
+    }
 }

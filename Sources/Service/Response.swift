@@ -1,38 +1,40 @@
-import ShaCache
+public import ShaCache
+import Storage
 
 /// What the client gets to see.
 public struct Response: Sendable {
-    public var status: Int
+    public var status: Status
     public var headers: [(name: String, value: String)]
-    public var body: [UInt8]
-    /// What stands after the status in place of the usual words.
+    public var body: Body
+    /// What follows the status in place of its usual words.
     private var phrase: String?
 
-    init(_ status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
+    public enum Body: Sendable {
+        case bytes([UInt8])
+        /// nginx sends it, with its length and the ranges that are asked for.
+        case file(BlobFile)
+    }
+
+    init(_ status: Status, headers: [(name: String, value: String)] = [], body: Body = .bytes([])) {
         self.status = status
         self.headers = headers
         self.body = body
     }
 
     /// One readable line.
-    init(_ status: Int, line: String, headers: [(name: String, value: String)] = []) {
+    init(_ status: Status, line: String, headers: [(name: String, value: String)] = []) {
         self.init(
             status,
             headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")] + headers,
-            body: Array("\(line)\n".utf8))
+            body: .bytes(Array("\(line)\n".utf8)))
     }
 
     /// The same for nginx's auth_request, which understands 403 alone: it turns status and line into the real answer.
     var verdict: Response {
-        let line = String(decoding: body.dropLast(), as: UTF8.self)
+        let line = String(decoding: bytes.dropLast(), as: UTF8.self)
         let kept = headers.filter { $0.name == "Allow" }
-        return Response(403, headers: [("X-Refusal-Status", "\(status)"), ("X-Refusal", line)] + kept)
-    }
-
-    /// nginx would send a body of unknown length in chunks, which tells nobody how much is missing.
-    mutating func declareLength() {
-        guard status != 204, status != 304, header("X-Accel-Redirect") == nil else { return }
-        headers.append(("Content-Length", "\(body.count)"))
+        return Response(
+            .forbidden, headers: [("X-Refusal-Status", "\(status.rawValue)"), ("X-Refusal", line)] + kept)
     }
 
     /// Says a line behind the status, too: of an answer that isn't 2xx, the log of a deployed client has no more than that.
@@ -42,27 +44,46 @@ public struct Response: Sendable {
         phrase = String(decoding: bytes.prefix(300), as: UTF8.self)
     }
 
-    /// What stands after the status in HTTP/1.
-    public var reason: String { phrase ?? usualReason }
+    public func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+}
 
-    private var usualReason: String {
-        switch status {
-        case 200: "OK"
-        case 201: "Created"
-        case 204: "No Content"
-        case 304: "Not Modified"
-        case 400: "Bad Request"
-        case 403: "Forbidden"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 411: "Length Required"
-        case 412: "Precondition Failed"
-        case 413: "Content Too Large"
-        case 503: "Service Unavailable"
-        case 507: "Insufficient Storage"
-        default: "Internal Server Error"
+/// The file of a blob, and how nginx is to send it.
+public struct BlobFile: Sendable {
+    let digest: Digest
+    let way: Way
+
+    /// The internal location of `server.conf` that nginx goes to.
+    enum Way: String {
+        case asAsked = "/-/blob"
+        /// nginx compares conditions with an ETag of its own: where one holds, it asks itself again without it.
+        case withoutConditions = "/-/blob-if"
+        /// Nor with a range, whose If-Range doesn't hold.
+        case whole = "/-/blob-whole"
+    }
+
+    /// Below the directory of blobs.
+    public var path: String { BlobStore.place(of: digest) }
+}
+
+extension Response {
+    /// What is sent through nginx: the status line's text.
+    public var statusLine: String { "\(status.rawValue) \(phrase ?? status.reasonPhrase)" }
+
+    /// What is sent through nginx: every header, with what stands for the body.
+    public var allHeaders: [(name: String, value: String)] {
+        switch body {
+        case .file(let file): headers + [("X-Accel-Redirect", "\(file.way.rawValue)/\(file.path)")]
+        case .bytes where status == .noContent || status == .notModified: headers
+        // nginx would send a body of unknown length in chunks, which tells nobody how much is missing.
+        case .bytes(let bytes): headers + [("Content-Length", "\(bytes.count)")]
         }
     }
 
-    public func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+    /// What is sent through nginx: the body, where nginx doesn't take it from a file.
+    public var bytes: [UInt8] {
+        switch body {
+        case .bytes(let bytes): bytes
+        case .file: []
+        }
+    }
 }

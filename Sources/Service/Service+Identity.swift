@@ -55,6 +55,7 @@ extension Service {
 extension Request {
     /// In the words of the deployed clients' options, which are of blobs (`shacache`) and of entries (`shadir`).
     fileprivate var needsCertificate: Refusal {
+        let isUpload = method != Method.delete.rawValue
         let what = isUpload ? "upload" : "withdrawal"
         if certificateVerification.isEmpty {
             return .notAuthorized(

@@ -15,8 +15,8 @@ extension Service {
         exposition.addUpkeep(database)
         exposition.addCertificates(in: monitoring.certificates)
         return Response(
-            200, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],
-            body: Array(exposition.text.utf8))
+            .ok, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],
+            body: .bytes(Array(exposition.text.utf8)))
     }
 
     private func databaseFigures(for request: Request) throws -> DatabaseFigures {
@@ -37,43 +37,28 @@ extension Service {
     }
 
     /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
-    func count(_ request: Request, _ route: Route?, _ response: Response, _ upload: UploadRecord?, _ failure: Failure?)
-    {
-        let recorder = monitoring.recorder
+    func count(_ request: Request, _ route: Route?, _ answer: Answer) {
+        let (recorder, response) = (monitoring.recorder, answer.response)
         // Strangers who try /metrics say nothing about the cache.
-        if let failure, route?.name != Route.metrics.name { recorder.count(failure) }
-        if let upload { recorder.count(upload, isAccepted: response.status == 201) }
+        if let failure = answer.failure, route?.name != Route.metrics.name { recorder.count(failure) }
+        if let upload = answer.upload { recorder.count(upload, isAccepted: response.status == .created) }
         recorder.count(catalog.statistics, since: counted)
         counted = catalog.statistics
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
-        guard request.purpose != .admission || response.status >= 300 else { return }
-        recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status)")
-        countBytes(of: response, to: request, route)
-    }
-
-    private func countBytes(of response: Response, to request: Request, _ route: Route?) {
-        let length = request.method == "HEAD" ? 0 : response.body.count
-        switch route {
-        // Where nginx asks again, it is counted then.
-        case .blob(let digest) where response.header("X-Accel-Redirect")?.hasPrefix("/-/blob/") == true:
-            let size = store.size(of: digest) ?? 0
-            monitoring.recorder.add(request.lengthToSend(of: size), to: .sentBytes, "blob")
-        case .entries where response.status == 200:
-            monitoring.recorder.add(length, to: .sentBytes, "entry")
-        default:
-            monitoring.recorder.add(length, to: .sentBytes, "message")
-        }
+        guard request.purpose != .admission || response.status.isError else { return }
+        recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status.rawValue)")
+        guard request.method != "HEAD" else { return }
+        let isList = if case .entries = route { response.status == .ok } else { false }
+        recorder.add(response.bytes.count, to: .sentBytes, isList ? "entry" : "message")
     }
 }
 
 extension Recorder {
     fileprivate func count(_ failure: Failure) {
-        if failure.status >= 500 {
-            add(to: .failures, failure.name)
-        } else if failure.name == Failure.damagedBlob {
-            add(to: .damagedBlobs)
-        } else {
-            add(to: .refusals, failure.name)
+        switch failure.kind {
+        case .failed(let name): add(to: .failures, name.rawValue)
+        case .damagedBlob: add(to: .damagedBlobs)
+        case .refused(let name): add(to: .refusals, name.rawValue)
         }
     }
 

@@ -4,7 +4,7 @@ import Storage
 extension Service {
     /// The blob itself is sent by nginx: the answer names the file, and nginx adds length and ranges.
     func blob(_ digest: Digest, for request: Request) throws -> Response {
-        guard try isIntact(digest) else { return Response(404, line: digest.absence) }
+        guard try isIntact(digest) else { return Response(.notFound, line: digest.absence) }
         let tag = "\"\(digest)\""
         let headers = [
             ("Content-Type", "application/octet-stream"),
@@ -13,14 +13,12 @@ extension Service {
         ]
         // RFC 9110, 13.2.2: If-Match first, then If-None-Match.
         guard request.ifMatch.isEmpty || request.ifMatch.lists(tag, weakly: false) else {
-            return Response(412, line: "the blob's ETag is \(tag)")
+            return Response(.preconditionFailed, line: "the blob's ETag is \(tag)")
         }
-        if request.ifNoneMatch.lists(tag, weakly: true) { return Response(304, headers: headers) }
-        let place = BlobStore.place(of: digest)
-        if let location = request.locationWithoutConditions(tag) {
-            return Response(200, headers: [("X-Accel-Redirect", "\(location)/\(place)")])
-        }
-        return Response(200, headers: headers + [("X-Accel-Redirect", "/-/blob/\(place)")])
+        if request.ifNoneMatch.lists(tag, weakly: true) { return Response(.notModified, headers: headers) }
+        let way = request.wayOfSending(tag)
+        // Where nginx asks again, the headers come with the second answer.
+        return Response(.ok, headers: way == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, way: way)))
     }
 
     private func isIntact(_ digest: Digest) throws -> Bool {
@@ -43,26 +41,27 @@ extension Service {
             body.appendJSONString(signature)
             body.append(UInt8(ascii: "]"))
         }
-        guard count > 0 else { return Response(404, line: "nothing is listed under the key \(key.text)") }
+        guard count > 0 else { return Response(.notFound, line: "nothing is listed under the key \(key.text)") }
         body.append(UInt8(ascii: "]"))
         return Response(
-            200, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: body)
+            .ok, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: .bytes(body))
     }
 
     /// - Parameter uploads: whether they must be possible, beside lookups and downloads.
     func readiness(for uploads: Bool) -> Response {
         do {
-            if uploads, let obstacle = try obstacleToUploads() { return Response(503, line: obstacle) }
+            if uploads, let obstacle = try obstacleToUploads() { return Response(.serviceUnavailable, line: obstacle) }
             let schema = try catalog.appliedSchemaNumber() ?? 0
             guard schema >= Catalog.schemaNumber else {
                 return Response(
-                    503, line: "the database has schema \(schema), this worker needs \(Catalog.schemaNumber)")
+                    .serviceUnavailable,
+                    line: "the database has schema \(schema), this worker needs \(Catalog.schemaNumber)")
             }
             if uploads { try store.probe() } else { try store.checkShelves() }
         } catch {
-            return Response(503, line: "\(error)")
+            return Response(.serviceUnavailable, line: "\(error)")
         }
-        return Response(200, line: "ready")
+        return Response(.ok, line: "ready")
     }
 
     private func obstacleToUploads() throws -> String? {
@@ -91,11 +90,10 @@ extension Digest {
 }
 
 extension Request {
-    /// Where nginx asks again without the conditions that hold: it compares them with an ETag of its own. nil where
-    /// there is none, or only an If-Range that doesn't hold: of that, its own judgement is the right one.
-    fileprivate func locationWithoutConditions(_ tag: String) -> String? {
-        if ifMatch.isEmpty { return ifRange == tag ? "/-/blob-if" : nil }
-        return ifRange.isEmpty || ifRange == tag ? "/-/blob-if" : "/-/blob-whole"
+    /// Without the conditions that hold. Of an If-Range that doesn't, nginx's own judgement is the right one.
+    fileprivate func wayOfSending(_ tag: String) -> BlobFile.Way {
+        if ifMatch.isEmpty { return ifRange == tag ? .withoutConditions : .asAsked }
+        return ifRange.isEmpty || ifRange == tag ? .withoutConditions : .whole
     }
 }
 

@@ -4,8 +4,7 @@ import ShaCache
 import Storage
 
 extension Service {
-    func take(_ request: Request, for route: Route, upload: inout UploadRecord) throws -> Response {
-        upload.aim(at: route)
+    func take(_ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord) throws -> Response {
         let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
         upload.isIdentified = true
         try account.check(upload.target.role, to: "upload \(upload.target.role)")
@@ -16,7 +15,7 @@ extension Service {
         guard request.purpose != .admission else {
             try store.admit(bytes: length ?? 0)
             try admit(upload, length: length, of: account)
-            return Response(204)
+            return Response(.noContent)
         }
         // The bytes that came with the request have their room already.
         try store.admit(bytes: 0)
@@ -25,12 +24,15 @@ extension Service {
         let file = try request.openBody(in: store)
         defer { file.discard() }
         try measure(file, declared: length, of: account, upload: &upload)
-        if case .entries(let key) = route {
+        switch operation {
+        case .entry(let key):
             try takeEntry(file, under: key, upload: &upload)
-            return Response(201)
+            return Response(.created)
+        case .blob:
+            let digest = try takeBlob(file, upload: &upload)
+            return Response(
+                .created, headers: [("Content-Type", "text/plain")], body: .bytes(Array(digest.description.utf8)))
         }
-        let digest = try takeBlob(file, upload: &upload)
-        return Response(201, headers: [("Content-Type", "text/plain")], body: Array(digest.description.utf8))
     }
 
     /// What has no room in its account is refused before it comes. Small bodies come unasked; and of all, the
@@ -141,7 +143,7 @@ extension Service {
         while true {
             do {
                 return try body()
-            } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+            } catch  where error.isTransient {
                 guard ContinuousClock.now < deadline else { throw error }
                 usleep(100_000)
             }
@@ -149,16 +151,6 @@ extension Service {
     }
 
     private static let patience = Duration.seconds(5)
-}
-
-extension UploadRecord {
-    fileprivate mutating func aim(at route: Route) {
-        switch route {
-        case .blob(let digest): (target, sha512) = (.blob, digest)
-        case .entries(let key): self.key = key
-        case .blobs, .live, .ready, .metrics: break
-        }
-    }
 }
 
 extension UploadRecord.Target {

@@ -12,16 +12,25 @@ public struct WithdrawalAttempt: Sendable {
     public var reason: Reason?
     public var outcome: Withdrawal.Outcome?
 
-    init(clientAddress: String) { self.clientAddress = clientAddress }
+    /// - Parameter operation: nil when its path can't be read.
+    init(_ operation: Operation.Withdrawn?, clientAddress: String) {
+        self.clientAddress = clientAddress
+        switch operation {
+        case .blob(let digest): sha512 = digest
+        case .entries(let key): self.key = key
+        case nil: break
+        }
+    }
 }
 
 extension Service {
-    func withdraw(_ request: Request, from route: Route, attempt: inout WithdrawalAttempt) throws -> Response {
-        attempt.aim(at: route)
+    func withdraw(
+        _ request: Request, _ operation: Operation.Withdrawn, attempt: inout WithdrawalAttempt
+    ) throws -> Response {
         let account = try identify(request, certificate: &attempt.certificate, account: &attempt.account)
         if !account.roles.contains(.operator) { try account.check(.withdraw, to: "withdraw") }
         // Asked only for certificates that are refused anyhow.
-        guard request.purpose != .admission else { return Response(204) }
+        guard request.purpose != .admission else { return Response(.noContent) }
         if let named = try request.query("sha512") { try attempt.narrow(to: try Digest(named: named)) }
         let pair = try request.query("entry").map { try attempt.chosen($0) }
         guard let reason = try request.query("reason").flatMap({ Reason($0) }) else {
@@ -29,24 +38,18 @@ extension Service {
                 "say why: ?reason=, percent-encoded, one line of at most \(Reason.lengthLimit) characters")
         }
         attempt.reason = reason
-        let (withdrawal, key, digest) = (Withdrawal(by: account, reason: reason), attempt.key, attempt.sha512)
+        let (withdrawal, chosen) = (Withdrawal(by: account, reason: reason), attempt.sha512)
         attempt.outcome = try patiently {
-            if let key { return try catalog.withdrawEntries(under: key, naming: digest, pair: pair, withdrawal) }
-            return try catalog.withdrawBlob(digest!, in: store, withdrawal)
+            switch operation {
+            case .blob(let digest): try catalog.withdrawBlob(digest, in: store, withdrawal)
+            case .entries(let key): try catalog.withdrawEntries(under: key, naming: chosen, pair: pair, withdrawal)
+            }
         }
-        return Response(204)
+        return Response(.noContent)
     }
 }
 
 extension WithdrawalAttempt {
-    fileprivate mutating func aim(at route: Route) {
-        switch route {
-        case .blob(let digest): sha512 = digest
-        case .entries(let key): self.key = key
-        case .blobs, .live, .ready, .metrics: break
-        }
-    }
-
     /// - Parameter digest: of a key's entries, only those that name this blob.
     fileprivate mutating func narrow(to digest: Digest) throws(Refusal) {
         guard key != nil else { throw .malformedRequest("sha512 chooses among a key's entries, and this is a blob") }

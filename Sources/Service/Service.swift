@@ -1,5 +1,5 @@
 import Postgres
-public import ShaCache
+import ShaCache
 public import Storage
 
 /// What HTTP means: it turns a request into a response, with the store and the catalog behind it.
@@ -8,7 +8,7 @@ public import Storage
 public final class Service {
     let store: BlobStore
     let catalog: Catalog
-    let rules: Rules
+    let rules: UploadRules
     let monitoring: Monitoring
     /// What the catalog had asked when that was last counted.
     var counted = Statistics()
@@ -18,7 +18,7 @@ public final class Service {
     ///   - allowance: how many refusals go on record.
     ///   - monitoring: where everything is counted.
     public init(
-        store: BlobStore, catalog: Catalog, rules: Rules, allowance: Allowance, monitoring: Monitoring
+        store: BlobStore, catalog: Catalog, rules: UploadRules, allowance: Allowance, monitoring: Monitoring
     ) {
         self.store = store
         self.catalog = catalog
@@ -27,59 +27,46 @@ public final class Service {
         self.monitoring = monitoring
     }
 
-    /// What the operator decides.
-    public struct Rules: Sendable {
-        public let signatures: SignaturePolicy
-        /// Whether entries with a user or a password in a URL are refused.
-        public let refusesCredentials: Bool
-        public let keys: KeyLimits
-        /// In bytes; nil is unlimited.
-        public let blobSize: Int?
-
-        public init(
-            signatures: SignaturePolicy, refusesCredentials: Bool = false, keys: KeyLimits, blobSize: Int?
-        ) {
-            self.signatures = signatures
-            self.refusesCredentials = refusesCredentials
-            self.keys = keys
-            self.blobSize = blobSize
-        }
-    }
-
     /// A request that was answered, and what is left to do when the client has its answer.
     public struct Answer {
         public let requestID: String
-        public let response: Response
+        public fileprivate(set) var response: Response
         /// Of uploads.
         public let upload: UploadRecord?
         /// Of withdrawals.
         public let withdrawal: WithdrawalAttempt?
         /// Why it was not taken, in words and with a cause that only the log may know.
         public let failure: Failure?
+
+        /// - Parameter result: what an operation gave, or why it gave nothing.
+        fileprivate init(
+            to request: Request, _ result: Result<Response, any Error>, upload: UploadRecord? = nil,
+            withdrawal: WithdrawalAttempt? = nil
+        ) {
+            requestID = request.requestID
+            (self.upload, self.withdrawal) = (upload, withdrawal)
+            switch result {
+            case .success(let response): (self.response, failure) = (response, nil)
+            case .failure(let error):
+                let failure = Failure(error)
+                (response, self.failure) = (failure.response, failure)
+                if upload != nil { response.say(failure.line) }
+            }
+        }
     }
 
     public func answer(_ request: Request) -> Answer {
-        var upload = request.uploadRecord
-        var withdrawal = request.withdrawalAttempt
-        var response: Response
-        var failure: Failure?
-        var route: Route?
-        do {
-            route = try Route.find(request)
-            response = try respond(to: request, for: route, upload: &upload, withdrawal: &withdrawal)
-        } catch {
-            let cause = Failure(error)
-            response = cause.response
-            if request.isUpload { response.say(cause.line) }
-            failure = cause
-        }
+        let route = Result { try request.route() }
+        var answer = answer(request, for: route)
         // The deployed clients splice the body of a failed resume into the file that they are downloading.
-        if !request.range.isEmpty, !request.isUpload, response.status >= 300 { response.body = [] }
-        count(request, route, response, upload, failure)
-        if request.purpose == .admission, response.status >= 300 { response = response.verdict }
-        response.declareLength()
-        return Answer(
-            requestID: request.requestID, response: response, upload: upload, withdrawal: withdrawal, failure: failure)
+        if !request.range.isEmpty, answer.upload == nil, answer.response.status.rawValue >= 300 {
+            answer.response.body = .bytes([])
+        }
+        count(request, try? route.get(), answer)
+        if request.purpose == .admission, answer.response.status.isError {
+            answer.response = answer.response.verdict
+        }
+        return answer
     }
 
     /// Writes down an upload that was not taken. What was taken is on record already.
@@ -92,41 +79,80 @@ public final class Service {
         return leftOut
     }
 
-    private func respond(
-        to request: Request, for route: Route?, upload: inout UploadRecord?, withdrawal: inout WithdrawalAttempt?
-    ) throws -> Response {
-        guard let route else { return Response(404, line: "nothing is here") }
-        guard route.allowedMethods.contains(request.method) else {
-            return Response(
-                405, line: "\(request.method) is not possible here",
-                headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
-        }
-        if request.method == "OPTIONS" {
-            return Response(204, headers: [("Allow", route.allowedMethods.joined(separator: ", "))])
-        }
-        guard !request.isUpload else { return try take(request, for: route, upload: &upload!) }
-        guard !request.isWithdrawal else { return try withdraw(request, from: route, attempt: &withdrawal!) }
+    private func answer(_ request: Request, for route: Result<Route?, any Error>) -> Answer {
         switch route {
-        case .blob(let digest): return try blob(digest, for: request)
-        case .entries(let key): return try entries(of: key)
-        case .live: return Response(200, line: "live")
-        case .ready(let uploads): return readiness(for: uploads)
-        case .metrics: return try metrics(for: request)
-        case .blobs: preconditionFailure("only POST is allowed there")
+        // An upload under a name that can't be read is on record, and a withdrawal in the log, like any that is refused.
+        case .failure(let error):
+            return Answer(
+                to: request, .failure(error), upload: request.uploadRecord, withdrawal: request.withdrawalAttempt)
+        case .success(nil): return Answer(to: request, .success(Response(.notFound, line: "nothing is here")))
+        case .success(let route?):
+            guard let operation = Method(rawValue: request.method).flatMap({ Operation($0, route) }) else {
+                return Answer(to: request, .success(.methodNotAllowed(request.method, route)))
+            }
+            return perform(operation, for: request, on: route)
+        }
+    }
+
+    private func perform(_ operation: Operation, for request: Request, on route: Route) -> Answer {
+        switch operation {
+        case .upload(let operation):
+            var record = request.record(of: operation)
+            let result = Result { try take(request, operation, upload: &record) }
+            return Answer(to: request, result, upload: record)
+        case .withdraw(let operation):
+            var attempt = WithdrawalAttempt(operation, clientAddress: request.clientAddress)
+            let result = Result { try withdraw(request, operation, attempt: &attempt) }
+            return Answer(to: request, result, withdrawal: attempt)
+        case .downloadBlob(let digest): return Answer(to: request, Result { try blob(digest, for: request) })
+        case .listEntries(let key): return Answer(to: request, Result { try entries(of: key) })
+        case .listMethods:
+            return Answer(
+                to: request, .success(Response(.noContent, headers: [("Allow", route.allowedMethods)])))
+        case .checkLiveness: return Answer(to: request, .success(Response(.ok, line: "live")))
+        case .checkReadiness(let uploads): return Answer(to: request, .success(readiness(for: uploads)))
+        case .showMetrics: return Answer(to: request, Result { try metrics(for: request) })
         }
     }
 }
 
+extension Response {
+    fileprivate static func methodNotAllowed(_ method: String, _ route: Route) -> Response {
+        Response(
+            .methodNotAllowed, line: "\(method) is not possible here", headers: [("Allow", route.allowedMethods)])
+    }
+}
+
 extension Request {
-    /// nil when it doesn't try to withdraw anything. Filled in as more becomes known.
-    fileprivate var withdrawalAttempt: WithdrawalAttempt? {
-        isWithdrawal ? WithdrawalAttempt(clientAddress: clientAddress) : nil
+    /// Filled in as more becomes known.
+    fileprivate func record(of operation: Operation.Upload) -> UploadRecord {
+        switch operation {
+        case .blob(let expected):
+            var record = record(of: .blob)
+            record.sha512 = expected
+            return record
+        case .entry(let key):
+            var record = record(of: .entry)
+            record.key = key
+            return record
+        }
     }
 
-    /// nil when it doesn't try to upload anything. Filled in as more becomes known.
+    /// By the method alone; nil when that uploads nothing.
     fileprivate var uploadRecord: UploadRecord? {
-        guard isUpload else { return nil }
-        return UploadRecord(
-            target: method == "POST" ? .blob : .entry, clientAddress: clientAddress, requestID: requestID, start: start)
+        switch Method(rawValue: method) {
+        case .post: record(of: .blob)
+        case .put: record(of: .entry)
+        case .get, .head, .delete, .options, nil: nil
+        }
+    }
+
+    /// By the method alone; nil when that withdraws nothing.
+    fileprivate var withdrawalAttempt: WithdrawalAttempt? {
+        method == Method.delete.rawValue ? WithdrawalAttempt(nil, clientAddress: clientAddress) : nil
+    }
+
+    private func record(of target: UploadRecord.Target) -> UploadRecord {
+        UploadRecord(target: target, clientAddress: clientAddress, requestID: requestID, start: start)
     }
 }

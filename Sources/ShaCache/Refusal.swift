@@ -1,5 +1,7 @@
 /// Why a request is turned down although nothing is broken on our side.
-public enum Refusal: Error, Equatable, CustomStringConvertible {
+///
+/// A new case doesn't compile until `terms` has all that is said of it.
+public enum Refusal: Error, Equatable {
     case malformedRequest(String)
     case lengthRequired(String)
     case malformedKey(String)
@@ -28,57 +30,94 @@ public enum Refusal: Error, Equatable, CustomStringConvertible {
 }
 
 extension Refusal {
-    /// A stable name to group by in reports.
-    public var name: String {
-        switch self {
-        case .malformedRequest: "malformed request"
-        case .lengthRequired: "length required"
-        case .malformedKey: "malformed key"
-        case .malformedEntry: "malformed entry"
-        case .incompleteBody: "incomplete body"
-        case .digestMismatch, .sizeMismatch: "digest mismatch"
-        case .entryTooLarge, .blobTooLarge: "too large"
-        case .notAuthorized: "not authorized"
-        case .unsigned: "unsigned"
-        case .unknownSigner: "unknown signer"
-        case .credentials: "credentials"
-        case .keyIsFull: "key is full"
-        case .accountLimit: "account limit"
-        case .withdrawn: "withdrawn"
-        case .revokedSigner: "revoked signer"
-        case .nothingToWithdraw: "nothing to withdraw"
+    /// Stable names, to group by in reports, logs and metrics.
+    public enum Name: String, CaseIterable, Sendable {
+        case malformedRequest = "malformed request"
+        case lengthRequired = "length required"
+        case malformedKey = "malformed key"
+        case malformedEntry = "malformed entry"
+        case incompleteBody = "incomplete body"
+        case digestMismatch = "digest mismatch"
+        case tooLarge = "too large"
+        case notAuthorized = "not authorized"
+        case accountLimit = "account limit"
+        case unsigned
+        case unknownSigner = "unknown signer"
+        case revokedSigner = "revoked signer"
+        case credentials
+        case keyIsFull = "key is full"
+        case withdrawn
+        case nothingToWithdraw = "nothing to withdraw"
+    }
+
+    /// All that is said of a refusal.
+    public struct Terms: Sendable {
+        public let name: Name
+        public let status: Status
+        /// What was wrong with what, on one line.
+        public let message: String
+        /// What a reader of a builder's log can do about it; nil where the message says so, or where the program that
+        /// made the request is to be mended.
+        public let mend: String?
+
+        fileprivate init(_ name: Name, _ status: Status, _ message: String, mend: String?) {
+            (self.name, self.status, self.message, self.mend) = (name, status, message, mend)
         }
     }
 
-    public var description: String { message }
-
-    /// What was wrong with what, on one line.
-    public var message: String {
+    public var terms: Terms {
         switch self {
-        case .malformedRequest(let reason), .malformedKey(let reason), .malformedEntry(let reason),
-            .notAuthorized(let reason, _), .keyIsFull(let reason), .accountLimit(let reason),
-            .nothingToWithdraw(let reason), .lengthRequired(let reason):
-            reason
-        case .withdrawn(let what, let reason):
-            "this \(what) was withdrawn: \(reason)"
-        case .revokedSigner:
-            "the key that signed this entry was revoked, because it was in other hands"
+        case .malformedRequest(let reason): Terms(.malformedRequest, .badRequest, reason, mend: nil)
+        case .lengthRequired(let reason): Terms(.lengthRequired, .lengthRequired, reason, mend: nil)
+        case .malformedKey(let reason): Terms(.malformedKey, .badRequest, reason, mend: nil)
+        case .malformedEntry(let reason): Terms(.malformedEntry, .badRequest, reason, mend: nil)
         case .incompleteBody(let expected, let received):
-            "the body ended after \(received) of \(expected) bytes"
+            Terms(
+                .incompleteBody, .badRequest, "the body ended after \(received) of \(expected) bytes",
+                mend: "send it again")
         case .digestMismatch(let expected, let received):
-            "the body's SHA-512 is \(received), not \(expected)"
+            Terms(.digestMismatch, .badRequest, "the body's SHA-512 is \(received), not \(expected)", mend: nil)
         case .sizeMismatch(let digest, let stored, let announced):
-            "the blob \(digest) has \(stored) bytes, and this body has \(announced)"
+            Terms(
+                .digestMismatch, .badRequest,
+                "the blob \(digest) has \(stored) bytes, and this body has \(announced)", mend: nil)
         case .entryTooLarge(let limit):
-            "an entry may have at most \(limit) bytes"
+            Terms(
+                .tooLarge, .contentTooLarge, "an entry may have at most \(limit) bytes",
+                mend: "leave something out of its metadata")
         case .blobTooLarge(let limit):
-            "a blob may have at most \(limit) bytes"
+            Terms(
+                .tooLarge, .contentTooLarge, "a blob may have at most \(limit) bytes", mend: "ask the operator for more"
+            )
+        case .notAuthorized(let reason, let mend): Terms(.notAuthorized, .forbidden, reason, mend: mend)
         case .unsigned:
-            "this server takes signed entries only, and this one has no signature"
-        case .credentials(let place):
-            "\(place) has a URL with a user or password, which would be public"
+            Terms(
+                .unsigned, .forbidden, "this server takes signed entries only, and this one has no signature",
+                mend: "set signature-private-key-file")
         case .unknownSigner:
-            "this server takes entries of registered signers only, and none of them made this signature"
+            Terms(
+                .unknownSigner, .forbidden,
+                "this server takes entries of registered signers only, and none of them made this signature",
+                mend: "ask the operator to add your signature certificate")
+        case .credentials(let place):
+            Terms(
+                .credentials, .forbidden, "\(place) has a URL with a user or password, which would be public",
+                mend: "leave out what stands before the @")
+        case .keyIsFull(let reason):
+            Terms(.keyIsFull, .forbidden, reason, mend: "ask the operator to withdraw old ones")
+        case .accountLimit(let reason): Terms(.accountLimit, .forbidden, reason, mend: "ask the operator for more")
+        case .withdrawn(let what, let reason):
+            Terms(.withdrawn, .forbidden, "this \(what) was withdrawn: \(reason)", mend: nil)
+        case .revokedSigner:
+            Terms(
+                .revokedSigner, .forbidden,
+                "the key that signed this entry was revoked, because it was in other hands",
+                mend: "make a new one, by shacache generate-signature-key")
+        case .nothingToWithdraw(let reason): Terms(.nothingToWithdraw, .notFound, reason, mend: nil)
         }
     }
+}
+
+extension Refusal: CustomStringConvertible {
+    public var description: String { terms.message }
 }

@@ -58,10 +58,4 @@ extension BlobStore {
         guard let file = try? FileHandle(opening: path(digest), as: "open a blob") else { return false }
         return (try? file.digest()) == digest
     }
-
-    /// In bytes; nil when the blob is gone.
-    public func size(of digest: Digest) -> Int? {
-        var status = stat()
-        return stat(path(digest), &status) == 0 ? Int(status.st_size) : nil
-    }
 }

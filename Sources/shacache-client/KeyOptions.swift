@@ -35,7 +35,7 @@ struct KeyOptions: ParsableArguments {
                 return try Key.python(name: name, version: version)
             }
         } catch let refusal as Refusal {
-            throw Misuse(refusal.message)
+            throw Misuse(refusal.description)
         }
         return nil
     }

@@ -73,13 +73,15 @@ struct ShacachePage: ParsableCommand {
 private func answer(_ request: borrowing FastCGIRequest, _ pages: Pages, _ log: Logger) -> () -> Void {
     let asked = PageRequest(request)
     let answer = pages.answer(asked)
-    request.send(status: "\(answer.status) \(answer.reason)", headers: answer.headers, body: answer.body)
+    request.send(
+        status: "\(answer.status.rawValue) \(answer.status.reasonPhrase)", headers: answer.headers, body: answer.body)
     return {
         guard let cause = answer.cause else { return }
         log.error(
             "failed",
             metadata: [
-                "request_id": "\(asked.requestID)", "status": .stringConvertible(answer.status), "cause": "\(cause)",
+                "request_id": "\(asked.requestID)", "status": .stringConvertible(answer.status.rawValue),
+                "cause": "\(cause)",
             ])
     }
 }

@@ -12,7 +12,7 @@ extension Service.Answer {
     /// What the log says of it: every upload, every withdrawal, and whatever has a cause that an operator should know.
     /// Other downloads are in nginx's log.
     var event: Event? {
-        if let failure, failure.status >= 500 {
+        if let failure, failure.status.isServerError {
             return Event(level: .error, message: "failed", metadata: metadata)
         }
         if failure?.cause != nil { return Event(level: .warning, message: "failed", metadata: metadata) }
@@ -21,13 +21,13 @@ extension Service.Answer {
             guard failure != nil || withdrawal.outcome != nil else { return nil }
             return Event(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
         }
-        guard upload != nil, failure != nil || response.status == 201 else { return nil }
+        guard upload != nil, failure != nil || response.status == .created else { return nil }
         return Event(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
     }
 
     private var metadata: Logger.Metadata {
         var metadata: Logger.Metadata = [
-            "request_id": "\(requestID)", "status": .stringConvertible(failure?.status ?? response.status),
+            "request_id": "\(requestID)", "status": .stringConvertible((failure?.status ?? response.status).rawValue),
         ]
         if let failure {
             metadata["reason"] = "\(failure.name)"

@@ -46,8 +46,7 @@ struct Desk: Sendable {
             defer { if isWork { recorder.add(-1, to: .inFlight, socket) } }
             let answer = service.answer(request)
             let response = answer.response
-            source.send(
-                status: "\(response.status) \(response.reason)", headers: response.headers, body: response.body)
+            source.send(status: response.statusLine, headers: response.allHeaders, body: response.bytes)
             return { conclude(answer, service) }
         }
     }

@@ -1,5 +1,6 @@
 import FastCGI
 import Service
+import ShaCache
 
 extension Request {
     /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the worker

@@ -22,7 +22,7 @@ struct ReadinessTests {
             store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
             monitoring: .alone(database.catalog()))
         let response = service.answer(request).response
-        return (response.status, String(decoding: response.body, as: UTF8.self))
+        return (response.status.rawValue, String(decoding: response.bytes, as: UTF8.self))
     }
 
     @Test(arguments: ["/-/ready", "/-/ready/lookups"])

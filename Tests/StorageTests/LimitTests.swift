@@ -32,7 +32,7 @@ struct LimitTests {
     }
 
     private func refusal(_ body: () throws -> Void) -> String? {
-        do { try body() } catch let error as Refusal { return error.message } catch { return "\(error)" }
+        do { try body() } catch let error as Refusal { return error.description } catch { return "\(error)" }
         return nil
     }
 

@@ -1,5 +1,3 @@
-public import ShaCache
-
 /// What a request's path names.
 public enum Route: Sendable {
     /// All blobs: the place to which a body is posted.
@@ -10,28 +8,18 @@ public enum Route: Sendable {
     case ready(uploads: Bool)
     case metrics
 
-    /// What may be done there, as the header Allow lists it.
-    var allowedMethods: [String] {
-        switch self {
-        case .blobs: ["POST", "OPTIONS"]
-        case .blob, .entries: ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]
-        case .live, .ready, .metrics: ["GET", "HEAD"]
-        }
-    }
-
-    /// - Returns: nil when the path names nothing.
-    static func find(_ request: Request) throws(Refusal) -> Route? {
-        let path = try path(of: request.target)
-        return request.purpose == .health ? health(path) : try find(path, below: request.mount)
-    }
-
-    /// What a download names: the same for who answers it and for who counts it.
+    /// Of what clients upload and download: the same for the worker, which answers, and for the access log's reader.
     ///
     /// - Parameter target: as the client sent it, not normalised.
     /// - Returns: nil when it names nothing.
-    public static func find(_ target: [UInt8], below mount: Request.Mount) throws(Refusal) -> Route? {
+    public static func find(_ target: [UInt8], below mount: Mount) throws(Refusal) -> Route? {
         try find(try path(of: target), below: mount)
     }
+
+    /// Of health checks and metrics.
+    ///
+    /// - Returns: nil when it names nothing.
+    public static func findHealth(_ target: [UInt8]) throws(Refusal) -> Route? { health(try path(of: target)) }
 
     private static func path(of target: [UInt8]) throws(Refusal) -> ArraySlice<UInt8> {
         let path = target.prefix { $0 != UInt8(ascii: "?") }
@@ -41,7 +29,7 @@ public enum Route: Sendable {
         return path
     }
 
-    private static func find(_ path: ArraySlice<UInt8>, below mount: Request.Mount) throws(Refusal) -> Route? {
+    private static func find(_ path: ArraySlice<UInt8>, below mount: Mount) throws(Refusal) -> Route? {
         switch mount {
         case .prefixes: return try underPrefix(path)
         // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in use.
