@@ -44,7 +44,7 @@ extension Catalog {
                 INSERT INTO shacache.certificate (
                     fingerprint, account_id, subject, issuer, serial, not_before, not_after, origin, der)
                 VALUES (
-                    \(fingerprint), \(try accountID(account)), \(certificate.subject), \(certificate.issuer),
+                    \(fingerprint), \(try Accounts(session).id(of: account)), \(certificate.subject), \(certificate.issuer),
                     \(certificate.serial), to_timestamp(\(certificate.notBefore)),
                     to_timestamp(\(certificate.notAfter)), \(origin.rawValue), \(try certificate.der()))
                 """)
@@ -70,7 +70,7 @@ extension Catalog {
 
     /// - Parameter account: nil lists those of all.
     public func certificates(of account: String? = nil) throws -> Table {
-        if let account { _ = try accountID(account) }
+        if let account { _ = try Accounts(session).id(of: account) }
         return Table(
             try connection.run(
                 """

@@ -67,7 +67,7 @@ extension Catalog {
 
     /// Calls `body` in a transaction whose reports obey these settings; an account that doesn't exist is an error.
     func whileAsking<Result>(_ settings: [Report.Setting: String], _ body: () throws -> Result) throws -> Result {
-        if let account = settings[.account] { _ = try accountID(account) }
+        if let account = settings[.account] { _ = try Accounts(session).id(of: account) }
         return try connection.transaction {
             try connection.run("SET TRANSACTION READ ONLY")
             for setting in Report.Setting.allCases {

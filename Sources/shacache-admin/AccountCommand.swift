@@ -1,4 +1,5 @@
 import ArgumentParser
+import Storage
 
 struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,7 +23,7 @@ struct AccountCommand: ParsableCommand {
         @OptionGroup(title: "What it may do") var settings: AccountOptions
 
         func run() throws {
-            try options.catalog().addAccount(name, comment: comment, by: options.actor, alter: settings.alter)
+            try options.accounts().add(name, comment: comment, by: options.actor, alter: settings.alter)
             options.report("account \(name) added")
         }
     }
@@ -43,7 +44,7 @@ struct AccountCommand: ParsableCommand {
         }
 
         func run() throws {
-            let changes = try options.catalog().setAccount(name, by: options.actor, settings.alter)
+            let changes = try options.accounts().set(name, by: options.actor, settings.alter)
             for change in changes { options.report("account \(name): \(change)") }
             if changes.isEmpty { options.report("account \(name): nothing changed") }
         }
@@ -55,7 +56,7 @@ struct AccountCommand: ParsableCommand {
         @OptionGroup var options: CommonOptions
 
         func run() throws {
-            let accounts = try options.catalog().accounts()
+            let accounts = try options.accounts().table()
             try options.show(options.json ? accounts : accounts.withoutEmptyColumns())
         }
     }
@@ -67,10 +68,10 @@ struct AccountCommand: ParsableCommand {
         @Argument var name: String
 
         func run() throws {
-            let catalog = try options.catalog()
-            let account = try catalog.accounts(named: name)
+            let session = try options.session()
+            let account = try Accounts(session).table(named: name)
             guard !account.rows.isEmpty else { throw Failure("there is no account \(name)") }
-            let certificates = try catalog.certificates(of: name)
+            let certificates = try Catalog(session).certificates(of: name)
             try output(
                 options.json
                     ? prettyJSON(["account": account, "certificates": certificates])
@@ -85,7 +86,7 @@ struct AccountCommand: ParsableCommand {
         @Argument var name: String
 
         func run() throws {
-            try options.catalog().setAccount(name, enabled: false, by: options.actor)
+            try options.accounts().setEnabled(false, name, by: options.actor)
             options.report("account \(name) disabled")
         }
     }
@@ -96,7 +97,7 @@ struct AccountCommand: ParsableCommand {
         @Argument var name: String
 
         func run() throws {
-            try options.catalog().setAccount(name, enabled: true, by: options.actor)
+            try options.accounts().setEnabled(true, name, by: options.actor)
             options.report("account \(name) enabled")
         }
     }
@@ -110,10 +111,9 @@ struct AccountCommand: ParsableCommand {
         @Flag(help: "Put right what differs.") var repair = false
 
         func run() throws {
-            let catalog = try options.catalog()
+            let usage = AccountUsage(try options.session())
             let (table, isRight) =
-                try repair
-                ? catalog.repairUsage(name, by: options.actor) : catalog.recount(name)
+                try repair ? usage.repair(name, by: options.actor) : usage.compare(name)
             try options.show(table)
             if isRight { return }
             guard repair else { throw Failure("what is on record differs from what is stored: --repair puts it right") }

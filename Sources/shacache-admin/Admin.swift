@@ -51,7 +51,11 @@ struct CommonOptions: ParsableArguments {
 
     func configuration() throws -> Configuration { try Configuration(file: config) }
 
-    func catalog() throws -> Catalog { Catalog(try configuration().adminDatabase) }
+    func session() throws -> Session { Session(try configuration().adminDatabase) }
+
+    func catalog() throws -> Catalog { Catalog(try session()) }
+
+    func accounts() throws -> Accounts { Accounts(try session()) }
 
     /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what names
     /// a thing to another command is its number.

@@ -57,7 +57,7 @@ struct Maintain: ParsableCommand {
     }
 
     private func conclude(_ catalog: Catalog) throws {
-        let wrong = try catalog.miscountedAccounts()
+        let wrong = try AccountUsage(catalog.session).countDiffering()
         try catalog.recordRun(of: .maintain, on: ProcessInfo.processInfo.hostName, findings: wrong)
         guard wrong > 0 else { return }
         options.report("warning: the sums of \(wrong) accounts are wrong: shacache-admin account recount shows them")

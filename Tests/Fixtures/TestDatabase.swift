@@ -25,5 +25,10 @@ public struct TestDatabase: Sendable {
 
     public func connection(as role: String = "shacache_owner") -> Connection { Connection(target(as: role)) }
 
-    public func catalog(as role: String = "shacache_worker") -> Catalog { Catalog(target(as: role)) }
+    public func session(as role: String = "shacache_worker") -> Session { Session(target(as: role)) }
+
+    public func catalog(as role: String = "shacache_worker") -> Catalog { Catalog(session(as: role)) }
+
+    /// As operators keep them.
+    public var accounts: Accounts { Accounts(session(as: "shacache_admin")) }
 }

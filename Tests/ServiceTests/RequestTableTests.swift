@@ -19,7 +19,7 @@ struct RequestTableTests {
         store = BlobStore(directory: directory.path)
         try store.prepare()
         let database = try TestDatabase()
-        try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
+        try database.accounts.add("local", comment: "", by: "tester")
         service = Service(
             store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
             monitoring: .alone(database.catalog()))

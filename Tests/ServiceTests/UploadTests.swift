@@ -18,7 +18,7 @@ struct UploadTests {
         store = BlobStore(directory: directory.path)
         try store.prepare()
         database = try TestDatabase()
-        try database.catalog(as: "shacache_admin").addAccount("local", comment: "", by: "tester")
+        try database.accounts.add("local", comment: "", by: "tester")
     }
 
     private func service(_ rules: UploadRules = .forTests(), database target: Connection.Target? = nil) -> Service {
@@ -159,7 +159,7 @@ struct UploadTests {
         if what == "revoked" {
             _ = try admin.revokeCertificate(hex(certificate.fingerprint()), by: "tester")
         } else {
-            try admin.setAccount("local", enabled: false, by: "tester")
+            try database.accounts.setEnabled(false, "local", by: "tester")
         }
         let service = service()
         var request = try upload("PUT", "/shadir/k", "[]")
@@ -173,8 +173,7 @@ struct UploadTests {
 
     /// Fails without Catalog.hideAgain in Service.takeBlob: it would lie where readers look for up to an hour.
     @Test func `an upload that is rolled back shows nothing that is withdrawn`() throws {
-        let admin = database.catalog(as: "shacache_admin")
-        try admin.addAccount("other", comment: "", by: "tester") { $0.roles = [.blobs, .withdraw] }
+        try database.accounts.add("other", comment: "", by: "tester") { $0.roles = [.blobs, .withdraw] }
         let other = try #require(try database.catalog().enabledAccount(named: "other"))
         let digest = Digest(bytes: Hash.digest(.sha512, of: "1234".utf8))
         try put("1234", by: other, in: database.catalog()) {

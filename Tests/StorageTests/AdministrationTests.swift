@@ -15,7 +15,7 @@ struct AdministrationTests {
         database = try TestDatabase()
         admin = database.catalog(as: "shacache_admin")
         worker = database.catalog()
-        try admin.addAccount("alice", comment: "builds", by: "tester")
+        try database.accounts.add("alice", comment: "builds", by: "tester")
     }
 
     private func certificate() throws -> Certificate {
@@ -75,19 +75,21 @@ struct AdministrationTests {
     @Test func `a disabled account can come back`() throws {
         let certificate = try certificate()
         try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
-        try admin.setAccount("alice", enabled: false, by: "tester")
+        try database.accounts.setEnabled(false, "alice", by: "tester")
         #expect(try standing(certificate) == "disabled alice")
         #expect(try worker.enabledAccount(named: "alice") == nil)
-        try admin.setAccount("alice", enabled: true, by: "tester")
+        try database.accounts.setEnabled(true, "alice", by: "tester")
         #expect(try standing(certificate) == "valid alice")
     }
 
     @Test func `each change is on record with who made it, and none that failed`() throws {
-        #expect(throws: AdministrationError.self) { try admin.addAccount("alice", comment: "", by: "tester") }
-        #expect(throws: AdministrationError.self) { try admin.addAccount("Alice Smith", comment: "", by: "tester") }
-        #expect(throws: AdministrationError.self) { try admin.setAccount("bob", enabled: false, by: "tester") }
+        #expect(throws: AdministrationError.self) { try database.accounts.add("alice", comment: "", by: "tester") }
+        #expect(throws: AdministrationError.self) {
+            try database.accounts.add("Alice Smith", comment: "", by: "tester")
+        }
+        #expect(throws: AdministrationError.self) { try database.accounts.setEnabled(false, "bob", by: "tester") }
         #expect(throws: AdministrationError.self) { try admin.revokeSigner("bob", by: "tester") }
-        try admin.setAccount("alice", enabled: false, by: "other")
+        try database.accounts.setEnabled(false, "alice", by: "other")
         let rows = try audit()
         #expect(rows == ["tester account add alice", "other account disable alice"])
     }

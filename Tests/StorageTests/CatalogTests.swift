@@ -14,7 +14,7 @@ struct CatalogTests {
     init() throws {
         database = try TestDatabase()
         catalog = database.catalog()
-        try database.catalog(as: "shacache_admin").addAccount("alice", comment: "", by: "tester")
+        try database.accounts.add("alice", comment: "", by: "tester")
         account = try #require(try catalog.enabledAccount(named: "alice"))
     }
 
@@ -54,7 +54,7 @@ struct CatalogTests {
     @Test func `many at once keep to the limit`() throws {
         let key = try key("k")
         let uploaders = try (0..<4).map { number in
-            try database.catalog(as: "shacache_admin").addAccount("a\(number)", comment: "", by: "tester")
+            try database.accounts.add("a\(number)", comment: "", by: "tester")
             let account = try #require(try catalog.enabledAccount(named: "a\(number)"))
             return Uploader(account: account, database: database)
         }
@@ -84,7 +84,7 @@ struct CatalogTests {
         ) {
             try put("1", under: key)
         }
-        try database.catalog(as: "shacache_admin").addAccount("bob", comment: "", by: "tester")
+        try database.accounts.add("bob", comment: "", by: "tester")
         let bob = try #require(try catalog.enabledAccount(named: "bob"))
         try Uploader(account: bob, database: database).put(large.replacing("x", with: "y"), under: key)
         #expect(try notes(under: key).count == 2)

@@ -17,7 +17,7 @@ struct LimitTests {
     }
 
     private func account(_ name: String, _ limits: [Account.Limit: Int] = [:]) throws -> Account {
-        try admin.addAccount(name, comment: "", by: "tester") { $0.limits = limits }
+        try database.accounts.add(name, comment: "", by: "tester") { $0.limits = limits }
         return try #require(try database.catalog().enabledAccount(named: name))
     }
 
@@ -46,7 +46,7 @@ struct LimitTests {
         try store("ab", by: alice)
         try store("ab", by: account("bob"))
         #expect(try stored(alice) == 10)
-        #expect(try admin.recount().isRight)
+        #expect(try AccountUsage(admin.session).compare().isRight)
     }
 
     /// Fails when Catalog.admit takes a known name for a promise: any body would be received under it.
@@ -91,7 +91,7 @@ struct LimitTests {
         let alice = try account("alice", [.bytes: 0])
         let database = database
         for round in 1...20 {
-            try admin.setAccount("alice", by: "tester") { $0.limits[.bytes] = 10 * round }
+            try database.accounts.set("alice", by: "tester") { $0.limits[.bytes] = 10 * round }
             let limited = try #require(try database.catalog().enabledAccount(named: "alice"))
             let taken = Mutex(0)
             DispatchQueue.concurrentPerform(iterations: 2) { number in
@@ -102,7 +102,7 @@ struct LimitTests {
             #expect(taken.withLock { $0 } == 1)
         }
         #expect(try stored(alice) == 200)
-        #expect(try admin.recount().isRight)
+        #expect(try AccountUsage(admin.session).compare().isRight)
     }
 
     /// Fails when Catalog.checkQuota takes its lock for everybody.
@@ -154,11 +154,11 @@ struct LimitTests {
         let alice = try account("alice")
         for text in ["a", "bb", "ccc"] { try store(text, by: alice) }
         try database.connection().run("UPDATE shacache.account_usage SET bytes = bytes + 100, blobs = 1")
-        #expect(try !admin.recount("alice").isRight)
-        #expect(throws: AdministrationError.self) { try admin.recount("nobody") }
-        let found = try admin.repairUsage("alice", by: "tester")
+        #expect(try !AccountUsage(admin.session).compare("alice").isRight)
+        #expect(throws: AdministrationError.self) { try AccountUsage(admin.session).compare("nobody") }
+        let found = try AccountUsage(admin.session).repair("alice", by: "tester")
         #expect(!found.isRight)
-        #expect(try admin.recount().isRight)
+        #expect(try AccountUsage(admin.session).compare().isRight)
         #expect(try stored(alice) == 6)
         #expect(
             try count("SELECT count(*) FROM shacache.audit WHERE action = 'account recount' AND subject = 'alice'") == 1
@@ -179,13 +179,13 @@ struct LimitTests {
             let catalog = database.catalog(as: number == 0 ? "shacache_admin" : "shacache_worker")
             for round in 0..<20 {
                 if number == 0 {
-                    _ = try? catalog.repairUsage(by: "tester")
+                    _ = try? AccountUsage(catalog.session).repair(by: "tester")
                 } else {
                     try? put("\(number) \(round)", by: alice, in: catalog) {}
                 }
             }
         }
         #expect(try count("SELECT count(*) FROM shacache.blob") == 61)
-        #expect(try admin.recount().isRight)
+        #expect(try AccountUsage(admin.session).compare().isRight)
     }
 }

@@ -23,7 +23,7 @@ struct WithdrawalTests {
         database = try TestDatabase()
         (admin, worker) = (database.catalog(as: "shacache_admin"), database.catalog())
         for name in ["alice", "bob"] {
-            try admin.addAccount(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
+            try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
         }
         alice = try #require(try worker.enabledAccount(named: "alice"))
         bob = try #require(try worker.enabledAccount(named: "bob"))
@@ -143,7 +143,7 @@ struct WithdrawalTests {
 
     /// As a worker, over HTTPS; and by number. Fails without Withdrawal.hideable.
     @Test func `an operator withdraws entries for everybody that an account withdrew for itself`() throws {
-        try admin.setAccount("bob", by: "tester") { $0.roles = [.operator] }
+        try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
         let bob = try #require(try worker.enabledAccount(named: "bob"))
         for note in ["1", "2", "3"] { try list(note, under: "k", by: alice, in: worker) }
         let own = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
@@ -152,7 +152,7 @@ struct WithdrawalTests {
         #expect(try admin.withdrawals().rows.first?.last == .null)
         #expect(try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob)).count == 2)
         #expect(throws: AdministrationError.self) { try admin.lift(own.number, in: store, by: "tester") }
-        try admin.addAccount("carol", comment: "", by: "tester")
+        try database.accounts.add("carol", comment: "", by: "tester")
         let carol = try #require(try worker.enabledAccount(named: "carol"))
         for note in ["1", "2", "3"] {
             #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
@@ -224,7 +224,7 @@ struct WithdrawalTests {
 
     @Test func `an account with the role of operators withdraws what others uploaded`() throws {
         try upload(by: alice)
-        try admin.setAccount("bob", by: "tester") { $0.roles = [.operator] }
+        try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
         let bob = try #require(try worker.enabledAccount(named: "bob"))
         _ = try worker.withdrawBlob(digest, in: store, why(bob))
         #expect(try store.presence(of: digest) == .absent)
@@ -317,8 +317,8 @@ struct WithdrawalTests {
     @Test func `what was withdrawn still counts as stored`() throws {
         try upload(by: alice)
         _ = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try admin.recount().isRight)
-        #expect(try admin.accounts(named: "alice").rows[0].contains(.number("5")))
+        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try database.accounts.table(named: "alice").rows[0].contains(.number("5")))
     }
 
     // MARK: Entries

@@ -1,26 +1,26 @@
 import ShaCache
 
-/// Who uploads, what he may do, and how much.
+/// An identity that uploads: its roles, key prefixes and limits.
 public struct Account: Sendable {
     public typealias ID = Int
 
     public let id: ID
     public let name: String
     public var roles: Set<Role>
-    /// It puts entries only under keys that begin with one of these; nil: under any.
+    /// It may put entries only under keys that begin with one of these; nil: under any key.
     public var keyPrefixes: [String]?
-    /// What isn't there is unlimited, but for what the configuration says of all accounts.
+    /// A missing limit is unlimited, apart from the configuration's limits for all accounts.
     public var limits: [Limit: Int]
 
-    /// How much an account may store, by the column that says so.
+    /// How much an account may store, by the name of the column.
     public enum Limit: String, CaseIterable, Sendable {
-        /// Of all blobs that it was the first to upload, in bytes.
+        /// Of all blobs that the account was the first to upload, in bytes.
         case bytes = "bytes_limit"
-        /// How many these are.
+        /// The number of these blobs.
         case blobs = "blobs_limit"
         /// Of a single blob, in bytes.
         case blobSize = "blob_size_limit"
-        /// New ones in a day of UTC.
+        /// New entries in a day of UTC.
         case entriesPerDay = "entries_per_day_limit"
         case entriesPerKey = "entries_per_key_limit"
     }

@@ -27,31 +27,35 @@ public enum AdministrationError: Error, CustomStringConvertible {
     }
 }
 
-extension Catalog {
-    /// Does one change and writes down who made it, both or neither.
+/// The audit log of what operators and accounts change: each change is recorded in the transaction that makes it.
+struct Audit {
+    let session: Session
+
+    /// Makes one change and records it, both or neither.
     @discardableResult
     func change<Result>(
-        by actor: String, _ action: String, _ subject: String, detail: String = "", _ body: () throws -> Result
+        _ action: String, of subject: String, by actor: String, detail: String = "", _ body: () throws -> Result
     ) throws -> Result {
-        try administering(subject) {
+        try transaction(changing: subject) {
             let result = try body()
-            try audit(actor, action, subject, detail)
+            try append(action, of: subject, by: actor, detail: detail)
             return result
         }
     }
 
-    func audit(_ actor: String, _ action: String, _ subject: String, _ detail: String) throws {
-        try connection.run(
+    /// - Parameter subject: the name of the changed object.
+    func append(_ action: String, of subject: String, by actor: String, detail: String) throws {
+        try session.connection.run(
             """
             INSERT INTO shacache.audit (actor, action, subject, detail)
             VALUES (\(actor), \(action), \(subject), \(detail))
             """)
     }
 
-    /// A transaction whose errors are in an operator's terms.
-    func administering<Result>(_ subject: String, _ body: () throws -> Result) throws -> Result {
+    /// A transaction that maps violated constraints to `AdministrationError`.
+    func transaction<Result>(changing subject: String, _ body: () throws -> Result) throws -> Result {
         do {
-            return try connection.transaction(body)
+            return try session.connection.transaction(body)
         } catch let error as DatabaseError {
             switch error.constraint {
             case "account_name_is_a_word", "signer_name_is_a_word": throw AdministrationError.badName(subject)
@@ -62,4 +66,8 @@ extension Catalog {
             }
         }
     }
+}
+
+extension Session {
+    var audit: Audit { Audit(session: self) }
 }
