@@ -8,11 +8,11 @@ extension Pages {
         // Its links would show it.
         guard !key.hasCredentials else { return message(.nothingHere, view) }
         let includingHidden = view.visitor.isOperator
-        let count = try catalog.countEntries(of: key, includingHidden: includingHidden)
+        let count = try browsing.countEntries(under: key, includingHidden: includingHidden)
         guard count > 0 else { return message(.nothingHere, view) }
         let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
-        let entries = try catalog.listedEntries(
-            of: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
+        let entries = try browsing.entries(
+            under: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
             limit: Self.entriesPerPage)
         var model: Templates.Model = [
             "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
@@ -27,8 +27,8 @@ extension Pages {
     private static let entriesPerPage = 50
 
     func entry(_ number: Int, _ view: View) throws -> PageAnswer {
-        guard let entry = try catalog.listedEntry(number, includingHidden: view.visitor.isOperator),
-            let metadata = try catalog.metadata(ofEntry: number, limit: Self.metadataShown)
+        guard let entry = try browsing.entry(number, includingHidden: view.visitor.isOperator),
+            let metadata = try browsing.metadata(ofEntry: number, limit: Self.metadataShown)
         else { return message(.nothingHere, view) }
         let address = SiteAddress(site, view.request)
         var model = self.model(entry, view)
@@ -44,7 +44,7 @@ extension Pages {
         model["members"] = Array(members.prefix(Self.membersShown))
         model["hasMembers"] = !members.isEmpty
         model["membersOf"] = members.count > Self.membersShown ? Amounts.count(members.count) : nil
-        if let downloads = try catalog.downloads(ofBlob: entry.sha512) { model["fetched"] = self.model(downloads) }
+        if let downloads = try browsing.downloads(ofBlob: entry.sha512) { model["fetched"] = self.model(downloads) }
         let others = try entries(naming: entry.sha512, view)
         model.merge(self.model(others.found?.filter { $0.id != number }, view)) { $1 }
         return render("entry", title: "Entry \(number)", view, model).caused(by: others.failure)
@@ -61,10 +61,10 @@ extension Pages {
 
     /// Those that name a blob, one of which may be left out, and one more than is shown. When they can't be found in time,
     /// none, and the reason for the log: a page has more to say.
-    private func entries(naming digest: Digest, _ view: View) throws -> (found: [ListedEntry]?, failure: String?) {
+    private func entries(naming digest: Digest, _ view: View) throws -> (found: [EntrySummary]?, failure: String?) {
         do {
-            let found = try catalog.listedEntries(
-                naming: digest, includingHidden: view.visitor.isOperator, limit: Self.entriesNamed + 2)
+            let found = try browsing.entriesNaming(
+                digest, includingHidden: view.visitor.isOperator, limit: Self.entriesNamed + 2)
             return (found, nil)
         } catch let error as DatabaseError where error.tookTooLong {
             return (nil, "\(error)")
@@ -72,7 +72,7 @@ extension Pages {
     }
 
     /// Of entries that name a blob, for `named.mustache`.
-    private func model(_ entries: [ListedEntry]?, _ view: View) -> Templates.Model {
+    private func model(_ entries: [EntrySummary]?, _ view: View) -> Templates.Model {
         [
             "named": (entries ?? []).prefix(Self.entriesNamed).map { self.model($0, view) },
             "hasNamed": entries?.isEmpty == false, "areNamedAway": entries == nil,
@@ -84,7 +84,7 @@ extension Pages {
     private static let metadataShown = 65_536
     private static let entriesNamed = 20
 
-    func model(_ downloads: Downloads) -> Templates.Model {
+    func model(_ downloads: DownloadTotals) -> Templates.Model {
         [
             "requests": Amounts.count(downloads.requests), "whole": Amounts.count(downloads.whole),
             "sent": Amounts.bytes(downloads.bytes),
@@ -104,7 +104,7 @@ extension Pages {
 
     func blob(_ digest: Digest, _ view: View) throws -> PageAnswer {
         let includingHidden = view.visitor.isOperator
-        let stored = try catalog.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
+        let stored = try browsing.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
         let blob = includingHidden || stored?.isHidden == false ? stored : nil
         let entries = try entries(naming: digest, view)
         guard blob != nil || entries.found?.isEmpty == false else {
@@ -116,7 +116,7 @@ extension Pages {
             ?? absentBlob(digest).merging(["wasWithdrawn": stored != nil]) { $1 }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model.merge(self.model(entries.found, view)) { $1 }
-        if let downloads = try catalog.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }
+        if let downloads = try browsing.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }
         return render("blob", title: "Blob \(digest.description.prefix(16))…", view, model).caused(by: entries.failure)
     }
 }

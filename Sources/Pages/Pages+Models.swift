@@ -5,7 +5,7 @@ import Storage
 extension Pages {
     func mayName(_ view: View) -> Bool { site.showsAccounts || view.visitor.isOperator }
 
-    func model(_ entry: ListedEntry, _ view: View) -> Templates.Model {
+    func model(_ entry: EntrySummary, _ view: View) -> Templates.Model {
         var model: Templates.Model = [
             "number": String(entry.id), "href": "\(PageRoute.root)/entry/\(entry.id)",
             "key": entry.key.shown(),
@@ -30,7 +30,7 @@ extension Pages {
         return model
     }
 
-    func model(_ blob: ListedBlob, _ view: View) -> Templates.Model {
+    func model(_ blob: BlobSummary, _ view: View) -> Templates.Model {
         var model: Templates.Model = [
             "hash": blob.sha512.description, "blobHref": "\(PageRoute.root)/blob/\(blob.sha512)",
             "download": "/shacache/\(blob.sha512)", "band": ["svg": Band.svg(blob.sha512.description)],
@@ -54,7 +54,7 @@ extension Pages {
     /// Said of each: a template looks outward for what a thing doesn't have, and would take what is around it.
     private func orNone(_ value: Any?) -> Any { value ?? false }
 
-    private func model(_ withdrawal: Withdrawn, _ view: View) -> Templates.Model {
+    private func model(_ withdrawal: WithdrawalSummary, _ view: View) -> Templates.Model {
         [
             "at": Amounts.time(withdrawal.at, now: view.now), "by": withdrawal.by.shown(),
             "reason": withdrawal.reason.shown(),

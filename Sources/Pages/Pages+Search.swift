@@ -24,7 +24,7 @@ extension Pages {
 
     private func exactly(_ search: Search, _ view: View) throws -> [Templates.Model] {
         try search.keys.filter { !$0.key.text.hasCredentials }.compactMap { what, key -> Templates.Model? in
-            let count = try catalog.countEntries(of: key.text, includingHidden: view.visitor.isOperator)
+            let count = try browsing.countEntries(under: key.text, includingHidden: view.visitor.isOperator)
             return count == 0 ? nil : found(key.text, count).merging(["what": what]) { $1 }
         }
     }
@@ -33,7 +33,7 @@ extension Pages {
     private func alike(_ search: Search, _ view: View) throws -> [Templates.Model] {
         var seen = Set(search.keys.map { Array($0.key.text.utf8) })
         return try search.beginnings.flatMap {
-            try catalog.keys(
+            try browsing.keys(
                 beginningWith: $0, includingHidden: view.visitor.isOperator,
                 limit: Self.mostFound + 1 + search.keys.count)
         }.filter { seen.insert(Array($0.text.utf8)).inserted }.map { found($0.text, $0.entries) }
@@ -42,10 +42,10 @@ extension Pages {
     /// Those that are stored; or the one that only entries name so far. One more than is shown, when there are more.
     private func blobs(from first: Digest, to last: Digest, _ view: View) throws -> [Templates.Model] {
         let includingHidden = view.visitor.isOperator
-        let stored = try catalog.blobs(
+        let stored = try browsing.blobs(
             from: first, to: last, includingHidden: includingHidden, limit: Self.mostFound + 1)
         guard stored.isEmpty, first == last else { return stored.map { model($0, view) } }
-        let isNamed = try !catalog.listedEntries(naming: first, includingHidden: includingHidden, limit: 1).isEmpty
+        let isNamed = try !browsing.entriesNaming(first, includingHidden: includingHidden, limit: 1).isEmpty
         return isNamed ? [absentBlob(first)] : []
     }
 

@@ -7,6 +7,7 @@ public import Storage
 /// Answers requests for pages. It belongs to one thread, as its catalog does.
 public final class Pages {
     let catalog: Catalog
+    let browsing: Browsing
     let site: Configuration.Site
     let templates: Templates
     let figures: HomeFigures
@@ -14,6 +15,7 @@ public final class Pages {
     /// - Parameter figures: those that all threads share.
     public init(catalog: Catalog, site: Configuration.Site, templates: Templates, figures: HomeFigures) {
         self.catalog = catalog
+        browsing = Browsing(catalog.session)
         self.site = site
         self.templates = templates
         self.figures = figures
