@@ -13,13 +13,13 @@ public struct LogIngestion {
     public private(set) var summary = Summary()
     /// Files of a log in which no line is ours.
     public private(set) var foreign: [String] = []
-    private let catalog: Catalog
+    private let counters: DownloadCounters
     private let host: String
     private let bufferSize = SocketBuffer.size
 
     /// - Parameter host: the machine whose logs these are.
-    public init(into catalog: Catalog, host: String) {
-        self.catalog = catalog
+    public init(into counters: DownloadCounters, host: String) {
+        self.counters = counters
         self.host = host
     }
 
@@ -49,14 +49,14 @@ public struct LogIngestion {
             return
         }
         let log = LogIdentity(fingerprint: fingerprint, host: host, path: path)
-        let (isNew, before) = (try catalog.position(of: log) == nil, summary)
+        let (isNew, before) = (try counters.position(of: log) == nil, summary)
         while let position = try unread(log), try !readOn(file, log, from: position) {}
         if isNew, summary.readable == before.readable { foreign.append(path) }
     }
 
     /// nil when there can be nothing.
     private func unread(_ log: LogIdentity) throws -> Int? {
-        guard let known = try catalog.position(of: log) else { return 0 }
+        guard let known = try counters.position(of: log) else { return 0 }
         return known.isFinished ? nil : known.bytes
     }
 
@@ -69,11 +69,11 @@ public struct LogIngestion {
             guard summary.lines > 0 else { break }
             // Truncated by logrotate's copytruncate, and written anew: these are no lines of this log.
             guard try file.fingerprint() == log.fingerprint else { return true }
-            guard try catalog.add(sums, of: log, from: position, to: lines.position) else { return false }
+            guard try counters.add(sums, of: log, from: position, to: lines.position) else { return false }
             self.summary.lines += summary.lines
             self.summary.unreadable += summary.unreadable
         }
-        if lines.isAtGzipsEnd { try catalog.finish(log) }
+        if lines.isAtGzipsEnd { try counters.markFinished(log) }
         return true
     }
 

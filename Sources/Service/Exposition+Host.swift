@@ -63,7 +63,7 @@ extension Exposition {
     }
 }
 
-extension Catalog.Run {
+extension TaskRun {
     fileprivate func sample(_ value: Int) -> Exposition.Sample {
         guard let host else { return Exposition.Sample(Double(value), ("task", task)) }
         return Exposition.Sample(Double(value), ("task", task), ("host", host))

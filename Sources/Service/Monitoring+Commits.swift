@@ -21,23 +21,23 @@ extension Monitoring {
         let known = lastCommit.withLock { $0 }
         if let known, known.isFresh { return known.doesCommit }
         // Whoever finds another thread at it goes by what was known before.
-        guard let doesCommit = try catalog.withLockIfAvailable({ try commits($0) }) else {
+        guard let doesCommit = try session.withLockIfAvailable({ try commits($0) }) else {
             return known?.doesCommit ?? true
         }
         lastCommit.withLock { $0 = CommitProbe(doesCommit: doesCommit, end: .now) }
         return doesCommit
     }
 
-    private func commits(_ catalog: Catalog, isSecondTry: Bool = false) throws -> Bool {
+    private func commits(_ session: Session, isSecondTry: Bool = false) throws -> Bool {
         let begin = ContinuousClock.now
         do {
-            try catalog.commitNothing()
+            try session.probeCommit()
             return true
         } catch let error as DatabaseError where error.kind == .lost {
             guard begin.duration(to: .now) < .seconds(1) else { return false }
             // A session that had ended, unnoticed since its last use, says so at once.
             guard !isSecondTry else { throw error }
-            return try commits(catalog, isSecondTry: true)
+            return try commits(session, isSecondTry: true)
         }
     }
 }

@@ -11,19 +11,19 @@ public final class Monitoring: Sendable {
     private let board: Board?
     /// Files in PEM.
     let certificates: [String]
-    let catalog: Mutex<Catalog>
+    let session: Mutex<Session>
     let lastCommit = Mutex<CommitProbe?>(nil)
     private let latest = Mutex(DatabaseFigures())
     private let operators = Mutex(KnownOperators())
 
     /// - Parameters:
     ///   - board: where the figures of the host's workers are; nil when this one has no slot there.
-    ///   - catalog: one that gives up soon: a scrape doesn't wait.
+    ///   - session: one with a short timeout: a scrape doesn't wait.
     ///   - certificates: files in PEM whose expiry is shown.
-    public init(recorder: Recorder, board: Board?, catalog: sending Catalog, certificates: [String]) {
+    public init(recorder: Recorder, board: Board?, session: sending Session, certificates: [String]) {
         self.recorder = recorder
         self.board = board
-        self.catalog = Mutex(catalog)
+        self.session = Mutex(session)
         self.certificates = certificates
     }
 
@@ -41,7 +41,7 @@ public final class Monitoring: Sendable {
     func databaseFigures(for certificate: [UInt8]?) throws -> DatabaseFigures? {
         let deadline = ContinuousClock.now + Self.patience
         repeat {
-            let asked = try catalog.withLockIfAvailable { try figures(from: $0, for: certificate) }
+            let asked = try session.withLockIfAvailable { try figures(from: $0, for: certificate) }
             if let asked { return asked }
             usleep(10_000)
         } while .now < deadline
@@ -51,20 +51,20 @@ public final class Monitoring: Sendable {
     /// A database that doesn't hang has answered another scrape by then.
     private static let patience = Duration.seconds(1)
 
-    private func figures(from catalog: Catalog, for certificate: [UInt8]?) throws -> DatabaseFigures? {
+    private func figures(from session: Session, for certificate: [UInt8]?) throws -> DatabaseFigures? {
         do {
-            if let certificate { try check(certificate, asking: catalog) }
-        } catch  where error.isTransient {
+            if let certificate { try check(certificate, asking: session) }
+        } catch where error.isTransient {
             // It would hang, or be away, for the other questions as well.
             return remembers(certificate) ? DatabaseFigures() : nil
         }
-        let figures = DatabaseFigures(asking: catalog)
+        let figures = DatabaseFigures(asking: session)
         latest.withLock { $0 = figures }
         return figures
     }
 
-    private func check(_ certificate: [UInt8], asking catalog: Catalog) throws {
-        let isOperator = try catalog.standing(ofCertificate: certificate).isOperators
+    private func check(_ certificate: [UInt8], asking session: Session) throws {
+        let isOperator = try Catalog(session).standing(ofCertificate: certificate).isOperators
         operators.withLock { $0.note(certificate, isOperator: isOperator) }
         guard isOperator else { throw Refusal.notForStrangers }
     }
@@ -89,25 +89,25 @@ extension Refusal {
 struct DatabaseFigures: Sendable {
     private(set) var isUp = false
     private(set) var schema: Int?
-    private(set) var expiries: [Catalog.Expiry] = []
-    private(set) var runs: [Catalog.Run] = []
+    private(set) var expiries: [AccountExpiry] = []
+    private(set) var runs: [TaskRun] = []
     private(set) var surveyed: [Catalog.Surveyed] = []
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
 
     init() {}
 
-    init(asking catalog: Catalog) {
+    init(asking session: Session) {
         do {
-            schema = try catalog.appliedSchemaNumber()
+            schema = try Catalog(session).appliedSchemaNumber()
             isUp = true
             // An older schema lacks what the others ask for; that it is too old, the figures say.
             guard schema ?? 0 >= Catalog.schemaNumber else { return }
-            expiries = try catalog.certificateExpiries()
-            runs = try catalog.lastRuns()
-            surveyed = try catalog.lastSurveys()
-            loggedBytes = try catalog.loggedBytes()
-            entriesOfFullestKey = try catalog.entriesOfFullestKey()
+            expiries = try Certificates(session).accountExpiries()
+            runs = try TaskRuns(session).latest()
+            surveyed = try Catalog(session).lastSurveys()
+            loggedBytes = try DownloadCounters(session).sentBytes()
+            entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {
             isUp = false
         } catch {

@@ -42,8 +42,8 @@ extension Service {
         // Strangers who try /metrics say nothing about the cache.
         if let failure = answer.failure, route?.name != Route.metrics.name { recorder.count(failure) }
         if let upload = answer.upload { recorder.count(upload, isAccepted: response.status == .created) }
-        recorder.count(catalog.statistics, since: counted)
-        counted = catalog.statistics
+        recorder.count(catalog.session.statistics, since: counted)
+        counted = catalog.session.statistics
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
         guard request.purpose != .admission || response.status.isError else { return }
         recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status.rawValue)")

@@ -65,9 +65,9 @@ extension Service {
     }
 
     private func obstacleToUploads() throws -> String? {
-        switch try catalog.readOnly() {
+        switch try catalog.session.readOnlyReason() {
         case .standby: return "the database is a standby, which takes no uploads"
-        case .primary: return "the database is read-only, and takes no uploads"
+        case .settings: return "the database is read-only, and takes no uploads"
         case nil: break
         }
         guard try monitoring.databaseCommits() else {

@@ -30,21 +30,27 @@ extension AccountCommand {
         func run() throws {
             let configuration = try options.configuration()
             let site = try ToldSite(configuration)
-            let catalog = try options.catalog()
-            guard let account = try catalog.enabledAccount(named: name) else {
+            let session = try options.session()
+            guard let account = try Catalog(session).enabledAccount(named: name) else {
                 throw Failure("there is no account \(name), or it is disabled")
             }
             let bundle = AccountBundle(account: account, site: site, keyIsMadeByOwner: csr)
-            if csr { try writeWithoutKey(bundle) } else { try issue(bundle, catalog, configuration.authority()) }
+            if csr {
+                try writeWithoutKey(bundle)
+            } else {
+                try issue(bundle, Certificates(session), configuration.authority())
+            }
             for role in [Role.blobs, .entries] where !account.roles.contains(role) {
                 options.report("warning: the account lacks the role \(role.rawValue), which README.txt tries")
             }
         }
 
-        private func issue(_ bundle: AccountBundle, _ catalog: Catalog, _ authority: CertificateAuthority) throws {
+        private func issue(_ bundle: AccountBundle, _ certificates: Certificates, _ authority: CertificateAuthority)
+            throws
+        {
             let key = try PrivateKey.generate()
             let certificate = try authority.issue(commonName: name, key: key, days: validity.days)
-            try catalog.add(certificate, of: name, origin: .issued, by: options.actor) {
+            try certificates.handOver(certificate, of: name, origin: .issued, by: options.actor) {
                 [archive(try bundle.archive(key: key.pem(), certificate: certificate.pem()))]
             }
             options.report("wrote \(path)")

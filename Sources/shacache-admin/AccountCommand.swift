@@ -23,7 +23,7 @@ struct AccountCommand: ParsableCommand {
         @OptionGroup(title: "What it may do") var settings: AccountOptions
 
         func run() throws {
-            try options.accounts().add(name, comment: comment, by: options.actor, alter: settings.alter)
+            try Accounts(options.session()).add(name, comment: comment, by: options.actor, alter: settings.alter)
             options.report("account \(name) added")
         }
     }
@@ -44,7 +44,7 @@ struct AccountCommand: ParsableCommand {
         }
 
         func run() throws {
-            let changes = try options.accounts().set(name, by: options.actor, settings.alter)
+            let changes = try Accounts(options.session()).set(name, by: options.actor, settings.alter)
             for change in changes { options.report("account \(name): \(change)") }
             if changes.isEmpty { options.report("account \(name): nothing changed") }
         }
@@ -56,7 +56,7 @@ struct AccountCommand: ParsableCommand {
         @OptionGroup var options: CommonOptions
 
         func run() throws {
-            let accounts = try options.accounts().table()
+            let accounts = try Accounts(options.session()).table()
             try options.show(options.json ? accounts : accounts.withoutEmptyColumns())
         }
     }
@@ -71,7 +71,7 @@ struct AccountCommand: ParsableCommand {
             let session = try options.session()
             let account = try Accounts(session).table(named: name)
             guard !account.rows.isEmpty else { throw Failure("there is no account \(name)") }
-            let certificates = try Catalog(session).certificates(of: name)
+            let certificates = try Certificates(session).table(of: name)
             try output(
                 options.json
                     ? prettyJSON(["account": account, "certificates": certificates])
@@ -86,7 +86,7 @@ struct AccountCommand: ParsableCommand {
         @Argument var name: String
 
         func run() throws {
-            try options.accounts().setEnabled(false, name, by: options.actor)
+            try Accounts(options.session()).setEnabled(false, name, by: options.actor)
             options.report("account \(name) disabled")
         }
     }
@@ -97,7 +97,7 @@ struct AccountCommand: ParsableCommand {
         @Argument var name: String
 
         func run() throws {
-            try options.accounts().setEnabled(true, name, by: options.actor)
+            try Accounts(options.session()).setEnabled(true, name, by: options.actor)
             options.report("account \(name) enabled")
         }
     }

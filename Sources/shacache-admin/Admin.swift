@@ -55,8 +55,6 @@ struct CommonOptions: ParsableArguments {
 
     func catalog() throws -> Catalog { Catalog(try session()) }
 
-    func accounts() throws -> Accounts { Accounts(try session()) }
-
     /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what names
     /// a thing to another command is its number.
     func show(_ table: Table) throws {

@@ -25,14 +25,14 @@ extension CertificateCommand {
         @OptionGroup var validity: Validity
 
         func run() throws {
-            let catalog = try options.catalog()
-            let (record, old) = try found(in: catalog)
+            let certificates = Certificates(try options.session())
+            let (record, old) = try found(in: certificates)
             try check(record)
             let authority = try options.configuration().authority()
             let new = try authority.renew(old, commonName: record.account, days: validity.days)
-            try catalog.add(new, of: record.account, origin: .renewed, by: options.actor) {
-                // For good: nobody revokes it between this look and the end of the transaction.
-                try check(catalog.certificateRecord(record.fingerprint))
+            try certificates.handOver(new, of: record.account, origin: .renewed, by: options.actor) {
+                // Again, because now it can't be revoked before the end of the transaction.
+                try check(certificates.record(record.fingerprint))
                 return [try NewFile(new, at: out)]
             }
             options.report(
@@ -40,12 +40,14 @@ extension CertificateCommand {
             options.reportEnd(of: new, from: authority)
         }
 
-        private func found(in catalog: Catalog) throws -> (record: CertificateRecord, certificate: Certificate) {
+        private func found(in certificates: Certificates) throws -> (
+            record: CertificateRecord, certificate: Certificate
+        ) {
             if certificate.withFileName({ access($0, F_OK) }) == 0 {
                 let given = try Certificate(pem: contents(of: certificate))
-                return (try catalog.certificateRecord(hex(given.fingerprint())), given)
+                return (try certificates.record(hex(given.fingerprint())), given)
             }
-            let record = try catalog.certificateRecord(digits(ofFingerprint: certificate))
+            let record = try certificates.record(digits(ofFingerprint: certificate))
             guard let kept = try record.certificate() else {
                 throw Failure("\(record.fingerprint): only its fingerprint was kept, so give its file")
             }
@@ -56,7 +58,7 @@ extension CertificateCommand {
             let name = record.fingerprint
             if record.isRevoked { throw Failure("\(name): is revoked") }
             if !record.isEnabled { throw Failure("\(name): the account \(record.account) is disabled") }
-            // That authority answers for the key, and may take its word back; ours would go on.
+            // Its authority may revoke it, and a certificate of ours for the same key would stay valid.
             if record.origin == .registered {
                 throw Failure("\(name): another authority made it, and renews it; register the next one")
             }

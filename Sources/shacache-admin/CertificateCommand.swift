@@ -25,7 +25,7 @@ struct CertificateCommand: ParsableCommand {
             let authority = try options.configuration().authority()
             let certificate = try authority.issue(commonName: account, key: key, days: validity.days)
             let paths = ["key", "crt"].map { "\(out)/\(account).\($0)" }
-            try options.catalog().add(certificate, of: account, origin: .issued, by: options.actor) {
+            try Certificates(options.session()).handOver(certificate, of: account, origin: .issued, by: options.actor) {
                 try makePrivateDirectory(out)
                 return try [NewFile(key, at: paths[0]), NewFile(certificate, at: paths[1])]
             }
@@ -49,7 +49,7 @@ struct CertificateCommand: ParsableCommand {
             let authority = try options.configuration().authority()
             let certificate = try authority.sign(
                 request: contents(of: request), commonName: account, days: validity.days)
-            try options.catalog().add(certificate, of: account, origin: .signed, by: options.actor) {
+            try Certificates(options.session()).handOver(certificate, of: account, origin: .signed, by: options.actor) {
                 [try NewFile(certificate, at: out)]
             }
             options.report("wrote \(out)")
@@ -67,7 +67,8 @@ struct CertificateCommand: ParsableCommand {
 
         func run() throws {
             let certificate = try Certificate(pem: contents(of: file))
-            try options.catalog().addCertificate(certificate, of: account, origin: .registered, by: options.actor)
+            try Certificates(options.session()).add(
+                certificate, of: account, origin: .registered, by: options.actor)
             options.report("registered \(certificate.subject)")
             if let digest = certificate.brokenDigest {
                 options.report("warning: it is signed with \(digest), so nginx refuses it")
@@ -83,7 +84,7 @@ struct CertificateCommand: ParsableCommand {
         @OptionGroup var options: CommonOptions
         @Argument(help: "Only those of this account.") var account: String?
 
-        func run() throws { try options.show(try options.catalog().certificates(of: account)) }
+        func run() throws { try options.show(try Certificates(options.session()).table(of: account)) }
     }
 
     struct Revoke: ParsableCommand {
@@ -97,11 +98,11 @@ struct CertificateCommand: ParsableCommand {
         func validate() throws { _ = try digits(ofFingerprint: fingerprint) }
 
         func run() throws {
-            let catalog = try options.catalog()
-            let revoked = try catalog.revokeCertificate(digits(ofFingerprint: fingerprint), by: options.actor)
+            let certificates = Certificates(try options.session())
+            let revoked = try certificates.revoke(digits(ofFingerprint: fingerprint), by: options.actor)
             options.report("revoked \(revoked.fingerprint) of \(revoked.account)")
             guard let certificate = try revoked.certificate() else { return }
-            for other in try catalog.certificateRecords(of: revoked.account)
+            for other in try certificates.records(of: revoked.account)
             where try !other.isRevoked && other.hasKey(of: certificate) {
                 options.report("warning: \(other.fingerprint) is for the same key, and is not revoked")
             }

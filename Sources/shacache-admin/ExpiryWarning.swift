@@ -57,7 +57,7 @@ struct ExpiryWarning: Encodable {
     }
 
     init?(ofServer end: Int) {
-        guard Self.daysLeft(until: end) < Catalog.noticeDays else { return nil }
+        guard Self.daysLeft(until: end) < Certificates.noticeDays else { return nil }
         self.init(
             what: "the server's certificate", notAfter: end,
             advice: "replace it, then nginx -t && systemctl reload nginx")

@@ -98,23 +98,24 @@ private func remove(_ files: some Sequence<NewFile>) { for file in files { unlin
 
 private func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
 
-extension Catalog {
-    /// Puts a certificate on record and writes the files that hand it over, both or neither.
+extension Certificates {
+    /// Records a certificate and writes the files that deliver it, both or neither.
     ///
-    /// - Parameter files: asked for when nobody can revoke a certificate any more, nor disable an account.
-    func add(
+    /// - Parameter files: called while no certificate can be revoked, nor an account disabled.
+    func handOver(
         _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
         files: () throws -> [NewFile]
     ) throws {
         var written: [NewFile] = []
         do {
-            try addCertificate(certificate, of: account, origin: origin, by: actor) {
+            try add(certificate, of: account, origin: origin, by: actor) {
                 let new = try files()
                 try write(new)
                 written = new
             }
         } catch {
-            // The commit failed. Where nobody knows whether it did, somebody may have to revoke it, and nobody can use it.
+            // The commit failed, or its outcome is unknown: then the certificate may be on record, and has to be revoked,
+            // but without its files it can't be used.
             remove(written)
             throw error
         }

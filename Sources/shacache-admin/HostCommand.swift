@@ -17,7 +17,7 @@ struct HostCommand: ParsableCommand {
         var name: String
 
         func run() throws {
-            try options.catalog().forgetHost(name, by: options.actor)
+            try TaskRuns(options.session()).forgetHost(name, by: options.actor)
             options.report("host \(name) forgotten")
         }
     }

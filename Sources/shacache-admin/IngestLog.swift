@@ -18,8 +18,8 @@ struct IngestLog: ParsableCommand {
     var host = ProcessInfo.processInfo.hostName
 
     func run() throws {
-        let catalog = try options.catalog()
-        var ingestion = LogIngestion(into: catalog, host: host)
+        let session = try options.session()
+        var ingestion = LogIngestion(into: DownloadCounters(session), host: host)
         var failures: [String] = []
         for file in files {
             do {
@@ -32,6 +32,6 @@ struct IngestLog: ParsableCommand {
         options.report("\(summary.lines) new lines, \(summary.unreadable) of them unreadable")
         for file in ingestion.foreign { options.report("warning: \(file): no line of it is as nginx/log.conf says") }
         guard failures.isEmpty else { throw Failure(failures.joined(separator: "\n")) }
-        try catalog.recordRun(of: .ingestLog, on: host, findings: summary.unreadable)
+        try TaskRuns(session).record(.ingestLog, on: host, findings: summary.unreadable)
     }
 }

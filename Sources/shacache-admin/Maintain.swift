@@ -29,13 +29,13 @@ struct Maintain: ParsableCommand {
 
     func run() throws {
         let configuration = try options.configuration()
-        let catalog = Catalog(configuration.adminDatabase)
-        guard !recount else { return try recountDays(of: catalog) }
+        let session = Session(configuration.adminDatabase)
+        guard !recount else { return try recountDays(Maintenance(session)) }
         let record = configuration.record
-        let upkeep = try catalog.maintain(
+        let changes = try Maintenance(session).run(
             recordMonths: record.retentionMonths, downloadMonths: record.dailyDownloadMonths)
-        try conclude(catalog)
-        try show(upkeep.parts)
+        try conclude(session)
+        try show(changes.parts)
     }
 
     private func show(_ parts: [String: [String]]) throws {
@@ -46,8 +46,8 @@ struct Maintain: ParsableCommand {
         if parts.values.allSatisfy(\.isEmpty) { options.report("there was nothing to do") }
     }
 
-    private func recountDays(of catalog: Catalog) throws {
-        let days = try catalog.recountDays(repairingAs: repair ? options.actor : nil)
+    private func recountDays(_ maintenance: Maintenance) throws {
+        let days = try maintenance.recountDays(repairingAs: repair ? options.actor : nil)
         try options.show(days)
         if days.rows.isEmpty { return }
         guard repair else {
@@ -56,15 +56,15 @@ struct Maintain: ParsableCommand {
         options.report("what differed is repaired")
     }
 
-    private func conclude(_ catalog: Catalog) throws {
-        let wrong = try AccountUsage(catalog.session).countDiffering()
-        try catalog.recordRun(of: .maintain, on: ProcessInfo.processInfo.hostName, findings: wrong)
+    private func conclude(_ session: Session) throws {
+        let wrong = try AccountUsage(session).countDiffering()
+        try TaskRuns(session).record(.maintain, on: ProcessInfo.processInfo.hostName, findings: wrong)
         guard wrong > 0 else { return }
         options.report("warning: the sums of \(wrong) accounts are wrong: shacache-admin account recount shows them")
     }
 }
 
-extension Upkeep {
+extension Maintenance.Changes {
     fileprivate var parts: [String: [String]] {
         [
             "months_made": monthsMade, "days_closed": daysClosed, "months_dropped": monthsDropped,

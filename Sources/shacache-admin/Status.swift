@@ -11,7 +11,7 @@ struct Status: ParsableCommand {
             What this machine hasn't got is left out: the store, the authority's certificate. Exits with 1 when the \
             database or the store can't be used as they are.
 
-            A line on standard error warns of each certificate that expires within \(Catalog.noticeDays) days, with \
+            A line on standard error warns of each certificate that expires within \(Certificates.noticeDays) days, with \
             the command against it; of none that is revoked, of a disabled account, or renewed already. A later \
             certificate for another key stops no warning, since it may be another machine's: revoke the one that \
             isn't used any more. Of the authority it warns a year ahead.
@@ -22,19 +22,19 @@ struct Status: ParsableCommand {
 
     func run() throws {
         let configuration = try options.configuration()
-        let catalog = Catalog(configuration.adminDatabase)
-        let schema = try catalog.appliedSchemaNumber() ?? 0
+        let session = Session(configuration.adminDatabase)
+        let schema = try Catalog(session).appliedSchemaNumber() ?? 0
         guard schema >= Catalog.schemaNumber else {
             throw Failure("the database has schema \(schema), not \(Catalog.schemaNumber): run shacache-admin migrate")
         }
         let hasStore = FileManager.default.fileExists(atPath: configuration.store.directory)
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
-        let expiring = try catalog.expiringCertificates()
+        let expiring = try Certificates(session).expiring()
         let warnings = try warnings(configuration, of: expiring)
         warnOfUselessAuthority(configuration)
         try show(
-            catalog.summary().adding([
-                ("expiring_within_\(Catalog.noticeDays)_days", .number("\(expiring.count)")),
+            CacheSummary(session).table().adding([
+                ("expiring_within_\(Certificates.noticeDays)_days", .number("\(expiring.count)")),
                 ("authority_not_after", configuration.authorityEnd.map { .text(timestamp($0)) }),
                 ("free_bytes", free.map { .number("\($0.bytes)") }),
                 ("free_inodes", free.map { .number("\($0.inodes)") }), ("schema", .number("\(schema)")),

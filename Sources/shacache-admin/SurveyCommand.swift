@@ -31,7 +31,7 @@ struct SurveyCommand: ParsableCommand {
         let configuration = try options.configuration()
         let catalog = Catalog(configuration.adminDatabase)
         let survey = try configuration.withStore { try catalog.survey($0, host: host) }
-        try catalog.recordRun(of: .survey, on: host)
+        try TaskRuns(catalog.session).record(.survey, on: host)
         try options.show(survey.table)
         try configuration.withStore {
             try ArchiveReading(catalog: catalog, store: $0, seconds: archiveSeconds).run()

@@ -24,7 +24,7 @@ struct Desk: Sendable {
         self.log = log
         self.recorder = recorder
         monitoring = Monitoring(
-            recorder: recorder, board: board, catalog: Catalog(configuration.metricsDatabase),
+            recorder: recorder, board: board, session: Session(configuration.metricsDatabase),
             certificates: configuration.metrics.certificates)
     }
 

@@ -31,4 +31,7 @@ public struct TestDatabase: Sendable {
 
     /// As operators keep them.
     public var accounts: Accounts { Accounts(session(as: "shacache_admin")) }
+
+    /// As operators keep them.
+    public var certificates: Certificates { Certificates(session(as: "shacache_admin")) }
 }

@@ -20,7 +20,7 @@ struct ReadinessTests {
         (request.method, request.target, request.purpose) = ("GET", Array(target.utf8), .health)
         let service = Service(
             store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
-            monitoring: .alone(database.catalog()))
+            monitoring: .alone(database.session()))
         let response = service.answer(request).response
         return (response.status.rawValue, String(decoding: response.bytes, as: UTF8.self))
     }

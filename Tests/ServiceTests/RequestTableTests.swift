@@ -22,7 +22,7 @@ struct RequestTableTests {
         try database.accounts.add("local", comment: "", by: "tester")
         service = Service(
             store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
-            monitoring: .alone(database.catalog()))
+            monitoring: .alone(database.session()))
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))
     }
@@ -120,7 +120,7 @@ extension UploadRules {
 
 extension Monitoring {
     /// Of a worker without neighbours.
-    static func alone(_ catalog: sending Catalog) -> Monitoring {
-        Monitoring(recorder: .alone(version: "test"), board: nil, catalog: catalog, certificates: [])
+    static func alone(_ session: sending Session) -> Monitoring {
+        Monitoring(recorder: .alone(version: "test"), board: nil, session: session, certificates: [])
     }
 }

@@ -24,7 +24,7 @@ struct UploadTests {
     private func service(_ rules: UploadRules = .forTests(), database target: Connection.Target? = nil) -> Service {
         Service(
             store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules,
-            allowance: Allowance(), monitoring: .alone(self.database.catalog()))
+            allowance: Allowance(), monitoring: .alone(self.database.session()))
     }
 
     private func upload(_ method: String, _ target: String, _ body: String) throws -> Request {
@@ -108,7 +108,7 @@ struct UploadTests {
 
     @Test func `a certificate counts when nginx found it good, and not otherwise`() throws {
         let certificate = try CertificateAuthority.create(name: "self", key: .generate(), days: 1)
-        try database.catalog(as: "shacache_admin").addCertificate(
+        try database.certificates.add(
             certificate, of: "local", origin: .registered, by: "tester")
         let escaped = Array(try certificate.pem().replacing("\n", with: "%0A").replacing("+", with: "%2B").utf8)
         for (verdict, status) in [
@@ -153,11 +153,10 @@ struct UploadTests {
     /// Fails when Service.record goes by the account alone: it is known whose a revoked certificate was.
     @Test(arguments: ["revoked", "disabled"])
     func `who isn't valid any more has the strangers' allowance`(_ what: String) throws {
-        let admin = database.catalog(as: "shacache_admin")
         let certificate = try CertificateAuthority.create(name: "self", key: .generate(), days: 1)
-        try admin.addCertificate(certificate, of: "local", origin: .registered, by: "tester")
+        try database.certificates.add(certificate, of: "local", origin: .registered, by: "tester")
         if what == "revoked" {
-            _ = try admin.revokeCertificate(hex(certificate.fingerprint()), by: "tester")
+            _ = try database.certificates.revoke(hex(certificate.fingerprint()), by: "tester")
         } else {
             try database.accounts.setEnabled(false, "local", by: "tester")
         }

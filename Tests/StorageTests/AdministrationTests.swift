@@ -41,10 +41,10 @@ struct AdministrationTests {
         let (old, new) = (try certificate(), try certificate())
         #expect(try standing(old) == "unknown")
         for certificate in [old, new] {
-            try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
+            try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
         }
         #expect(try standing(old) == "valid alice")
-        _ = try admin.revokeCertificate(hex(old.fingerprint()), by: "tester")
+        _ = try database.certificates.revoke(hex(old.fingerprint()), by: "tester")
         #expect(try standing(old) == "revoked alice")
         #expect(try standing(new) == "valid alice")
     }
@@ -52,29 +52,29 @@ struct AdministrationTests {
     /// On a TLS connection that stood already, or is resumed. Fails without not_after in Catalog.standing.
     @Test func `a certificate counts until it expires, and one that is revoked is called so`() throws {
         let certificate = try certificate()
-        try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
+        try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
         try database.connection().run(
             "UPDATE shacache.certificate SET not_before = now() - interval '1 day', not_after = now()")
         #expect(try standing(certificate) == "expired alice")
-        _ = try admin.revokeCertificate(hex(certificate.fingerprint()), by: "tester")
+        _ = try database.certificates.revoke(hex(certificate.fingerprint()), by: "tester")
         #expect(try standing(certificate) == "revoked alice")
     }
 
-    /// Fails without the look at revoked certificates in Catalog.addCertificate.
-    @Test(arguments: [Catalog.CertificateOrigin.issued, .signed, .renewed, .registered])
-    func `no certificate is added for a key that had one revoked`(_ origin: Catalog.CertificateOrigin) throws {
+    /// Fails without the look at revoked certificates in Certificates.add.
+    @Test(arguments: [CertificateOrigin.issued, .signed, .renewed, .registered])
+    func `no certificate is added for a key that had one revoked`(_ origin: CertificateOrigin) throws {
         let key = try PrivateKey.generate()
         let made = try [1, 2].map { try CertificateAuthority.create(name: "self", key: key, days: $0) }
-        try admin.addCertificate(made[0], of: "alice", origin: .registered, by: "tester")
-        _ = try admin.revokeCertificate(hex(made[0].fingerprint()), by: "tester")
-        #expect { try admin.addCertificate(made[1], of: "alice", origin: origin, by: "tester") } throws: {
+        try database.certificates.add(made[0], of: "alice", origin: .registered, by: "tester")
+        _ = try database.certificates.revoke(hex(made[0].fingerprint()), by: "tester")
+        #expect { try database.certificates.add(made[1], of: "alice", origin: origin, by: "tester") } throws: {
             "\($0)" == "\(hex(try! made[0].fingerprint())), which is for the same key, is revoked"
         }
     }
 
     @Test func `a disabled account can come back`() throws {
         let certificate = try certificate()
-        try admin.addCertificate(certificate, of: "alice", origin: .registered, by: "tester")
+        try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
         try database.accounts.setEnabled(false, "alice", by: "tester")
         #expect(try standing(certificate) == "disabled alice")
         #expect(try worker.enabledAccount(named: "alice") == nil)

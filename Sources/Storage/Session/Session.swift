@@ -21,3 +21,28 @@ public final class Session {
         }
     }
 }
+
+/// Whether its server takes writes.
+extension Session {
+    /// Why a server refuses all writes.
+    public enum ReadOnlyReason: Sendable {
+        case standby
+        /// The settings of a primary server.
+        case settings
+    }
+
+    /// - Returns: nil when the server takes writes.
+    public func readOnlyReason() throws -> ReadOnlyReason? {
+        try reading {
+            let row = try connection.run(
+                "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
+            ).first!
+            return row.bool(0) ? .standby : row.bool(1) ? .settings : nil
+        }
+    }
+
+    /// Commits a few bytes of WAL that change no table: returns when the disk has them, and each synchronous standby.
+    public func probeCommit() throws {
+        try connection.run("SELECT pg_logical_emit_message(true, 'shacache', 'ready')")
+    }
+}

@@ -1,6 +1,6 @@
 public import ShaCache
 
-/// What was downloaded and looked up, added up by day before it reaches the database.
+/// Downloads and lookups, added up by day before they reach the database.
 public struct DownloadSums: Sendable {
     public struct Count: Equatable, Sendable {
         /// Of a key: how often it was found.
@@ -29,7 +29,7 @@ public struct DownloadSums: Sendable {
         }
     }
 
-    /// What is counted, on which day (in UTC, as the database reads it).
+    /// What is counted, and on which day of UTC.
     struct Subject: Hashable {
         let day: String
         /// A digest or a key. Bytes, since Swift calls differently composed letters equal.
@@ -45,7 +45,7 @@ public struct DownloadSums: Sendable {
 
     /// - Parameter day: in UTC, `2026-01-31`.
     public mutating func add(_ count: Count, blob: Digest, on day: String) {
-        // Anybody can ask for names that no blob has: they are counted, and not kept.
+        // Clients may ask for arbitrary digests: those without a blob are counted in the day's sum only.
         if count.notFound == 0 { blobs[Subject(day: day, name: blob.bytes), default: Count()] += count }
         days[Subject(day: day, name: Array("blob".utf8)), default: Count()] += count
     }
@@ -53,5 +53,27 @@ public struct DownloadSums: Sendable {
     public mutating func add(_ count: Count, key: Key, on day: String) {
         keys[Subject(day: day, name: Array(key.text.utf8)), default: Count()] += count
         days[Subject(day: day, name: Array("key".utf8)), default: Count()] += count
+    }
+}
+
+extension DownloadSums {
+    /// Many rows for one statement: an array for each column.
+    struct Columns {
+        private let sums: [(subject: Subject, count: Count)]
+
+        init(_ sums: [Subject: Count]) { self.sums = sums.map { ($0.key, $0.value) } }
+
+        var days: [String] { sums.map(\.subject.day) }
+        var binaryNames: [String] { sums.map { "\\x\(hex($0.subject.name))" } }
+        var textNames: [String] { sums.map { String(decoding: $0.subject.name, as: UTF8.self) } }
+        var whole: [String] { list(\.whole) }
+        var partial: [String] { list(\.partial) }
+        var probes: [String] { list(\.probes) }
+        var notFound: [String] { list(\.notFound) }
+        var bytes: [String] { list(\.bytes) }
+
+        private func list(_ column: KeyPath<Count, Int>) -> [String] {
+            sums.map { String($0.count[keyPath: column]) }
+        }
     }
 }

@@ -1,11 +1,11 @@
 import Postgres
 import ShaCache
 
-/// One file of an access log, however it is called by now.
+/// One file of an access log, which rotation may rename.
 public struct LogIdentity: Sendable {
-    /// SHA-256 of how it begins.
+    /// SHA-256 of its beginning.
     public let fingerprint: [UInt8]
-    /// For people: where it was written, and where it was read last.
+    /// For people: the host that wrote it, and its path when it was last read.
     let host: String
     let path: String
 
@@ -16,24 +16,29 @@ public struct LogIdentity: Sendable {
     }
 }
 
-extension Catalog {
-    /// How far a log was read, in bytes of its text; nil when it never was.
+/// The counters of downloads and lookups, by day, and how far each access log is counted in them.
+public struct DownloadCounters {
+    let session: Session
+
+    public init(_ session: Session) { self.session = session }
+
+    /// How far a log is counted, in bytes of its text; nil when it never was.
     ///
-    /// - Returns: also whether that was to its end, and nothing can follow.
+    /// - Returns: also whether it is counted to an end after which nothing can be appended.
     public func position(of log: LogIdentity) throws -> (bytes: Int, isFinished: Bool)? {
-        try connection.run(
+        try session.connection.run(
             "SELECT position, is_finished FROM shacache.log_position WHERE fingerprint = \(log.fingerprint)"
         ).first.map { (bytes: $0.int(0)!, isFinished: $0.bool(1)) }
     }
 
-    /// Adds what lies between two positions in a log, and moves its position, both or neither.
+    /// Adds the sums of the lines between two positions in a log, and moves its position, both or neither.
     ///
-    /// - Returns: false when the log's position is not `start` any more, since another run has read on: then nothing
-    ///   was added.
+    /// - Returns: false when the log's position is not `start` any more, because a concurrent run has counted these lines:
+    ///   then nothing was added.
     public func add(_ sums: DownloadSums, of log: LogIdentity, from start: Int, to end: Int) throws -> Bool {
-        try connection.transaction {
-            // First, so that of two runs that come to the same lines, the second waits here, and finds them counted.
-            let moved = try connection.run(
+        try session.connection.transaction {
+            // First: a concurrent run over the same lines waits for this row, and then finds them counted.
+            let moved = try session.connection.run(
                 """
                 INSERT INTO shacache.log_position AS known (fingerprint, host, path, position)
                 VALUES (\(log.fingerprint), \(log.host), \(log.path), \(end))
@@ -43,22 +48,22 @@ extension Catalog {
                 RETURNING position
                 """)
             guard moved.count == 1 else { return false }
-            try addBlobs(DownloadColumns(sums.blobs))
-            try addKeys(DownloadColumns(sums.keys))
-            try addDays(DownloadColumns(sums.days))
+            try addBlobs(DownloadSums.Columns(sums.blobs))
+            try addKeys(DownloadSums.Columns(sums.keys))
+            try addDays(DownloadSums.Columns(sums.days))
             return true
         }
     }
 
-    /// Notes that a log was read to an end that nothing can follow: it isn't opened any more.
-    public func finish(_ log: LogIdentity) throws {
-        try connection.run(
+    /// Records that nothing can be appended to a log any more, so that no run opens it again.
+    public func markFinished(_ log: LogIdentity) throws {
+        try session.connection.run(
             "UPDATE shacache.log_position SET is_finished = true WHERE fingerprint = \(log.fingerprint)")
     }
 
-    // In the order of the index: two runs then wait for each other, and none of them forever.
-    private func addBlobs(_ sums: DownloadColumns) throws {
-        try connection.run(
+    // The inserts go in the order of the index, so that concurrent runs can't deadlock.
+    private func addBlobs(_ sums: DownloadSums.Columns) throws {
+        try session.connection.run(
             """
             INSERT INTO shacache.blob_download AS known (day, sha512, whole, partial, probes, bytes)
             SELECT day, sha512, whole, partial, probes, bytes
@@ -73,11 +78,11 @@ extension Catalog {
             """)
     }
 
-    /// Anybody can ask for keys that nobody ever listed: so many of them are kept on a day, the others added up as one.
+    /// Clients may ask for arbitrary keys: this many without entries are kept a day, the others are added up as one.
     private static let missedKeysPerDay = 10_000
 
-    private func addKeys(_ sums: DownloadColumns) throws {
-        try connection.run(
+    private func addKeys(_ sums: DownloadSums.Columns) throws {
+        try session.connection.run(
             """
             WITH new AS (
                 SELECT *
@@ -95,7 +100,7 @@ extension Catalog {
                 SELECT
                     new.day, new.found, new.not_found, new.bytes,
                     CASE WHEN new.found > 0 OR old.key IS NOT NULL
-                        -- The number of those alone that need a row.
+                        -- Numbers only the keys that need a new row.
                         OR row_number() OVER (PARTITION BY new.day, new.found > 0, old.key IS NULL)
                             + coalesce(missed.keys, 0) <= \(Self.missedKeysPerDay)
                     THEN new.key ELSE '' END AS name
@@ -111,8 +116,8 @@ extension Catalog {
             """)
     }
 
-    private func addDays(_ sums: DownloadColumns) throws {
-        try connection.run(
+    private func addDays(_ sums: DownloadSums.Columns) throws {
+        try session.connection.run(
             """
             INSERT INTO shacache.download_day AS known (day, kind, whole, partial, probes, not_found, bytes)
             SELECT day, kind, whole, partial, probes, not_found, bytes
@@ -127,24 +132,13 @@ extension Catalog {
                 bytes = known.bytes + excluded.bytes
             """)
     }
-}
 
-/// Sums as the database takes many rows at once: a list for each column.
-private struct DownloadColumns {
-    private let sums: [(subject: DownloadSums.Subject, count: DownloadSums.Count)]
-
-    init(_ sums: [DownloadSums.Subject: DownloadSums.Count]) { self.sums = sums.map { ($0.key, $0.value) } }
-
-    var days: [String] { sums.map(\.subject.day) }
-    var binaryNames: [String] { sums.map { "\\x\(hex($0.subject.name))" } }
-    var textNames: [String] { sums.map { String(decoding: $0.subject.name, as: UTF8.self) } }
-    var whole: [String] { list(\.whole) }
-    var partial: [String] { list(\.partial) }
-    var probes: [String] { list(\.probes) }
-    var notFound: [String] { list(\.notFound) }
-    var bytes: [String] { list(\.bytes) }
-
-    private func list(_ column: KeyPath<DownloadSums.Count, Int>) -> [String] {
-        sums.map { String($0.count[keyPath: column]) }
+    /// The bytes sent since downloads are counted, on all hosts, by kind: `blob` and `key`.
+    public func sentBytes() throws -> [(kind: String, bytes: Int)] {
+        let rows = try session.reading {
+            try session.connection.run(
+                "SELECT kind, sum(bytes)::bigint FROM shacache.download_day GROUP BY kind ORDER BY kind")
+        }
+        return rows.map { (kind: $0.text(0)!, bytes: $0.int(1)!) }
     }
 }

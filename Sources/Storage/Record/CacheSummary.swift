@@ -1,10 +1,15 @@
 import Postgres
 
-extension Catalog {
-    /// What is in the catalog, in one row.
-    public func summary() throws -> Table {
+/// Totals over the whole cache.
+public struct CacheSummary {
+    let session: Session
+
+    public init(_ session: Session) { self.session = session }
+
+    /// Blobs, bytes, entries, enabled accounts, trusted signers and valid certificates, in one row.
+    public func table() throws -> Table {
         Table(
-            try connection.run(
+            try session.connection.run(
                 """
                 SELECT
                     (SELECT count(*) FROM shacache.blob) AS blobs,
@@ -14,5 +19,12 @@ extension Catalog {
                     (SELECT count(*) FROM shacache.signer WHERE revoked_at IS NULL) AS trusted_signers,
                     (SELECT count(*) FROM shacache.certificate_in_use WHERE not_after > now()) AS valid_certificates
                 """))
+    }
+
+    /// The number of entries, withdrawn ones included, under the key that has most of them.
+    public func entriesOfFullestKey() throws -> Int {
+        try session.reading {
+            try session.connection.run("SELECT coalesce(max(entries), 0) FROM shacache.key_count").first!.int(0)!
+        }
     }
 }
