@@ -91,7 +91,7 @@ struct DatabaseFigures: Sendable {
     private(set) var schema: Int?
     private(set) var expiries: [AccountExpiry] = []
     private(set) var runs: [TaskRun] = []
-    private(set) var surveyed: [Catalog.Surveyed] = []
+    private(set) var surveyed: [StoreAuditSum] = []
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
 
@@ -105,7 +105,7 @@ struct DatabaseFigures: Sendable {
             guard schema ?? 0 >= Catalog.schemaNumber else { return }
             expiries = try Certificates(session).accountExpiries()
             runs = try TaskRuns(session).latest()
-            surveyed = try Catalog(session).lastSurveys()
+            surveyed = try StoreAuditReports(session).latestSums()
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {

@@ -96,7 +96,7 @@ extension Catalog {
     /// The withdrawn blobs whose files lie where readers look.
     public func exposedBlobs(in store: BlobStore) throws -> [Digest] {
         var digests: [Digest] = []
-        try forEachWithdrawnBlob { if store.shows($0.digest) { digests.append($0.digest) } }
+        try BlobRows(session: session).forEachWithdrawnBlob { if store.shows($0.digest) { digests.append($0.digest) } }
         return digests
     }
 
@@ -119,7 +119,7 @@ extension Catalog {
     /// Behind the lock: whoever uploads or withdraws the blob at this moment is waited for.
     private func shows(_ digest: Digest, in store: BlobStore) throws -> Bool {
         try lock(digest)
-        return try isWithdrawn(digest) == true && store.shows(digest)
+        return try BlobRows(session: session).isWithdrawn(digest) == true && store.shows(digest)
     }
 
     /// Shows again what was withdrawn. Of a withdrawal that is lifted already, what a crash kept from being shown.

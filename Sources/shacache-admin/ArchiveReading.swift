@@ -4,12 +4,12 @@ import Storage
 
 /// Reads what the binary cache promises to be archives, each once, and no faster and no longer than it may.
 struct ArchiveReading {
-    let catalog: Catalog
+    let archives: ReleaseArchives
     let store: BlobStore
     let deadline: ContinuousClock.Instant
 
-    init(catalog: Catalog, store: BlobStore, seconds: Int) {
-        self.catalog = catalog
+    init(of archives: ReleaseArchives, in store: BlobStore, seconds: Int) {
+        self.archives = archives
         self.store = store
         deadline = .now + .seconds(seconds)
     }
@@ -31,16 +31,16 @@ struct ArchiveReading {
         var isGoingOn = true
         var missing = 0
         while isGoingOn, ContinuousClock.now < deadline {
-            let archives = try catalog.unreadArchives(limit: missing + Self.page).dropFirst(missing)
-            isGoingOn = !archives.isEmpty
-            for archive in archives where ContinuousClock.now < deadline {
+            let unread = try archives.unread(limit: missing + Self.page).dropFirst(missing)
+            isGoingOn = !unread.isEmpty
+            for archive in unread where ContinuousClock.now < deadline {
                 guard let problem = store.withFile(of: archive.digest, { problem(of: archive, $0) }),
                     problem == nil || store.isAsStored(archive.digest)
                 else {
                     missing += 1
                     continue
                 }
-                try catalog.record(archive, problem: problem)
+                try archives.recordCheck(of: archive, problem: problem)
             }
         }
     }

@@ -29,14 +29,15 @@ struct SurveyCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try options.configuration()
-        let catalog = Catalog(configuration.adminDatabase)
-        let survey = try configuration.withStore { try catalog.survey($0, host: host) }
-        try TaskRuns(catalog.session).record(.survey, on: host)
-        try options.show(survey.table)
+        let session = Session(configuration.adminDatabase)
+        let report = try configuration.withStore { try StoreAudit.run(of: $0, session, host: host) }
+        try TaskRuns(session).record(.survey, on: host)
+        try options.show(report.table)
+        let archives = ReleaseArchives(session)
         try configuration.withStore {
-            try ArchiveReading(catalog: catalog, store: $0, seconds: archiveSeconds).run()
+            try ArchiveReading(of: archives, in: $0, seconds: archiveSeconds).run()
         }
-        try warn(catalog.countArchives())
+        try warn(archives.counts())
     }
 
     private func warn(_ archives: (unreadable: Int, unread: Int)) {

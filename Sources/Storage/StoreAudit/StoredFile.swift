@@ -1,18 +1,18 @@
 import Glibc
 
-/// What the file system says of something in the store.
+/// The attributes of a file or directory in the store.
 struct StoredFile {
     let bytes: Int
-    /// Of the disk; 0 of a file that was met before under another name.
+    /// On disk; 0 for a file that was counted before under another name.
     let allocated: Int
-    /// When its bytes were written last, in seconds since 1970.
+    /// The modification time, in seconds since 1970.
     let modified: Int
     let isOrdinary: Bool
     let isDirectory: Bool
 }
 
-/// Looks at files, and counts one that has several names once: while a blob is published, it has two.
-struct FileWatcher {
+/// Counts a file with several hard links once: while a blob is published, it has two.
+struct HardLinkTracker {
     private struct Identity: Hashable {
         let device: dev_t
         let inode: ino_t

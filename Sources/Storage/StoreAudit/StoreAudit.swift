@@ -1,40 +1,50 @@
 import Glibc
 import ShaCache
 
-/// Walks through a store beside its catalog, one shelf after the other. It changes nothing, and holds up nobody: what
-/// comes and goes meanwhile is looked at twice before it is called missing.
-struct Surveyor {
+/// Compares a store with its database, one shelf after the other. It changes nothing and takes no locks: a file that
+/// seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
+public struct StoreAudit {
     let store: BlobStore
-    let catalog: Catalog
-    var watcher = FileWatcher()
-    var survey = Survey()
+    let session: Session
+    var rows: BlobRows { BlobRows(session: session) }
+    var links = HardLinkTracker()
+    var report = StoreAuditReport()
 
-    init(store: BlobStore, catalog: Catalog) {
+    private init(of store: BlobStore, _ session: Session) {
         self.store = store
-        self.catalog = catalog
+        self.session = session
     }
 
-    mutating func run() throws -> Survey {
+    /// Runs the audit and records its report.
+    ///
+    /// - Parameter host: the host that has the store.
+    public static func run(of store: BlobStore, _ session: Session, host: String) throws -> StoreAuditReport {
+        var audit = StoreAudit(of: store, session)
+        try audit.walk()
+        try StoreAuditReports(session).save(audit.report, free: store.free(), host: host)
+        return audit.report
+    }
+
+    private mutating func walk() throws {
         guard let top = try StoreDirectory(opening: store.directory) else {
             throw StoreError(.broken, "there is no such directory")
         }
         try add(top)
-        // Blobs first: a file that has a name in the spool as well is a blob already.
-        try surveyShelves(of: top)
-        try surveyWithdrawn(of: top)
-        try surveySpool(of: top)
+        // Blobs first: a file with a second name in the spool is counted as a blob.
+        try auditShelves(of: top)
+        try auditWithdrawn(of: top)
+        try auditSpool(of: top)
         try top.forEachItem { name, status in
             guard !["blobs", "withdrawn", "incoming"].contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
-        return survey
     }
 
     private mutating func add(_ directory: StoreDirectory) throws {
-        survey.add(watcher.facts(try directory.status()), as: .directory, name: "")
+        report.add(links.facts(try directory.status()), as: .directory, name: "")
     }
 
-    private mutating func surveyShelves(of top: StoreDirectory) throws {
+    private mutating func auditShelves(of top: StoreDirectory) throws {
         let blobs = try StoreDirectory(opening: "blobs", in: top.descriptor)
         for number in UInt8.min...UInt8.max {
             let name = hex([number])
@@ -52,14 +62,14 @@ struct Surveyor {
         }
     }
 
-    private mutating func surveyWithdrawn(of top: StoreDirectory) throws {
+    private mutating func auditWithdrawn(of top: StoreDirectory) throws {
         var files =
             try StoreDirectory(opening: "withdrawn", in: top.descriptor)
             .map { try blobFiles(in: $0, path: "withdrawn") { _ in true } } ?? [:]
         try compareWithdrawn(&files)
     }
 
-    private mutating func surveySpool(of top: StoreDirectory) throws {
+    private mutating func auditSpool(of top: StoreDirectory) throws {
         guard let spools = try StoreDirectory(opening: "incoming", in: top.descriptor) else { return }
         try add(spools)
         try spools.forEachItem { name, status in
@@ -78,10 +88,10 @@ struct Surveyor {
         _ name: UnsafePointer<CChar>, _ status: stat, in spool: StoreDirectory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFREG else { return try addUnknown(name, status, in: spool, path: path) }
-        survey.add(watcher.facts(status), as: .temporary, name: "")
+        report.add(links.facts(status), as: .temporary, name: "")
     }
 
-    /// The files in a directory that are named as blobs. All else there is added as unknown.
+    /// The files in a directory whose names are digests. Everything else there is added as unknown.
     private mutating func blobFiles(in directory: StoreDirectory, path: String, belongs: (Digest) -> Bool) throws
         -> [Digest: StoredFile]
     {
@@ -92,7 +102,7 @@ struct Surveyor {
             guard status.st_mode & S_IFMT == S_IFREG, let digest = Digest(text), digest.description == text,
                 belongs(digest)
             else { return try addUnknown(name, status, in: directory, path: "\(path)/\(text)") }
-            files[digest] = watcher.facts(status)
+            files[digest] = links.facts(status)
         }
         return files
     }
@@ -101,7 +111,7 @@ struct Surveyor {
         _ name: UnsafePointer<CChar>, _ status: stat, in parent: StoreDirectory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            return survey.add(watcher.facts(status), as: .unknown, name: path)
+            return report.add(links.facts(status), as: .unknown, name: path)
         }
         guard let directory = try StoreDirectory(opening: name, in: parent.descriptor) else { return }
         try add(directory)
@@ -110,10 +120,10 @@ struct Surveyor {
         }
     }
 
-    /// Seconds. A file is there before its row is; and what came out of a backup without one isn't lost at once.
+    /// Seconds. A file exists before its row does; and one that was restored without a row isn't reported at once.
     private static let grace = 24 * 3600
 
     mutating func addWithoutRow(_ file: StoredFile, path: String) {
-        survey.add(file, as: file.modified > survey.start - Self.grace ? .arriving : .orphan, name: path)
+        report.add(file, as: file.modified > report.start - Self.grace ? .arriving : .orphan, name: path)
     }
 }

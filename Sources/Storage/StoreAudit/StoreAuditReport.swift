@@ -1,62 +1,64 @@
 import Glibc
 import ShaCache
 
-/// What lies in the store, beside what the catalog says of it.
-public struct Survey: Sendable {
+/// What a store audit found: how much of each kind lies in the store, and which files an operator should look at.
+public struct StoreAuditReport: Sendable {
     enum Kind: String, CaseIterable {
         /// A blob that a visible entry names.
         case referenced
-        /// A blob that none names.
+        /// A blob that no visible entry names.
         case unreferenced
-        /// A blob that was hidden; its bytes are kept apart.
+        /// A withdrawn blob, whose bytes are kept apart.
         case withdrawn
         /// A withdrawn blob whose bytes lie where readers look.
         case exposed
         /// A blob whose file has another size than was acknowledged.
         case damaged
-        /// A file without row, so young that its upload may be under way.
+        /// A file without a row, so young that its upload may still be running.
         case arriving
-        /// A file without row that nobody was promised.
+        /// A file without a row, of an upload that was never acknowledged.
         case orphan
-        /// A body on its way, or a leftover.
+        /// The body of a running upload, or the remains of an aborted one.
         case temporary
-        /// What isn't ours.
+        /// A file that the store did not make.
         case unknown
-        /// The directories themselves, which take room as well.
+        /// The directories themselves, which allocate space as well.
         case directory
-        /// A blob that was acknowledged and has no file.
+        /// An acknowledged blob without a file.
         case dangling
 
-        /// Whether somebody should look at each.
-        var isFinding: Bool { [.exposed, .damaged, .orphan, .unknown, .dangling].contains(self) }
+        /// Whether the files are listed by name, for an operator to look at.
+        var isDiscrepancy: Bool { [.exposed, .damaged, .orphan, .unknown, .dangling].contains(self) }
     }
 
     struct Sum {
         var files = 0
         var bytes = 0
-        /// Of the disk, which gives whole blocks.
+        /// On disk, in whole blocks.
         var allocated = 0
     }
 
-    struct Finding {
+    struct Discrepancy {
         let kind: Kind
         let name: String
         let bytes: Int
         let detail: String
     }
 
-    /// Of each kind, so many are named: enough to see what went wrong.
-    private static let findingsPerKind = 100
+    /// How many of each kind are named: enough to see what went wrong.
+    static let namedPerKind = 100
 
-    /// In seconds since 1970.
-    let start = time(nil)
+    /// Seconds since 1970.
+    let start: Int
     private(set) var sums: [Kind: Sum] = [:]
-    private(set) var findings: [Finding] = []
+    private(set) var discrepancies: [Discrepancy] = []
     private var found: [Kind: Int] = [:]
+
+    init(start: Int = time(nil)) { self.start = start }
 
     mutating func add(_ file: StoredFile, as kind: Kind, name: @autoclosure () -> String, detail: String = "") {
         sums[kind, default: Sum()] += Sum(files: 1, bytes: file.bytes, allocated: file.allocated)
-        if kind.isFinding || !detail.isEmpty { note(kind, name(), bytes: file.bytes, detail) }
+        if kind.isDiscrepancy || !detail.isEmpty { note(kind, name(), bytes: file.bytes, detail) }
     }
 
     mutating func addDangling(_ digest: Digest, bytes: Int) {
@@ -66,13 +68,13 @@ public struct Survey: Sendable {
 
     private mutating func note(_ kind: Kind, _ name: String, bytes: Int, _ detail: String) {
         found[kind, default: 0] += 1
-        guard found[kind]! <= Self.findingsPerKind else { return }
-        findings.append(Finding(kind: kind, name: name, bytes: bytes, detail: detail))
+        guard found[kind]! <= Self.namedPerKind else { return }
+        discrepancies.append(Discrepancy(kind: kind, name: name, bytes: bytes, detail: detail))
     }
 }
 
-extension Survey {
-    /// For people and scripts. What lies on the disk, its total, and at last what doesn't.
+extension StoreAuditReport {
+    /// For people and scripts: the kinds on disk, their total, and last the dangling rows.
     public var table: Table {
         let total = sums.filter { $0.key != .dangling }.values.reduce(into: Sum()) { $0 += $1 }
         let lines = Kind.allCases.filter { $0 != .dangling }.map { ($0.rawValue, sums[$0] ?? Sum()) }
@@ -84,7 +86,7 @@ extension Survey {
     }
 }
 
-extension Survey.Sum {
+extension StoreAuditReport.Sum {
     fileprivate static func += (sum: inout Self, more: Self) {
         sum.files += more.files
         sum.bytes += more.bytes

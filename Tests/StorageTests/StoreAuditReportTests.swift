@@ -1,0 +1,54 @@
+import OpenSSL
+import ShaCache
+import Testing
+
+@testable import Storage
+
+struct StoreAuditReportTests {
+    private let digest = Digest(bytes: Hash.digest(.sha512, of: "1".utf8))
+
+    private func file(_ bytes: Int) -> StoredFile {
+        StoredFile(bytes: bytes, allocated: 4096, modified: 0, isOrdinary: true, isDirectory: false)
+    }
+
+    /// Fails when the total counts dangling rows, of which nothing lies on the disk.
+    @Test func `the total is of what lies on the disk`() {
+        var report = StoreAuditReport()
+        report.add(file(1), as: .referenced, name: "a")
+        report.add(file(2), as: .referenced, name: "b")
+        report.add(file(4), as: .orphan, name: "c")
+        report.addDangling(digest, bytes: 8)
+        let rows = Dictionary(uniqueKeysWithValues: report.table.rows.map { ($0[0].text, $0[1...].map(\.text)) })
+        #expect(rows["referenced"] == ["2", "3", "8192"])
+        #expect(rows["orphan"] == ["1", "4", "4096"])
+        #expect(rows["withdrawn"] == ["0", "0", "0"])
+        #expect(rows["total"] == ["3", "7", "12288"])
+        #expect(rows["dangling"] == ["1", "8", "0"])
+        #expect(report.table.rows.suffix(2).map { $0[0].text } == ["total", "dangling"])
+    }
+
+    @Test func `what is as it should be is counted and not named`() {
+        var report = StoreAuditReport()
+        let harmless: [StoreAuditReport.Kind] = [
+            .referenced, .unreferenced, .withdrawn, .arriving, .temporary, .directory,
+        ]
+        for kind in harmless { report.add(file(1), as: kind, name: "a") }
+        #expect(report.discrepancies.isEmpty)
+        for kind in [StoreAuditReport.Kind.exposed, .damaged, .orphan, .unknown] {
+            report.add(file(1), as: kind, name: "a")
+        }
+        report.addDangling(digest, bytes: 1)
+        #expect(report.discrepancies.map(\.kind) == [.exposed, .damaged, .orphan, .unknown, .dangling])
+        #expect(report.discrepancies.last?.name == digest.description)
+    }
+
+    /// Fails without the limit in StoreAuditReport.note: a store without its database would name each of its files.
+    @Test func `of each kind only so many are named, and all are counted`() {
+        var report = StoreAuditReport()
+        let most = StoreAuditReport.namedPerKind
+        for number in 0...most { report.add(file(1), as: .orphan, name: "\(number)") }
+        report.add(file(1), as: .unknown, name: "a")
+        #expect(report.discrepancies.count == most + 1)
+        #expect(report.sums[.orphan]?.files == most + 1)
+    }
+}
