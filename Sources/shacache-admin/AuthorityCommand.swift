@@ -46,7 +46,7 @@ extension Configuration {
         let files = try authorityFiles()
         let end = try Certificate(pem: contents(of: files.certificate)).notAfter
         guard end > Int(Date.now.timeIntervalSince1970) else {
-            throw Failure("\(files.certificate): the authority expired at \(timestamp(end))")
+            throw Failure("\(files.certificate): the authority expired at \(Timestamp(end))")
         }
         return try files.authority { passphraseFromTerminal("Passphrase of \(files.key): ") }
     }

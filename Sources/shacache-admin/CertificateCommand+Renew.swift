@@ -36,7 +36,7 @@ extension CertificateCommand {
                 return [try NewFile(new, at: out)]
             }
             options.report(
-                "wrote \(out), for \(record.account); the old one is valid until \(timestamp(record.notAfter))")
+                "wrote \(out), for \(record.account); the old one is valid until \(Timestamp(record.notAfter))")
             options.reportEnd(of: new, from: authority)
         }
 

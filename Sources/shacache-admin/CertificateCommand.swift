@@ -136,6 +136,6 @@ extension CommonOptions {
     /// Says so when a certificate got less time than was asked for.
     func reportEnd(of certificate: Certificate, from authority: CertificateAuthority) {
         guard certificate.notAfter == authority.notAfter else { return }
-        report("warning: valid until \(timestamp(certificate.notAfter)) only, when the authority expires")
+        report("warning: valid until \(Timestamp(certificate.notAfter)) only, when the authority expires")
     }
 }

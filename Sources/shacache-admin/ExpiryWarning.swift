@@ -22,7 +22,7 @@ struct ExpiryWarning: Encodable {
         self.what = what
         self.account = account
         self.fingerprint = fingerprint
-        self.notAfter = timestamp(notAfter)
+        self.notAfter = "\(Timestamp(notAfter))"
         self.advice = advice
         daysLeft = Self.daysLeft(until: notAfter)
     }

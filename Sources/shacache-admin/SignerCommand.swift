@@ -51,7 +51,7 @@ struct SignerCommand: ParsableCommand {
         @OptionGroup var options: CommonOptions
         @Argument var name: String
         @Option(help: "When its key came into other hands: 2026-11-22, or 2026-11-22T10:30:00 (UTC).")
-        var since: Moment?
+        var since: Timestamp?
 
         func validate() throws {
             guard let since, since.secondsSince1970 > Int(Date.now.timeIntervalSince1970) else { return }

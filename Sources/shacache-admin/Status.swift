@@ -35,7 +35,7 @@ struct Status: ParsableCommand {
         try show(
             CacheSummary(session).table().adding([
                 ("expiring_within_\(Certificates.noticeDays)_days", .number("\(expiring.count)")),
-                ("authority_not_after", configuration.authorityEnd.map { .text(timestamp($0)) }),
+                ("authority_not_after", configuration.authorityEnd.map { .text("\(Timestamp($0))") }),
                 ("free_bytes", free.map { .number("\($0.bytes)") }),
                 ("free_inodes", free.map { .number("\($0.inodes)") }), ("schema", .number("\(schema)")),
             ]), warnings)
