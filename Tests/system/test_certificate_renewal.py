@@ -109,7 +109,7 @@ def test_revoking_names_what_goes_on_with_the_same_key_and_none_of_it_is_renewed
     assert fingerprint(old) not in closed.admin("certificate", "revoke", fingerprint(new)).stderr
 
 
-# Catalog.addCertificate.
+# Certificates.add.
 def test_a_key_that_had_a_certificate_revoked_gets_no_other(closed, account, tmp_path):
     make_key(key := tmp_path / "their.key")
     make_request(request := tmp_path / "csr", key, "whoever")

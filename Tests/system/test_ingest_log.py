@@ -471,7 +471,7 @@ def long(counted):
     return log, {digest: (1 + chosen.count(digest), 0, 0, 10 + 10 * chosen.count(digest)) for digest in digests}
 
 
-# Catalog.add: the position and the sums in one transaction. With two, this fails.
+# DownloadCounters.add: the position and the sums in one transaction. With two, this fails.
 def test_killed_at_any_point_it_loses_and_doubles_nothing(counted, long):
     log, expected = long
     chance = random.Random(1)
@@ -495,7 +495,7 @@ def test_killed_at_any_point_it_loses_and_doubles_nothing(counted, long):
     assert {digest: counted.blob(digest) for digest in expected} == expected
 
 
-# Catalog.add: WHERE known.position = …; without it, both add the same.
+# DownloadCounters.add: WHERE known.position = …; without it, both add the same.
 def test_two_at_once_count_once(counted, long):
     log, expected = long
     runs = [
@@ -530,7 +530,7 @@ def test_a_long_log_takes_no_more_memory_than_a_short_one(counted, long):
     assert peaks[1] - peaks[0] < 8 << 20, peaks
 
 
-# Catalog.addKeys: without its bound, anybody fills the table.
+# DownloadCounters.addKeys: without its bound, anybody fills the table.
 def test_of_keys_that_nobody_listed_only_so_many_are_kept_on_a_day(counted):
     key = new_key()
     counted.stack.index(key, json.dumps({"sha512": "0" * 128}))
@@ -567,7 +567,7 @@ def test_of_keys_that_nobody_listed_only_so_many_are_kept_on_a_day(counted):
 # The upkeep
 
 
-# Catalog.maintain: without fold_missed_keys, anybody's keys stay for ever.
+# Maintenance.run: without fold_missed_keys, anybody's keys stay for ever.
 def test_keys_that_nobody_listed_are_added_up_after_a_month(counted):
     counted.database.run("""
         INSERT INTO shacache.key_lookup (day, key, found, not_found, bytes)

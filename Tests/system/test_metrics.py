@@ -464,7 +464,7 @@ def seconds(certificate):
     return datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=timezone.utc).timestamp()
 
 
-# Catalog.entriesOfFullestKey.
+# CacheSummary.entriesOfFullestKey.
 def test_it_is_shown_how_many_entries_the_fullest_key_has(two):
     key, most = os.urandom(8).hex(), "shacache_fullest_key_entries"
     begun = int(scrape(two).value(most))
@@ -612,7 +612,7 @@ def ages(stack):
     return {task: round((time.time() - at) / 3600) for (task,), at in scrape(stack).by(RUN, "task").items()}
 
 
-# Catalog.recordRun, and its call in each command. An unused cache's timers are no less alive.
+# TaskRuns.record, and its call in each command. An unused cache's timers are no less alive.
 def test_a_run_counts_that_had_nothing_to_do(two):
     run_tasks(two)
     Database(two).run("UPDATE shacache.task_run SET at = at - interval '5 hours'")
@@ -650,7 +650,7 @@ def test_a_worker_reads_the_runs_and_writes_none(two):
         Database(two).run("UPDATE shacache.task_run SET at = now()", role="shacache_worker")
 
 
-# Catalog.lastRuns, Catalog.lastSurveys, Catalog.forgetHost.
+# TaskRuns.latest, StoreAuditReports.latestSums, TaskRuns.forgetHost.
 def test_a_host_that_is_silent_is_missed_until_it_is_forgotten(two):
     database = Database(two)
     for words in ["survey"], ["ingest-log", two.state / "log/access.log"]:
@@ -670,7 +670,7 @@ def test_a_host_that_is_silent_is_missed_until_it_is_forgotten(two):
     two.admin("host", "forget", "gone")
 
 
-# The upkeep is done for all hosts: Catalog.lastRuns.
+# The upkeep is done for all hosts: TaskRuns.latest.
 def test_of_the_upkeep_the_newest_run_counts_wherever_it_was(two):
     run_tasks(two)
     Database(two).run(
