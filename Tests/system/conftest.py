@@ -1,15 +1,22 @@
 """A whole network cache for the tests, started as a person starts one: by ops/run, with nothing of its own."""
 
-import pytest
+from pathlib import Path
 
+import pytest
 from administration import name
 from impostor import Impostor
 from node import Node
 from stack import Database, Stack
 
 
+# First, so that it precedes the plugin that makes tmp_path.
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: minutes; `make test` leaves it out")
+    config.addinivalue_line("markers", "quiet: measures time or memory; ops/test-system runs it beside no other")
+    if worker := getattr(config, "workerinput", None):
+        # A socket's path has room for 107 bytes, and xdist's name of the directory takes seven of them more.
+        config.option.basetemp = str(Path(config.option.basetemp).with_name(worker["workerid"]))
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +71,7 @@ def start(tmp_path):
     started = []
 
     def start(**settings):
-        started.append(Stack(tmp_path / f"stack-{len(started)}", **settings))
+        started.append(Stack(tmp_path / str(len(started)), **settings))
         return started[-1].__enter__()
 
     yield start

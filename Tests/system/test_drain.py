@@ -138,6 +138,7 @@ def test_a_first_start_that_is_killed_at_any_moment_is_completed_by_the_next_one
     assert processes.of(stack) == []
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("name, program", [("worker-1", "shacached"), ("nginx", "nginx"), ("postgres", "postgres")])
 def test_a_service_that_is_killed_is_back_within_a_second(name, program, lone):
     # Fails without Supervisor.revive, and without Nginx.make_room: the workers of a killed nginx keep its ports. Three

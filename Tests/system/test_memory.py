@@ -23,6 +23,8 @@ from stack import Stack, eventually
 from tracing import Trace
 from wire import Wire
 
+pytestmark = pytest.mark.quiet
+
 UPLOADS = 20
 UPLOAD_BYTES = int(os.environ.get("SHACACHE_TEST_UPLOAD_BYTES", 64 << 20))
 MOST_RESIDENT = 64 << 20  # bytes

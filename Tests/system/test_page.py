@@ -305,6 +305,7 @@ def test_a_very_long_search_is_refused(cache):
 
 
 # sql/0010_page.sql: the index entry_by_sha512; Catalog.listedEntries(naming:).
+@pytest.mark.quiet
 def test_what_very_many_entries_name_is_shown_at_once(start):
     stack = start(WORKERS="1")
     digest = stack.upload(b"named by very many")
