@@ -32,6 +32,8 @@ public final class Connection {
     /// The server's name for each statement that it has prepared in this session.
     private var prepared: [String: String] = [:]
     private var isInTransaction = false
+    /// How many were begun.
+    public private(set) var transactions = 0
     /// Whether the server has warned since this was reset.
     private var isWarned = false
     public private(set) var statistics = Statistics()
@@ -49,14 +51,24 @@ public final class Connection {
     public func run(_ sql: SQL) throws -> Rows {
         try measured {
             let handle = try session()
-            let name = try prepare(sql.text, on: handle)
-            let values = try Parameters(sql)
-            return try values.withPointers { pointers in
-                try conclude(on: handle, statement: sql.text) {
-                    PQsendQueryPrepared(
-                        handle, name, Int32(pointers.count), pointers, values.lengths, values.formats, 0)
-                }
-            }
+            return try execute(try Prepared(sql, name: prepare(sql.text, on: handle)), on: handle)
+        }
+    }
+
+    private func execute(_ statement: Prepared, on handle: OpaquePointer) throws -> Rows {
+        try conclude(on: handle, statement: statement.text) { statement.send(on: handle) }
+    }
+
+    /// Runs one statement that is a transaction by itself: when this returns, what it did is committed.
+    ///
+    /// - Throws: `DatabaseError` of kind `unknownOutcome` when the connection was lost while it ran.
+    @discardableResult
+    public func commit(_ sql: SQL) throws -> Rows {
+        precondition(!isInTransaction, "transactions don't nest")
+        return try measured {
+            let handle = try session()
+            let statement = try Prepared(sql, name: prepare(sql.text, on: handle))
+            return try committing(sql.text) { try execute(statement, on: handle) }
         }
     }
 
@@ -68,9 +80,9 @@ public final class Connection {
         }
     }
 
-    private func measured<Result>(_ body: () throws -> Result) throws -> Result {
+    private func measured<Result>(statements: Int = 1, _ body: () throws -> Result) throws -> Result {
         let begin = ContinuousClock.now
-        statistics.statements += 1
+        statistics.statements += statements
         defer { statistics.waited += begin.duration(to: .now) }
         do {
             return try givingWay(body)
@@ -95,6 +107,7 @@ public final class Connection {
     public func transaction<Result>(_ body: () throws -> Result) throws -> Result {
         precondition(!isInTransaction, "transactions don't nest")
         try run("BEGIN")
+        transactions += 1
         isInTransaction = true
         defer { isInTransaction = false }
         let result: Result
@@ -105,17 +118,86 @@ public final class Connection {
             do { try run("ROLLBACK") } catch { disconnect() }
             throw error
         }
+        _ = try committing("COMMIT") { try run("COMMIT") }
+        return result
+    }
+
+    /// A transaction of two round trips: it begins with `first` and ends with what `body` makes of its rows.
+    ///
+    /// - Throws: as `transaction`.
+    public func transaction(_ first: SQL, then body: (Rows) throws -> SQL) throws {
+        precondition(!isInTransaction, "transactions don't nest")
+        transactions += 1
+        defer { isInTransaction = false }
+        do {
+            let rows = try measured(statements: 2) {
+                let handle = try session()
+                return try pipeline(["BEGIN", first], on: handle) { isInTransaction = true }
+            }
+            let last = try body(rows[1])
+            _ = try measured(statements: 2) {
+                let handle = try session()
+                return try committing(last.text) { try pipeline([last, "COMMIT"], on: handle) {} }
+            }
+        } catch let error as DatabaseError where error.kind == .unknownOutcome {
+            throw error
+        } catch {
+            if isInTransaction { do { try run("ROLLBACK") } catch { disconnect() } }
+            throw error
+        }
+    }
+
+    /// Runs what commits.
+    private func committing<Result>(_ statement: String, _ body: () throws -> Result) throws -> Result {
         do {
             isWarned = false
-            try run("COMMIT")
+            let result = try body()
             // Somebody has cancelled its wait for a standby: then it succeeds, and says only here that it didn't wait.
-            if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: "COMMIT") }
+            if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: statement) }
+            return result
         } catch let error as DatabaseError where error.kind == .lost {
             let outcome = DatabaseError(.unknownOutcome, error.message, statement: error.statement)
             statistics.count(outcome)
             throw outcome
         }
-        return result
+    }
+
+    /// Runs several statements in one round trip. Behind the first that fails, none is run.
+    ///
+    /// - Parameter willSend: called when all are prepared.
+    private func pipeline(_ statements: [SQL], on handle: OpaquePointer, willSend: () -> Void) throws -> [Rows] {
+        let statements = try statements.map { try Prepared($0, name: prepare($0.text, on: handle)) }
+        willSend()
+        PQenterPipelineMode(handle)
+        let areSent = statements.allSatisfy { $0.send(on: handle) == 1 } && PQpipelineSync(handle) == 1
+        var rows: [Rows] = []
+        var failure: DatabaseError?
+        for statement in statements where areSent {
+            do {
+                rows.append(try rowsOfNext(statement.text, on: handle))
+            } catch let error as DatabaseError {
+                // Of what comes behind it, the server says only that it was left out.
+                failure = failure ?? error
+                guard self.handle != nil, PQstatus(handle) == CONNECTION_OK else { throw error }
+            }
+        }
+        if areSent { PQclear(try nextResult(on: handle, of: "a pipeline")) }
+        guard PQexitPipelineMode(handle) == 1, areSent else {
+            let error = DatabaseError(result: nil, connection: handle, statement: statements[0].text)
+            disconnect()
+            throw failure ?? error
+        }
+        if let failure { throw failure }
+        return rows
+    }
+
+    /// - Throws: the error that the server answered.
+    private func rowsOfNext(_ statement: String, on handle: OpaquePointer) throws -> Rows {
+        let result = try lastResult(on: handle, of: statement)
+        let status = PQresultStatus(result)
+        if let result, status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK { return Rows(owning: result) }
+        defer { PQclear(result) }
+        throw DatabaseError(result: result, connection: handle, statement: statement)
     }
 
     private func session() throws -> OpaquePointer {
@@ -204,34 +286,43 @@ public final class Connection {
 
     /// Sends a statement and waits for its end: rows, or the error that they hold.
     private func conclude(on handle: OpaquePointer, statement: String, send: () -> Int32) throws -> Rows {
-        let result = send() == 1 ? try lastResult(on: handle, of: statement) : nil
-        let status = PQresultStatus(result)
-        if let result, status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK { return Rows(owning: result) }
-        defer { PQclear(result) }
-        let error = DatabaseError(result: result, connection: handle, statement: statement)
-        // The server may have become a standby, or be about to end: the next use looks for a better one.
-        if [.unavailable, .lost].contains(error.kind), !isInTransaction { disconnect() }
-        throw error
+        do {
+            guard send() == 1 else { throw DatabaseError(result: nil, connection: handle, statement: statement) }
+            return try rowsOfNext(statement, on: handle)
+        } catch let error as DatabaseError {
+            // The server may have become a standby, or be about to end: the next use looks for a better one.
+            if [.unavailable, .lost].contains(error.kind), !isInTransaction, self.handle != nil { disconnect() }
+            throw error
+        }
     }
 
     /// What PQexec would return, but for the time limit: the server ends a statement by itself, unless it hangs.
     private func lastResult(on handle: OpaquePointer, of statement: String) throws -> OpaquePointer? {
+        var last: OpaquePointer?
+        do {
+            while let result = try nextResult(on: handle, of: statement) {
+                PQclear(last)
+                last = result
+            }
+            return last
+        } catch {
+            PQclear(last)
+            throw error
+        }
+    }
+
+    /// - Returns: nil when a statement has no more.
+    private func nextResult(on handle: OpaquePointer, of statement: String) throws -> OpaquePointer? {
         let limit = target.statementTimeLimit
         let deadline = limit == 0 ? nil : ContinuousClock.now + .seconds(limit + Self.grace)
-        var last: OpaquePointer?
-        while true {
-            while case let isUnsent = PQflush(handle) > 0, isUnsent || PQisBusy(handle) == 1 {
-                guard hears(handle, isUnsent ? POLLIN | POLLOUT : POLLIN, until: deadline) else {
-                    PQclear(last)
-                    giveUp(handle)
-                    throw DatabaseError(.lost, "the server says nothing any more", statement: statement)
-                }
-                guard PQconsumeInput(handle) == 1 else { break }
+        while case let isUnsent = PQflush(handle) > 0, isUnsent || PQisBusy(handle) == 1 {
+            guard hears(handle, isUnsent ? POLLIN | POLLOUT : POLLIN, until: deadline) else {
+                giveUp(handle)
+                throw DatabaseError(.lost, "the server says nothing any more", statement: statement)
             }
-            guard let result = PQgetResult(handle) else { return last }
-            PQclear(last)
-            last = result
+            guard PQconsumeInput(handle) == 1 else { break }
         }
+        return PQgetResult(handle)
     }
 
     /// Seconds. What a server may take to end a statement and say so.

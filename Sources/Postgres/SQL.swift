@@ -6,6 +6,8 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
     public let text: String
     /// nil is NULL.
     let values: [Value?]
+    /// The text before, between and behind the values.
+    fileprivate let literals: [String]
 
     enum Value: Sendable {
         /// In PostgreSQL's text format for whatever type the statement wants there.
@@ -17,27 +19,35 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
     public init(stringLiteral text: String) {
         self.text = text
         values = []
+        literals = [text]
     }
 
     public init(stringInterpolation: StringInterpolation) {
-        text = stringInterpolation.text
+        literals = stringInterpolation.literals
         values = stringInterpolation.values
+        var text = literals[0]
+        for (number, literal) in literals.dropFirst().enumerated() {
+            text += "$"
+            text += String(number + 1)
+            text += literal
+        }
+        self.text = text
     }
 
     public struct StringInterpolation: StringInterpolationProtocol {
-        fileprivate var text = ""
+        fileprivate var literals = [""]
         fileprivate var values: [Value?] = []
 
         public init(literalCapacity: Int, interpolationCount: Int) {
-            text.reserveCapacity(literalCapacity + 4 * interpolationCount)
+            literals.reserveCapacity(interpolationCount + 1)
             values.reserveCapacity(interpolationCount)
         }
 
-        public mutating func appendLiteral(_ literal: String) { text += literal }
+        public mutating func appendLiteral(_ literal: String) { literals[literals.count - 1] += literal }
 
         private mutating func append(_ value: Value?) {
             values.append(value)
-            text += "$\(values.count)"
+            literals.append("")
         }
 
         public mutating func appendInterpolation(_ value: String?) { append(value.map { .text($0) }) }
@@ -49,10 +59,21 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
         /// A bytea.
         public mutating func appendInterpolation(_ value: [UInt8]?) { append(value.map { .bytes($0) }) }
 
-        /// A part that several statements share.
+        /// A part of a statement, with the values in it.
         public mutating func appendInterpolation(_ part: SQL) {
-            precondition(part.values.isEmpty, "a shared part has no values")
-            text += part.text
+            appendLiteral(part.literals[0])
+            for (value, literal) in zip(part.values, part.literals.dropFirst()) {
+                append(value)
+                appendLiteral(literal)
+            }
+        }
+
+        /// Parts with commas between them.
+        public mutating func appendInterpolation(_ parts: [SQL]) {
+            for (index, part) in parts.enumerated() {
+                if index > 0 { appendLiteral(", ") }
+                appendInterpolation(part)
+            }
         }
 
         /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By scalars, as

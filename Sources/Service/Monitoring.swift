@@ -54,7 +54,7 @@ public final class Monitoring: Sendable {
     private func figures(from session: Session, for certificate: [UInt8]?) throws -> DatabaseFigures? {
         do {
             if let certificate { try check(certificate, asking: session) }
-        } catch where error.isTransient {
+        } catch  where error.isTransient {
             // It would hang, or be away, for the other questions as well.
             return remembers(certificate) ? DatabaseFigures() : nil
         }
@@ -64,7 +64,7 @@ public final class Monitoring: Sendable {
     }
 
     private func check(_ certificate: [UInt8], asking session: Session) throws {
-        let isOperator = try Catalog(session).standing(ofCertificate: certificate).isOperators
+        let isOperator = try Identities(session).status(ofCertificate: certificate).isOperators
         operators.withLock { $0.note(certificate, isOperator: isOperator) }
         guard isOperator else { throw Refusal.notForStrangers }
     }
@@ -75,7 +75,7 @@ public final class Monitoring: Sendable {
     }
 }
 
-extension CertificateStanding {
+extension CertificateStatus {
     var isOperators: Bool {
         guard case .valid(let account) = self else { return false }
         return account.roles.contains(.operator)

@@ -2,8 +2,8 @@ import ShaCache
 import Storage
 
 extension Service {
-    /// Finds out who writes, as things stand at this moment: kept-alive and resumed TLS connections outlive a
-    /// revocation, and this question does not.
+    /// Finds out who writes: kept-alive and resumed TLS connections outlive a revocation, and this question does not. What
+    /// is remembered, the transaction that stores something confirms.
     ///
     /// - Parameter certificate: becomes the SHA-256 of the one that was shown, also when it counts for nothing.
     /// - Parameter account: becomes whose that is, also when the account is refused.
@@ -14,11 +14,14 @@ extension Service {
             return try identify(certificate, account: &account)
         case "", "NONE":
             guard request.isLocalWriter else { throw request.needsCertificate }
-            account = try patiently { try catalog.enabledAccount(named: "local") }
-            guard let account else {
-                throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator)
+            let local = try remembered.account(nil) {
+                guard
+                    let local = try session.retryingWhileUnavailable({ try identities.enabledAccount(named: "local") })
+                else { throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator) }
+                return local
             }
-            return account
+            account = local
+            return local
         case let verdict:
             throw Refusal.notAuthorized("the client certificate was refused (\(verdict))", mend: Self.askForAnother)
         }
@@ -28,9 +31,14 @@ extension Service {
         guard let certificate else {
             throw Refusal.notAuthorized("the client certificate can't be read", mend: Self.askForAnother)
         }
-        switch try patiently({ try catalog.standing(ofCertificate: certificate) }) {
+        let owner = try remembered.account(certificate) { try self.owner(of: certificate, account: &account) }
+        account = owner
+        return owner
+    }
+
+    private func owner(of certificate: [UInt8], account: inout Account?) throws -> Account {
+        switch try session.retryingWhileUnavailable({ try identities.status(ofCertificate: certificate) }) {
         case .valid(let owner):
-            account = owner
             return owner
         case .unknown:
             throw Refusal.notAuthorized("the client certificate belongs to no account", mend: Self.askForAnother)
@@ -45,6 +53,9 @@ extension Service {
             throw Refusal.notAuthorized("the account \(owner.name) is disabled", mend: Self.askOperator)
         }
     }
+
+    private var session: Session { catalog.session }
+    private var identities: Identities { Identities(session) }
 }
 
 extension Service {

@@ -23,7 +23,7 @@ extension Service {
         let certificate = request.isMonitor ? nil : try certificate(of: request)
         if let figures = try monitoring.databaseFigures(for: certificate) { return figures }
         // Whom nobody knows waits as long as others who ask the database.
-        guard let certificate, try catalog.standing(ofCertificate: certificate).isOperators else {
+        guard let certificate, try Identities(catalog.session).status(ofCertificate: certificate).isOperators else {
             throw Refusal.notForStrangers
         }
         return DatabaseFigures()

@@ -24,7 +24,7 @@ extension Service {
     private func isIntact(_ digest: Digest) throws -> Bool {
         var presence = try store.presence(of: digest)
         if case .unconfirmed(let size) = presence {
-            guard let stored = try catalog.size(of: digest) else { return false }
+            guard let stored = try blobs.size(of: digest) else { return false }
             presence = try store.confirm(digest, size: size, stored: stored)
         }
         if case .damaged(let damage) = presence { throw DamagedBlob(digest: digest, damage: damage) }
@@ -33,7 +33,7 @@ extension Service {
 
     func entries(of key: Key) throws -> Response {
         var body: [UInt8] = [UInt8(ascii: "[")]
-        let count = try catalog.forEachEntry(of: key) { metadata, signature in
+        let count = try listing.forEach(of: key) { metadata, signature in
             if body.count > 1 { body.append(contentsOf: ", ".utf8) }
             body.append(UInt8(ascii: "["))
             body.appendJSONString(metadata)

@@ -1,10 +1,32 @@
-import Glibc
-import Postgres
 import ShaCache
 import Storage
 
 extension Service {
-    func take(_ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord) throws -> Response {
+    /// Goes by what this thread remembers of accounts and signers; and where that refuses, or has changed by the time of
+    /// the transaction, by what they are now.
+    func upload(_ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord) throws -> Response {
+        let untouched = upload
+        // Who only asks is answered by what is so now, and for the rest of his request as well.
+        if request.purpose == .admission {
+            remembered.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
+        }
+        for _ in 1...Self.mostAttempts {
+            do {
+                remembered.beginAttempt()
+                return try attempt(request, operation, upload: &upload)
+            } catch  where error is ChangedMeanwhile || (error is Refusal && remembered.wasUsed) {
+                remembered.forget(upload.certificate)
+                upload = untouched
+            }
+        }
+        return try attempt(request, operation, upload: &upload)
+    }
+
+    private static let mostAttempts = 5
+
+    private func attempt(
+        _ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord
+    ) throws -> Response {
         let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
         upload.isIdentified = true
         try account.check(upload.target.role, to: "upload \(upload.target.role)")
@@ -29,7 +51,7 @@ extension Service {
             try takeEntry(file, under: key, upload: &upload)
             return Response(.created)
         case .blob:
-            let digest = try takeBlob(file, upload: &upload)
+            let digest = try blobs.store(file, as: upload.sha512, record: &upload)
             return Response(
                 .created, headers: [("Content-Type", "text/plain")], body: .bytes(Array(digest.description.utf8)))
         }
@@ -39,7 +61,7 @@ extension Service {
     /// transaction that stores them decides.
     private func admit(_ upload: UploadRecord, length: Int?, of account: Account) throws {
         guard upload.target == .blob else { return }
-        try patiently { try catalog.admit(upload.sha512, size: length, of: account) }
+        try catalog.session.retryingWhileUnavailable { try blobs.admit(upload.sha512, size: length, of: account) }
     }
 
     private func measure(
@@ -76,81 +98,36 @@ extension Service {
         }
     }
 
-    private func takeBlob(_ file: borrowing IncomingFile, upload: inout UploadRecord) throws -> Digest {
-        let digest = try upload.timing("hash") { try file.digest() }
-        if let expected = upload.sha512, expected != digest {
-            throw Refusal.digestMismatch(expected: expected, received: digest)
-        }
-        upload.sha512 = digest
-        let size = upload.bytes!
-        try upload.timing("synchronize") { try file.seal(size) }
-        let record = upload
-        try upload.timing("commit") {
-            try patiently {
-                var isPublished = false
-                do {
-                    try catalog.recordBlob(digest, size: size, upload: record) {
-                        isPublished = true
-                        try store.publish(file, as: digest)
-                    }
-                } catch {
-                    // Rolled back: what was withdrawn still is, and must not be seen.
-                    if isPublished { _ = try? catalog.hideAgain(digest, in: store) }
-                    throw error
-                }
-            }
-        }
-        return digest
-    }
-
     private func takeEntry(_ file: borrowing IncomingFile, under key: Key, upload: inout UploadRecord) throws {
         let entry = try Entry(body: try file.contents())
         upload.sha512 = entry.sha512
         if rules.refusesCredentials { try entry.checkCredentials(under: key) }
-        do {
-            try verify(entry, upload: &upload)
-            try record(entry, under: key, upload: &upload)
-        } catch is SignerWasRevoked {
-            // Who revoked him is done by now, so he is not among them again.
-            try verify(entry, upload: &upload)
-            try record(entry, under: key, upload: &upload)
+        try verify(entry, upload: &upload)
+        let record = upload
+        try upload.timing("commit") {
+            try listing.store(entry, under: key, upload: record, limits: rules.keys)
         }
     }
 
     private func verify(_ entry: Entry, upload: inout UploadRecord) throws {
-        let signers = entry.signature.isEmpty ? [] : try patiently { try catalog.signers() }
-        let result = try entry.verify(against: signers)
+        guard !entry.signature.isEmpty else {
+            upload.signatureResult = .unsigned
+            return try rules.signatures.check(.unsigned)
+        }
+        let session = catalog.session
+        let signers = try remembered.signers {
+            try session.retryingWhileUnavailable { try Signers(session).known() }
+        }
+        upload.signersVersion = signers.version
+        let result = try entry.verify(against: signers.trusted)
         upload.signatureResult = result
-        switch result {
-        case .verified(let id): try entry.checkSignatureEnds(as: signers.first { $0.id == id }!)
-        case .unknownSigner: try patiently { try catalog.refuseSignersInOtherHands(of: entry) }
-        case .unsigned: break
+        if case .verified(let id) = result {
+            try entry.checkSignatureLength(as: signers.trusted.first { $0.id == id }!)
+        } else if try entry.verify(against: signers.compromised) != .unknownSigner {
+            throw Refusal.revokedSigner
         }
         try rules.signatures.check(result)
     }
-
-    private func record(_ entry: Entry, under key: Key, upload: inout UploadRecord) throws {
-        let record = upload
-        try upload.timing("commit") {
-            try patiently { try catalog.recordEntry(entry, under: key, upload: record, limits: rules.keys) }
-        }
-    }
-
-    /// Tries again for a while when the database is away: a restart takes seconds, and a builder whose upload fails
-    /// sleeps for half an hour.
-    func patiently<Result>(_ body: () throws -> Result) throws -> Result {
-        let deadline = ContinuousClock.now + Self.patience
-        while true {
-            do {
-                return try body()
-            } catch  where error.isTransient {
-                guard ContinuousClock.now < deadline else { throw error }
-                usleep(100_000)
-            }
-        }
-    }
-
-    private static let patience = Duration.seconds(5)
 }
 
 extension UploadRecord.Target {

@@ -27,6 +27,7 @@ extension Service {
     func withdraw(
         _ request: Request, _ operation: Operation.Withdrawn, attempt: inout WithdrawalAttempt
     ) throws -> Response {
+        remembered.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
         let account = try identify(request, certificate: &attempt.certificate, account: &attempt.account)
         if !account.roles.contains(.operator) { try account.check(.withdraw, to: "withdraw") }
         // Asked only for certificates that are refused anyhow.
@@ -39,10 +40,10 @@ extension Service {
         }
         attempt.reason = reason
         let (withdrawal, chosen) = (Withdrawal(by: account, reason: reason), attempt.sha512)
-        attempt.outcome = try patiently {
+        attempt.outcome = try catalog.session.retryingWhileUnavailable {
             switch operation {
-            case .blob(let digest): try catalog.withdrawBlob(digest, in: store, withdrawal)
-            case .entries(let key): try catalog.withdrawEntries(under: key, naming: chosen, pair: pair, withdrawal)
+            case .blob(let digest): try blobs.withdraw(digest, withdrawal)
+            case .entries(let key): try listing.withdraw(under: key, naming: chosen, pair: pair, withdrawal)
             }
         }
         return Response(.noContent)

@@ -8,23 +8,38 @@ public import Storage
 public final class Service {
     let store: BlobStore
     let catalog: Catalog
+    let blobs: BlobRepository
+    let listing: Entries
     let rules: UploadRules
     let monitoring: Monitoring
     /// What the catalog had asked when that was last counted.
     var counted = Statistics()
     private let allowance: Allowance
+    var remembered = Remembered()
 
     /// - Parameters:
+    ///   - groups: of the process.
     ///   - allowance: how many refusals go on record.
     ///   - monitoring: where everything is counted.
     public init(
-        store: BlobStore, catalog: Catalog, rules: UploadRules, allowance: Allowance, monitoring: Monitoring
+        store: BlobStore, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules, allowance: Allowance,
+        monitoring: Monitoring
     ) {
         self.store = store
         self.catalog = catalog
+        blobs = BlobRepository(store, catalog.session, groups: groups.blobs)
+        listing = Entries(catalog.session, groups: groups.entries)
         self.rules = rules
         self.allowance = allowance
         self.monitoring = monitoring
+    }
+
+    /// What the threads of a process store together.
+    public struct Groups: Sendable {
+        let blobs = BlobGroups()
+        let entries = EntryGroups()
+
+        public init() {}
     }
 
     /// A request that was answered, and what is left to do when the client has its answer.
@@ -75,7 +90,7 @@ public final class Service {
     public func record(_ answer: Answer) throws -> Int {
         guard let upload = answer.upload, let failure = answer.failure else { return 0 }
         guard let leftOut = allowance.take(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
-        try catalog.record(upload, failure: failure.recorded)
+        try Uploads(catalog.session).record(upload, failure: failure.recorded)
         return leftOut
     }
 
@@ -98,7 +113,7 @@ public final class Service {
         switch operation {
         case .upload(let operation):
             var record = request.record(of: operation)
-            let result = Result { try take(request, operation, upload: &record) }
+            let result = Result { try self.upload(request, operation, upload: &record) }
             return Answer(to: request, result, upload: record)
         case .withdraw(let operation):
             var attempt = WithdrawalAttempt(operation, clientAddress: request.clientAddress)

@@ -49,7 +49,7 @@ extension Entry {
     /// number of entries.
     ///
     /// - Throws: `Refusal.malformedEntry`.
-    public func checkSignatureEnds(as signer: Signer) throws(Refusal) {
+    public func checkSignatureLength(as signer: Signer) throws(Refusal) {
         guard signatureBytes.count <= signer.key.signatureSize else {
             throw .malformedEntry("the signature has bytes behind its end")
         }

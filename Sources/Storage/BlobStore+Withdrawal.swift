@@ -16,7 +16,7 @@ extension BlobStore {
     /// Shows a hidden blob again.
     ///
     /// - Returns: false when there is none.
-    func putBack(_ digest: Digest) throws(StoreError) -> Bool {
+    func restore(_ digest: Digest) throws(StoreError) -> Bool {
         try move(digest, from: hiddenPath(digest), to: path(digest))
     }
 
@@ -36,10 +36,10 @@ extension BlobStore {
     }
 
     /// Whether something of that name lies where readers look.
-    func shows(_ digest: Digest) -> Bool { exists(path(digest)) }
+    func isVisible(_ digest: Digest) -> Bool { exists(path(digest)) }
 
     /// Whether something of that name lies anywhere.
-    func holds(_ digest: Digest) -> Bool { shows(digest) || exists(hiddenPath(digest)) }
+    func exists(_ digest: Digest) -> Bool { isVisible(digest) || exists(hiddenPath(digest)) }
 
     /// Without AT_EACCESS, capabilities that lead to the store don't count.
     private func exists(_ path: String) -> Bool {

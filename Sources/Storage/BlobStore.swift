@@ -125,32 +125,55 @@ public final class BlobStore: Sendable {
     /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the
     /// name survives a crash.
     ///
-    /// A file that already has the name is replaced by these bytes, which were just verified: that is what heals a
-    /// damaged one, and no look at the old file could be trusted as much.
     public func publish(_ file: borrowing IncomingFile, as digest: Digest) throws(StoreError) {
-        // What was hashed is what is published: by its open file, since its name in the spool is nginx's to reuse.
-        let own = "\(spool)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        try system("link the upload") {
-            linkat(AT_FDCWD, "/proc/self/fd/\(file.handle.descriptor)", AT_FDCWD, own, AT_SYMLINK_FOLLOW)
-        }
-        // It is still there when both names are the same file already: then rename(2) does nothing.
-        defer { unlink(own) }
-        if rename(own, path(digest)) != 0 {
-            try clearTheWay(to: digest, after: errno)
-            try system("rename the upload") { rename(own, path(digest)) }
-        }
-        try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
+        try publish(file.descriptor, as: digest)
     }
 
-    /// Puts right what a disk or a hand has done to the store, as far as no bytes are lost by it.
-    private func clearTheWay(to digest: Digest, after code: Int32) throws(StoreError) {
-        switch code {
+    /// - Parameter descriptor: of the file.
+    func publish(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
+        try link(descriptor, as: digest)
+        try synchronizeShelf(of: digest)
+    }
+
+    /// A file that already has the name is replaced by these bytes, which were just verified: that is what heals a
+    /// damaged one, and no look at the old file could be trusted as much.
+    func link(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
+        guard !link(descriptor, to: path(digest)) else { return }
+        switch errno {
+        case EEXIST: try replace(path(digest), by: descriptor)
         case ENOENT:
-            try makeDirectory(shelf(digest))
-            try synchronize(try FileHandle(opening: "\(directory)/blobs", flags: O_DIRECTORY, as: "open the store"))
-        case EISDIR: rmdir(path(digest))
-        default: throw StoreError("rename the upload", errno: code)
+            try makeShelf(of: digest)
+            guard link(descriptor, to: path(digest)) else { throw StoreError("link the upload") }
+        default: throw StoreError("link the upload")
         }
+    }
+
+    /// What was hashed is what is linked: by its open file, since its name in the spool is nginx's to reuse.
+    private func link(_ descriptor: CInt, to path: String) -> Bool {
+        linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0
+    }
+
+    private func replace(_ path: String, by descriptor: CInt) throws(StoreError) {
+        let own = "\(spool)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        guard link(descriptor, to: own) else { throw StoreError("link the upload") }
+        // It is still there when both names are the same file already: then rename(2) does nothing.
+        defer { unlink(own) }
+        guard rename(own, path) != 0 else { return }
+        // A directory: put right what a hand has done to the store, as far as no bytes are lost by it.
+        guard errno == EISDIR else { throw StoreError("rename the upload") }
+        rmdir(path)
+        try system("rename the upload") { rename(own, path) }
+    }
+
+    /// A shelf that somebody has removed.
+    private func makeShelf(of digest: Digest) throws(StoreError) {
+        try makeDirectory(shelf(digest))
+        try synchronize(try FileHandle(opening: "\(directory)/blobs", flags: O_DIRECTORY, as: "open the store"))
+    }
+
+    /// Makes the names of a blob's shelf survive a crash.
+    func synchronizeShelf(of digest: Digest) throws(StoreError) {
+        try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
     }
 
     /// Never tried again after a failure: Linux then forgets which pages were not written, and a second fsync

@@ -8,6 +8,7 @@ public struct IncomingFile: ~Copyable {
     let handle: FileHandle
     private let store: BlobStore
     private let isOurs: Bool
+    var descriptor: CInt { handle.descriptor }
 
     /// - Parameter name: of the file that nginx wrote: it lies in a spool or nowhere.
     public init(named name: String, in store: BlobStore) throws(StoreError) {

@@ -31,7 +31,7 @@ extension AccountCommand {
             let configuration = try options.configuration()
             let site = try ToldSite(configuration)
             let session = try options.session()
-            guard let account = try Catalog(session).enabledAccount(named: name) else {
+            guard let account = try Identities(session).enabledAccount(named: name) else {
                 throw Failure("there is no account \(name), or it is disabled")
             }
             let bundle = AccountBundle(account: account, site: site, keyIsMadeByOwner: csr)

@@ -20,7 +20,7 @@ struct BlobCommand: ParsableCommand {
         func run() throws {
             let withdrawal = Withdrawal(by: options.actor, reason: why.reason)
             let outcome = try options.configuration().withStore {
-                try options.catalog().withdrawBlob(hash, in: $0, withdrawal)
+                try BlobRepository($0, options.session()).withdraw(hash, withdrawal)
             }
             options.report("withdrawal \(outcome.number): the blob is hidden")
         }

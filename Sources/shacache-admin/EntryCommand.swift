@@ -13,7 +13,7 @@ struct EntryCommand: ParsableCommand {
         @Argument(help: "As it is, without percent escapes.") var key: String
 
         func run() throws {
-            let entries = try options.catalog().entries(under: Key(key))
+            let entries = try Entries(options.session()).table(under: Key(key))
             try options.show(options.json ? entries : entries.withoutEmptyColumns())
         }
     }
@@ -30,7 +30,7 @@ struct EntryCommand: ParsableCommand {
         @OptionGroup var why: ReasonOption
 
         func run() throws {
-            let outcome = try options.catalog().withdrawEntries(
+            let outcome = try Entries(options.session()).withdraw(
                 number, Withdrawal(by: options.actor, reason: why.reason))
             options.report(outcome.sentence)
         }

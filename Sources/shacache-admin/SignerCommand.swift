@@ -24,7 +24,7 @@ struct SignerCommand: ParsableCommand {
             let certificate = try Certificate(pem: contents(of: file))
             let key = try certificate.publicKey()
             guard key.isRSA else { throw Failure("\(file): the protocol's signatures need an RSA key") }
-            try options.catalog().addSigner(
+            try Signers(options.session()).add(
                 name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
             if key.bits < 2048 { options.report("warning: a key of \(key.bits) bits can be broken") }
             options.report("signer \(name) added")
@@ -35,7 +35,7 @@ struct SignerCommand: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List all signers.")
         @OptionGroup var options: CommonOptions
 
-        func run() throws { try options.show(try options.catalog().signerTable()) }
+        func run() throws { try options.show(try Signers(options.session()).table()) }
     }
 
     struct Revoke: ParsableCommand {
@@ -59,7 +59,7 @@ struct SignerCommand: ParsableCommand {
         }
 
         func run() throws {
-            let outcome = try options.catalog().revokeSigner(
+            let outcome = try Signers(options.session()).revoke(
                 name, since: since?.secondsSince1970, by: options.actor)
             options.report("signer \(name) revoked")
             if let outcome {

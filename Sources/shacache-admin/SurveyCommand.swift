@@ -30,7 +30,7 @@ struct SurveyCommand: ParsableCommand {
     func run() throws {
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
-        let report = try configuration.withStore { try StoreAudit.run(of: $0, session, host: host) }
+        let report = try configuration.withStore { try StoreAudit.run(of: BlobRepository($0, session), host: host) }
         try TaskRuns(session).record(.survey, on: host)
         try options.show(report.table)
         let archives = ReleaseArchives(session)

@@ -10,7 +10,7 @@ struct WithdrawalCommand: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List all withdrawals, lifted ones too.")
         @OptionGroup var options: CommonOptions
 
-        func run() throws { try options.show(try options.catalog().withdrawals()) }
+        func run() throws { try options.show(try Withdrawals(options.session()).table()) }
     }
 
     struct Lift: ParsableCommand {
@@ -25,7 +25,7 @@ struct WithdrawalCommand: ParsableCommand {
 
         func run() throws {
             let isWhole = try options.configuration().withStore {
-                try options.catalog().lift(number, in: $0, by: options.actor)
+                try BlobRepository($0, options.session()).lift(number, by: options.actor)
             }
             options.report("withdrawal \(number) is lifted")
             if !isWhole { options.report("warning: the blob's bytes are gone: its next upload brings them back") }

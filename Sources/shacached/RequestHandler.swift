@@ -16,6 +16,7 @@ struct Desk: Sendable {
     private let recorder: Recorder
     private let monitoring: Monitoring
     private let allowance = Allowance()
+    private let groups = Service.Groups()
 
     /// - Parameter board: where the recorder has its slot; nil when it has none.
     init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, board: Board?) {
@@ -36,7 +37,7 @@ struct Desk: Sendable {
     func work(on socket: String, waiters: Waiters? = nil) -> Crew.Work {
         recorder.add(to: .threads, socket)
         let service = Service(
-            store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters),
+            store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters), groups: groups,
             rules: configuration.uploads.rules, allowance: allowance, monitoring: monitoring)
         return { source in
             let request = Request(source)

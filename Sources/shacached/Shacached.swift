@@ -81,7 +81,7 @@ struct Shacached: ParsableCommand {
         log.info("started")
         repeat {
             sweep(store, log)
-            settle(store, Catalog(configuration.workerDatabase), log)
+            reconcile(BlobRepository(store, Session(configuration.workerDatabase)), log)
         } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")
         crew.finish()
@@ -102,29 +102,16 @@ struct Shacached: ParsableCommand {
     /// Seconds. What is swept costs space only.
     private static let sweepInterval = 3600
 
-    /// Puts the files where readers should find them, or should not: see Catalog.withdrawBlob.
-    ///
-    /// Hiding is the more urgent. What fails for one, the disk say, is no reason to leave out the others.
-    private func settle(_ store: BlobStore, _ catalog: Catalog, _ log: Logger) {
-        forEach(try catalog.exposedBlobs(in: store), log) { digest in
-            guard try catalog.hideAgain(digest, in: store) else { return }
-            log.warning("hidden again", metadata: ["sha512": "\(digest)"])
-        }
-        forEach(try catalog.hiddenInVain(in: store), log) { digest in
-            guard try catalog.putBack(digest, in: store) else { return }
-            log.notice("put back", metadata: ["sha512": "\(digest)"])
-        }
-    }
-
-    private func forEach<Blob>(_ find: @autoclosure () throws -> [Blob], _ log: Logger, _ body: (Blob) throws -> Void) {
-        func trying(_ metadata: Logger.Metadata = [:], _ step: () throws -> Void) {
-            do { try step() } catch {
-                log.error(
-                    "withdrawn blobs not looked at", metadata: metadata.merging(["cause": "\(error)"]) { $1 })
+    private func reconcile(_ blobs: BlobRepository, _ log: Logger) {
+        for outcome in blobs.reconcile() {
+            switch outcome {
+            case .hidden(let digest): log.warning("hidden again", metadata: ["sha512": "\(digest)"])
+            case .restored(let digest): log.notice("put back", metadata: ["sha512": "\(digest)"])
+            case .failed(let digest, let error):
+                var metadata: Logger.Metadata = ["cause": "\(error)"]
+                metadata["sha512"] = digest.map { "\($0)" }
+                log.error("withdrawn blobs not looked at", metadata: metadata)
             }
-        }
-        trying {
-            for digest in try find() { trying(["sha512": "\(digest)"]) { try body(digest) } }
         }
     }
 

@@ -1,14 +1,19 @@
 import Foundation
-import OpenSSL
 public import ShaCache
 public import Storage
 
-/// Records the text as a blob of an account, as the service would.
-public func put(_ text: String, by account: Account, in catalog: Catalog, publish: () throws -> Void) throws {
-    let digest = Digest(bytes: Hash.digest(.sha512, of: text.utf8))
-    var upload = UploadRecord.of(account)
-    (upload.sha512, upload.bytes) = (digest, text.utf8.count)
-    try catalog.recordBlob(digest, size: text.utf8.count, upload: upload, publish: publish)
+extension TestStore {
+    /// Stores the text as a blob of an account, as the service would.
+    ///
+    /// - Parameter groups: with whom; nil: alone.
+    public func put(_ text: String, by account: Account, in catalog: Catalog, groups: BlobGroups? = nil) throws {
+        let path = try files.spool(Array(text.utf8), in: directory)
+        defer { unlink(path) }
+        var upload = UploadRecord.of(account)
+        upload.bytes = text.utf8.count
+        let blobs = BlobRepository(files, catalog.session, groups: groups ?? BlobGroups())
+        _ = try blobs.store(IncomingFile(named: path, in: files), as: nil, record: &upload)
+    }
 }
 
 /// Records an entry of an account, as the service would.
@@ -18,7 +23,8 @@ public func put(_ text: String, by account: Account, in catalog: Catalog, publis
 ///   - most: how many the key may have.
 public func list(
     _ note: String, under key: String, by account: Account, naming digest: Digest? = nil,
-    result: SignatureResult = .unsigned, in catalog: Catalog, most: Int = 100
+    result: SignatureResult = .unsigned, signers: KnownSigners.Version? = nil, in catalog: Catalog, most: Int = 100,
+    groups: EntryGroups? = nil
 ) throws {
     let name = digest?.description ?? String(repeating: "c", count: 128)
     let metadata = "{\"sha512\": \"\(name)\", \"note\": \"\(note)\"}"
@@ -27,5 +33,7 @@ public func list(
     let path = try Key(key)
     (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (path, entry.sha512, 1, result)
     let limits = KeyLimits(entries: most, bytes: 1 << 20, entriesPerAccount: 100)
-    try catalog.recordEntry(entry, under: path, upload: upload, limits: limits)
+    upload.signersVersion = signers
+    try Entries(catalog.session, groups: groups ?? EntryGroups()).store(
+        entry, under: path, upload: upload, limits: limits)
 }

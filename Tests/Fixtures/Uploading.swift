@@ -1,5 +1,20 @@
 import Foundation
+public import ShaCache
 public import Storage
+
+/// A store that goes away with its owner.
+public struct TestStore: Sendable {
+    public let directory: TemporaryDirectory
+    public let files: BlobStore
+
+    public init() throws {
+        directory = try TemporaryDirectory()
+        files = BlobStore(directory: directory.path)
+        try files.prepare()
+    }
+
+    public func path(of digest: Digest) -> String { "\(directory.path)/blobs/\(BlobStore.place(of: digest))" }
+}
 
 extension BlobStore {
     /// What nginx leaves in the spool for a body, and passes on by name.

@@ -23,7 +23,7 @@ struct AdministrationTests {
     }
 
     private func standing(_ certificate: Certificate) throws -> String {
-        switch try worker.standing(ofCertificate: certificate.fingerprint()) {
+        switch try Identities(worker.session).status(ofCertificate: certificate.fingerprint()) {
         case .valid(let account): "valid \(account.name)"
         case .unknown: "unknown"
         case .revoked(let account): "revoked \(account.name)"
@@ -77,7 +77,7 @@ struct AdministrationTests {
         try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
         try database.accounts.setEnabled(false, "alice", by: "tester")
         #expect(try standing(certificate) == "disabled alice")
-        #expect(try worker.enabledAccount(named: "alice") == nil)
+        #expect(try Identities(worker.session).enabledAccount(named: "alice") == nil)
         try database.accounts.setEnabled(true, "alice", by: "tester")
         #expect(try standing(certificate) == "valid alice")
     }
@@ -88,7 +88,7 @@ struct AdministrationTests {
             try database.accounts.add("Alice Smith", comment: "", by: "tester")
         }
         #expect(throws: AdministrationError.self) { try database.accounts.setEnabled(false, "bob", by: "tester") }
-        #expect(throws: AdministrationError.self) { try admin.revokeSigner("bob", by: "tester") }
+        #expect(throws: AdministrationError.self) { try Signers(admin.session).revoke("bob", by: "tester") }
         try database.accounts.setEnabled(false, "alice", by: "other")
         let rows = try audit()
         #expect(rows == ["tester account add alice", "other account disable alice"])
@@ -97,15 +97,15 @@ struct AdministrationTests {
     @Test func `a revoked signer's signatures count no more`() throws {
         let key = try SigningKey()
         let certificate = try key.certificate()
-        try admin.addSigner(
+        try Signers(admin.session).add(
             "bob", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
-        #expect(try worker.signers().count == 1)
+        #expect(try Signers(worker.session).known().trusted.count == 1)
         #expect(throws: AdministrationError.self) {
-            try admin.addSigner(
+            try Signers(admin.session).add(
                 "bobby", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
         }
-        try admin.revokeSigner("bob", by: "tester")
-        #expect(try worker.signers().isEmpty)
+        try Signers(admin.session).revoke("bob", by: "tester")
+        #expect(try Signers(worker.session).known().trusted.isEmpty)
     }
 
     @Test func `migrating again changes nothing, and a changed migration is refused`() throws {

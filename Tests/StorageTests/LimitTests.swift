@@ -9,20 +9,22 @@ import Testing
 
 struct LimitTests {
     private let database: TestDatabase
+    private let files: TestStore
     private let admin: Catalog
 
     init() throws {
         database = try TestDatabase()
+        files = try TestStore()
         admin = database.catalog(as: "shacache_admin")
     }
 
     private func account(_ name: String, _ limits: [Account.Limit: Int] = [:]) throws -> Account {
         try database.accounts.add(name, comment: "", by: "tester") { $0.limits = limits }
-        return try #require(try database.catalog().enabledAccount(named: name))
+        return try #require(try Identities(database.catalog().session).enabledAccount(named: name))
     }
 
     private func store(_ text: String, by account: Account, in catalog: Catalog? = nil) throws {
-        try put(text, by: account, in: catalog ?? database.catalog()) {}
+        try files.put(text, by: account, in: catalog ?? database.catalog())
     }
 
     private func count(_ sql: SQL) throws -> Int { try #require(try database.connection().run(sql).first?.int(0)) }
@@ -49,12 +51,12 @@ struct LimitTests {
         #expect(try AccountUsage(admin.session).compare().isRight)
     }
 
-    /// Fails when Catalog.admit takes a known name for a promise: any body would be received under it.
+    /// Fails when BlobRepository.admit takes a known name for a promise: any body would be received under it.
     @Test func `of a blob that is known, no body of another size is received`() throws {
         let alice = try account("alice", [.bytes: 3])
         try store("abc", by: alice)
         let digest = Digest(bytes: Hash.digest(.sha512, of: "abc".utf8))
-        let catalog = database.catalog()
+        let catalog = BlobRepository(files.files, database.catalog().session)
         for size in [3, nil] { try catalog.admit(digest, size: size, of: alice) }
         #expect(
             refusal { try catalog.admit(digest, size: 4, of: alice) }
@@ -70,11 +72,16 @@ struct LimitTests {
         try store("a", by: alice)
     }
 
-    /// Fails when Catalog.insert counts outside the transaction, or before `publish` in one of its own.
+    private func path(of text: String) -> String {
+        files.path(of: Digest(bytes: Hash.digest(.sha512, of: text.utf8)))
+    }
+
+    /// Fails when `record_blobs` counts outside the transaction, or before the file is there in one of its own.
     @Test func `a blob that could not be published is not counted`() throws {
-        struct Broken: Error {}
         let alice = try account("alice", [.bytes: 10])
-        #expect(throws: Broken.self) { try put("12345678", by: alice, in: database.catalog()) { throw Broken() } }
+        try FileManager.default.createDirectory(
+            atPath: "\(path(of: "12345678"))/not empty", withIntermediateDirectories: true)
+        #expect(throws: StoreError.self) { try store("12345678", by: alice) }
         #expect(try stored(alice) == 0)
         try store("1234567890", by: alice)
     }
@@ -82,21 +89,21 @@ struct LimitTests {
     /// Fails when the limit is looked at behind `publish`: a file would be left of what was refused.
     @Test func `what is over a limit is never published`() throws {
         let alice = try account("alice", [.bytes: 1])
-        #expect(
-            refusal { try put("12", by: alice, in: database.catalog()) { Issue.record("published") } } != nil)
+        #expect(refusal { try store("12", by: alice) } != nil)
+        #expect(access(path(of: "12"), F_OK) != 0)
     }
 
-    /// Fails without the lock in Catalog.checkQuota.
+    /// Fails without the lock in AccountLimits.checkQuota.
     @Test func `of two that race for the last bytes, one gets them`() throws {
         let alice = try account("alice", [.bytes: 0])
-        let database = database
+        let (database, files) = (database, files)
         for round in 1...20 {
             try database.accounts.set("alice", by: "tester") { $0.limits[.bytes] = 10 * round }
-            let limited = try #require(try database.catalog().enabledAccount(named: "alice"))
+            let limited = try #require(try Identities(database.catalog().session).enabledAccount(named: "alice"))
             let taken = Mutex(0)
             DispatchQueue.concurrentPerform(iterations: 2) { number in
                 let text = "\(number)\(round)".padding(toLength: 10, withPad: ".", startingAt: 0)
-                let isTaken = (try? put(text, by: limited, in: database.catalog()) {}) != nil
+                let isTaken = (try? files.put(text, by: limited, in: database.catalog())) != nil
                 if isTaken { taken.withLock { $0 += 1 } }
             }
             #expect(taken.withLock { $0 } == 1)
@@ -105,7 +112,7 @@ struct LimitTests {
         #expect(try AccountUsage(admin.session).compare().isRight)
     }
 
-    /// Fails when Catalog.checkQuota takes its lock for everybody.
+    /// Fails when AccountLimits.checkQuota takes its lock for everybody.
     @Test(.timeLimit(.minutes(1))) func `an account without a quota waits for no other upload of its own`() throws {
         let (free, limited) = (try account("free"), try account("limited", [.bytes: 100]))
         let other = database.connection(as: "shacache_worker")
@@ -126,7 +133,8 @@ struct LimitTests {
         #expect(
             refusal { try list("3", under: "k", by: alice, in: database.catalog()) }
                 == "entries per key limit: the account alice may have 2 entries under a key, and has 2 under this one")
-        _ = try admin.withdrawEntries(under: Key("k"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
+        _ = try Entries(admin.session).withdraw(
+            under: Key("k"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
         #expect(refusal { try list("3", under: "k", by: alice, in: database.catalog()) } != nil)
         try list("1", under: "l", by: alice, in: database.catalog())
         #expect(
@@ -136,7 +144,7 @@ struct LimitTests {
         try list("1", under: "m", by: alice, in: database.catalog())
     }
 
-    /// Fails without the lock in Catalog.checkDay: the two are put under different keys.
+    /// Fails without the lock in AccountLimits.checkDay: the two are put under different keys.
     @Test func `of two that race for the last entry of the day, one gets it`() throws {
         let database = database
         for round in 1...20 {
@@ -174,14 +182,14 @@ struct LimitTests {
             INSERT INTO shacache.account_usage AS usage VALUES (\(alice.id), 0, 1, 100)
             ON CONFLICT (account_id, shard) DO UPDATE SET bytes = usage.bytes + 100
             """)
-        let database = database
+        let (database, files) = (database, files)
         DispatchQueue.concurrentPerform(iterations: 4) { number in
             let catalog = database.catalog(as: number == 0 ? "shacache_admin" : "shacache_worker")
             for round in 0..<20 {
                 if number == 0 {
                     _ = try? AccountUsage(catalog.session).repair(by: "tester")
                 } else {
-                    try? put("\(number) \(round)", by: alice, in: catalog) {}
+                    try? files.put("\(number) \(round)", by: alice, in: catalog)
                 }
             }
         }

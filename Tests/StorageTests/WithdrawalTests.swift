@@ -7,8 +7,9 @@ import Storage
 import Testing
 
 struct WithdrawalTests {
-    private let directory: TemporaryDirectory
-    let store: BlobStore
+    let store: TestStore
+    private var directory: TemporaryDirectory { store.directory }
+    private var files: BlobStore { store.files }
     let database: TestDatabase
     let admin: Catalog
     let worker: Catalog
@@ -17,28 +18,26 @@ struct WithdrawalTests {
     let digest = Digest(bytes: Hash.digest(.sha512, of: "bytes".utf8))
 
     init() throws {
-        directory = try TemporaryDirectory()
-        store = BlobStore(directory: directory.path)
-        try store.prepare()
+        store = try TestStore()
         database = try TestDatabase()
         (admin, worker) = (database.catalog(as: "shacache_admin"), database.catalog())
         for name in ["alice", "bob"] {
             try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
         }
-        alice = try #require(try worker.enabledAccount(named: "alice"))
-        bob = try #require(try worker.enabledAccount(named: "bob"))
+        alice = try #require(try Identities(worker.session).enabledAccount(named: "alice"))
+        bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
     }
 
     private var visible: String { "\(directory.path)/blobs/\(BlobStore.place(of: digest))" }
     var hidden: String { "\(directory.path)/withdrawn/\(digest)" }
 
-    func upload(by account: Account) throws {
-        let path = try store.spool(Array("bytes".utf8), in: directory)
-        defer { unlink(path) }
-        let file = try IncomingFile(named: path, in: store)
-        try file.seal(5)
-        try put("bytes", by: account, in: worker) { try store.publish(file, as: digest) }
-    }
+    func upload(by account: Account) throws { try store.put("bytes", by: account, in: worker) }
+
+    /// As workers and shacache-admin have it.
+    var blobs: BlobRepository { BlobRepository(store.files, worker.session) }
+    var adminBlobs: BlobRepository { BlobRepository(store.files, admin.session) }
+    private var entries: Entries { Entries(worker.session) }
+    private var adminEntries: Entries { Entries(admin.session) }
 
     private func why(_ account: Account) -> Withdrawal { Withdrawal(by: account, reason: Reason("why")!) }
 
@@ -59,7 +58,7 @@ struct WithdrawalTests {
 
     func notes(_ key: String) throws -> [String] {
         var notes: [String] = []
-        _ = try worker.forEachEntry(of: Key(key)) { metadata, _ in
+        _ = try entries.forEach(of: Key(key)) { metadata, _ in
             notes.append((try? JSON(Array(metadata))["note"]?.string) ?? "?")
         }
         return notes
@@ -74,86 +73,86 @@ struct WithdrawalTests {
 
     @Test func `a withdrawn blob is absent and blocked, and comes back as it was`() throws {
         try upload(by: alice)
-        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try store.presence(of: digest) == .absent)
+        let outcome = try blobs.withdraw(digest, why(alice))
+        #expect(try files.presence(of: digest) == .absent)
         #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: alice) }
-        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
-        #expect(try store.presence(of: digest) == .absent)
-        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(alice)) }
+        #expect(try files.presence(of: digest) == .absent)
+        #expect(try adminBlobs.lift(outcome.number, by: "tester"))
+        #expect(try files.presence(of: digest) == .intact)
         #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
         try upload(by: bob)
         #expect(try audit().suffix(2) == ["account:alice blob withdraw withdrawal 1: why", "tester withdrawal lift "])
-        #expect(throws: AdministrationError.self) { try admin.lift(outcome.number, in: store, by: "tester") }
-        #expect(throws: AdministrationError.self) { try admin.lift(7, in: store, by: "tester") }
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(outcome.number, by: "tester") }
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(7, by: "tester") }
     }
 
-    /// Fails without blob.is_shared, or without the look at others' entries in Catalog.check.
+    /// Fails without blob.is_shared, or without the look at others' entries in BlobRepository.check.
     @Test func `no account withdraws a blob that others uploaded or list`() throws {
         try upload(by: alice)
-        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(bob)) }
+        #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(bob)) }
         try list("1", under: "k", by: bob, naming: digest, in: worker)
-        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
-        _ = try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob))
+        #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(alice)) }
+        _ = try entries.withdraw(under: Key("k"), naming: nil, why(bob))
         try upload(by: bob)
         for account in [alice, bob] {
-            #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(account)) }
+            #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(account)) }
         }
-        #expect(try store.presence(of: digest) == .intact)
-        _ = try admin.withdrawBlob(digest, in: store, operators)
-        #expect(try store.presence(of: digest) == .absent)
+        #expect(try files.presence(of: digest) == .intact)
+        _ = try adminBlobs.withdraw(digest, operators)
+        #expect(try files.presence(of: digest) == .absent)
         for account in [alice, bob] {
             #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: account) }
         }
     }
 
-    /// Nobody blocks a name for others. Fails when Known.init asks for less than an operator's withdrawal or one's own.
+    /// Nobody blocks a name for others. Fails when ExistingUpload.init asks for less than an operator's withdrawal or one's own.
     @Test func `what an account withdrew comes back with the upload of another one, and is both's then`() throws {
         try upload(by: alice)
-        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
-        try worker.admit(digest, size: 5, of: bob)
+        let outcome = try blobs.withdraw(digest, why(alice))
+        try blobs.admit(digest, size: 5, of: bob)
         try upload(by: bob)
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(try files.presence(of: digest) == .intact)
         #expect(
             try audit().suffix(1) == ["account:bob withdrawal lift uploaded again: blob \(digest)"])
-        #expect(throws: AdministrationError.self) { try admin.lift(outcome.number, in: store, by: "tester") }
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(outcome.number, by: "tester") }
         // What was hidden is not needed any more.
-        #expect(try worker.putBack(digest, in: store))
+        #expect(try blobs.restoreFile(digest))
         #expect(access(hidden, F_OK) != 0)
-        #expect(throws: Refusal.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(alice)) }
+        #expect(try files.presence(of: digest) == .intact)
         try upload(by: alice)
     }
 
     /// Fails without Withdrawal.hideable: there would be nothing to withdraw, and the next upload would show it again.
     @Test func `an operator withdraws for everybody what an account withdrew for itself`() throws {
         try upload(by: alice)
-        let own = try worker.withdrawBlob(digest, in: store, why(alice))
-        let outcome = try admin.withdrawBlob(digest, in: store, operators)
+        let own = try blobs.withdraw(digest, why(alice))
+        let outcome = try adminBlobs.withdraw(digest, operators)
         #expect(throws: Refusal.withdrawn("blob", reason: "why")) { try upload(by: bob) }
-        #expect(try store.presence(of: digest) == .absent)
+        #expect(try files.presence(of: digest) == .absent)
         #expect(try audit().suffix(1) == ["tester withdrawal lift withdrawal \(outcome.number) takes its place"])
-        #expect { try admin.lift(own.number, in: store, by: "tester") } throws: {
+        #expect { try adminBlobs.lift(own.number, by: "tester") } throws: {
             "\($0)".contains("tester has lifted it")
         }
-        #expect(throws: Refusal.self) { try admin.withdrawBlob(digest, in: store, operators) }
-        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
+        #expect(throws: Refusal.self) { try adminBlobs.withdraw(digest, operators) }
+        #expect(try adminBlobs.lift(outcome.number, by: "tester"))
         try upload(by: bob)
     }
 
     /// As a worker, over HTTPS; and by number. Fails without Withdrawal.hideable.
     @Test func `an operator withdraws entries for everybody that an account withdrew for itself`() throws {
         try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
-        let bob = try #require(try worker.enabledAccount(named: "bob"))
+        let bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
         for note in ["1", "2", "3"] { try list(note, under: "k", by: alice, in: worker) }
-        let own = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
-        #expect(try admin.withdrawEntries([1], operators).count == 1)
+        let own = try entries.withdraw(under: Key("k"), naming: nil, why(alice))
+        #expect(try adminEntries.withdraw([1], operators).count == 1)
         // It hides the others still.
-        #expect(try admin.withdrawals().rows.first?.last == .null)
-        #expect(try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob)).count == 2)
-        #expect(throws: AdministrationError.self) { try admin.lift(own.number, in: store, by: "tester") }
+        #expect(try Withdrawals(admin.session).table().rows.first?.last == .null)
+        #expect(try entries.withdraw(under: Key("k"), naming: nil, why(bob)).count == 2)
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(own.number, by: "tester") }
         try database.accounts.add("carol", comment: "", by: "tester")
-        let carol = try #require(try worker.enabledAccount(named: "carol"))
+        let carol = try #require(try Identities(worker.session).enabledAccount(named: "carol"))
         for note in ["1", "2", "3"] {
             #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
                 try list(note, under: "k", by: carol, in: worker)
@@ -164,7 +163,7 @@ struct WithdrawalTests {
     /// Fails without the triggers on blob and withdrawal.
     @Test func `the role of workers undoes nothing that operators did`() throws {
         try upload(by: alice)
-        _ = try admin.withdrawBlob(digest, in: store, operators)
+        _ = try adminBlobs.withdraw(digest, operators)
         let session = database.connection(as: "shacache_worker")
         for change in [
             "UPDATE shacache.blob SET withdrawal_id = NULL",
@@ -178,29 +177,29 @@ struct WithdrawalTests {
     @Test func `where a blob's file is hidden and shown, the intact one is kept`() throws {
         try upload(by: alice)
         try Data("Bytes".utf8).write(to: URL(filePath: hidden))
-        #expect(try worker.putBack(digest, in: store))
+        #expect(try blobs.restoreFile(digest))
         #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
         #expect(access(hidden, F_OK) != 0)
         try FileManager.default.moveItem(atPath: visible, toPath: hidden)
         try Data("Bytes".utf8).write(to: URL(filePath: visible))
-        #expect(try worker.putBack(digest, in: store))
+        #expect(try blobs.restoreFile(digest))
         #expect(try String(contentsOfFile: visible, encoding: .utf8) == "bytes")
     }
 
-    /// As a backup does, to which it went before it was withdrawn. Fails without Catalog.hideAgain.
+    /// As a backup does, to which it went before it was withdrawn. Fails without BlobRepository.hideFile.
     @Test func `a withdrawn blob that came back where readers look is hidden again`() throws {
         try upload(by: alice)
-        _ = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try worker.exposedBlobs(in: store) == [])
+        _ = try blobs.withdraw(digest, why(alice))
+        #expect(try blobs.wronglyVisibleBlobs() == [])
         try FileManager.default.copyItem(atPath: hidden, toPath: visible)
-        #expect(try worker.exposedBlobs(in: store) == [digest])
-        #expect(try worker.hideAgain(digest, in: store))
-        #expect(try store.presence(of: digest) == .absent)
+        #expect(try blobs.wronglyVisibleBlobs() == [digest])
+        #expect(try blobs.hideFile(digest))
+        #expect(try files.presence(of: digest) == .absent)
         #expect(try String(contentsOfFile: hidden, encoding: .utf8) == "bytes")
-        #expect(try !worker.hideAgain(digest, in: store))
+        #expect(try !blobs.hideFile(digest))
     }
 
-    /// Fails when Catalog.recordEntry touches the blob behind the entry.
+    /// Fails when Entries.storeAlone, or store_entries, locks the blob behind the entry.
     @Test(.timeLimit(.minutes(1))) func `withdrawing a blob waits for an entry that is being stored, and sees it`()
         throws
     {
@@ -212,25 +211,25 @@ struct WithdrawalTests {
         Thread.sleep(forTimeInterval: 1)
         let withdrawing = Thread {
             let withdrawal = Withdrawal(by: alice, reason: Reason("why")!)
-            _ = try? database.catalog().withdrawBlob(digest, in: store, withdrawal)
+            _ = try? BlobRepository(store.files, database.catalog().session).withdraw(digest, withdrawal)
         }
         withdrawing.start()
         Thread.sleep(forTimeInterval: 1)
         try gate.run("SELECT pg_advisory_unlock(7, 7)")
         while !(listing.isFinished && withdrawing.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
         #expect(try notes("k") == ["1"])
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(try files.presence(of: digest) == .intact)
     }
 
     @Test func `an account with the role of operators withdraws what others uploaded`() throws {
         try upload(by: alice)
         try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
-        let bob = try #require(try worker.enabledAccount(named: "bob"))
-        _ = try worker.withdrawBlob(digest, in: store, why(bob))
-        #expect(try store.presence(of: digest) == .absent)
+        let bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
+        _ = try blobs.withdraw(digest, why(bob))
+        #expect(try files.presence(of: digest) == .absent)
     }
 
-    /// Fails without `putBack` in Catalog.withdrawBlob.
+    /// Fails without `restoreFile` in BlobRepository.withdraw.
     @Test func `a withdrawal that fails shows the blob again`() throws {
         try upload(by: alice)
         // Its last step, the commit, fails.
@@ -240,8 +239,8 @@ struct WithdrawalTests {
             CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON shacache.withdrawal DEFERRABLE INITIALLY DEFERRED
                 FOR EACH ROW EXECUTE FUNCTION shacache.fail();
             """)
-        #expect(throws: DatabaseError.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(throws: DatabaseError.self) { try blobs.withdraw(digest, why(alice)) }
+        #expect(try files.presence(of: digest) == .intact)
         try upload(by: bob)
     }
 
@@ -249,47 +248,47 @@ struct WithdrawalTests {
     @Test func `where the directory of withdrawn blobs is missing, nothing is withdrawn`() throws {
         try upload(by: alice)
         try #require(rmdir("\(directory.path)/withdrawn") == 0)
-        #expect(throws: StoreError.self) { try worker.withdrawBlob(digest, in: store, why(alice)) }
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(throws: StoreError.self) { try blobs.withdraw(digest, why(alice)) }
+        #expect(try files.presence(of: digest) == .intact)
         try upload(by: alice)
     }
 
     @Test func `what a crash has left hidden is shown again, and what is withdrawn is not`() throws {
         try upload(by: alice)
         try FileManager.default.moveItem(atPath: visible, toPath: hidden)
-        #expect(try worker.hiddenInVain(in: store) == [digest])
-        #expect(try worker.putBack(digest, in: store))
-        #expect(try store.presence(of: digest) == .intact)
-        #expect(try !worker.putBack(digest, in: store))
-        _ = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try worker.hiddenInVain(in: store) == [])
-        #expect(try !worker.putBack(digest, in: store))
-        #expect(try store.presence(of: digest) == .absent)
+        #expect(try blobs.wronglyHiddenBlobs() == [digest])
+        #expect(try blobs.restoreFile(digest))
+        #expect(try files.presence(of: digest) == .intact)
+        #expect(try !blobs.restoreFile(digest))
+        _ = try blobs.withdraw(digest, why(alice))
+        #expect(try blobs.wronglyHiddenBlobs() == [])
+        #expect(try !blobs.restoreFile(digest))
+        #expect(try files.presence(of: digest) == .absent)
     }
 
     @Test func `a withdrawal that a crash has cut is done by the next`() throws {
         try upload(by: alice)
         try FileManager.default.moveItem(atPath: visible, toPath: hidden)
-        let outcome = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try store.presence(of: digest) == .absent)
-        #expect(try admin.lift(outcome.number, in: store, by: "tester"))
-        #expect(try store.presence(of: digest) == .intact)
+        let outcome = try blobs.withdraw(digest, why(alice))
+        #expect(try files.presence(of: digest) == .absent)
+        #expect(try adminBlobs.lift(outcome.number, by: "tester"))
+        #expect(try files.presence(of: digest) == .intact)
     }
 
     /// Fails without the look at the bytes in Catalog.lift.
     @Test func `damaged bytes are not shown again, and lost ones come back with the next upload`() throws {
         try upload(by: alice)
-        let number = try worker.withdrawBlob(digest, in: store, why(alice)).number
+        let number = try blobs.withdraw(digest, why(alice)).number
         try #require(chmod(hidden, 0o640) == 0)
         try Data("Bytes".utf8).write(to: URL(filePath: hidden))
-        #expect { try admin.lift(number, in: store, by: "tester") } throws: {
+        #expect { try adminBlobs.lift(number, by: "tester") } throws: {
             "\($0)".hasSuffix("the file withdrawn/\(digest) has other bytes than its name says")
         }
-        #expect(try store.presence(of: digest) == .absent)
+        #expect(try files.presence(of: digest) == .absent)
         try #require(unlink(hidden) == 0)
-        #expect(try !admin.lift(number, in: store, by: "tester"))
+        #expect(try !adminBlobs.lift(number, by: "tester"))
         try upload(by: bob)
-        #expect(try store.presence(of: digest) == .intact)
+        #expect(try files.presence(of: digest) == .intact)
     }
 
     /// A worker puts it back between the two steps of `lift`, as it does at its start, or the program ends there.
@@ -297,26 +296,26 @@ struct WithdrawalTests {
         throws
     {
         try upload(by: alice)
-        let number = try worker.withdrawBlob(digest, in: store, why(alice)).number
+        let number = try blobs.withdraw(digest, why(alice)).number
         try FileManager.default.moveItem(atPath: hidden, toPath: visible)
-        #expect(try admin.lift(number, in: store, by: "tester"))
+        #expect(try adminBlobs.lift(number, by: "tester"))
         try FileManager.default.moveItem(atPath: visible, toPath: hidden)
-        #expect(try admin.lift(number, in: store, by: "tester"))
-        #expect(try store.presence(of: digest) == .intact)
-        #expect(throws: AdministrationError.self) { try admin.lift(number, in: store, by: "tester") }
+        #expect(try adminBlobs.lift(number, by: "tester"))
+        #expect(try files.presence(of: digest) == .intact)
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(number, by: "tester") }
     }
 
-    /// Fails without the look at withdrawal_id in Catalog.size: readers confirm by it what has no attribute.
+    /// Fails without the look at withdrawal_id in BlobRepository.size: readers confirm by it what has no attribute.
     @Test func `a withdrawn blob has no size for readers`() throws {
         try upload(by: alice)
-        #expect(try worker.size(of: digest) == 5)
-        _ = try worker.withdrawBlob(digest, in: store, why(alice))
-        #expect(try worker.size(of: digest) == nil)
+        #expect(try blobs.size(of: digest) == 5)
+        _ = try blobs.withdraw(digest, why(alice))
+        #expect(try blobs.size(of: digest) == nil)
     }
 
     @Test func `what was withdrawn still counts as stored`() throws {
         try upload(by: alice)
-        _ = try worker.withdrawBlob(digest, in: store, why(alice))
+        _ = try blobs.withdraw(digest, why(alice))
         #expect(try AccountUsage(admin.session).compare().isRight)
         #expect(try database.accounts.table(named: "alice").rows[0].contains(.number("5")))
     }
@@ -329,36 +328,36 @@ struct WithdrawalTests {
         try list("1", under: "k", by: alice, in: worker)
         try list("2", under: "k", by: bob, in: worker)
         try list("3", under: "k", by: alice, naming: digest, in: worker)
-        let one = try worker.withdrawEntries(under: Key("k"), naming: digest, why(alice))
+        let one = try entries.withdraw(under: Key("k"), naming: digest, why(alice))
         #expect(one.count == 1)
         #expect(try notes("k") == ["1", "2"])
-        let other = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        let other = try entries.withdraw(under: Key("k"), naming: nil, why(alice))
         #expect(try notes("k") == ["2"])
         #expect(throws: Refusal.withdrawn("entry", reason: "why")) { try list("1", under: "k", by: alice, in: worker) }
-        #expect(try admin.entries(under: Key("k")).rows.count == 3)
-        for number in [other.number, one.number] { #expect(try admin.lift(number, in: store, by: "tester")) }
+        #expect(try adminEntries.table(under: Key("k")).rows.count == 3)
+        for number in [other.number, one.number] { #expect(try adminBlobs.lift(number, by: "tester")) }
         #expect(try notes("k") == ["1", "2", "3"])
         #expect(try notes("none") == [])
     }
 
     @Test func `an entry that an account withdrew comes back when another one puts it`() throws {
         for note in ["1", "2"] { try list(note, under: "k", by: alice, in: worker) }
-        let number = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)).number
+        let number = try entries.withdraw(under: Key("k"), naming: nil, why(alice)).number
         try list("2", under: "k", by: bob, in: worker)
         #expect(try notes("k") == ["2"])
         #expect(try audit().last == "account:bob withdrawal lift uploaded again: entry 2")
         // It hides the other one still.
         #expect(throws: Refusal.self) { try list("1", under: "k", by: alice, in: worker) }
-        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)) }
+        #expect(throws: Refusal.self) { try entries.withdraw(under: Key("k"), naming: nil, why(alice)) }
         try list("1", under: "k", by: bob, in: worker)
         #expect(try notes("k") == ["1", "2"])
-        #expect(throws: AdministrationError.self) { try admin.lift(number, in: store, by: "tester") }
+        #expect(throws: AdministrationError.self) { try adminBlobs.lift(number, by: "tester") }
     }
 
-    /// Fails without the look at the key's holdings in Catalog.share.
+    /// Fails without the look at the key's holdings in Entries.reuse.
     @Test func `an entry that was withdrawn comes back only where its key has room`() throws {
         try list("1", under: "k", by: alice, in: worker, most: 1)
-        _ = try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+        _ = try entries.withdraw(under: Key("k"), naming: nil, why(alice))
         try list("2", under: "k", by: alice, in: worker, most: 1)
         #expect(throws: Refusal.keyIsFull("the key has 1 entries, the most that a key may have")) {
             try list("1", under: "k", by: bob, in: worker, most: 1)
@@ -368,14 +367,14 @@ struct WithdrawalTests {
         #expect(try notes("k") == ["1", "2"])
     }
 
-    /// Fails without entry.is_shared, or when Catalog.withdrawEntries chooses by the key alone.
+    /// Fails without entry.is_shared, or when Entries.withdraw chooses by the key alone.
     @Test func `no account hides what another one put`() throws {
         try list("1", under: "k", by: alice, in: worker)
-        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(bob)) }
+        #expect(throws: Refusal.self) { try entries.withdraw(under: Key("k"), naming: nil, why(bob)) }
         try list("1", under: "k", by: bob, in: worker)
-        #expect(throws: Refusal.self) { try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice)) }
+        #expect(throws: Refusal.self) { try entries.withdraw(under: Key("k"), naming: nil, why(alice)) }
         #expect(try notes("k") == ["1"])
-        _ = try admin.withdrawEntries(under: Key("k"), naming: nil, operators)
+        _ = try adminEntries.withdraw(under: Key("k"), naming: nil, operators)
         #expect(try notes("k") == [])
         for account in [alice, bob] {
             #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
@@ -383,7 +382,7 @@ struct WithdrawalTests {
             }
         }
         #expect {
-            try worker.withdrawEntries(under: Key("k"), naming: nil, why(alice))
+            try entries.withdraw(under: Key("k"), naming: nil, why(alice))
         } throws: {
             if case Refusal.nothingToWithdraw = $0 { true } else { false }
         }
@@ -391,11 +390,11 @@ struct WithdrawalTests {
 
     @Test func `entries are withdrawn by number, all or none`() throws {
         for note in ["1", "2"] { try list(note, under: "k", by: alice, in: worker) }
-        #expect(throws: AdministrationError.self) { try admin.withdrawEntries([1, 3], operators) }
+        #expect(throws: AdministrationError.self) { try adminEntries.withdraw([1, 3], operators) }
         #expect(try notes("k") == ["1", "2"])
-        #expect(try admin.withdrawEntries([2], operators).count == 1)
+        #expect(try adminEntries.withdraw([2], operators).count == 1)
         #expect(try notes("k") == ["1"])
-        #expect(throws: AdministrationError.self) { try admin.withdrawEntries([1, 2], operators) }
+        #expect(throws: AdministrationError.self) { try adminEntries.withdraw([1, 2], operators) }
         #expect(try notes("k") == ["1"])
     }
 }

@@ -11,6 +11,8 @@ public struct Account: Sendable {
     public var keyPrefixes: [String]?
     /// A missing limit is unlimited, apart from the configuration's limits for all accounts.
     public var limits: [Limit: Int]
+    /// What `identity_of` answers in SQL as long as nothing about the account changes; nil: unknown, and never compared.
+    var version: Int?
 
     /// How much an account may store, by the name of the column.
     public enum Limit: String, CaseIterable, Sendable {
@@ -52,7 +54,7 @@ public enum Role: String, CaseIterable, Sendable {
 }
 
 /// What the database knows about a client certificate at this moment.
-public enum CertificateStanding: Sendable {
+public enum CertificateStatus: Sendable {
     case valid(Account)
     case unknown
     case revoked(Account)

@@ -26,7 +26,7 @@ public struct AccountUsage {
         if let name { _ = try Accounts(session).id(of: name) }
         return try session.audit.transaction(changing: name ?? "") {
             // Two concurrent repairs would add the same difference twice. No upload takes this lock.
-            try session.connection.run("SELECT pg_advisory_xact_lock(2, 0)")
+            try session.lock(.usageRepair)
             let rows = try counted(name)
             for row in rows where row.differs { try addDifference(of: row, by: actor) }
             return (Table(rows), !rows.contains(where: \.differs))
@@ -56,7 +56,7 @@ public struct AccountUsage {
                 CASE WHEN (usage.blobs, usage.bytes) = (present.blobs, present.bytes)
                     THEN 'right' ELSE 'differs' END AS state
             FROM shacache.account
-            CROSS JOIN LATERAL \(Catalog.usage) AS usage
+            CROSS JOIN LATERAL \(AccountLimits.usage) AS usage
             CROSS JOIN LATERAL (
                 SELECT count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes
                 FROM shacache.blob WHERE account_id = account.id) AS present

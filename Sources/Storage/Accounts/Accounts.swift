@@ -75,13 +75,13 @@ public struct Accounts {
                 SELECT name, CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state,
                     array_to_string(roles, ',') AS roles, array_to_string(key_prefixes, ' ') AS key_prefixes,
                     usage.blobs, blobs_limit, usage.bytes, bytes_limit, blob_size_limit,
-                    \(Catalog.entriesToday) AS entries_today,
+                    \(AccountLimits.entriesToday) AS entries_today,
                     entries_per_day_limit, entries_per_key_limit,
                     (SELECT count(*) FROM shacache.certificate
                         WHERE account_id = account.id AND revoked_at IS NULL AND not_after > now()) AS valid_certificates,
                     date_trunc('second', created_at) AS created_at, comment
                 FROM shacache.account
-                CROSS JOIN LATERAL \(Catalog.usage) AS usage
+                CROSS JOIN LATERAL \(AccountLimits.usage) AS usage
                 WHERE name = coalesce(\(name), name) ORDER BY name
                 """))
     }

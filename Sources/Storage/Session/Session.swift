@@ -1,9 +1,11 @@
+import Glibc
 public import Postgres
 
 /// One thread's conversation with the database: the types that hold the statements of a subject (accounts, entries, blobs,
 /// …) are made on it. It belongs to one thread.
 public final class Session {
     let connection: Connection
+    var lastLock: TakenLock?
 
     public init(_ target: Connection.Target, waiters: Waiters? = nil) {
         connection = Connection(target, waiters: waiters)
@@ -20,6 +22,22 @@ public final class Session {
             return try body()
         }
     }
+
+    /// Tries again for a while when the database is away: a restart takes seconds, and a builder whose upload fails
+    /// sleeps for half an hour.
+    public func retryingWhileUnavailable<Result>(_ body: () throws -> Result) throws -> Result {
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            do {
+                return try body()
+            } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+                guard ContinuousClock.now < deadline else { throw error }
+                usleep(100_000)
+            }
+        }
+    }
+
+    private static let patience = Duration.seconds(5)
 }
 
 /// Whether its server takes writes.

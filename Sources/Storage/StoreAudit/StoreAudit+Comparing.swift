@@ -20,7 +20,7 @@ extension StoreAudit {
     private mutating func addVisible(_ file: StoredFile, of blob: BlobRow) throws {
         let path = self.path(of: blob.digest)
         guard blob.isWithdrawn else { return add(file, of: blob, at: path) }
-        if try Catalog(session).isExposed(blob.digest, in: store) { report.add(file, as: .exposed, name: path) }
+        if try blobs.isExposed(blob.digest) { report.add(file, as: .exposed, name: path) }
     }
 
     /// - Parameter files: the bytes of withdrawn blobs.

@@ -4,24 +4,21 @@ import ShaCache
 /// Compares a store with its database, one shelf after the other. It changes nothing and takes no locks: a file that
 /// seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
 public struct StoreAudit {
-    let store: BlobStore
-    let session: Session
-    var rows: BlobRows { BlobRows(session: session) }
+    let blobs: BlobRepository
+    var store: BlobStore { blobs.files }
+    var rows: BlobRows { BlobRows(session: blobs.session) }
     var links = HardLinkTracker()
     var report = StoreAuditReport()
 
-    private init(of store: BlobStore, _ session: Session) {
-        self.store = store
-        self.session = session
-    }
+    private init(of blobs: BlobRepository) { self.blobs = blobs }
 
     /// Runs the audit and records its report.
     ///
     /// - Parameter host: the host that has the store.
-    public static func run(of store: BlobStore, _ session: Session, host: String) throws -> StoreAuditReport {
-        var audit = StoreAudit(of: store, session)
+    public static func run(of blobs: BlobRepository, host: String) throws -> StoreAuditReport {
+        var audit = StoreAudit(of: blobs)
         try audit.walk()
-        try StoreAuditReports(session).save(audit.report, free: store.free(), host: host)
+        try StoreAuditReports(blobs.session).save(audit.report, free: blobs.files.free(), host: host)
         return audit.report
     }
 

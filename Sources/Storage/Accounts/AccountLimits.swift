@@ -1,33 +1,23 @@
 import Postgres
 public import ShaCache
 
-extension Catalog {
-    /// Whether an account may store one more blob, before its bytes come. The transaction that stores it asks again.
-    ///
-    /// - Parameter digest: the blob's, where the request names it: what we have already costs nothing.
-    /// - Parameter size: in bytes; nil when the request doesn't say.
-    /// - Throws: `Refusal.accountLimit`, `.withdrawn`, or `.sizeMismatch`: what isn't that blob is not to be received.
-    public func admit(_ digest: Digest?, size: Int?, of account: Account) throws {
-        try reading {
-            if let digest, let (_, stored) = try find(digest, for: account) {
-                guard let size, size != stored else { return }
-                throw Refusal.sizeMismatch(digest, stored: stored, announced: size)
-            }
-            try checkUsage(of: account, adding: size ?? 0)
-        }
-    }
+/// What an account may store, against what it has stored.
+struct AccountLimits {
+    let session: Session
+
+    init(_ session: Session) { self.session = session }
 
     /// For good, in the transaction that stores the blob. Uploads of an account with a quota are done one after the
     /// other from here on: each counts what those before it have stored. An account without one waits for nobody.
     func checkQuota(of account: Account?, adding size: Int) throws {
         guard let account, account.hasQuota else { return }
-        try lock(account)
+        try session.lock(.account(account.id))
         try checkUsage(of: account, adding: size)
     }
 
-    private func checkUsage(of account: Account, adding size: Int) throws {
+    func checkUsage(of account: Account, adding size: Int) throws {
         guard account.hasQuota else { return }
-        let used = try connection.run(
+        let used = try session.connection.run(
             """
             SELECT usage.blobs, usage.bytes
             FROM shacache.account CROSS JOIN LATERAL \(Self.usage) AS usage WHERE id = \(account.id)
@@ -37,6 +27,18 @@ extension Catalog {
         try account.check(.bytes, used: used.int(1)!, adding: size)
     }
 
+    /// Withdrawn entries count as well: a day's work is not undone by hiding it.
+    func checkDay(of account: Account?) throws {
+        guard let account, account.limits[.entriesPerDay] != nil else { return }
+        try session.lock(.account(account.id))
+        let used = try session.connection.run(
+            "SELECT \(Self.entriesToday) FROM shacache.account WHERE id = \(account.id)"
+        ).first!
+        try account.check(.entriesPerDay, used: used.int(0)!, adding: 1)
+    }
+}
+
+extension AccountLimits {
     /// Of each row of shacache.account, what it has stored: blobs and bytes.
     static let usage: SQL =
         """
@@ -50,21 +52,6 @@ extension Catalog {
         (SELECT count(*) FROM shacache.entry
         WHERE account_id = account.id AND entry.created_at >= date_trunc('day', now(), 'UTC'))
         """
-
-    /// Withdrawn entries count as well: a day's work is not undone by hiding it.
-    func checkDay(of account: Account?) throws {
-        guard let account, account.limits[.entriesPerDay] != nil else { return }
-        try lock(account)
-        let used = try connection.run(
-            "SELECT \(Self.entriesToday) FROM shacache.account WHERE id = \(account.id)"
-        ).first!
-        try account.check(.entriesPerDay, used: used.int(0)!, adding: 1)
-    }
-
-    /// Behind the lock of a blob or a key, never before it. Two numbers, so that it is none of theirs.
-    private func lock(_ account: Account) throws {
-        try connection.run("SELECT pg_advisory_xact_lock(1, \(account.id))")
-    }
 }
 
 extension Account {

@@ -24,12 +24,12 @@ public struct Withdrawal: Sendable {
         (self.actor, self.account, self.reason) = (actor, account, reason)
     }
 
-    /// Whether he may withdraw what others uploaded, and binds them. Otherwise he binds himself alone.
-    var isOperators: Bool { account?.roles.contains(.operator) ?? true }
+    /// Whether it may hide what others uploaded, and binds them. Otherwise it binds its own account alone.
+    var isByOperator: Bool { account?.roles.contains(.operator) ?? true }
 
     /// Which rows he may hide. What accounts hid themselves comes back with others' uploads; operators hide it for good.
     var hideable: SQL {
-        isOperators
+        isByOperator
             ? "(withdrawal_id IS NULL OR NOT shacache.is_operators(withdrawal_id))" : "withdrawal_id IS NULL"
     }
 

@@ -1,7 +1,7 @@
 import Postgres
 public import ShaCache
 
-extension Catalog {
+extension Entries {
     /// Hides the entries under a key that whoever withdraws may hide: his own that nobody else put as well; an operator
     /// all.
     ///
@@ -9,12 +9,12 @@ extension Catalog {
     ///   - digest: only those that name this blob.
     ///   - pair: only the one whose `Entry.digest` this is, in lowercase hex.
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when all that is there is others' too.
-    public func withdrawEntries(
+    public func withdraw(
         under key: Key, naming digest: Digest?, pair: String? = nil, _ withdrawal: Withdrawal
     ) throws -> Withdrawal.Outcome {
         try connection.transaction {
-            try lock(key)
-            if withdrawal.isOperators { try holdWithdrawals(under: key) }
+            try session.lock(.key(key))
+            if withdrawal.isByOperator { try holdWithdrawals(under: key) }
             let found = try connection.run(
                 """
                 SELECT id, withdrawal_id, account_id = \(withdrawal.account?.id) AND NOT is_shared
@@ -26,7 +26,7 @@ extension Catalog {
             guard found.count > 0 else {
                 throw Refusal.nothingToWithdraw("nothing of that is listed under the key \(key.text)")
             }
-            let chosen = found.filter { withdrawal.isOperators || $0.bool(2) }
+            let chosen = found.filter { withdrawal.isByOperator || $0.bool(2) }
             guard !chosen.isEmpty else {
                 throw Refusal.notAuthorized(
                     "other accounts have put what is listed under the key \(key.text): an operator can withdraw it")
@@ -37,8 +37,8 @@ extension Catalog {
 
     /// Hides these entries, all or none.
     ///
-    /// - Parameter numbers: as `entries(under:)` lists them.
-    public func withdrawEntries(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> Withdrawal.Outcome {
+    /// - Parameter numbers: as `table(under:)` lists them.
+    public func withdraw(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> Withdrawal.Outcome {
         let wanted = numbers.map { "\($0)" }
         return try connection.transaction {
             try holdWithdrawals(of: wanted)
@@ -72,68 +72,27 @@ extension Catalog {
 
     /// - Parameter entries: their numbers, and those of the withdrawals of which this one takes the place.
     func hide(_ entries: [Rows.Row], _ withdrawal: Withdrawal, subject: String) throws -> Withdrawal.Outcome {
-        let number = try record(withdrawal, of: .entries, subject: subject)
+        let withdrawals = Withdrawals(session)
+        let number = try withdrawals.record(withdrawal, of: .entries, subject: subject)
         try connection.run(
             """
             UPDATE shacache.entry SET withdrawal_id = \(number)
             WHERE id = ANY(\(entries.map { $0.text(0)! })::bigint[])
             """)
-        try audit(
-            withdrawal.actor, "entry withdraw", subject,
-            "withdrawal \(number) (entries: \(entries.count)): \(withdrawal.reason.text)")
+        try session.audit.append(
+            "entry withdraw", of: subject, by: withdrawal.actor,
+            detail: "withdrawal \(number) (entries: \(entries.count)): \(withdrawal.reason.text)")
         for old in Set(entries.compactMap { $0.int(1) }).sorted() {
-            try replace(old, by: number, withdrawal.actor)
+            try withdrawals.replace(old, by: number, withdrawal.actor)
         }
         return Withdrawal.Outcome(number: number, count: entries.count)
     }
 
-    /// An account's own withdrawal has nothing left to hide where an operator's took its place.
-    func replace(_ old: Withdrawal.Number, by new: Withdrawal.Number, _ actor: String) throws {
-        try closeIfEmpty(old, by: actor)
-        try audit(actor, "withdrawal lift", "\(old)", "withdrawal \(new) takes its place")
-    }
-
-    func record(
-        _ withdrawal: Withdrawal, of target: Withdrawal.Target, subject: String
-    ) throws -> Withdrawal.Number {
-        try connection.run(
-            """
-            INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason, is_operators)
-            VALUES (
-                \(withdrawal.actor), \(withdrawal.account?.id), \(target.rawValue), \(subject), \(withdrawal.reason.text),
-                \(withdrawal.isOperators))
-            RETURNING id
-            """
-        ).first!.int(0)!
-    }
-
-    // MARK: Lists
-
-    public func withdrawals() throws -> Table {
-        Table(
+    /// Shows a hidden entry again, because another account than the one that hid it puts it.
+    func restore(_ id: Int, _ known: ExistingUpload, for account: Account?) throws {
+        try Withdrawals(session).lift(known, for: account, "entry \(id)") { number in
             try connection.run(
-                """
-                SELECT id AS number, date_trunc('second', at) AS at, target, subject, actor, reason,
-                    CASE target WHEN 'entries' THEN
-                        (SELECT count(*) FROM shacache.entry WHERE withdrawal_id = withdrawal.id)
-                    ELSE (SELECT count(*) FROM shacache.blob WHERE withdrawal_id = withdrawal.id) END AS hidden,
-                    date_trunc('second', lifted_at) AS lifted_at, lifted_by
-                FROM shacache.withdrawal ORDER BY id
-                """))
-    }
-
-    /// What stands under a key, oldest first, withdrawn entries too.
-    public func entries(under key: Key) throws -> Table {
-        Table(
-            try connection.run(
-                """
-                SELECT entry.id AS number, date_trunc('second', entry.created_at) AS created_at,
-                    account.name AS account, signature_result AS signature, signer.name AS signer,
-                    entry.withdrawal_id AS withdrawal, software_url, multiarch, encode(sha512, 'hex') AS sha512
-                FROM shacache.entry
-                JOIN shacache.account ON account.id = entry.account_id
-                LEFT JOIN shacache.signer ON signer.id = signer_id
-                WHERE key = \(key.text) ORDER BY entry.id
-                """))
+                "UPDATE shacache.entry SET withdrawal_id = NULL WHERE id = \(id) AND withdrawal_id = \(number)")
+        }
     }
 }

@@ -4,17 +4,17 @@ import ShaCache
 
 /// Two steps, so that nobody who puts entries waits while many are read: after the first one nothing more comes with the
 /// signer's signature. A crash in between leaves its entries to be seen: revoking again hides them.
-extension Catalog {
+extension Signers {
     /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
     ///
     /// - Parameter since: in seconds since 1970: its key was in other hands from then on. What it signed is hidden as
     ///   far as it was put since, and more of it is refused.
     @discardableResult
-    public func revokeSigner(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
+    public func revoke(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
         let moment = try since.map { try text(ofMoment: $0) }
-        let signer = try administering(name) {
-            let signer = try revoke(name, since: since)
-            try audit(actor, "signer revoke", name, moment.map { "since \($0)" } ?? "")
+        let signer = try session.audit.transaction(changing: name) {
+            let signer = try mark(name, since: since)
+            try session.audit.append("signer revoke", of: name, by: actor, detail: moment.map { "since \($0)" } ?? "")
             return signer
         }
         guard let since, let moment else { return nil }
@@ -24,12 +24,15 @@ extension Catalog {
 
     /// For people.
     private func text(ofMoment moment: Int) throws -> String {
-        try connection.run("SELECT to_char(to_timestamp(\(moment)), 'YYYY-MM-DD HH24:MI:SS \"UTC\"')").first!.text(0)!
+        try session.connection.run("SELECT to_char(to_timestamp(\(moment)), 'YYYY-MM-DD HH24:MI:SS \"UTC\"')").first!
+            .text(0)!
     }
 
-    private func revoke(_ name: String, since: Int?) throws -> Signer {
-        try holdBackEntries()
-        let revoked = try connection.run(
+    private func mark(_ name: String, since: Int?) throws -> Signer {
+        // Waits for the entries that are being stored, and lets no other begin: either this sees an entry, or the entry's
+        // transaction sees this.
+        try session.lock(.revokingSigner)
+        let revoked = try session.connection.run(
             """
             UPDATE shacache.signer
             SET revoked_at = coalesce(revoked_at, now()), revoked_since = least(revoked_since, to_timestamp(\(since)))
@@ -39,26 +42,19 @@ extension Catalog {
         return Signer(id: row.int(0)!, key: try PublicKey(der: row.bytes(1)!))
     }
 
-    /// Until its end a transaction that stores an entry holds off who revokes a signer. So either he sees the entry, or
-    /// the entry's transaction sees what he did. Two numbers, as no key's or blob's lock has.
-    func awaitRevocation() throws { try connection.run("SELECT pg_advisory_xact_lock_shared(4, 0)") }
-
-    /// Waits for the entries that are being stored, and lets no other begin.
-    private func holdBackEntries() throws { try connection.run("SELECT pg_advisory_xact_lock(4, 0)") }
-
     private func hideEntries(
         of signer: Signer, since: Int, _ withdrawal: Withdrawal, _ subject: String
     ) throws -> Withdrawal.Outcome? {
         let unknown = try entriesOfUnknown(signer, since: since)
-        return try connection.transaction {
-            let found = try connection.run(
+        return try session.connection.transaction {
+            let found = try session.connection.run(
                 """
                 SELECT id, withdrawal_id FROM shacache.entry
                 WHERE (signer_id = \(signer.id) AND created_at >= to_timestamp(\(since))
                     OR id = ANY(\(unknown)::bigint[])) AND withdrawal_id IS NULL
                 ORDER BY id FOR UPDATE
                 """)
-            return found.count == 0 ? nil : try hide(Array(found), withdrawal, subject: subject)
+            return found.count == 0 ? nil : try Entries(session).hide(Array(found), withdrawal, subject: subject)
         }
     }
 
@@ -68,7 +64,7 @@ extension Catalog {
         var found: [String] = []
         var last = 0
         while true {
-            let page = try connection.run(
+            let page = try session.connection.run(
                 """
                 SELECT id, metadata, signature FROM shacache.entry
                 WHERE id > \(last) AND signature_result = 'unknown signer' AND created_at >= to_timestamp(\(since))

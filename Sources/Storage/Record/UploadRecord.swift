@@ -21,6 +21,8 @@ public struct UploadRecord: Sendable {
     /// Of the body.
     public var bytes: Int?
     public var signatureResult: SignatureResult?
+    /// Of the signers by whom the signature was judged; nil when none was asked for.
+    public var signersVersion: KnownSigners.Version?
     /// Where the time went, for the log.
     public private(set) var stages: [(name: String, duration: Duration)] = []
 

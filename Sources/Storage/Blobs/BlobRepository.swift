@@ -1,0 +1,77 @@
+import Postgres
+public import ShaCache
+
+/// The owner of a blob's life: bytes in files, and rows in the database. `BlobState` has the states, and what a crash in
+/// each step leaves.
+public struct BlobRepository {
+    public let files: BlobStore
+    let session: Session
+    let groups: BlobGroups
+    var connection: Connection { session.connection }
+
+    /// - Parameter groups: of the process; the blobs that several of its threads store at once go in one transaction.
+    public init(_ files: BlobStore, _ session: Session, groups: BlobGroups = BlobGroups()) {
+        self.files = files
+        self.session = session
+        self.groups = groups
+    }
+
+    /// Whether an account may store one more blob, before its bytes come. `store` asks again.
+    ///
+    /// - Parameter digest: the blob's, where the request names it: what we have already costs nothing.
+    /// - Parameter size: in bytes; nil when the request doesn't say.
+    /// - Throws: `Refusal.accountLimit`, `.withdrawn`, or `.sizeMismatch`: what isn't that blob is not to be received.
+    public func admit(_ digest: Digest?, size: Int?, of account: Account) throws {
+        try session.reading {
+            if let digest, let (_, stored) = try find(digest, for: account) {
+                guard let size, size != stored else { return }
+                throw Refusal.sizeMismatch(digest, stored: stored, announced: size)
+            }
+            try AccountLimits(session).checkUsage(of: account, adding: size ?? 0)
+        }
+    }
+
+    /// The size with which a blob was acknowledged, in bytes; nil when it never was, or is withdrawn: a restore may have
+    /// brought its file back where readers look.
+    public func size(of digest: Digest) throws -> Int? {
+        try session.reading {
+            try connection.run(
+                "SELECT size FROM shacache.blob WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL"
+            ).first?.int(0)
+        }
+    }
+
+    /// - Returns: nil when there is no such blob; its size is in bytes.
+    /// - Throws: `Refusal.withdrawn` when a withdrawal binds this account.
+    func find(_ digest: Digest, for account: Account?) throws -> (blob: ExistingUpload, size: Int)? {
+        try connection.run(
+            """
+            SELECT size, withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
+            FROM shacache.blob LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
+            WHERE sha512 = \(digest.bytes)
+            """
+        ).first.map { (try ExistingUpload($0, from: 1, what: "blob", for: account), $0.int(0)!) }
+    }
+
+    /// Makes a body a blob: when this returns, its bytes, its name and its row have reached the disk.
+    ///
+    /// - Parameters:
+    ///   - expected: the digest that the body must have; nil when the request doesn't say.
+    ///   - record: of the upload; its size is known.
+    /// - Throws: `Refusal.digestMismatch`, `.withdrawn` or `.accountLimit`; `ChangedMeanwhile`; `StoreError` or
+    ///   `DatabaseError`.
+    public func store(
+        _ body: borrowing IncomingFile, as expected: Digest?, record: inout UploadRecord
+    ) throws -> Digest {
+        let digest = try record.timing("hash") { try body.digest() }
+        if let expected, expected != digest {
+            throw Refusal.digestMismatch(expected: expected, received: digest)
+        }
+        record.sha512 = digest
+        let size = record.bytes!
+        try record.timing("synchronize") { try body.seal(size) }
+        let upload = BlobUpload(digest: digest, descriptor: body.descriptor, record: record)
+        try record.timing("commit") { try store(upload) }
+        return digest
+    }
+}

@@ -1,0 +1,106 @@
+import Postgres
+public import ShaCache
+
+extension Entries {
+    /// Puts an entry under a key, unless the same pair stands there already.
+    ///
+    /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `ChangedMeanwhile`; or `DatabaseError`.
+    public func store(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
+        let upload = EntryUpload(entry: entry, digest: entry.digest, key: key, record: upload, limits: limits)
+        switch groups.store(upload, lead: store) {
+        case .stored: return
+        case .failed(let error): throw error
+        case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
+        }
+    }
+
+    /// What needs no closer look, in one round trip. An error of any kind rolls all back, and each goes by itself.
+    private func store(_ members: [EntryGroups.Member]) {
+        let limits = members[0].upload.limits
+        do {
+            let verdicts = try connection.commit(
+                """
+                SELECT * FROM unnest(shacache.store_entries(
+                    ARRAY[\(members.map(\.upload.row))]::shacache.entry_upload[],
+                    \(limits.entries), \(limits.bytes), \(limits.entriesPerAccount), \(limits.bytesPerAccount)))
+                """)
+            for (member, verdict) in zip(members, verdicts) {
+                member.order(.end(verdict.text(0) == nil ? .alone : .stored))
+            }
+        } catch {
+            let isUnknown = (error as? DatabaseError)?.kind == .unknownOutcome
+            for member in members { member.order(.end(isUnknown ? .failed(error) : .alone)) }
+        }
+    }
+
+    /// All of it is decided here, and whoever holds a lock is waited for.
+    private func storeAlone(_ upload: EntryUpload) throws {
+        let account = upload.record.account
+        try connection.transaction {
+            try session.lock(.storingEntries)
+            try session.lock(.key(upload.key))
+            try Identities(session).confirm(upload.record)
+            try Signers(session).confirm(upload.record)
+            // Before the entry, so that whoever withdraws the blob meanwhile waits, and sees this entry.
+            try connection.run(
+                "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
+            let isDuplicate = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
+            if !isDuplicate {
+                try AccountLimits(session).checkDay(of: account)
+                try check(upload.entry, under: upload.key, by: account, limits: upload.limits)
+            }
+            try connection.run(
+                """
+                SELECT shacache.record_entries(
+                    ARRAY[\(upload.row)]::shacache.entry_upload[], ARRAY[\(isDuplicate ? "duplicate" : "new")])
+                """)
+        }
+    }
+
+    /// Notes that an account puts a pair that stands there already, in this or another writing of its signature, and
+    /// shows it again when only others had hidden it.
+    ///
+    /// - Returns: false when it doesn't stand there.
+    private func reuse(
+        _ entry: Entry, _ digest: [UInt8], under key: Key, by account: Account?, _ limits: KeyLimits
+    ) throws -> Bool {
+        let rows = try connection.run(
+            """
+            SELECT entry.id, is_shared OR entry.account_id = \(account?.id),
+                withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id,
+                digest = \(digest) AS is_this, signature
+            FROM shacache.entry LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
+            WHERE key = \(key.text) AND (digest = \(digest) OR metadata = \(entry.metadata))
+            ORDER BY is_this DESC, withdrawal_id IS NULL, entry.id
+            """)
+        let row = rows.first { $0.bool(6) || entry.isSigned(likewise: $0.text(7)!) }
+        guard let row, let id = row.int(0) else { return false }
+        let known = try ExistingUpload(row, from: 2, what: "entry", for: account)
+        if known.withdrawal != nil { try limits.check(adding: entry, toKey: holdings(under: key, of: account).key) }
+        try restore(id, known, for: account)
+        if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
+        return true
+    }
+
+    private func check(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {
+        let holdings = try holdings(under: key, of: account)
+        try account?.check(.entriesPerKey, used: holdings.own.entries, adding: 1)
+        try limits.check(adding: entry, toKey: holdings.key)
+        try limits.check(adding: entry, toOwn: holdings.own)
+    }
+
+    /// Of a key, what clients see counts; of an account, also what was withdrawn, or it could go on for ever.
+    private func holdings(under key: Key, of account: Account?) throws -> (key: Holdings, own: Holdings) {
+        let present = try connection.run(
+            """
+            SELECT count(*) FILTER (WHERE is_visible), coalesce(sum(bytes) FILTER (WHERE is_visible), 0),
+                count(*) FILTER (WHERE is_own), coalesce(sum(bytes) FILTER (WHERE is_own), 0)
+            FROM (
+                SELECT octet_length(metadata) + octet_length(signature) AS bytes,
+                    withdrawal_id IS NULL AS is_visible, account_id = \(account?.id) AS is_own
+                FROM shacache.entry WHERE key = \(key.text)) AS present
+            """
+        ).first!
+        return ((present.int(0)!, present.int(1)!), (present.int(2)!, present.int(3)!))
+    }
+}

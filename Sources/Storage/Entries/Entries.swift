@@ -1,0 +1,52 @@
+import Postgres
+public import ShaCache
+
+/// What stands under keys.
+public struct Entries {
+    let session: Session
+    let groups: EntryGroups
+    var connection: Connection { session.connection }
+
+    /// - Parameter groups: of the process; the entries that several of its threads store at once go in one transaction.
+    public init(_ session: Session, groups: EntryGroups = EntryGroups()) {
+        self.session = session
+        self.groups = groups
+    }
+
+    /// Calls `body` with the metadata and the signature of each entry of a key that isn't withdrawn, oldest first.
+    ///
+    /// - Returns: how many there are, withdrawn ones too.
+    public func forEach(
+        of key: Key, _ body: (_ metadata: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer) -> Void
+    ) throws -> Int {
+        let rows = try session.reading {
+            try connection.run(
+                """
+                SELECT CASE WHEN withdrawal_id IS NULL THEN metadata END, signature
+                FROM shacache.entry WHERE key = \(key.text) ORDER BY id
+                """)
+        }
+        for row in rows {
+            row.withBytes(0) { metadata in
+                // NULL, which is read as empty, as no metadata is.
+                if !metadata.isEmpty { row.withBytes(1) { signature in body(metadata, signature) } }
+            }
+        }
+        return rows.count
+    }
+
+    /// What stands under a key, oldest first, withdrawn entries too.
+    public func table(under key: Key) throws -> Table {
+        Table(
+            try connection.run(
+                """
+                SELECT entry.id AS number, date_trunc('second', entry.created_at) AS created_at,
+                    account.name AS account, signature_result AS signature, signer.name AS signer,
+                    entry.withdrawal_id AS withdrawal, software_url, multiarch, encode(sha512, 'hex') AS sha512
+                FROM shacache.entry
+                JOIN shacache.account ON account.id = entry.account_id
+                LEFT JOIN shacache.signer ON signer.id = signer_id
+                WHERE key = \(key.text) ORDER BY entry.id
+                """))
+    }
+}

@@ -1,0 +1,51 @@
+import ShaCache
+
+/// How much may stand under one key. The deployed clients check every entry of a key with a process of its own, so
+/// a flooded key is an attack on them.
+public struct KeyLimits: Sendable {
+    public let entries: Int
+    /// Of metadata and signatures together.
+    public let bytes: Int
+    /// Of one account, so that none can use up a key that others need.
+    public let entriesPerAccount: Int
+    /// Of one account, for the same reason: one large entry is as good as many small ones.
+    var bytesPerAccount: Int { bytes / 2 }
+
+    public init(entries: Int, bytes: Int, entriesPerAccount: Int) {
+        self.entries = entries
+        self.bytes = bytes
+        self.entriesPerAccount = entriesPerAccount
+    }
+}
+
+/// What a key has, or an account under it: entries, and bytes of metadata and signatures.
+typealias Holdings = (entries: Int, bytes: Int)
+
+extension KeyLimits {
+    func check(adding entry: Entry, toKey present: Holdings) throws(Refusal) {
+        guard present.entries < entries else {
+            throw .keyIsFull("the key has \(present.entries) entries, the most that a key may have")
+        }
+        let sum = present.bytes + entry.size
+        guard sum <= bytes else {
+            throw .keyIsFull("with this entry the key would hold \(sum) bytes, more than \(bytes)")
+        }
+    }
+
+    func check(adding entry: Entry, toOwn present: Holdings) throws(Refusal) {
+        guard present.entries < entriesPerAccount else {
+            throw .keyIsFull(
+                "this account has \(present.entries) entries under the key, the most that one account may have")
+        }
+        let sum = present.bytes + entry.size
+        guard sum <= bytesPerAccount else {
+            throw .keyIsFull(
+                "with this entry the account would have \(sum) bytes under the key, more than \(bytesPerAccount)")
+        }
+    }
+}
+
+extension Entry {
+    /// What it adds to a key, in bytes.
+    fileprivate var size: Int { metadata.utf8.count + signature.utf8.count }
+}

@@ -1,0 +1,70 @@
+import Postgres
+import ShaCache
+
+/// Every advisory lock that is taken in the database, in the order in which one transaction may take several of them: the
+/// cases below, from the first to the last. Since all transactions keep to it, none of these locks is part of a deadlock.
+/// Each is held to the end of its transaction.
+///
+/// The SQL functions of the fast path (`store_entries`, `admit_blobs`) take the locks of several uploads at once. They
+/// never wait for one: `pg_try_advisory_xact_lock`, and who doesn't get his goes by himself, through `Session.lock`.
+///
+/// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
+/// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted.
+enum LockOrder {
+    /// (3, 0), by `begin_maintenance` in SQL: one maintenance of the record at a time. With none of the others.
+    case maintenance
+    /// (2, 0): one repair of the accounts' sums at a time, or two would add one difference twice.
+    case usageRepair
+    /// (4, 0). Shared by transactions that store entries, until they end; taken alone by one that revokes a signer.
+    case storingEntries
+    case revokingSigner
+    /// 64 bits, by the function `key_lock`: what is put under a key or withdrawn from it counts what is there.
+    case key(Key)
+    /// 64 bits, by the function `blob_lock`: one upload, withdrawal or move of a blob's file at a time. It shares the
+    /// space of keys: two with one number merely wait for each other.
+    case blob(Digest)
+    /// (1, account): uploads of an account with a quota or a daily limit, which count what those before them stored. All
+    /// others of the account don't wait for it.
+    case account(Account.ID)
+
+    fileprivate var rank: Int {
+        switch self {
+        case .maintenance: 0
+        case .usageRepair: 1
+        case .storingEntries, .revokingSigner: 2
+        case .key: 3
+        case .blob: 4
+        case .account: 5
+        }
+    }
+
+    fileprivate var statement: SQL {
+        switch self {
+        case .maintenance: "SELECT pg_advisory_xact_lock(3, 0)"
+        case .usageRepair: "SELECT pg_advisory_xact_lock(2, 0)"
+        case .storingEntries: "SELECT pg_advisory_xact_lock_shared(4, 0)"
+        case .revokingSigner: "SELECT pg_advisory_xact_lock(4, 0)"
+        case .key(let key): "SELECT pg_advisory_xact_lock(shacache.key_lock(\(key.text)))"
+        case .blob(let digest): "SELECT pg_advisory_xact_lock(shacache.blob_lock(\(digest.bytes)))"
+        case .account(let id): "SELECT pg_advisory_xact_lock(1, \(id))"
+        }
+    }
+}
+
+/// The last lock of a session, and the transaction that took it.
+struct TakenLock {
+    let transaction: Int
+    let rank: Int
+}
+
+extension Session {
+    /// Waits for a lock, and holds it until the transaction ends. The only place that waits for one.
+    func lock(_ lock: LockOrder) throws {
+        let taken = TakenLock(transaction: connection.transactions, rank: lock.rank)
+        if let lastLock, lastLock.transaction == taken.transaction {
+            assert(lastLock.rank < taken.rank, "a transaction takes \(lock) behind a lock of rank \(lastLock.rank)")
+        }
+        lastLock = taken
+        try connection.run(lock.statement)
+    }
+}

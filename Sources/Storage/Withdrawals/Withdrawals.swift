@@ -1,0 +1,98 @@
+import Postgres
+import ShaCache
+
+/// The record of what was hidden, by whom and why.
+public struct Withdrawals {
+    let session: Session
+    private var connection: Connection { session.connection }
+
+    public init(_ session: Session) { self.session = session }
+
+    public func table() throws -> Table {
+        Table(
+            try connection.run(
+                """
+                SELECT id AS number, date_trunc('second', at) AS at, target, subject, actor, reason,
+                    CASE target WHEN 'entries' THEN
+                        (SELECT count(*) FROM shacache.entry WHERE withdrawal_id = withdrawal.id)
+                    ELSE (SELECT count(*) FROM shacache.blob WHERE withdrawal_id = withdrawal.id) END AS hidden,
+                    date_trunc('second', lifted_at) AS lifted_at, lifted_by
+                FROM shacache.withdrawal ORDER BY id
+                """))
+    }
+
+    func record(
+        _ withdrawal: Withdrawal, of target: Withdrawal.Target, subject: String
+    ) throws -> Withdrawal.Number {
+        try connection.run(
+            """
+            INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason, is_operators)
+            VALUES (
+                \(withdrawal.actor), \(withdrawal.account?.id), \(target.rawValue), \(subject), \(withdrawal.reason.text),
+                \(withdrawal.isByOperator))
+            RETURNING id
+            """
+        ).first!.int(0)!
+    }
+
+    /// An account's own withdrawal has nothing left to hide where an operator's took its place.
+    func replace(_ old: Withdrawal.Number, by new: Withdrawal.Number, _ actor: String) throws {
+        try closeIfEmpty(old, by: actor)
+        try session.audit.append(
+            "withdrawal lift", of: "\(old)", by: actor, detail: "withdrawal \(new) takes its place")
+    }
+
+    /// What an account withdrew itself is shown again when another one uploads the same. A withdrawal that hides more
+    /// stays for that.
+    func lift(
+        _ known: ExistingUpload, for account: Account?, _ what: String, restore: (Withdrawal.Number) throws -> Void
+    ) throws {
+        guard let number = known.withdrawal, let actor = account?.actor else { return }
+        // Before what it hides, as `clear` locks them.
+        try connection.run("SELECT FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
+        try restore(number)
+        try closeIfEmpty(number, by: actor)
+        try session.audit.append(
+            "withdrawal lift", of: "\(number)", by: actor, detail: "uploaded again: \(what)")
+    }
+
+    private func closeIfEmpty(_ number: Withdrawal.Number, by actor: String) throws {
+        try connection.run(
+            """
+            UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = \(actor)
+            WHERE id = \(number) AND lifted_at IS NULL
+                AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = \(number))
+                AND NOT EXISTS (SELECT FROM shacache.blob WHERE withdrawal_id = \(number))
+            """)
+    }
+
+    // MARK: Lifting by an operator
+
+    /// The blob of a withdrawal; nil when it is one of entries, or there is none.
+    func blob(of number: Withdrawal.Number) throws -> Digest? {
+        try connection.run("SELECT subject FROM shacache.withdrawal WHERE id = \(number) AND target = 'blob'")
+            .first.flatMap { Digest($0.text(0)!) }
+    }
+
+    /// Shows in the catalog what a withdrawal hides.
+    ///
+    /// - Throws: `AdministrationError`, also when it is lifted already.
+    func clear(_ number: Withdrawal.Number, by actor: String) throws {
+        try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
+            try close(number, by: actor)
+            try connection.run("UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+            try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+        }
+    }
+
+    private func close(_ number: Withdrawal.Number, by actor: String) throws {
+        let found = try connection.run(
+            "SELECT lifted_at, lifted_by FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
+        guard let row = found.first else { throw AdministrationError.unknown("withdrawal", "\(number)") }
+        if let lifted = row.text(0) {
+            throw AdministrationError.cannotLift(number, "\(row.text(1)!) has lifted it, at \(lifted)")
+        }
+        try connection.run(
+            "UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = \(actor) WHERE id = \(number)")
+    }
+}
