@@ -1,13 +1,13 @@
 extension Exposition {
     /// What the workers of a host counted, and what the kernel says of their processes.
-    public mutating func add(_ readings: [Reading]) {
-        for figure in Figure.allCases {
-            add(figure.declaration.family, readings.flatMap { $0.samples(of: figure) })
+    public mutating func add(_ snapshots: [Snapshot]) {
+        for metric in Metric.allCases {
+            add(metric.declaration.family, snapshots.flatMap { $0.samples(of: metric) })
         }
-        add(.build, readings.map { Sample(1, $0.label, ("version", $0.header.version)) })
-        add(.processStart, readings.map { Sample(Double($0.header.start) / 1000, $0.label) })
-        let processes = readings.compactMap { reading in
-            ProcessFigures(process: reading.header.process).map { (reading.label, $0) }
+        add(.build, snapshots.map { Sample(1, $0.label, ("version", $0.header.version)) })
+        add(.processStart, snapshots.map { Sample(Double($0.header.start) / 1000, $0.label) })
+        let processes = snapshots.compactMap { snapshot in
+            ProcessFigures(process: snapshot.header.process).map { (snapshot.label, $0) }
         }
         add(.processCPU, processes.map { Sample($1.cpuSeconds, $0) })
         add(.processMemory, processes.map { Sample(Double($1.residentBytes), $0) })
@@ -15,21 +15,21 @@ extension Exposition {
     }
 }
 
-extension Reading {
+extension Snapshot {
     fileprivate var label: (name: String, value: String) { ("worker", "\(worker)") }
 
-    fileprivate func samples(of figure: Figure) -> [Exposition.Sample] {
-        let declaration = figure.declaration
-        return Layout.series(of: figure).flatMap { values -> [Exposition.Sample] in
+    fileprivate func samples(of metric: Metric) -> [Exposition.Sample] {
+        let declaration = metric.declaration
+        return Layout.series(of: metric).flatMap { values -> [Exposition.Sample] in
             let labels = [label] + zip(declaration.labels.map(\.name), values)
-            let cell = Layout.cell(of: figure, values)!
+            let cell = Layout.cell(of: metric, values)!
             if declaration.family.kind == .histogram { return histogram(at: cell, labels) }
             guard declaration.showsZeros || self[cell] != 0 else { return [] }
             return [Exposition.Sample(value(at: cell, declaration.unit), labels: labels)]
         }
     }
 
-    private func value(at cell: Int, _ unit: Figure.Unit) -> Double {
+    private func value(at cell: Int, _ unit: Metric.Unit) -> Double {
         switch unit {
         case .one: Double(self[cell])
         case .time: Double(self[cell]) / 1e9

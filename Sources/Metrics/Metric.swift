@@ -1,5 +1,5 @@
 /// Every family that a worker counts by itself, declared once: its name, its help, and where its series lie in memory.
-public enum Figure: Int, CaseIterable, Sendable {
+public enum Metric: Int, CaseIterable, Sendable {
     case requests, inFlight, threads, receivedBytes, sentBytes
     case uploadSeconds, uploadStageSeconds, signatures, refusals, failures, damagedBlobs, readOnly
     case databaseStatements, databaseSeconds, databaseSessions, databaseErrors

@@ -16,14 +16,14 @@ struct Header {
 
 /// Memory with a header and the cells of one worker, all zero at first: a gauge of an earlier process must not survive,
 /// and counters may begin anew.
-final class Memory {
+final class MetricCells {
     static let size = Header.size + Layout.cellCount * MemoryLayout<UInt64>.size
 
     let address: UnsafeMutableRawPointer
     private let file: LockedFile?
 
-    static func ofProcess(version: String) -> Memory {
-        Memory(address: map(file: nil)!, file: nil, version: version)
+    static func ofProcess(version: String) -> MetricCells {
+        MetricCells(address: map(file: nil)!, file: nil, version: version)
     }
 
     /// - Parameter file: of `size` zero bytes, locked; nil when it can't be mapped.
@@ -54,11 +54,11 @@ final class Memory {
         return address == MAP_FAILED ? nil : address
     }
 
-    func reading() -> Reading? { Reading(UnsafeRawBufferPointer(start: address, count: Self.size), worker: 0) }
+    func snapshot() -> Snapshot? { Snapshot(UnsafeRawBufferPointer(start: address, count: Self.size), worker: 0) }
 }
 
 /// The figures of one worker, as they stood at one moment.
-public struct Reading: Sendable {
+public struct Snapshot: Sendable {
     /// The number of its slot, from 1; 0 for one without.
     public let worker: Int
     let header: Header
@@ -66,7 +66,7 @@ public struct Reading: Sendable {
 
     /// - Parameter bytes: nil is returned for those of another version, or of no worker at all.
     init?(_ bytes: UnsafeRawBufferPointer, worker: Int) {
-        guard bytes.count == Memory.size else { return nil }
+        guard bytes.count == MetricCells.size else { return nil }
         let words = (0..<bytes.count / 8).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
         guard words[0] == Header.mark, words[1] == Layout.version else { return nil }
         self.worker = worker

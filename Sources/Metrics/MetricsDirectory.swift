@@ -1,7 +1,7 @@
 /// A directory in which each worker of a host has a slot for its figures: `worker-1`, `worker-2` and so on.
 ///
 /// A worker takes the first slot that nobody has, so that those who take the place of others go on under their names.
-public struct Board: Sendable {
+public struct MetricsDirectory: Sendable {
     private let directory: String
 
     public init(directory: String) { self.directory = directory }
@@ -16,18 +16,18 @@ public struct Board: Sendable {
     public func takeSlot(version: String) throws(SlotError) -> Recorder {
         for number in Self.slots {
             guard let file = try LockedFile(path: path(number)) else { continue }
-            try file.clear(size: Memory.size)
-            guard let memory = Memory(file, version: version) else { throw SlotError("map \(path(number))") }
+            try file.clear(size: MetricCells.size)
+            guard let memory = MetricCells(file, version: version) else { throw SlotError("map \(path(number))") }
             return Recorder(memory)
         }
         throw SlotError(reason: "\(directory): all \(Self.slots.count) slots are taken")
     }
 
     /// Of every worker that lives, in the order of their slots. Those of another version are left out.
-    public func readings() -> [Reading] {
+    public func snapshots() -> [Snapshot] {
         Self.slots.compactMap { number in
-            guard let bytes = LockedFile.contents(ofLocked: path(number), size: Memory.size) else { return nil }
-            return bytes.withUnsafeBytes { Reading($0, worker: number) }
+            guard let bytes = LockedFile.contents(ofLocked: path(number), size: MetricCells.size) else { return nil }
+            return bytes.withUnsafeBytes { Snapshot($0, worker: number) }
         }
     }
 }

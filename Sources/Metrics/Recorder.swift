@@ -8,33 +8,33 @@ import Synchronization
 public final class Recorder: @unchecked Sendable {
     private let cells: UnsafeMutablePointer<Atomic<UInt64>>
     /// Keeps the memory, and the slot.
-    private let memory: Memory
+    private let memory: MetricCells
 
-    init(_ memory: Memory) {
+    init(_ memory: MetricCells) {
         self.memory = memory
         cells = (memory.address + Header.size).bindMemory(to: Atomic<UInt64>.self, capacity: Layout.cellCount)
     }
 
     /// In memory of this process alone, for when no slot can be had: then only this worker can show them.
-    public static func alone(version: String) -> Recorder { Recorder(Memory.ofProcess(version: version)) }
+    public static func alone(version: String) -> Recorder { Recorder(MetricCells.ofProcess(version: version)) }
 
-    public func add(_ amount: Int = 1, to figure: Figure, _ labels: String...) {
-        add(amount, cell: Layout.cell(of: figure, labels))
+    public func add(_ amount: Int = 1, to metric: Metric, _ labels: String...) {
+        add(amount, cell: Layout.cell(of: metric, labels))
     }
 
-    public func set(_ figure: Figure, to value: Int, _ labels: String...) {
-        guard let cell = Layout.cell(of: figure, labels) else { return }
+    public func set(_ metric: Metric, to value: Int, _ labels: String...) {
+        guard let cell = Layout.cell(of: metric, labels) else { return }
         cells[cell].store(UInt64(value), ordering: .relaxed)
     }
 
-    /// Of a figure whose unit is time.
-    public func add(_ duration: Duration, to figure: Figure, _ labels: String...) {
-        add(duration.nanoseconds, cell: Layout.cell(of: figure, labels))
+    /// Of a metric whose unit is time.
+    public func add(_ duration: Duration, to metric: Metric, _ labels: String...) {
+        add(duration.nanoseconds, cell: Layout.cell(of: metric, labels))
     }
 
     /// Of a histogram.
-    public func observe(_ duration: Duration, in figure: Figure, _ labels: String...) {
-        guard let first = Layout.cell(of: figure, labels) else { return }
+    public func observe(_ duration: Duration, in metric: Metric, _ labels: String...) {
+        guard let first = Layout.cell(of: metric, labels) else { return }
         let seconds = duration / .seconds(1)
         let bucket = Family.bounds.firstIndex { seconds <= $0 } ?? Family.bounds.count
         add(1, cell: first + bucket)
@@ -47,7 +47,7 @@ public final class Recorder: @unchecked Sendable {
     }
 
     /// What stands there now.
-    public func reading() -> Reading? { memory.reading() }
+    public func snapshot() -> Snapshot? { memory.snapshot() }
 }
 
 extension Duration {

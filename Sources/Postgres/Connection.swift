@@ -26,8 +26,8 @@ public final class Connection {
     }
 
     private let target: Target
-    private let waiters: Waiters?
-    private var isStaying = false
+    private let bulkhead: DatabaseBulkhead?
+    private var keepsWaiting = false
     private var handle: OpaquePointer?  // PGconn *
     /// The server's name for each statement that it has prepared in this session.
     private var prepared: [String: String] = [:]
@@ -38,10 +38,10 @@ public final class Connection {
     private var isWarned = false
     public private(set) var statistics = Statistics()
 
-    /// - Parameter waiters: the threads that are to give way to each other when the server hangs.
-    public init(_ target: Target, waiters: Waiters? = nil) {
+    /// - Parameter bulkhead: of threads that must not all wait when the server hangs.
+    public init(_ target: Target, bulkhead: DatabaseBulkhead? = nil) {
         self.target = target
-        self.waiters = waiters
+        self.bulkhead = bulkhead
     }
 
     deinit { disconnect() }
@@ -85,20 +85,20 @@ public final class Connection {
         statistics.statements += statements
         defer { statistics.waited += begin.duration(to: .now) }
         do {
-            return try givingWay(body)
+            return try behindBulkhead(body)
         } catch {
             statistics.count(error)
             throw error
         }
     }
 
-    private func givingWay<Result>(_ body: () throws -> Result) throws -> Result {
-        guard let waiters else { return try body() }
+    private func behindBulkhead<Result>(_ body: () throws -> Result) throws -> Result {
+        guard let bulkhead else { return try body() }
         defer {
-            if isStaying { waiters.leave() }
-            isStaying = false
+            if keepsWaiting { bulkhead.release() }
+            keepsWaiting = false
         }
-        return try waiters.ask(body)
+        return try bulkhead.enter(body)
     }
 
     /// Commits what `body` did when it returns, and rolls it back when it throws.
@@ -336,10 +336,10 @@ public final class Connection {
         func wait(_ limit: Duration?) -> Bool {
             poll(&descriptor, 1, limit.map { Int32(max($0, .zero) / .milliseconds(1)) } ?? -1) != 0
         }
-        if let waiters, !isStaying {
-            if wait(waiters.patience) { return true }
-            isStaying = waiters.stay()
-            guard isStaying else { return false }
+        if let bulkhead, !keepsWaiting {
+            if wait(bulkhead.stallTimeout) { return true }
+            keepsWaiting = bulkhead.keepWaiting()
+            guard keepsWaiting else { return false }
         }
         return wait(deadline.map { ContinuousClock.now.duration(to: $0) })
     }

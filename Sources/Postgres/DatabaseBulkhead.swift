@@ -1,28 +1,28 @@
 import Synchronization
 
-/// Threads that ask one server, and share what they know of it: while it answers, all may ask; while it hangs, only so
-/// many wait for it, and the others are free for what needs no database.
-public final class Waiters: Sendable {
-    private let most: Int
+/// Keeps a server that hangs from taking all threads of a process: while it answers, all may ask; while it hangs, only so
+/// many wait for it, and the others are free for what needs no database. Shared by these threads.
+public final class DatabaseBulkhead: Sendable {
+    private let maximumWaiting: Int
     /// A server that says nothing for so long hangs.
-    let patience: Duration
-    private let asking = Atomic(0)
-    private let staying = Atomic(0)
+    let stallTimeout: Duration
+    private let inside = Atomic(0)
+    private let waiting = Atomic(0)
     private let serverHangs = Atomic(false)
 
     /// - Parameters:
-    ///   - most: how many may wait. At least one, or nobody would learn that the server answers again.
-    ///   - patience: a server that says nothing for so long hangs. Longer than statements usually take.
-    public init(most: Int, patience: Duration = .seconds(1)) {
-        self.most = most
-        self.patience = patience
+    ///   - maximumWaiting: at least one, or no thread would learn that the server answers again.
+    ///   - stallTimeout: a server that says nothing for so long hangs. Longer than statements usually take.
+    public init(maximumWaiting: Int, stallTimeout: Duration = .seconds(1)) {
+        self.maximumWaiting = maximumWaiting
+        self.stallTimeout = stallTimeout
     }
 
     /// - Throws: `DatabaseError` of kind `unavailable`, at once, when enough wait already.
-    func ask<Result>(_ body: () throws -> Result) throws -> Result {
-        let others = asking.add(1, ordering: .relaxed).oldValue
-        defer { asking.subtract(1, ordering: .relaxed) }
-        guard others < most || !serverHangs.load(ordering: .relaxed) else {
+    func enter<Result>(_ body: () throws -> Result) throws -> Result {
+        let others = inside.add(1, ordering: .relaxed).oldValue
+        defer { inside.subtract(1, ordering: .relaxed) }
+        guard others < maximumWaiting || !serverHangs.load(ordering: .relaxed) else {
             throw DatabaseError(.unavailable, "enough wait already for a server that says nothing", statement: "")
         }
         let begin = ContinuousClock.now
@@ -31,19 +31,19 @@ public final class Waiters: Sendable {
             serverHangs.store(false, ordering: .relaxed)
             return result
         } catch {
-            serverHangs.store(begin.duration(to: .now) >= patience, ordering: .relaxed)
+            serverHangs.store(begin.duration(to: .now) >= stallTimeout, ordering: .relaxed)
             throw error
         }
     }
 
-    /// For one that lost its patience: whether it may wait on, until it says `leave`. Of those that asked before anybody
-    /// knew, some may not.
-    func stay() -> Bool {
+    /// Of a thread that has waited for `stallTimeout`: whether it may wait on, until it calls `release`. More may have
+    /// entered before the server was known to hang.
+    func keepWaiting() -> Bool {
         serverHangs.store(true, ordering: .relaxed)
-        if staying.add(1, ordering: .relaxed).newValue <= most { return true }
-        leave()
+        if waiting.add(1, ordering: .relaxed).newValue <= maximumWaiting { return true }
+        release()
         return false
     }
 
-    func leave() { staying.subtract(1, ordering: .relaxed) }
+    func release() { waiting.subtract(1, ordering: .relaxed) }
 }

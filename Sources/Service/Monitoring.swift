@@ -8,7 +8,7 @@ import Synchronization
 /// What a worker shows at /metrics beside what each request counts; all of its threads share it.
 public final class Monitoring: Sendable {
     let recorder: Recorder
-    private let board: Board?
+    private let directory: MetricsDirectory?
     /// Files in PEM.
     let certificates: [String]
     let session: Mutex<Session>
@@ -17,19 +17,19 @@ public final class Monitoring: Sendable {
     private let operators = Mutex(KnownOperators())
 
     /// - Parameters:
-    ///   - board: where the figures of the host's workers are; nil when this one has no slot there.
+    ///   - directory: where the figures of the host's workers are; nil when this one has no slot there.
     ///   - session: one with a short timeout: a scrape doesn't wait.
     ///   - certificates: files in PEM whose expiry is shown.
-    public init(recorder: Recorder, board: Board?, session: sending Session, certificates: [String]) {
+    public init(recorder: Recorder, directory: MetricsDirectory?, session: sending Session, certificates: [String]) {
         self.recorder = recorder
-        self.board = board
+        self.directory = directory
         self.session = Mutex(session)
         self.certificates = certificates
     }
 
-    var readings: [Reading] {
-        guard let board else { return recorder.reading().map { [$0] } ?? [] }
-        return board.readings()
+    var snapshots: [Snapshot] {
+        guard let directory else { return recorder.snapshot().map { [$0] } ?? [] }
+        return directory.snapshots()
     }
 
     /// What only the database knows. One thread asks at a time. Whoever can't wait for it gets what was known before:

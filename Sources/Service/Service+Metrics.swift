@@ -9,7 +9,7 @@ extension Service {
     func metrics(for request: Request) throws -> Response {
         let database = try databaseFigures(for: request)
         var exposition = Exposition()
-        exposition.add(monitoring.readings)
+        exposition.add(monitoring.snapshots)
         exposition.add(store)
         exposition.add(database)
         exposition.addUpkeep(database)

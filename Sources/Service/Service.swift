@@ -14,23 +14,23 @@ public final class Service {
     let monitoring: Monitoring
     /// What the catalog had asked when that was last counted.
     var counted = Statistics()
-    private let allowance: Allowance
+    private let refusals: RefusalRateLimiter
     var remembered = Remembered()
 
     /// - Parameters:
     ///   - groups: of the process.
-    ///   - allowance: how many refusals go on record.
+    ///   - refusals: how many refusals go on record.
     ///   - monitoring: where everything is counted.
     public init(
-        store: BlobStore, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules, allowance: Allowance,
-        monitoring: Monitoring
+        store: BlobStore, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules,
+        refusals: RefusalRateLimiter, monitoring: Monitoring
     ) {
         self.store = store
         self.catalog = catalog
         blobs = BlobRepository(store, catalog.session, groups: groups.blobs)
         listing = Entries(catalog.session, groups: groups.entries)
         self.rules = rules
-        self.allowance = allowance
+        self.refusals = refusals
         self.monitoring = monitoring
     }
 
@@ -89,7 +89,7 @@ public final class Service {
     /// - Returns: how many were left out since the last time.
     public func record(_ answer: Answer) throws -> Int {
         guard let upload = answer.upload, let failure = answer.failure else { return 0 }
-        guard let leftOut = allowance.take(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
+        guard let leftOut = refusals.take(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
         try Uploads(catalog.session).record(upload, failure: failure.recorded)
         return leftOut
     }

@@ -2,7 +2,7 @@ public import FastCGI
 import Foundation
 
 /// The threads of a server process. Each owns what its work needs, and takes one request after the other.
-public struct Crew {
+public struct ThreadPool {
     private let shutdown = Shutdown()
     private let atWork = DispatchGroup()
 

@@ -5,8 +5,8 @@ public final class Catalog {
     public let session: Session
     var connection: Connection { session.connection }
 
-    public init(_ target: Connection.Target, waiters: Waiters? = nil) {
-        session = Session(target, waiters: waiters)
+    public init(_ target: Connection.Target, bulkhead: DatabaseBulkhead? = nil) {
+        session = Session(target, bulkhead: bulkhead)
     }
 
     /// - Parameter session: shared with the subjects that have a type of their own.

@@ -51,21 +51,21 @@ struct ShacachePage: ParsableCommand {
         let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
         signals.block()
         let listener = try Sockets.inherited().named("page")
-        let crew = Crew()
+        let threads = ThreadPool()
         // While the database hangs, one is left that says so at once. What is slow doesn't hang: the server ends it itself.
-        let waiters = Waiters(
-            most: Self.threads - 1, patience: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
+        let bulkhead = DatabaseBulkhead(
+            maximumWaiting: Self.threads - 1, stallTimeout: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
         let figures = HomeFigures()
-        crew.start(Self.threads, on: listener) {
+        threads.start(Self.threads, on: listener) {
             let pages = Pages(
-                catalog: Catalog(configuration.pageDatabase, waiters: waiters), site: configuration.site,
+                catalog: Catalog(configuration.pageDatabase, bulkhead: bulkhead), site: configuration.site,
                 templates: templates, figures: figures)
             return { request in answer(request, pages, log) }
         }
         log.info("started")
         while !signals.arrive(withinSeconds: Int(Int32.max)) {}
         log.info("draining")
-        crew.finish()
+        threads.finish()
         log.info("stopped")
     }
 }

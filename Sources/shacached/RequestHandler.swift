@@ -7,25 +7,26 @@ import Service
 import Serving
 import Storage
 
-/// What the threads of a worker do. Each has a service and a database session of its own; they share the store, and
-/// what is counted.
-struct Desk: Sendable {
+/// Answers the requests of a worker. Each of its threads has a service and a database session of its own; they share the
+/// store, and what is counted.
+struct RequestHandler: Sendable {
     let configuration: Configuration
     let store: BlobStore
     let log: Logger
     private let recorder: Recorder
     private let monitoring: Monitoring
-    private let allowance = Allowance()
+    private let refusals = RefusalRateLimiter()
     private let groups = Service.Groups()
 
-    /// - Parameter board: where the recorder has its slot; nil when it has none.
-    init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, board: Board?) {
+    /// - Parameter directory: where the recorder has its slot; nil when it has none.
+    init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, directory: MetricsDirectory?)
+    {
         self.configuration = configuration
         self.store = store
         self.log = log
         self.recorder = recorder
         monitoring = Monitoring(
-            recorder: recorder, board: board, session: Session(configuration.metricsDatabase),
+            recorder: recorder, directory: directory, session: Session(configuration.metricsDatabase),
             certificates: configuration.metrics.certificates)
     }
 
@@ -33,12 +34,12 @@ struct Desk: Sendable {
     ///
     /// - Parameters:
     ///   - socket: that it serves, as the figures name it.
-    ///   - waiters: where not all threads may wait for a database that hangs.
-    func work(on socket: String, waiters: Waiters? = nil) -> Crew.Work {
+    ///   - bulkhead: where not all threads may wait for a database that hangs.
+    func work(on socket: String, bulkhead: DatabaseBulkhead? = nil) -> ThreadPool.Work {
         recorder.add(to: .threads, socket)
         let service = Service(
-            store: store, catalog: Catalog(configuration.workerDatabase, waiters: waiters), groups: groups,
-            rules: configuration.uploads.rules, allowance: allowance, monitoring: monitoring)
+            store: store, catalog: Catalog(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
+            rules: configuration.uploads.rules, refusals: refusals, monitoring: monitoring)
         return { source in
             let request = Request(source)
             // Whoever looks how busy the worker is would see himself.

@@ -64,14 +64,15 @@ struct Shacached: ParsableCommand {
             return store
         }
 
-        let crew = Crew()
-        let (recorder, board) = recorder(configuration, log)
-        let desk = Desk(configuration: configuration, store: store, log: log, recorder: recorder, board: board)
+        let threads = ThreadPool()
+        let (recorder, directory) = recorder(configuration, log)
+        let handler = RequestHandler(
+            configuration: configuration, store: store, log: log, recorder: recorder, directory: directory)
         // Most downloads need no database: half of the threads stay with them when it hangs.
         let lookupThreads = configuration.worker.lookupThreads
-        let waiters = Waiters(most: max(1, lookupThreads / 2))
-        crew.start(lookupThreads, on: lookups) { desk.work(on: "lookups", waiters: waiters) }
-        crew.start(configuration.worker.uploadThreads, on: uploads) { desk.work(on: "uploads") }
+        let bulkhead = DatabaseBulkhead(maximumWaiting: max(1, lookupThreads / 2))
+        threads.start(lookupThreads, on: lookups) { handler.work(on: "lookups", bulkhead: bulkhead) }
+        threads.start(configuration.worker.uploadThreads, on: uploads) { handler.work(on: "uploads") }
         do {
             try Hash.Algorithm.sha1.require()
         } catch {
@@ -84,15 +85,15 @@ struct Shacached: ParsableCommand {
             reconcile(BlobRepository(store, Session(configuration.workerDatabase)), log)
         } while !signals.arrive(withinSeconds: Self.sweepInterval)
         log.info("draining")
-        crew.finish()
+        threads.finish()
         log.info("stopped")
     }
 
     /// Figures must never keep a worker from its work: without a slot for them, it shows its own alone.
-    private func recorder(_ configuration: Configuration, _ log: Logger) -> (Recorder, Board?) {
-        let board = Board(directory: configuration.metrics.directory)
+    private func recorder(_ configuration: Configuration, _ log: Logger) -> (Recorder, MetricsDirectory?) {
+        let directory = MetricsDirectory(directory: configuration.metrics.directory)
         do {
-            return (try board.takeSlot(version: Configuration.version), board)
+            return (try directory.takeSlot(version: Configuration.version), directory)
         } catch {
             log.warning("metrics not shared", metadata: ["cause": "\(error)"])
             return (Recorder.alone(version: Configuration.version), nil)

@@ -3,26 +3,26 @@ import Foundation
 import Metrics
 import Testing
 
-struct BoardTests {
+struct MetricsDirectoryTests {
     private let directory: TemporaryDirectory
-    private let board: Board
+    private let metrics: MetricsDirectory
 
     init() throws {
         directory = try TemporaryDirectory()
-        board = Board(directory: directory.path)
+        metrics = MetricsDirectory(directory: directory.path)
     }
 
     /// What any worker of the host would show.
     private var shown: [Substring] {
         var exposition = Exposition()
-        exposition.add(board.readings())
+        exposition.add(metrics.snapshots())
         return exposition.text.split(separator: "\n")
     }
 
     private func shown(_ name: String) -> [Substring] { shown.filter { $0.hasPrefix(name) } }
 
     @Test func `workers have slots of their own, and each shows all`() throws {
-        let (first, second) = (try board.takeSlot(version: "1"), try board.takeSlot(version: "2"))
+        let (first, second) = (try metrics.takeSlot(version: "1"), try metrics.takeSlot(version: "2"))
         first.add(to: .damagedBlobs)
         second.add(3, to: .damagedBlobs)
         #expect(
@@ -38,15 +38,15 @@ struct BoardTests {
         #expect(shown("# TYPE shacache_damaged").count == 1)
     }
 
-    // Board.takeSlot takes the first that is free; LockedFile.contents shows what is locked; LockedFile.clear.
+    // MetricsDirectory.takeSlot takes the first that is free; LockedFile.contents shows what is locked; LockedFile.clear.
     @Test func `who takes a dead worker's place has its name, and nothing of its figures`() throws {
-        var first: Recorder? = try board.takeSlot(version: "1")
-        let second = try board.takeSlot(version: "1")
+        var first: Recorder? = try metrics.takeSlot(version: "1")
+        let second = try metrics.takeSlot(version: "1")
         first?.add(to: .inFlight, "uploads")
         second.add(2, to: .inFlight, "uploads")
         first = nil
         #expect(shown("shacache_requests_in_flight{worker=\"1\"").isEmpty)
-        first = try board.takeSlot(version: "1")
+        first = try metrics.takeSlot(version: "1")
         #expect(
             shown("shacache_requests_in_flight").filter { $0.contains("uploads") } == [
                 "shacache_requests_in_flight{worker=\"1\",socket=\"uploads\"} 0",
@@ -54,9 +54,9 @@ struct BoardTests {
             ])
     }
 
-    // Reading.init compares size, mark and layout.
+    // Snapshot.init compares size, mark and layout.
     @Test(arguments: [0, 8]) func `a file of another version, and a damaged one, are left out`(_ place: Int) throws {
-        let recorder = try board.takeSlot(version: "1")
+        let recorder = try metrics.takeSlot(version: "1")
         let file = try FileHandle(forUpdating: URL(filePath: "\(directory.path)/worker-1"))
         try file.seek(toOffset: UInt64(place))
         try file.write(contentsOf: Data([7]))
@@ -68,19 +68,19 @@ struct BoardTests {
         try Data("something else".utf8).write(to: URL(filePath: "\(directory.path)/worker-1"))
         try Data(count: 1 << 20).write(to: URL(filePath: "\(directory.path)/worker-2"))
         #expect(shown.isEmpty)
-        let workers = (try board.takeSlot(version: "1"), try board.takeSlot(version: "1"))
+        let workers = (try metrics.takeSlot(version: "1"), try metrics.takeSlot(version: "1"))
         #expect(shown("shacache_damaged_blob_reads_total").count == 2)
         workers.0.add(to: .damagedBlobs)
     }
 
     @Test func `a directory that can't be used is named`() {
-        #expect { try Board(directory: "/nowhere").takeSlot(version: "1") } throws: {
+        #expect { try MetricsDirectory(directory: "/nowhere").takeSlot(version: "1") } throws: {
             "\($0)" == "/nowhere/worker-1: No such file or directory"
         }
     }
 
     @Test func `threads lose nothing to each other`() throws {
-        let recorder = try board.takeSlot(version: "1")
+        let recorder = try metrics.takeSlot(version: "1")
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
             for _ in 0..<10_000 { recorder.add(to: .requests, "blob", "GET", "200") }
         }
@@ -91,7 +91,7 @@ struct BoardTests {
     }
 
     @Test func `what no label knows counts as other`() throws {
-        let recorder = try board.takeSlot(version: "1")
+        let recorder = try metrics.takeSlot(version: "1")
         recorder.add(to: .requests, "nothing", "BREW", "418")
         #expect(
             shown("shacache_requests_total") == [
@@ -110,7 +110,7 @@ struct BoardTests {
     }
 
     @Test func `a histogram's buckets hold those below them, and its sum is in seconds`() throws {
-        let recorder = try board.takeSlot(version: "1")
+        let recorder = try metrics.takeSlot(version: "1")
         for seconds in [0.001, 0.02, 0.02, 7200] { recorder.observe(.seconds(seconds), in: .uploadSeconds, "blob") }
         let lines = shown("shacache_upload_duration_seconds").filter { $0.contains("blob") }
         let values = lines.map { Double($0.split(separator: " ").last!)! }

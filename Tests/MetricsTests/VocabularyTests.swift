@@ -7,7 +7,7 @@ struct VocabularyTests {
 
     private var shown: String {
         var exposition = Exposition()
-        exposition.add([recorder.reading()!])
+        exposition.add([recorder.snapshot()!])
         return exposition.text
     }
 

@@ -21,7 +21,7 @@ struct RequestTableTests {
         let database = try TestDatabase()
         try database.accounts.add("local", comment: "", by: "tester")
         service = Service(
-            store: store, catalog: database.catalog(), rules: .forTests(), allowance: Allowance(),
+            store: store, catalog: database.catalog(), rules: .forTests(), refusals: RefusalRateLimiter(),
             monitoring: .alone(database.session()))
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))
@@ -121,6 +121,6 @@ extension UploadRules {
 extension Monitoring {
     /// Of a worker without neighbours.
     static func alone(_ session: sending Session) -> Monitoring {
-        Monitoring(recorder: .alone(version: "test"), board: nil, session: session, certificates: [])
+        Monitoring(recorder: .alone(version: "test"), directory: nil, session: session, certificates: [])
     }
 }

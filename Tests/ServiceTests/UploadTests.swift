@@ -23,7 +23,7 @@ struct UploadTests {
     private func service(_ rules: UploadRules = .forTests(), database target: Connection.Target? = nil) -> Service {
         Service(
             store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules,
-            allowance: Allowance(), monitoring: .alone(self.database.session()))
+            refusals: RefusalRateLimiter(), monitoring: .alone(self.database.session()))
     }
 
     private func upload(_ method: String, _ target: String, _ body: String) throws -> Request {
@@ -128,7 +128,7 @@ struct UploadTests {
         #expect(service().answer(request).response.status.rawValue == 403)
     }
 
-    /// Fails without Allowance: anybody could fill the database.
+    /// Fails without RefusalRateLimiter: anybody could fill the database.
     @Test func `of strangers' refusals some are on record, of an account's many more`() throws {
         let service = service()
         var stranger = try upload("PUT", "/shadir/k", "[]")

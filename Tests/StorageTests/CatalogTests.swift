@@ -179,13 +179,13 @@ struct CatalogTests {
         }
     }
 
-    /// Fails without Waiters.
+    /// Fails without DatabaseBulkhead.
     @Test(.timeLimit(.minutes(1))) func `while a server says nothing, only so many wait for it`() throws {
-        let (target, waiters) = (database.target(as: "shacache_owner"), Waiters(most: 1))
-        let waiting = Thread { _ = try? Connection(target, waiters: waiters).run("SELECT pg_sleep(3)") }
+        let (target, bulkhead) = (database.target(as: "shacache_owner"), DatabaseBulkhead(maximumWaiting: 1))
+        let waiting = Thread { _ = try? Connection(target, bulkhead: bulkhead).run("SELECT pg_sleep(3)") }
         waiting.start()
         Thread.sleep(forTimeInterval: 1.5)
-        let second = Connection(target, waiters: waiters)
+        let second = Connection(target, bulkhead: bulkhead)
         let begin = ContinuousClock.now
         #expect { try second.run("SELECT 1") } throws: { ($0 as? DatabaseError)?.kind == .unavailable }
         #expect(begin.duration(to: .now) < .seconds(0.5))

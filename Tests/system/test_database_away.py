@@ -88,7 +88,7 @@ def hanging_database(stack):
 
 
 def test_while_the_database_hangs_downloads_go_on_and_nothing_waits_for_ever(two):
-    # Fails without Waiters in Shacached.serve (all threads wait for the database then), or without the deadline in
+    # Fails without DatabaseBulkhead in Shacached.serve (all threads wait for the database then), or without the deadline in
     # Connection.lastResult.
     body = os.urandom(5000)
     digest = two.upload(body)

@@ -30,7 +30,7 @@ def takes_no_more(stack):
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_worker_that_is_asked_to_end_under_load_fails_no_request(workers, start):
-    # Fails without Crew.finish, when Acceptor closes what it has accepted, or when the runner makes the sockets anew
+    # Fails without ThreadPool.finish, when Acceptor closes what it has accepted, or when the runner makes the sockets anew
     # for each worker: with one worker requests wait in their queue.
     stack = start(WORKERS=workers)
     history = History(stack)

@@ -80,7 +80,7 @@ def roomy(start):
 
 def test_twenty_large_uploads_at_once_take_no_memory_and_hold_nobody_up(roomy):
     # Fails when FileHandle.read takes the whole body, or `fastcgi_pass_request_body` is on. That others are answered
-    # is owed to threads that take no uploads (Crew.start), and to more nginx workers than fast senders
+    # is owed to threads that take no uploads (ThreadPool.start), and to more nginx workers than fast senders
     # (`worker_processes`): nginx reads one body for as long as there is something to read, and leaves the other
     # connections of the same worker waiting.
     known = os.urandom(50_000)

@@ -46,7 +46,7 @@ def put(stack, target, body):
     return stack.request("PUT", target, body, context=stack.tls())[0]
 
 
-# Service.count, and each line of its extensions; Desk for what no request of a client's is.
+# Service.count, and each line of its extensions; RequestHandler for what no request of a client's is.
 def test_every_request_is_counted_once_whichever_worker_answers_it(two):
     before = scrape(two)
     small, large = os.urandom(1000), os.urandom(LARGE)
@@ -111,7 +111,7 @@ def test_the_format_is_as_prometheus_wants_it(two):
             assert (ordered[0], ordered[-2]) == ("0.001", "3600")
 
 
-# Board.takeSlot; LockedFile.contents, which asks for the lock; LockedFile.clear.
+# MetricsDirectory.takeSlot; LockedFile.contents, which asks for the lock; LockedFile.clear.
 def test_a_worker_that_starts_again_has_its_old_name_and_new_figures(two):
     before = scrape(two)
     processes.fresh_worker(two, "worker-1")
@@ -320,7 +320,7 @@ def test_a_database_that_hangs_holds_up_no_scrape_for_long(two):
     eventually(lambda: scrape(two).value("shacache_database_up") == 1)
 
 
-# Desk.work, Connection.measured.
+# RequestHandler.work, Connection.measured.
 def test_threads_that_wait_for_the_database_are_at_work_and_their_waiting_is_counted(two):
     waited, statements = "shacache_database_wait_seconds_total", "shacache_database_statements_total"
     key = "/shadir/make-run:round-trip"

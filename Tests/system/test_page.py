@@ -583,7 +583,7 @@ def test_the_first_page_needs_no_figures_and_asks_for_them_once_a_minute(start):
     assert log.count("statement timeout") == 1
 
 
-# ShacachePage.serve: Waiters' patience, which for the page is longer than a statement may take.
+# ShacachePage.serve: DatabaseBulkhead's stallTimeout, which for the page is longer than a statement may take.
 def test_slow_statements_keep_nobody_from_what_is_fast(start):
     stack = start(WORKERS="1")
     number = entry(stack, "fast")

@@ -7,8 +7,8 @@ public final class Session {
     let connection: Connection
     var lastLock: TakenLock?
 
-    public init(_ target: Connection.Target, waiters: Waiters? = nil) {
-        connection = Connection(target, waiters: waiters)
+    public init(_ target: Connection.Target, bulkhead: DatabaseBulkhead? = nil) {
+        connection = Connection(target, bulkhead: bulkhead)
     }
 
     /// What was asked of the server since this was made.
