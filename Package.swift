@@ -27,23 +27,26 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLinux"),
 
-        .target(name: "Metrics", dependencies: ["CLinux", "ShaCache"], swiftSettings: settings),
+        .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
+        .target(name: "Metrics", dependencies: ["CLinux", "ShaCache", "System"], swiftSettings: settings),
         .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
-        .target(name: "Postgres", dependencies: ["CPostgres", "Threads"], swiftSettings: settings),
+        .target(name: "Postgres", dependencies: ["CPostgres", "System"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
         .target(name: "ShaCache", dependencies: ["OpenSSL"], swiftSettings: settings),
-        .target(name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux"], swiftSettings: settings),
+        .target(
+            name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux", "System"],
+            swiftSettings: settings),
         .target(
             name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
             swiftSettings: settings),
         .target(
-            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "ShaCache", "Storage"],
+            name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "ShaCache", "Storage", "System"],
             swiftSettings: settings),
         .target(
             name: "Configuration",
             dependencies: [
-                "FileNames", "OpenSSL", "Postgres", "ShaCache", "Storage", "TOMLKit",
+                "OpenSSL", "Postgres", "ShaCache", "Storage", "System", "TOMLKit",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
@@ -56,49 +59,45 @@ let package = Package(
         .target(
             name: "Pages",
             dependencies: [
-                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage", "Threads",
+                "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
             swiftSettings: settings),
 
-        .target(name: "FileNames", swiftSettings: settings),
-        .target(name: "TextTable", dependencies: ["FileNames"], swiftSettings: settings),
-        .target(name: "Threads", swiftSettings: settings),
-        .target(name: "Gzip", dependencies: ["CZlib"], swiftSettings: settings),
-        .target(name: "HTTP", dependencies: ["CCurl", "FileNames", "ShaCache"], swiftSettings: settings),
-        .target(
-            name: "Archives", dependencies: ["CArchive", "CLinux", "CZlib", "FileNames", "Gzip", "Threads"],
-            swiftSettings: settings),
+        .target(name: "TextTable", dependencies: ["System"], swiftSettings: settings),
+        .target(name: "Gzip", dependencies: ["CZlib", "System"], swiftSettings: settings),
+        .target(name: "HTTP", dependencies: ["CCurl", "ShaCache", "System"], swiftSettings: settings),
+        .target(name: "Archives", dependencies: ["CArchive", "CLinux", "Gzip", "System"], swiftSettings: settings),
         .target(
             name: "Client",
-            dependencies: ["Archives", "CLinux", "FileNames", "HTTP", "OpenSSL", "ShaCache", "Threads"],
+            dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "System"],
             swiftSettings: settings),
 
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "FileNames", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
-                "ShaCache", "Storage",
+                "Configuration", "FastCGI", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
+                "ShaCache", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-page",
             dependencies: [
-                "Configuration", "FastCGI", "FileNames", "OpenSSL", "Pages", "Postgres", "Serving", "Storage",
+                "Configuration", "FastCGI", "OpenSSL", "Pages", "Postgres", "Serving", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "FileNames", "OpenSSL", "ShaCache", "Storage", "TextTable",
+                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(
             name: "shacache-client",
             dependencies: [
-                "Client", "FileNames", "HTTP", "OpenSSL", "ShaCache", "TextTable", "Threads",
+                "Client", "HTTP", "OpenSSL", "ShaCache", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
@@ -117,7 +116,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
-        .testTarget(name: "FileNamesTests", dependencies: ["FileNames"], swiftSettings: settings),
+        .testTarget(name: "SystemTests", dependencies: ["Fixtures", "System"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: settings),
         .testTarget(

@@ -1,3 +1,5 @@
+import Gzip
+
 /// A directory on its way to become a tar.gz.
 ///
 /// The same tree gives the same bytes, whatever the number of threads. Owners, permissions, times in seconds, hard and

@@ -1,14 +1,14 @@
-import CArchive
-public import Glibc
+import Glibc
+import Gzip
 
 /// A tar.gz of files that exist in memory alone, below one directory for its owner alone.
 public struct FileArchive {
     public struct File {
         let name: String
         let contents: [UInt8]
-        let permissions: mode_t
+        let permissions: UInt32
 
-        public init(name: String, contents: [UInt8], permissions: mode_t) {
+        public init(name: String, contents: [UInt8], permissions: UInt32) {
             self.name = name
             self.contents = contents
             self.permissions = permissions

@@ -1,5 +1,5 @@
-import FileNames
 import Glibc
+import System
 
 /// A path as the kernel has it: bytes, which need not be UTF-8.
 struct Path: Hashable, Sendable {

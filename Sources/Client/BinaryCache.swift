@@ -1,7 +1,7 @@
 import Archives
-import FileNames
 import Glibc
 import ShaCache
+import System
 
 /// slapgrid's binary cache: compiled software releases, for nodes that are like the one that compiled them.
 public struct BinaryCache {

@@ -1,6 +1,6 @@
-import FileNames
 import Glibc
 import ShaCache
+import System
 
 /// Where a blob goes when it is whole and right.
 public enum Destination: Sendable {

@@ -1,5 +1,5 @@
 import Archives
-import Threads
+import System
 
 /// A directory on its way to become a tar.gz.
 struct DirectoryPacking: Sendable {

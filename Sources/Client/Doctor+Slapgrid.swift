@@ -1,5 +1,5 @@
-import FileNames
 import HTTP
+import System
 
 /// What makes slapgrid wait after a build, half an hour three times, since it can't upload: all of it without the server.
 extension Doctor {

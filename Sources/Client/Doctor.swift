@@ -1,4 +1,4 @@
-import Threads
+import System
 
 /// Checks a configuration, and each server that it names, for what would make this machine or the nodes fail.
 public struct Doctor {

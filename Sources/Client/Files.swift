@@ -1,6 +1,6 @@
 import CLinux
-import FileNames
 import Glibc
+import System
 
 /// What a call to the system failed with.
 public struct SystemFailure: Error, CustomStringConvertible {

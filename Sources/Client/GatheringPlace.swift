@@ -1,6 +1,6 @@
-import FileNames
 import Glibc
 import ShaCache
+import System
 
 /// A file in which a blob's bytes gather until they are whole and right, and what becomes of it then.
 ///

@@ -1,5 +1,5 @@
 import Glibc
-import Threads
+import System
 
 /// A file that one thread writes while others read behind it, each at its own pace: bytes are hashed and sent while
 /// the next ones are still being fetched or compressed. Bytes never change once they are written.

@@ -1,6 +1,6 @@
 public import ShaCache
 import Synchronization
-import Threads
+import System
 
 /// One pair of a key, as this node sees it.
 public enum ListedEntry: Sendable {

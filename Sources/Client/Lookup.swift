@@ -1,5 +1,5 @@
 public import ShaCache
-import Threads
+import System
 
 /// What a cache has under a key, entry by entry, for somebody who looks before trusting.
 public struct Lookup {

@@ -1,4 +1,4 @@
-import FileNames
+import System
 
 /// What a node's `slapos.cfg` says about network caches: the section `[networkcache]`, and what `[slapos]` has instead.
 public struct NodeConfiguration: Sendable {

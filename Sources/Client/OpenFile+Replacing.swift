@@ -1,6 +1,6 @@
 import CLinux
-import FileNames
 import Glibc
+import System
 
 extension OpenFile {
     /// Writes all of it to a pipe, a terminal, or a file from where that stands on.

@@ -1,7 +1,7 @@
-import FileNames
 import Glibc
 import OpenSSL
 import ShaCache
+import System
 
 /// A hidden file beside the one that it becomes: locked while a program uses it, and found again by the next one when
 /// that was killed.

@@ -2,7 +2,7 @@ import Glibc
 import OpenSSL
 import ShaCache
 import Synchronization
-import Threads
+import System
 
 /// Finds out, in a thread of its own, a file's name and whether the cache has it.
 final class Search: Sendable {

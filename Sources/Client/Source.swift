@@ -1,9 +1,8 @@
 import Archives
-import FileNames
 import Glibc
 import HTTP
 import ShaCache
-import Threads
+import System
 
 /// What a user wants to have in the cache.
 public enum Source: Sendable {

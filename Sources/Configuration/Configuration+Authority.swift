@@ -1,6 +1,6 @@
-import FileNames
 import Glibc
 public import OpenSSL
+import System
 
 extension Configuration.CertificateAuthorityFiles {
     /// The authority that issues accounts' certificates.
@@ -18,9 +18,9 @@ extension Configuration.CertificateAuthorityFiles {
     /// - Returns: what can't be looked at before somebody types it; nil when there is no such thing.
     /// - Throws: `ConfigurationError`.
     public func check() throws -> String? {
-        guard let pem = try? FileNames.contents(ofFile: certificate) else { return nil }
+        guard let pem = try? contentsOfFile(certificate) else { return nil }
         try naming(certificate) { try CertificateAuthority.examine(Certificate.list(pem: pem)) }
-        guard let pem = try? FileNames.contents(ofFile: key) else { return nil }
+        guard let pem = try? contentsOfFile(key) else { return nil }
         if passphraseFile == nil, hasPassphrase(pem) {
             return "\(key): has a passphrase, which is asked for on the terminal: no passphrase-file is set in [ca]"
         }
@@ -71,7 +71,7 @@ extension Configuration.CertificateAuthorityFiles {
     }
 
     private func contents(of path: String) throws(ConfigurationError) -> [UInt8] {
-        do { return try FileNames.contents(ofFile: path) } catch {
+        do { return try contentsOfFile(path) } catch {
             throw ConfigurationError(description: error.description)
         }
     }

@@ -1,5 +1,5 @@
-import FileNames
 import Foundation
+import System
 import TOMLKit
 
 /// Why a configuration can't be used: in which file, and what about it.
@@ -11,13 +11,13 @@ extension Configuration {
     /// - Throws: `ConfigurationError`, also for options that don't exist: a misspelt one must not be ignored.
     public init(file path: String) throws {
         do {
-            guard let text = String(validating: try contents(ofFile: path), as: UTF8.self) else {
+            guard let text = String(validating: try contentsOfFile(path), as: UTF8.self) else {
                 throw ConfigurationError(description: "\(path): is not valid UTF-8")
             }
             self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
         } catch let error as ConfigurationError {
             throw error
-        } catch let failure as UnreadableFile {
+        } catch let failure as SystemError {
             throw ConfigurationError(description: failure.description)
         } catch {
             throw ConfigurationError(description: "\(path): \(Self.reason(error))")

@@ -1,5 +1,5 @@
 import CCurl
-import FileNames
+import System
 
 /// Sends requests one after the other, and keeps connections open between them. Belongs to one thread at a time.
 ///

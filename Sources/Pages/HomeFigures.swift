@@ -1,4 +1,4 @@
-import Threads
+import System
 
 /// What the first page says in figures: counted by one thread for all, and anew only after a while, however many people
 /// look.

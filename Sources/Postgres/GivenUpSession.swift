@@ -1,6 +1,6 @@
 import CPostgres
 import Synchronization
-import Threads
+import System
 
 /// A session that is given up while the server is at a statement of it.
 ///

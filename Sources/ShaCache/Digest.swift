@@ -20,6 +20,23 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         description = hex(bytes)
     }
 
+    /// Of bytes that are read a piece at a time.
+    ///
+    /// - Parameter read: puts some bytes from an offset on into the buffer, and returns how many; 0 at the end.
+    public init<Failure>(
+        readingBy read: (_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int
+    ) throws(Failure) {
+        let hash = Hash(.sha512)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { buffer.deallocate() }
+        var offset = 0
+        while case let count = try read(offset, buffer), count > 0 {
+            hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += count
+        }
+        self.init(bytes: hash.finish())
+    }
+
     public var bytes: [UInt8] {
         let digits = Array(description.utf8)
         return stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 public import ShaCache
+import System
 
 extension BlobStore {
     /// Room on the store's file system.
@@ -41,7 +42,8 @@ extension BlobStore {
 
     public func free() throws(StoreError) -> Free {
         var status = statvfs()
-        try system("look at the store's free space") { statvfs(incoming, &status) }
+        try asStoreError(
+            try systemCall("look at the store's free space") { statvfs(incoming, &status) })
         return Free(status)
     }
 
@@ -49,13 +51,13 @@ extension BlobStore {
     ///
     /// - Returns: nil when no such file can be opened.
     public func withFile<Result>(of digest: Digest, _ body: (CInt) throws -> Result) rethrows -> Result? {
-        guard let file = try? FileHandle(opening: path(digest), as: "open a blob") else { return nil }
-        return try body(file.descriptor)
+        guard let file = try? Descriptor(inStore: path(digest), named: "a blob") else { return nil }
+        return try body(file.number)
     }
 
     /// Reads a blob's whole file, and says whether it has the bytes that its name says.
     public func isAsStored(_ digest: Digest) -> Bool {
-        guard let file = try? FileHandle(opening: path(digest), as: "open a blob") else { return false }
+        guard let file = try? Descriptor(inStore: path(digest), named: "a blob") else { return false }
         return (try? file.digest()) == digest
     }
 }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import System
 
 extension BlobStore {
     /// Where a body lies.
@@ -22,14 +23,14 @@ extension BlobStore {
     /// - Returns: how many were removed; 0 while another worker is at it.
     public func sweep() throws -> Int {
         // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
-        let lock = try FileHandle(opening: spool, flags: O_DIRECTORY, as: "open the spool")
-        guard flock(lock.descriptor, LOCK_EX | LOCK_NB) == 0 else { return 0 }
+        let lock = try openDirectory(spool, "the spool")
+        guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else { return 0 }
         var removed = 0
         try forEachBody { name, status, directory, isOurs in
             let isRemoved =
                 isOurs
                 ? removeIfAbandoned("\(spool)/\(String(cString: name))")
-                : status.isOld && unlinkat(directory.descriptor, name, 0) == 0
+                : status.isOld && unlinkat(directory.number, name, 0) == 0
             if isRemoved { removed += 1 }
         }
         return removed
@@ -55,12 +56,12 @@ extension BlobStore {
 
     /// One that is gone meanwhile was stored, and is left out.
     private func forEachBody(
-        _ body: (UnsafePointer<CChar>, stat, _ directory: StoreDirectory, _ isOurs: Bool) throws -> Void
+        _ body: (UnsafePointer<CChar>, stat, _ directory: Directory, _ isOurs: Bool) throws -> Void
     ) throws {
-        guard let all = try StoreDirectory(opening: incoming) else { throw StoreError(.broken, "there is no spool") }
+        guard let all = try Directory(inStore: incoming) else { throw StoreError(.broken, "there is no spool") }
         try all.forEachItem { name, status in
             if status.isOrdinary { try body(name, status, all, false) }
-            guard let spool = try StoreDirectory(opening: name, in: all.descriptor) else { return }
+            guard let spool = try all.subdirectory(name) else { return }
             let isOurs = String(cString: name) == host
             try spool.forEachItem { name, status in
                 if status.isOrdinary { try body(name, status, spool, isOurs) }
@@ -72,10 +73,10 @@ extension BlobStore {
     /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and whoever opens it then
     /// waits until we are done. Where it grants none at all, as on NFS, age decides.
     private func removeIfAbandoned(_ path: String) -> Bool {
-        guard let file = try? FileHandle(opening: path, as: "open a leftover"), let status = try? file.status(),
+        guard let file = try? Descriptor(inStore: path, named: "a leftover"), let status = try? file.status(),
             status.isOrdinary
         else { return false }
-        if fcntl(file.descriptor, f_setlease, Int32(F_WRLCK)) != 0 {
+        if fcntl(file.number, f_setlease, Int32(F_WRLCK)) != 0 {
             guard errno != EAGAIN, status.isOld else { return false }
         }
         return unlink(path) == 0

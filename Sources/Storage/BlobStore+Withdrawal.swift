@@ -1,5 +1,6 @@
 import Glibc
 public import ShaCache
+import System
 
 /// Withdrawn blobs lie beside the others, where nobody is served from.
 ///
@@ -22,13 +23,13 @@ extension BlobStore {
 
     private func move(_ digest: Digest, from old: String, to new: String) throws(StoreError) -> Bool {
         // Opened first: where a directory is missing, rename would say the same as where the file is.
-        let hidden = try FileHandle(opening: withdrawn, flags: O_DIRECTORY, as: "open the withdrawn blobs")
-        let shelf = try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store")
+        let hidden = try openDirectory(withdrawn, "the withdrawn blobs")
+        let shelf = try openDirectory(shelf(digest), "the store")
         // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. Only
         // then they are read: a request that is refused must not cost that.
         let isNeedless = exists(old) ? try presence(of: digest, at: new) == .intact : false
         let isThere = (isNeedless ? unlink(old) : rename(old, new)) == 0
-        guard isThere || errno == ENOENT else { throw StoreError("move a blob") }
+        guard isThere || errno == ENOENT else { throw StoreError(SystemError("move a blob")) }
         // Also of what was moved before: a crash may have come between, and nothing has made that durable.
         try synchronize(hidden)
         try synchronize(shelf)
@@ -48,7 +49,7 @@ extension BlobStore {
 
     /// The blobs whose files are hidden.
     public func hiddenBlobs() throws -> [Digest] {
-        guard let directory = try StoreDirectory(opening: withdrawn) else {
+        guard let directory = try Directory(inStore: withdrawn) else {
             throw StoreError(.broken, "there are no withdrawn blobs")
         }
         var digests: [Digest] = []
@@ -60,7 +61,7 @@ extension BlobStore {
 
     /// What a hidden file's bytes are.
     func presence(ofHidden digest: Digest) throws(StoreError) -> Presence {
-        _ = try FileHandle(opening: withdrawn, flags: O_DIRECTORY, as: "open the withdrawn blobs")
+        _ = try openDirectory(withdrawn, "the withdrawn blobs")
         return try presence(of: digest, at: hiddenPath(digest))
     }
 

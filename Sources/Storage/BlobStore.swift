@@ -1,6 +1,7 @@
 import Glibc
 public import ShaCache
 import Synchronization
+import System
 
 /// The bytes of all blobs, in files named for their digest, and the spools into which nginx writes request bodies.
 ///
@@ -18,13 +19,7 @@ public final class BlobStore: Sendable {
     /// - Parameter host: whose spool is swept; nil is this one.
     public init(directory: String, host: String? = nil) {
         self.directory = directory
-        self.host = host ?? Self.thisHost
-    }
-
-    private static var thisHost: String {
-        var names = utsname()
-        uname(&names)
-        return withUnsafeBytes(of: names.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        self.host = host ?? nodeName
     }
 
     /// Of all hosts that share the store.
@@ -52,13 +47,18 @@ public final class BlobStore: Sendable {
         }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
         for name in ["/blobs", ""] {
-            try FileHandle(opening: directory + name, flags: O_DIRECTORY, as: "open the store").synchronize()
+            let opened = try openDirectory(directory + name, "the store")
+            try asStoreError(try opened.synchronize())
         }
     }
 
     private func makeDirectory(_ path: String) throws(StoreError) {
         guard mkdir(path, 0o750) != 0, errno != EEXIST else { return }
-        throw StoreError("make a directory of the store")
+        throw StoreError(SystemError("make a directory of the store"))
+    }
+
+    func openDirectory(_ path: String, _ name: String) throws(StoreError) -> Descriptor {
+        try Descriptor(inStore: path, flags: O_DIRECTORY, named: name)
     }
 
     // MARK: Reading
@@ -76,7 +76,7 @@ public final class BlobStore: Sendable {
     /// Whether a blob can be served, without asking the database.
     public func presence(of digest: Digest) throws(StoreError) -> Presence {
         try presence(at: path(digest)) { file throws(StoreError) in
-            let size = Int(try file.status().st_size)
+            let size = try asStoreError(try file.size())
             guard let stored = file.storedSize else { return .unconfirmed(size: size) }
             return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
         }
@@ -84,22 +84,24 @@ public final class BlobStore: Sendable {
 
     /// - Parameter judge: says what an ordinary file is worth.
     func presence(
-        at path: String, judge: (borrowing FileHandle) throws(StoreError) -> Presence
+        at path: String, judge: (borrowing Descriptor) throws(StoreError) -> Presence
     ) throws(StoreError) -> Presence {
-        let file: FileHandle
         do {
             // Not to be held up by what isn't a file.
-            file = try FileHandle(opening: path, flags: O_RDONLY | O_NONBLOCK, as: "can't be opened")
+            let file = try Descriptor(inStore: path, flags: O_RDONLY | O_NONBLOCK, named: "a blob")
+            guard try asStoreError(try file.status()).kind == S_IFREG else {
+                return .damaged("is not an ordinary file")
+            }
+            return try judge(file)
         } catch {
-            switch error.code {
+            guard let cause = error.cause, cause.isOfOpening else { throw error }
+            switch cause.code {
             case ENOENT: return .absent
             // These say nothing of the file: there are too many others.
             case EMFILE, ENFILE, ENOMEM: throw error
-            default: return .damaged(error.description)
+            default: return .damaged("can't be opened: \(cause.reason)")
             }
         }
-        guard try file.status().st_mode & S_IFMT == S_IFREG else { return .damaged("is not an ordinary file") }
-        return try judge(file)
     }
 
     private static func damage(size: Int, stored: Int) -> String { "has \(size) bytes, and was stored with \(stored)" }
@@ -110,12 +112,12 @@ public final class BlobStore: Sendable {
     /// - Parameter stored: how many bytes were acknowledged.
     public func confirm(_ digest: Digest, size: Int, stored: Int) throws(StoreError) -> Presence {
         guard size == stored else { return .damaged(Self.damage(size: size, stored: stored)) }
-        let file = try FileHandle(opening: path(digest), as: "open a blob")
+        let file = try Descriptor(inStore: path(digest), named: "a blob")
         guard file.canStoreSize else { return .intact }
         guard try file.digest() == digest else { return .damaged("has other bytes than its name says") }
         // Writing an attribute takes the write bit (xattr(7)), which a sealed blob lacks.
-        fchmod(file.descriptor, 0o640)
-        defer { fchmod(file.descriptor, 0o440) }
+        fchmod(file.number, 0o640)
+        defer { fchmod(file.number, 0o440) }
         file.setStoredSize(size)
         return .intact
     }
@@ -143,8 +145,8 @@ public final class BlobStore: Sendable {
         case EEXIST: try replace(path(digest), by: descriptor)
         case ENOENT:
             try makeShelf(of: digest)
-            guard link(descriptor, to: path(digest)) else { throw StoreError("link the upload") }
-        default: throw StoreError("link the upload")
+            guard link(descriptor, to: path(digest)) else { throw Self.linkError() }
+        default: throw Self.linkError()
         }
     }
 
@@ -153,37 +155,44 @@ public final class BlobStore: Sendable {
         linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0
     }
 
+    private static func linkError() -> StoreError { StoreError(SystemError("link the upload")) }
+
     private func replace(_ path: String, by descriptor: CInt) throws(StoreError) {
         let own = "\(spool)/publish-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        guard link(descriptor, to: own) else { throw StoreError("link the upload") }
+        guard link(descriptor, to: own) else { throw Self.linkError() }
         // It is still there when both names are the same file already: then rename(2) does nothing.
         defer { unlink(own) }
         guard rename(own, path) != 0 else { return }
         // A directory: put right what a hand has done to the store, as far as no bytes are lost by it.
-        guard errno == EISDIR else { throw StoreError("rename the upload") }
+        guard errno == EISDIR else { throw StoreError(SystemError("rename the upload")) }
         rmdir(path)
-        try system("rename the upload") { rename(own, path) }
+        try asStoreError(try systemCall("rename the upload") { rename(own, path) })
     }
 
     /// A shelf that somebody has removed.
     private func makeShelf(of digest: Digest) throws(StoreError) {
         try makeDirectory(shelf(digest))
-        try synchronize(try FileHandle(opening: "\(directory)/blobs", flags: O_DIRECTORY, as: "open the store"))
+        try synchronize(openDirectory("\(directory)/blobs", "the store"))
     }
 
     /// Makes the names of a blob's shelf survive a crash.
     func synchronizeShelf(of digest: Digest) throws(StoreError) {
-        try synchronize(try FileHandle(opening: shelf(digest), flags: O_DIRECTORY, as: "open the store"))
+        try synchronize(openDirectory(shelf(digest), "the store"))
     }
 
     /// Never tried again after a failure: Linux then forgets which pages were not written, and a second fsync
     /// succeeds without them. So no upload is acknowledged until the workers are started again.
-    func synchronize(_ file: borrowing FileHandle) throws(StoreError) {
-        do {
-            try file.synchronize()
+    func synchronize(_ file: borrowing Descriptor) throws(StoreError) {
+        try notingFailedSynchronization { () throws(SystemError) in try file.synchronize() }
+    }
+
+    /// The same, for what synchronizes among other things.
+    func notingFailedSynchronization<Result>(_ body: () throws(SystemError) -> Result) throws(StoreError) -> Result {
+        do throws(SystemError) {
+            return try body()
         } catch {
-            hasFailedToSynchronize.store(true, ordering: .relaxed)
-            throw error
+            if error.isOfSynchronizing { hasFailedToSynchronize.store(true, ordering: .relaxed) }
+            throw StoreError(error)
         }
     }
 
@@ -213,9 +222,10 @@ public final class BlobStore: Sendable {
     public func checkShelves() throws(StoreError) {
         for shelf in shelves {
             // Without AT_EACCESS, capabilities that lead to the store don't count.
-            try system("use \(shelf)") {
-                faccessat(AT_FDCWD, "\(directory)/\(shelf)", R_OK | W_OK | X_OK, AT_EACCESS)
-            }
+            try asStoreError(
+                try systemCall("use \(shelf)") {
+                    faccessat(AT_FDCWD, "\(directory)/\(shelf)", R_OK | W_OK | X_OK, AT_EACCESS)
+                })
         }
     }
 }

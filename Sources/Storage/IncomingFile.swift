@@ -1,19 +1,20 @@
 import CLinux
 import Glibc
 public import ShaCache
+import System
 
 /// A request body on its way to become a blob: in the spool, complete, and not yet anything that was acknowledged.
 public struct IncomingFile: ~Copyable {
     let path: String
-    let handle: FileHandle
+    let handle: Descriptor
     private let store: BlobStore
     private let isOurs: Bool
-    var descriptor: CInt { handle.descriptor }
+    var descriptor: CInt { handle.number }
 
     /// - Parameter name: of the file that nginx wrote: it lies in a spool or nowhere.
     public init(named name: String, in store: BlobStore) throws(StoreError) {
         path = store.place(ofBody: name)
-        handle = try FileHandle(opening: path, as: "open the request body in the spool")
+        handle = try Descriptor(inStore: path, named: "the request body in the spool")
         self.store = store
         isOurs = false
     }
@@ -21,14 +22,14 @@ public struct IncomingFile: ~Copyable {
     /// A new, empty file: nginx writes none for an empty body.
     public init(creatingIn store: BlobStore) throws(StoreError) {
         path = "\(store.spool)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        handle = try FileHandle(
-            opening: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, as: "make a file in the spool")
+        handle = try Descriptor(
+            inStore: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, named: "a file in the spool")
         self.store = store
         isOurs = true
     }
 
     /// In bytes.
-    public func size() throws(StoreError) -> Int { Int(try handle.status().st_size) }
+    public func size() throws(StoreError) -> Int { try asStoreError(try handle.size()) }
 
     /// Removes the name of a file that we made; a blob made of it stays. What nginx made is nginx's to remove: after a
     /// restart it may have given the same name to another body.
@@ -41,9 +42,7 @@ public struct IncomingFile: ~Copyable {
 
     /// The bytes, for a body that is known to be small.
     public func contents() throws(StoreError) -> [UInt8] {
-        var contents: [UInt8] = []
-        try handle.read { contents.append(contentsOf: $0) }
-        return contents
+        try asStoreError(try handle.contents())
     }
 
     /// Makes the bytes and their recorded size survive a crash, and the file read-only.
@@ -52,7 +51,7 @@ public struct IncomingFile: ~Copyable {
     public func seal(_ hashed: Int) throws(StoreError) {
         guard try size() == hashed else { throw StoreError(.broken, "the request body changed while it was read") }
         handle.setStoredSize(hashed)
-        try system("make the upload read-only") { fchmod(handle.descriptor, 0o440) }
+        try asStoreError(try handle.changeMode(0o440))
         try store.synchronize(handle)
     }
 }
@@ -60,22 +59,22 @@ public struct IncomingFile: ~Copyable {
 /// The attribute that holds, in decimal, the size in bytes with which a blob was stored.
 private let sizeAttribute = "user.shacache.size"
 
-extension FileHandle {
+extension Descriptor {
     /// nil when the attribute is absent, or the file system has none.
     var storedSize: Int? {
         withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { buffer in
-            let count = fgetxattr(descriptor, sizeAttribute, buffer.baseAddress, buffer.count)
+            let count = fgetxattr(number, sizeAttribute, buffer.baseAddress, buffer.count)
             guard count > 0 else { return nil }
             return Int(String(decoding: buffer[..<count], as: UTF8.self))
         }
     }
 
     /// Whether the file system has attributes at all.
-    var canStoreSize: Bool { fgetxattr(descriptor, sizeAttribute, nil, 0) >= 0 || errno != ENOTSUP }
+    var canStoreSize: Bool { fgetxattr(number, sizeAttribute, nil, 0) >= 0 || errno != ENOTSUP }
 
     /// Without attributes in the file system, readers ask the database; so failing is no error.
     func setStoredSize(_ size: Int) {
         let text = String(size)
-        _ = fsetxattr(descriptor, sizeAttribute, text, text.utf8.count, 0)
+        _ = fsetxattr(number, sizeAttribute, text, text.utf8.count, 0)
     }
 }

@@ -1,4 +1,6 @@
 import Glibc
+import ShaCache
+import System
 
 /// What the file system refused. The text is safe to show to a client: it names no path of the server.
 public struct StoreError: Error, CustomStringConvertible {
@@ -13,27 +15,54 @@ public struct StoreError: Error, CustomStringConvertible {
 
     public let kind: Kind
     public let description: String
-    /// The system's number for it, if a system call failed.
-    let code: Int32?
+    /// The system call that failed, if one did.
+    let cause: SystemError?
 
-    init(_ kind: Kind, _ description: String, code: Int32? = nil) {
+    init(_ kind: Kind, _ description: String, cause: SystemError? = nil) {
         self.kind = kind
         self.description = description
-        self.code = code
+        self.cause = cause
     }
 
-    /// Of the system call that has just failed.
-    init(_ operation: String, errno code: Int32 = errno) {
-        self.init(
-            [ENOSPC, EDQUOT].contains(code) ? .noSpace : .broken, "\(operation): \(String(cString: strerror(code)))",
-            code: code)
+    /// - Parameter error: whose operation and subject name no path either.
+    init(_ error: SystemError) {
+        self.init(error.isOutOfSpace ? .noSpace : .broken, error.descriptionWithOperation, cause: error)
     }
 }
 
-/// Passes on what a system call returned, or throws what `errno` says.
+/// Puts what the system refused in the store's terms.
 @discardableResult
-func system(_ operation: String, _ call: () -> Int32) throws(StoreError) -> Int32 {
-    let result = call()
-    guard result >= 0 else { throw StoreError(operation) }
-    return result
+func asStoreError<Result: ~Copyable>(_ body: @autoclosure () throws(SystemError) -> Result) throws(StoreError) -> Result
+{
+    do throws(SystemError) { return try body() } catch { throw StoreError(error) }
+}
+
+extension Descriptor {
+    /// Never follows a symbolic link: everything in the store was put there by us.
+    ///
+    /// - Parameter name: for messages, in place of the path.
+    init(inStore path: String, flags: CInt = O_RDONLY, mode: mode_t = 0, named name: String) throws(StoreError) {
+        self = try asStoreError(
+            try Descriptor(path, flags: flags | O_NOFOLLOW, mode: mode, named: name))
+    }
+
+    /// The SHA-512 of the bytes as they lie on the disk.
+    func digest() throws(StoreError) -> Digest {
+        posix_fadvise(number, 0, 0, POSIX_FADV_SEQUENTIAL)
+        return try Digest { offset, buffer throws(StoreError) in
+            try asStoreError(try read(at: offset, into: buffer))
+        }
+    }
+}
+
+extension Directory {
+    /// - Returns: nil when there is none (any more).
+    convenience init?(inStore path: String) throws(StoreError) {
+        do throws(SystemError) {
+            try self.init(path, flags: O_NOFOLLOW, named: "a directory of the store")
+        } catch {
+            guard error.isOfMissingDirectory else { throw StoreError(error) }
+            return nil
+        }
+    }
 }

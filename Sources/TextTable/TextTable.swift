@@ -1,4 +1,4 @@
-import FileNames
+import System
 
 /// Columns under their names, for a terminal. Control characters are shown, never sent to it.
 ///

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Configuration
-import FileNames
 import Foundation
 import OpenSSL
 import ShaCache
 import Storage
+import System
 
 @main
 struct Admin: ParsableCommand {

@@ -1,9 +1,9 @@
 import ArgumentParser
-import FileNames
 import Glibc
 import OpenSSL
 import ShaCache
 import Storage
+import System
 
 extension CertificateCommand {
     struct Renew: ParsableCommand {

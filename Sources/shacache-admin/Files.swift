@@ -1,8 +1,8 @@
-import FileNames
 import Foundation
 import Glibc
 import OpenSSL
 import Storage
+import System
 
 /// Why a command could not do what it was asked to.
 struct Failure: Error, CustomStringConvertible {
@@ -17,13 +17,13 @@ func output(_ text: String, terminator: String = "\n") throws {
         try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).fileNameBytes))
     } catch let error as CocoaError {
         let code = (error.underlying as NSError?)?.code ?? Int(EIO)
-        throw Failure("standard output: \(systemReason(CInt(code)))")
+        throw Failure("\(SystemError("write", "standard output", errno: CInt(code)))")
     }
 }
 
 func contents(of path: String) throws -> [UInt8] {
     do {
-        return try contents(ofFile: path)
+        return try contentsOfFile(path)
     } catch {
         throw Failure(error.description)
     }
@@ -32,7 +32,7 @@ func contents(of path: String) throws -> [UInt8] {
 /// Makes a directory for its owner alone, unless it is there.
 func makePrivateDirectory(_ path: String) throws {
     guard path.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }
-    throw Failure("\(path): \(systemReason())")
+    throw Failure("\(SystemError("make", path))")
 }
 
 /// One to be written, never over an old one: that may hold the only copy of a key.
@@ -81,7 +81,7 @@ extension NewFile {
     }
 
     /// By the system call that has just failed.
-    private func refused() -> Failure { Failure("\(path): \(systemReason())") }
+    private func refused() -> Failure { Failure("\(SystemError("write", path))") }
 }
 
 /// All or none.

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Client
-import FileNames
 import OpenSSL
 import ShaCache
+import System
 
 /// What every command takes.
 struct CommonOptions: ParsableArguments {

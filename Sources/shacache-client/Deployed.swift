@@ -1,9 +1,9 @@
 import ArgumentParser
 import Client
-import FileNames
 import Glibc
 import OpenSSL
 import ShaCache
+import System
 
 /// What the deployed clients' scripts have in common: nothing is said but on failure, and then the exit code is 1.
 protocol DeployedCommand: ParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Client
-import FileNames
 import ShaCache
+import System
 
 /// What is looked for, in one of the forms that the cache's users have.
 struct KeyOptions: ParsableArguments {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Client
-import FileNames
 import Glibc
 import ShaCache
+import System
 
 struct Shacache: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,8 +1,8 @@
 import Client
-import FileNames
 import Glibc
 import ShaCache
 import Synchronization
+import System
 import TextTable
 
 /// Data on standard output, talk on standard error, and progress bars where a person looks.

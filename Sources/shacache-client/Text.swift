@@ -1,6 +1,6 @@
 import ArgumentParser
-import FileNames
 import ShaCache
+import System
 
 /// What is signed, or asked of a server, must be text; names of files need not be.
 func requireText(_ arguments: String?...) throws {

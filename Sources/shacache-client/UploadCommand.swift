@@ -2,7 +2,7 @@ import ArgumentParser
 import Client
 import ShaCache
 import Synchronization
-import Threads
+import System
 
 struct UploadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

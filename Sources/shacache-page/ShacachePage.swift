@@ -1,7 +1,6 @@
 import ArgumentParser
 import Configuration
 import FastCGI
-import FileNames
 import Foundation
 import Glibc
 import Logging
@@ -10,6 +9,7 @@ import Pages
 import Postgres
 import Serving
 import Storage
+import System
 
 @main
 struct ShacachePage: ParsableCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Configuration
 import FastCGI
-import FileNames
 import Foundation
 import Logging
 import Metrics
@@ -10,6 +9,7 @@ import Postgres
 import Service
 import Serving
 import Storage
+import System
 
 @main
 struct Shacached: ParsableCommand {

@@ -148,7 +148,7 @@ struct BlobStoreTests {
         try FileManager.default.moveItem(atPath: path(digest), toPath: "\(directory.path)/elsewhere")
         try FileManager.default.createSymbolicLink(
             atPath: path(digest), withDestinationPath: "\(directory.path)/elsewhere")
-        #expect(try store.presence(of: digest) == .damaged("can't be opened: Too many levels of symbolic links"))
+        #expect(try store.presence(of: digest) == .damaged("can't be opened: too many levels of symbolic links"))
     }
 
     @Test func `a body outside the spool can't be named`() throws {
@@ -184,7 +184,7 @@ struct BlobStoreTests {
     /// Fails without the look at the shelves in BlobStore.probe().
     @Test func `the probe fails, and says where, when a shelf is gone`() throws {
         try #require(rmdir("\(directory.path)/blobs/7f") == 0)
-        #expect { try store.probe() } throws: { "\($0)" == "use blobs/7f: No such file or directory" }
+        #expect { try store.probe() } throws: { "\($0)" == "use blobs/7f: no such file or directory" }
     }
 
     @Test func `preparing twice is as good as once`() throws {

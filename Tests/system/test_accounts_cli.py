@@ -505,7 +505,7 @@ def test_the_status_leaves_out_what_is_on_another_machine(administration, tmp_pa
 
 def test_a_store_that_can_not_be_used_is_named(administration, tmp_path):
     (tmp_path / "store").mkdir()
-    assert_refused(administration("status"), f"{tmp_path}/store: look at the store's free space: No such file")
+    assert_refused(administration("status"), f"{tmp_path}/store: look at the store's free space: no such file")
 
 
 # Shacached.serve: withStore.
@@ -515,7 +515,7 @@ def test_a_worker_that_can_not_use_its_store_names_it(tmp_path):
     worker = [ADMIN.with_name("shacached"), "--config", tmp_path / "shacache.toml"]
     done = subprocess.run(["sh", "-c", activate, "sh", *worker], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == f"shacached: {tmp_path}/no/store: make a directory of the store: No such file or directory\n"
+    assert done.stderr == f"shacached: {tmp_path}/no/store: make a directory of the store: no such file or directory\n"
 
 
 def test_migrating_again_does_nothing_and_an_altered_migration_is_refused(closed, tmp_path):

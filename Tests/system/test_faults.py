@@ -176,7 +176,7 @@ def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(dam
         os.chown(file, owner.st_uid, owner.st_gid)
     marked = record.mark()
     assert lone.request("GET", f"/shacache/{name(body)}", headers=dict([marked]))[0] == 404
-    cause = {"closed": "can't be opened: Permission denied", "restored wrong": "has other bytes than its name says"}
+    cause = {"closed": "can't be opened: permission denied", "restored wrong": "has other bytes than its name says"}
     assert record.event(lone, marked)["cause"] == f"the file of {name(body)} {cause[damage]}"
     assert post(lone, body)[0] == 201
     assert lone.request("GET", f"/shacache/{name(body)}")[2] == body
@@ -188,5 +188,5 @@ def test_a_worker_that_cannot_use_the_blobs_is_not_ready(lone):
     shelf.chmod(0o500)
     status, _, line = lone.request("GET", "/-/ready")
     shelf.chmod(0o750)
-    assert (status, line) == (503, b"use blobs/7f: Permission denied\n")
+    assert (status, line) == (503, b"use blobs/7f: permission denied\n")
     assert lone.request("GET", "/-/ready")[0] == 200

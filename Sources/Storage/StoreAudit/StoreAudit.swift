@@ -1,5 +1,6 @@
 import Glibc
 import ShaCache
+import System
 
 /// Compares a store with its database, one shelf after the other. It changes nothing and takes no locks: a file that
 /// seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
@@ -23,7 +24,7 @@ public struct StoreAudit {
     }
 
     private mutating func walk() throws {
-        guard let top = try StoreDirectory(opening: store.directory) else {
+        guard let top = try Directory(inStore: store.directory) else {
             throw StoreError(.broken, "there is no such directory")
         }
         try add(top)
@@ -37,16 +38,16 @@ public struct StoreAudit {
         }
     }
 
-    private mutating func add(_ directory: StoreDirectory) throws {
+    private mutating func add(_ directory: Directory) throws {
         report.add(links.facts(try directory.status()), as: .directory, name: "")
     }
 
-    private mutating func auditShelves(of top: StoreDirectory) throws {
-        let blobs = try StoreDirectory(opening: "blobs", in: top.descriptor)
+    private mutating func auditShelves(of top: Directory) throws {
+        let blobs = try top.subdirectory("blobs")
         for number in UInt8.min...UInt8.max {
             let name = hex([number])
             var files =
-                try blobs.flatMap { try StoreDirectory(opening: name, in: $0.descriptor) }
+                try blobs.flatMap { try $0.subdirectory(name) }
                 .map { try blobFiles(in: $0, path: "blobs/\(name)") { $0.description.hasPrefix(name) } } ?? [:]
             try compareShelf(number, &files)
         }
@@ -59,19 +60,19 @@ public struct StoreAudit {
         }
     }
 
-    private mutating func auditWithdrawn(of top: StoreDirectory) throws {
+    private mutating func auditWithdrawn(of top: Directory) throws {
         var files =
-            try StoreDirectory(opening: "withdrawn", in: top.descriptor)
+            try top.subdirectory("withdrawn")
             .map { try blobFiles(in: $0, path: "withdrawn") { _ in true } } ?? [:]
         try compareWithdrawn(&files)
     }
 
-    private mutating func auditSpool(of top: StoreDirectory) throws {
-        guard let spools = try StoreDirectory(opening: "incoming", in: top.descriptor) else { return }
+    private mutating func auditSpool(of top: Directory) throws {
+        guard let spools = try top.subdirectory("incoming") else { return }
         try add(spools)
         try spools.forEachItem { name, status in
             let path = "incoming/\(String(cString: name))"
-            guard let spool = try StoreDirectory(opening: name, in: spools.descriptor) else {
+            guard let spool = try spools.subdirectory(name) else {
                 return try addTemporary(name, status, in: spools, path: path)
             }
             try add(spool)
@@ -82,14 +83,14 @@ public struct StoreAudit {
     }
 
     private mutating func addTemporary(
-        _ name: UnsafePointer<CChar>, _ status: stat, in spool: StoreDirectory, path: String
+        _ name: UnsafePointer<CChar>, _ status: stat, in spool: Directory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFREG else { return try addUnknown(name, status, in: spool, path: path) }
         report.add(links.facts(status), as: .temporary, name: "")
     }
 
     /// The files in a directory whose names are digests. Everything else there is added as unknown.
-    private mutating func blobFiles(in directory: StoreDirectory, path: String, belongs: (Digest) -> Bool) throws
+    private mutating func blobFiles(in directory: Directory, path: String, belongs: (Digest) -> Bool) throws
         -> [Digest: StoredFile]
     {
         try add(directory)
@@ -105,12 +106,12 @@ public struct StoreAudit {
     }
 
     private mutating func addUnknown(
-        _ name: UnsafePointer<CChar>, _ status: stat, in parent: StoreDirectory, path: String
+        _ name: UnsafePointer<CChar>, _ status: stat, in parent: Directory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFDIR else {
             return report.add(links.facts(status), as: .unknown, name: path)
         }
-        guard let directory = try StoreDirectory(opening: name, in: parent.descriptor) else { return }
+        guard let directory = try parent.subdirectory(name) else { return }
         try add(directory)
         try directory.forEachItem { name, status in
             try addUnknown(name, status, in: directory, path: "\(path)/\(String(cString: name))")

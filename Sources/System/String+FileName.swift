@@ -46,7 +46,9 @@ extension String {
     }
 
     /// Calls `body` with the name as C has it: every path goes to the system through here.
-    public func withFileName<Result>(_ body: (UnsafePointer<CChar>) throws -> Result) rethrows -> Result {
+    public func withFileName<Result, Failure>(
+        _ body: (UnsafePointer<CChar>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         try body(fileNameBytes.map { CChar(bitPattern: $0) } + [0])
     }
 

@@ -1,7 +1,7 @@
-import Threads
+import System
 
 /// The threads that compress blocks. They end with their owner.
-final class Crew {
+final class CompressionPool {
     private struct Work {
         var waiting: [Block] = []
         var done: Set<ObjectIdentifier> = []
@@ -11,7 +11,7 @@ final class Crew {
     private let work = Monitor(Work())
     private var threads: [Thread] = []
 
-    init(count: Int, level: Int) throws(ThreadFailure) {
+    init(count: Int, level: Int) throws(SystemError) {
         for _ in 0..<count {
             threads.append(try Thread { [work] in Self.compress(work, level: level) })
         }

@@ -1,4 +1,4 @@
-import FileNames
+import System
 import Testing
 
 @Suite struct FileNameTests {

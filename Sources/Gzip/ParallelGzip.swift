@@ -5,11 +5,11 @@ import CZlib
 ///
 /// One member, since Python's `tarfile` reads no further than the first one of a stream. The caller's thread feeds and
 /// empties; its blocks go round in a ring, so memory is flat, and what comes out doesn't depend on the threads.
-final class ParallelGzip {
+public final class ParallelGzip {
     /// Measured: smaller blocks cost size, larger ones only memory.
     private static let blockSize = 512 << 10
 
-    private let crew: Crew
+    private let pool: CompressionPool
     private let sink: (UnsafeRawBufferPointer) throws -> Void
     private let ring: [Block]
     private var begun = 0
@@ -18,15 +18,15 @@ final class ParallelGzip {
     private var length = 0
 
     /// - Parameter sink: is called on the caller's thread.
-    init(threads: Int, level: Int, sink: @escaping (UnsafeRawBufferPointer) throws -> Void) throws {
+    public init(threads: Int, level: Int, sink: @escaping (UnsafeRawBufferPointer) throws -> Void) throws {
         self.sink = sink
-        crew = try Crew(count: threads, level: level)
+        pool = try CompressionPool(count: threads, level: level)
         // Two for each thread: one to work on, and one that waits.
         ring = (0...(2 * threads)).map { _ in Block(capacity: Self.blockSize) }
         try emit(header)
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
+    public func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes
         while !rest.isEmpty {
             rest = block(begun).take(rest)
@@ -34,7 +34,7 @@ final class ParallelGzip {
         }
     }
 
-    func finish() throws {
+    public func finish() throws {
         block(begun).isLast = true
         try turn()
         while emitted < begun { try emitOldest() }
@@ -43,18 +43,18 @@ final class ParallelGzip {
 
     private func block(_ number: Int) -> Block { ring[number % ring.count] }
 
-    /// Gives the current block to the crew, and goes on with the next one of the ring.
+    /// Gives the current block to the pool, and goes on with the next one of the ring.
     private func turn() throws {
         let full = block(begun)
         if begun + 1 - emitted == ring.count { try emitOldest() }
         begun += 1
         block(begun).restart(after: full)
-        crew.submit(full)
+        pool.submit(full)
     }
 
     private func emitOldest() throws {
         let oldest = block(emitted)
-        crew.await(oldest)
+        pool.await(oldest)
         emitted += 1
         checksum = crc32_combine(checksum, oldest.checksum, oldest.count)
         length += oldest.count

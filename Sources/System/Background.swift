@@ -6,7 +6,7 @@ public final class Background<Value: Sendable>: Sendable {
     private let outcome = Monitor<Result<Value, any Error>?>(nil)
     private let thread: Thread
 
-    public init(_ work: @escaping @Sendable () throws -> Value) throws(ThreadFailure) {
+    public init(_ work: @escaping @Sendable () throws -> Value) throws(SystemError) {
         thread = try Thread { [outcome] in
             let result = Result { try work() }
             outcome.change { $0 = result }

@@ -2,7 +2,7 @@ import CZlib
 
 /// A piece of the input on its way through a compressing thread.
 ///
-/// `@unchecked Sendable`: one thread has it at a time. The crew's queue hands it over, and hands it back.
+/// `@unchecked Sendable`: one thread has it at a time. The pool's queue hands it over, and hands it back.
 final class Block: @unchecked Sendable {
     private static let window = DeflateStream.window
 

@@ -9,8 +9,8 @@ public struct Thread: Sendable {
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
-    /// - Throws: `ThreadFailure` when the system has no more threads.
-    public init(_ body: @escaping @Sendable () -> Void) throws(ThreadFailure) {
+    /// - Throws: when the system has no more threads.
+    public init(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let work = Unmanaged.passRetained(Work(body))
         var handle = pthread_t()
         let code = pthread_create(
@@ -21,7 +21,7 @@ public struct Thread: Sendable {
             }, work.toOpaque())
         guard code == 0 else {
             work.release()
-            throw ThreadFailure(description: "start a thread: \(String(cString: strerror(code)))")
+            throw SystemError("start a thread", errno: code)
         }
         self.handle = handle
     }
@@ -29,10 +29,6 @@ public struct Thread: Sendable {
     /// Waits for its end; once.
     public func join() { pthread_join(handle, nil) }
 
-    /// For one that nobody waits for.
+    /// Instead of `join`: its end is not waited for.
     public func detach() { pthread_detach(handle) }
-}
-
-public struct ThreadFailure: Error, CustomStringConvertible {
-    public let description: String
 }
