@@ -14,21 +14,3 @@ public final class Catalog {
 
     func reading<Result>(_ body: () throws -> Result) throws -> Result { try session.reading(body) }
 }
-
-/// For the subjects that are not moved yet.
-extension Catalog {
-    @discardableResult
-    func change<Result>(
-        by actor: String, _ action: String, _ subject: String, detail: String = "", _ body: () throws -> Result
-    ) throws -> Result {
-        try session.audit.change(action, of: subject, by: actor, detail: detail, body)
-    }
-
-    func audit(_ actor: String, _ action: String, _ subject: String, _ detail: String) throws {
-        try session.audit.append(action, of: subject, by: actor, detail: detail)
-    }
-
-    func administering<Result>(_ subject: String, _ body: () throws -> Result) throws -> Result {
-        try session.audit.transaction(changing: subject, body)
-    }
-}

@@ -29,12 +29,12 @@ struct StoreAuditReportTests {
 
     @Test func `what is as it should be is counted and not named`() {
         var report = StoreAuditReport()
-        let harmless: [StoreAuditReport.Kind] = [
+        let harmless: [StoreAuditReport.FileKind] = [
             .referenced, .unreferenced, .withdrawn, .arriving, .temporary, .directory,
         ]
         for kind in harmless { report.add(file(1), as: kind, name: "a") }
         #expect(report.discrepancies.isEmpty)
-        for kind in [StoreAuditReport.Kind.exposed, .damaged, .orphan, .unknown] {
+        for kind in [StoreAuditReport.FileKind.exposed, .damaged, .orphan, .unknown] {
             report.add(file(1), as: kind, name: "a")
         }
         report.addDangling(digest, bytes: 1)

@@ -3,7 +3,7 @@ import ShaCache
 
 /// What a store audit found: how much of each kind lies in the store, and which files an operator should look at.
 public struct StoreAuditReport: Sendable {
-    enum Kind: String, CaseIterable {
+    enum FileKind: String, CaseIterable {
         /// A blob that a visible entry names.
         case referenced
         /// A blob that no visible entry names.
@@ -39,7 +39,7 @@ public struct StoreAuditReport: Sendable {
     }
 
     struct Discrepancy {
-        let kind: Kind
+        let kind: FileKind
         let name: String
         let bytes: Int
         let detail: String
@@ -50,13 +50,13 @@ public struct StoreAuditReport: Sendable {
 
     /// Seconds since 1970.
     let start: Int
-    private(set) var sums: [Kind: Sum] = [:]
+    private(set) var sums: [FileKind: Sum] = [:]
     private(set) var discrepancies: [Discrepancy] = []
-    private var found: [Kind: Int] = [:]
+    private var found: [FileKind: Int] = [:]
 
     init(start: Int = time(nil)) { self.start = start }
 
-    mutating func add(_ file: StoredFile, as kind: Kind, name: @autoclosure () -> String, detail: String = "") {
+    mutating func add(_ file: StoredFile, as kind: FileKind, name: @autoclosure () -> String, detail: String = "") {
         sums[kind, default: Sum()] += Sum(files: 1, bytes: file.bytes, allocated: file.allocated)
         if kind.isDiscrepancy || !detail.isEmpty { note(kind, name(), bytes: file.bytes, detail) }
     }
@@ -66,7 +66,7 @@ public struct StoreAuditReport: Sendable {
         note(.dangling, digest.description, bytes: bytes, "")
     }
 
-    private mutating func note(_ kind: Kind, _ name: String, bytes: Int, _ detail: String) {
+    private mutating func note(_ kind: FileKind, _ name: String, bytes: Int, _ detail: String) {
         found[kind, default: 0] += 1
         guard found[kind]! <= Self.namedPerKind else { return }
         discrepancies.append(Discrepancy(kind: kind, name: name, bytes: bytes, detail: detail))
@@ -77,10 +77,11 @@ extension StoreAuditReport {
     /// For people and scripts: the kinds on disk, their total, and last the dangling rows.
     public var table: Table {
         let total = sums.filter { $0.key != .dangling }.values.reduce(into: Sum()) { $0 += $1 }
-        let lines = Kind.allCases.filter { $0 != .dangling }.map { ($0.rawValue, sums[$0] ?? Sum()) }
+        let lines = FileKind.allCases.filter { $0 != .dangling }.map { ($0.rawValue, sums[$0] ?? Sum()) }
         return Table(
             columns: ["kind", "files", "bytes", "allocated"],
-            rows: (lines + [("total", total), (Kind.dangling.rawValue, sums[.dangling] ?? Sum())]).map { name, sum in
+            rows: (lines + [("total", total), (FileKind.dangling.rawValue, sums[.dangling] ?? Sum())]).map {
+                name, sum in
                 [.text(name), .number("\(sum.files)"), .number("\(sum.bytes)"), .number("\(sum.allocated)")]
             })
     }

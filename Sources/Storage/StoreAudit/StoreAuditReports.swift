@@ -27,7 +27,7 @@ public struct StoreAuditReports {
                 RETURNING id
                 """
             ).first!.int(0)
-            for kind in StoreAuditReport.Kind.allCases {
+            for kind in StoreAuditReport.FileKind.allCases {
                 let sum = report.sums[kind] ?? StoreAuditReport.Sum()
                 try session.connection.run(
                     """

@@ -13,18 +13,18 @@ struct StoredFile {
 
 /// Counts a file with several hard links once: while a blob is published, it has two.
 struct HardLinkTracker {
-    private struct Identity: Hashable {
+    private struct Inode: Hashable {
         let device: dev_t
-        let inode: ino_t
+        let number: ino_t
     }
 
-    private var seen: Set<Identity> = []
+    private var seen: Set<Inode> = []
 
     mutating func facts(_ status: stat) -> StoredFile {
         let type = status.st_mode & S_IFMT
         let isAgain =
             type != S_IFDIR && status.st_nlink > 1
-            && !seen.insert(Identity(device: status.st_dev, inode: status.st_ino)).inserted
+            && !seen.insert(Inode(device: status.st_dev, number: status.st_ino)).inserted
         return StoredFile(
             bytes: isAgain ? 0 : Int(status.st_size),
             // stat(2): in units of 512 bytes, whatever the file system's blocks are.
