@@ -10,6 +10,8 @@ public final class Cache {
         let retry: Retry
         let timeout: Int
         let usesProxies: Bool
+        /// Whether the server that is read from takes questions in lists.
+        let lists = ListSupport()
 
         /// - Parameters:
         ///   - retries: tries after the first, of what another try can help.
@@ -42,6 +44,7 @@ public final class Cache {
 
     var configuration: NodeConfiguration { settings.configuration }
     var use: Use { settings.use }
+    var lists: ListSupport { settings.lists }
 
     /// Whether this machine knows where nodes read a service.
     func reads(_ service: Service) -> Bool { configuration.endpoint(.download, service, for: use) != nil }
@@ -148,8 +151,7 @@ public final class Cache {
         request.body = body
         request.headers = [("Content-Type", "application/octet-stream")]
         request.patience.answer = Self.uploadAnswerLimit
-        let retry = isTrial ? Retry(limit: 0, reporter: settings.retry.reporter) : settings.retry
-        let response = try answer(to: request, retry: retry, hasProgressed: { false }, send: { try session.send($0) })
+        let response = try answer(to: request, isTrial: isTrial)
         guard let digest = Digest(response.words) else {
             throw CacheFailure.malformed(
                 "\(withoutCredentials(request.url)): answered \(response.status) without the blob's name")
@@ -186,6 +188,12 @@ public final class Cache {
     }
 
     // MARK: Requests
+
+    /// - Parameter isTrial: whether failing is cheap, since there is another way: it isn't tried again then.
+    func answer(to request: Request, isTrial: Bool) throws -> Response {
+        let retry = isTrial ? Retry(limit: 0, reporter: settings.retry.reporter) : settings.retry
+        return try answer(to: request, retry: retry, hasProgressed: { false }, send: { try session.send($0) })
+    }
 
     private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
         let response = try answer(

@@ -12,7 +12,7 @@ final class GrowingFile: Sendable {
 
     private let file: OpenFile
     /// Of a file that was there already, when it was opened.
-    private let stamp: FileStamp?
+    let stamp: FileStamp?
     private let state: Monitor<State>
 
     /// An empty one, which `append` fills.
@@ -29,6 +29,13 @@ final class GrowingFile: Sendable {
         self.file = file
         self.stamp = stamp
         state = Monitor(State(size: stamp.size, end: .success(())))
+    }
+
+    /// A regular file that has as many bytes to read as its size says; nil for one that hasn't, as in procfs.
+    convenience init?(regular file: OpenFile) throws {
+        let stamp = try FileStamp(file)
+        guard try file.isRegular, try file.hasSize(of: stamp) else { return nil }
+        self.init(whole: file, stamp: stamp)
     }
 
     /// - Throws: `FileChanged` when the file that was there became another one, which others have read in part.

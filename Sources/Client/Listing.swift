@@ -41,6 +41,9 @@ struct UnverifiedListing {
         return pairs.contains { (try? $0.get().digest) == digest }
     }
 
+    /// `Entry.digest` of each that can be read.
+    var entryDigests: Set<[UInt8]> { Set(pairs.compactMap { try? $0.get().digest }) }
+
     var digests: Set<Digest> { Set(pairs.compactMap { try? $0.get().sha512 }) }
 
     func verified(by certificates: TrustedCertificates) throws -> Listing {

@@ -58,8 +58,21 @@ public struct Lookup {
         }
     }
 
+    /// - Returns: nil where the server takes no lists, or isn't worth one.
+    private static func listedBlobs(of digests: [Digest], in cache: Cache) throws -> [Digest: Blob]? {
+        guard digests.count > 1 else { return nil }
+        var found: [Digest: Blob] = [:]
+        for start in stride(from: 0, to: digests.count, by: Cache.listLength) {
+            let asked = Array(digests[start...].prefix(Cache.listLength))
+            guard let statuses = try cache.statuses(of: asked) else { return nil }
+            for (digest, status) in zip(asked, statuses) { found[digest] = status.map(Blob.there) ?? .missing }
+        }
+        return found
+    }
+
     /// Without those that could not be asked for, of which there is one warning: signers and trust can be shown anyway.
     private static func blobs(of digests: [Digest], in settings: Cache.Settings) throws -> [Digest: Blob] {
+        if let blobs = try? listedBlobs(of: digests, in: Cache(settings)) { return blobs }
         let found = Monitor<[Digest: Blob]>([:])
         let failure = Monitor<(any Error)?>(nil)
         let threads = min(Self.threads, digests.count)

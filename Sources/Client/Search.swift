@@ -33,7 +33,9 @@ extension GrowingFile {
     /// - Throws: `FileChanged`, `SystemFailure`, and what the writer failed with.
     func digest() throws -> Digest {
         let hash = Hash(.sha512)
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        // Of a small file, the pages of a larger one would cost more than reading it.
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(1 << 20, max(finalSize ?? .max, 1)), alignment: 4096)
         defer { piece.deallocate() }
         var offset = 0
         while case let count = try read(at: offset, into: piece), count > 0 {

@@ -142,7 +142,7 @@ extension OpenFile {
     /// Whether there are as many bytes to read as its size says: procfs, sysfs and some FUSE file systems make sizes up.
     ///
     /// - Throws: `FileChanged` when it grows.
-    fileprivate func hasSize(of stamp: FileStamp) throws -> Bool {
+    func hasSize(of stamp: FileStamp) throws -> Bool {
         guard stamp.size == 0 || readsByte(at: stamp.size - 1) else { return false }
         guard readsByte(at: stamp.size) else { return true }
         try stamp.check(self)

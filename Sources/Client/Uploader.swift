@@ -24,7 +24,7 @@ public struct Uploader {
 
     /// Files below this size are hashed before anything is sent, in bytes. From here on they are sent and hashed at
     /// once, and the sending ends when the hash is known and the cache has it.
-    private static let overlapThreshold = 32 << 20
+    static let overlapThreshold = 32 << 20
 
     public func store(_ source: Source, item: String) throws -> Stored {
         try source.withFile(item: item, reporter: reporter) { try storeAndReadBack($0, item: item) }
@@ -34,6 +34,22 @@ public struct Uploader {
         // It has a name already, and whoever waited for it may have renamed it.
         let stamp = try FileStamp(fetched.file, countingRenames: false)
         return try storeAndReadBack(GrowingFile(whole: fetched.file, stamp: stamp), item: item)
+    }
+
+    /// Asks for a file, sends it if need be, and reads it back, with three requests of its own.
+    func store(_ file: HashedFile, item: String) throws -> Stored {
+        let wasThere = try cache.holds(file.digest)
+        if wasThere { _ = try file.open() } else { try send(file, item: item) }
+        let stored = Stored(digest: file.digest, size: file.size, wasThere: wasThere)
+        if !wasThere { try readBack(stored) }
+        return stored
+    }
+
+    /// Sends a file that the cache lacks, and doesn't read it back.
+    func send(_ file: HashedFile, item: String) throws {
+        let opened = try file.open()
+        try check(send(opened, item: item) {}, is: file.digest)
+        try opened.checkUnchanged()
     }
 
     private func storeAndReadBack(_ file: GrowingFile, item: String) throws -> Stored {
@@ -101,9 +117,14 @@ public struct Uploader {
     }
 
     /// Asks the side that nodes read from.
-    private func readBack(_ stored: Stored) throws {
+    func readBack(_ stored: Stored) throws {
         guard cache.reads(.cache) else { return }
-        guard let status = try cache.status(of: stored.digest) else {
+        try check(cache.status(of: stored.digest), of: stored)
+    }
+
+    /// - Parameter status: what the side says that nodes read from; nil when it hasn't got the blob.
+    func check(_ status: Cache.BlobStatus?, of stored: Stored) throws {
+        guard let status else {
             throw CacheFailure.broken("\(stored.digest): not there after the cache accepted it")
         }
         guard status.size == nil || status.size == stored.size else {

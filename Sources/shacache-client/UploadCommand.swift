@@ -28,7 +28,7 @@ struct UploadCommand: ParsableCommand {
     @OptionGroup var key: KeyOptions
     @OptionGroup var metadata: MetadataOptions
     @Option(name: [.customShort("j", allowingJoined: true), .long], help: "How many at once.")
-    var jobs = 2
+    var jobs = 8
     @OptionGroup var redirects: RedirectOption
     @OptionGroup var options: CommonOptions
 
@@ -89,32 +89,45 @@ struct UploadCommand: ParsableCommand {
         /// Sends in parallel, then lists one after the other: entries stand in the order of the arguments.
         func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.Outcome] {
             let stored = Mutex<[Int: Result<Uploader.Stored, any Error>]>([:])
-            try concurrently(names, threads: jobs) { index, name in
-                let item = Source.shown(name)
-                let source = Source(name, allowsInsecureRedirects: allowsInsecureRedirects)
-                let outcome = Result { try uploader().store(source, item: item) }
+            let sources = names.map { name in
+                (Source(name, allowsInsecureRedirects: allowsInsecureRedirects), item: Source.shown(name))
+            }
+            let pipeline = UploadPipeline(settings, signature: signature, senders: jobs, reporter: terminal.reporter)
+            try pipeline.store(sources) { index, outcome in
+                let item = sources[index].item
                 terminal.finish(item)
                 stored.withLock { $0[index] = outcome }
                 if key == nil { UploadSummary.say(item, outcome.map { UploadSummary.Done(stored: $0) }, on: terminal) }
             }
             let blobs = stored.withLock { found in names.indices.map { found[$0]! } }
-            return zip(names, blobs).map { name, blob in
-                let outcome = blob.flatMap { blob in Result { try list(blob, name) } }
-                if key != nil { UploadSummary.say(Source.shown(name), outcome, on: terminal) }
-                return outcome
+            guard let key else { return blobs.map { blob in blob.map { UploadSummary.Done(stored: $0) } } }
+            let outcomes = list(blobs, of: names, under: key)
+            for (source, outcome) in zip(sources, outcomes) { UploadSummary.say(source.item, outcome, on: terminal) }
+            return outcomes
+        }
+
+        /// - Parameter blobs: those that are in the cache get entries, as far as their metadata can be made.
+        private func list(
+            _ blobs: [Result<Uploader.Stored, any Error>], of names: [String], under key: Key
+        ) -> [UploadSummary.Outcome] {
+            let described = zip(names, blobs).map { name, blob in
+                blob.flatMap { blob in Result { (blob, try metadata(of: name)) } }
+            }
+            let uploader = Uploader(Cache(settings), signature: signature, reporter: terminal.reporter)
+            var indexed = uploader.index(
+                described.compactMap { try? $0.get() }.map { ($0.digest, $1) }, under: key
+            ).makeIterator()
+            return described.map { blob in
+                blob.flatMap { stored, _ in
+                    indexed.next()!.map { UploadSummary.Done(stored: stored, key: key, indexed: $0) }
+                }
             }
         }
 
-        private func uploader() -> Uploader {
-            Uploader(Cache(settings), signature: signature, reporter: terminal.reporter)
-        }
-
-        private func list(_ stored: Uploader.Stored, _ name: String) throws -> UploadSummary.Done {
-            guard let key else { return UploadSummary.Done(stored: stored) }
+        private func metadata(of name: String) throws -> Metadata {
             var metadata = metadata
             try keyOptions.complete(&metadata, baseName: Source(name).baseName)
-            let indexed = try uploader().index(stored.digest, under: key, metadata: metadata)
-            return UploadSummary.Done(stored: stored, key: key, indexed: indexed)
+            return metadata
         }
     }
 }
