@@ -49,7 +49,7 @@ struct LogLine {
             if let count = download(bufferSize: bufferSize) { sums.add(count, blob: digest, on: day) }
         case .entries(let key):
             if let count = lookup { sums.add(count, key: key, on: day) }
-        case .blobs, .live, .ready, .metrics, nil: return
+        case .blobs, .existence, .live, .ready, .metrics, nil: return
         }
     }
 

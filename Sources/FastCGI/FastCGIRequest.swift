@@ -19,6 +19,20 @@ public struct FastCGIRequest: ~Copyable {
         return String(cString: value)
     }
 
+    /// The body, which nginx has received before; what is beyond `limit` bytes isn't read.
+    public func body(upTo limit: Int) -> [UInt8] {
+        var body: [UInt8] = []
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64 << 10) { piece in
+            while body.count < limit {
+                let count = FCGX_GetStr(
+                    piece.baseAddress, Int32(min(piece.count, limit - body.count)), request.pointee.in)
+                guard count > 0 else { break }
+                body.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(piece)[..<Int(count)]))
+            }
+        }
+        return body
+    }
+
     /// Sends status, headers and body. A client that has gone is nobody's error.
     public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
         var head = "Status: \(status)\r\n"

@@ -16,6 +16,8 @@ enum Operation {
     case listEntries(Key)
     case upload(Upload)
     case withdraw(Withdrawn)
+    /// - Parameter prefix: of the paths by which a GET would ask for the same.
+    case findExisting(prefix: [UInt8])
     case listMethods
     case checkLiveness
     case checkReadiness(uploads: Bool)
@@ -44,7 +46,8 @@ enum Operation {
         case (.put, .entries(let key)): self = .upload(.entry(key))
         case (.delete, .blob(let digest)): self = .withdraw(.blob(digest))
         case (.delete, .entries(let key)): self = .withdraw(.entries(key))
-        case (.options, .blobs), (.options, .blob), (.options, .entries): self = .listMethods
+        case (.post, .existence(let prefix)): self = .findExisting(prefix: prefix)
+        case (.options, .blobs), (.options, .blob), (.options, .entries), (.options, .existence): self = .listMethods
         case (.get, .live), (.head, .live): self = .checkLiveness
         case (.get, .ready(let uploads)), (.head, .ready(let uploads)): self = .checkReadiness(uploads: uploads)
         case (.get, .metrics), (.head, .metrics): self = .showMetrics

@@ -13,6 +13,8 @@ public struct Request: Sendable {
     public var transferEncoding = ""
     /// The file in the spool that holds the body; empty when the body is.
     public var bodyFile = ""
+    /// The body of a list, which comes with the request.
+    public var list: [UInt8] = []
 
     public var range = ""
     public var ifMatch = ""
@@ -29,6 +31,8 @@ public struct Request: Sendable {
     public var isMonitor = false
 
     public var clientAddress = ""
+    /// Whether the operator limits how much this address may ask for.
+    public var isLimited = false
     public var requestID = ""
     /// When its first byte came.
     public var start = ContinuousClock.now
@@ -40,12 +44,18 @@ public struct Request: Sendable {
         case request = ""
         /// Whether to receive the body of an upload at all.
         case admission
+        /// Which of many blobs and keys are there.
+        case existence
         /// A health check, from an address that the operator allows; or the metrics, from any.
         case health
     }
 
     /// - Returns: nil when its path names nothing.
     func route() throws(Refusal) -> Route? {
-        purpose == .health ? try Route.findHealth(target) : try Route.find(target, below: mount)
+        switch purpose {
+        case .health: try Route.findHealth(target)
+        case .existence: try Route.findExistence(target, below: mount)
+        case .request, .admission: try Route.find(target, below: mount)
+        }
     }
 }

@@ -87,6 +87,7 @@ extension Route {
         case .blobs: "blobs"
         case .blob: "blob"
         case .entries: "key"
+        case .existence: "list"
         case .live, .ready: "health"
         case .metrics: "metrics"
         }

@@ -21,7 +21,7 @@ extension Service {
         return Response(.ok, headers: way == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, way: way)))
     }
 
-    private func isIntact(_ digest: Digest) throws -> Bool {
+    func isIntact(_ digest: Digest) throws -> Bool {
         var presence = try store.presence(of: digest)
         if case .unconfirmed(let size) = presence {
             guard let stored = try blobs.size(of: digest) else { return false }

@@ -15,15 +15,17 @@ public final class Service {
     /// What the catalog had asked when that was last counted.
     var counted = Statistics()
     private let refusals: RefusalRateLimiter
+    let lists: ListRateLimiter
     var remembered = Remembered()
 
     /// - Parameters:
     ///   - groups: of the process.
     ///   - refusals: how many refusals go on record.
+    ///   - lists: how many names one address may ask for in lists.
     ///   - monitoring: where everything is counted.
     public init(
         store: BlobStore, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules,
-        refusals: RefusalRateLimiter, monitoring: Monitoring
+        refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(), monitoring: Monitoring
     ) {
         self.store = store
         self.catalog = catalog
@@ -31,6 +33,7 @@ public final class Service {
         listing = Entries(catalog.session, groups: groups.entries)
         self.rules = rules
         self.refusals = refusals
+        self.lists = lists
         self.monitoring = monitoring
     }
 
@@ -121,6 +124,7 @@ public final class Service {
             return Answer(to: request, result, withdrawal: attempt)
         case .downloadBlob(let digest): return Answer(to: request, Result { try blob(digest, for: request) })
         case .listEntries(let key): return Answer(to: request, Result { try entries(of: key) })
+        case .findExisting(let prefix): return Answer(to: request, Result { try existing(request, prefix: prefix) })
         case .listMethods:
             return Answer(
                 to: request, .success(Response(.noContent, headers: [("Allow", route.allowedMethods)])))

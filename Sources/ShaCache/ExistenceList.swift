@@ -8,8 +8,8 @@ public enum ExistenceList {
     public static let name = "-/have"
     /// How many lines a question may have.
     public static let limit = 10_000
-    /// Of a question, in bytes.
-    public static let byteLimit = 2 << 20
+    /// Of a question, in bytes. nginx refuses longer ones (http.conf).
+    public static let byteLimit = 2_000_000
 
     public enum Answer: Equatable, Sendable {
         case absent
@@ -28,14 +28,12 @@ public enum ExistenceList {
 
     /// The names that a question asks for, in order. The last line may lack its end, and any may have a carriage return.
     ///
-    /// - Throws: `Refusal.malformedRequest`.
+    /// - Throws: `Refusal.malformedRequest` or `.listTooLong`.
     public static func names(in question: [UInt8]) throws(Refusal) -> [ArraySlice<UInt8>] {
         var lines = question.split(separator: newline, omittingEmptySubsequences: false)
         if lines.last?.isEmpty == true { lines.removeLast() }
         guard !lines.isEmpty else { throw .malformedRequest("the list is empty") }
-        guard lines.count <= limit else {
-            throw .malformedRequest("the list has \(lines.count) lines, and \(limit) are allowed")
-        }
+        guard lines.count <= limit, question.count <= byteLimit else { throw .listTooLong(limit: limit) }
         return lines.map { $0.last == carriageReturn ? $0.dropLast() : $0 }
     }
 

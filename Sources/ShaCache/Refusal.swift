@@ -14,6 +14,8 @@ public enum Refusal: Error, Equatable {
     case entryTooLarge(limit: Int)
     /// - Parameter limit: in bytes; the operator's.
     case blobTooLarge(limit: Int)
+    /// - Parameter limit: in lines.
+    case listTooLong(limit: Int)
     /// No identity, or one that doesn't count: the text says which and why.
     case notAuthorized(String, mend: String? = nil)
     case unsigned
@@ -89,6 +91,11 @@ extension Refusal {
             Terms(
                 .tooLarge, .contentTooLarge, "a blob may have at most \(limit) bytes", mend: "ask the operator for more"
             )
+        case .listTooLong(let limit):
+            Terms(
+                .tooLarge, .contentTooLarge,
+                "a list may have at most \(limit) lines and \(ExistenceList.byteLimit) bytes",
+                mend: "ask in several lists")
         case .notAuthorized(let reason, let mend): Terms(.notAuthorized, .forbidden, reason, mend: mend)
         case .unsigned:
             Terms(

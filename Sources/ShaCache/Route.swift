@@ -4,6 +4,10 @@ public enum Route: Sendable {
     case blobs
     case blob(Digest)
     case entries(Key)
+    /// Where lists ask what is there (`ExistenceList`).
+    ///
+    /// - Parameter prefix: of the paths by which a GET would ask for the same.
+    case existence(prefix: [UInt8])
     case live
     case ready(uploads: Bool)
     case metrics
@@ -21,6 +25,20 @@ public enum Route: Sendable {
     /// - Returns: nil when it names nothing.
     public static func findHealth(_ target: [UInt8]) throws(Refusal) -> Route? { health(try path(of: target)) }
 
+    /// Of lists that ask what is there: beside the mounts, too, and below the directory's, where the same path names a key
+    /// for all other methods.
+    ///
+    /// - Returns: nil when it names nothing.
+    public static func findExistence(_ target: [UInt8], below mount: Mount) throws(Refusal) -> Route? {
+        let mounts = mount == .shadir ? ["/"] : ["/", "/shacache/", "/shacache/cache/", "/shacache/dir/", "/shadir/"]
+        return existence(try path(of: target), below: mounts)
+    }
+
+    private static func existence(_ path: ArraySlice<UInt8>, below mounts: [String]) -> Route? {
+        let prefix = mounts.first { path.elementsEqual("\($0)\(ExistenceList.name)".utf8) }
+        return prefix.map { .existence(prefix: Array($0.utf8)) }
+    }
+
     private static func path(of target: [UInt8]) throws(Refusal) -> ArraySlice<UInt8> {
         let path = target.prefix { $0 != UInt8(ascii: "?") }
         guard path.first == UInt8(ascii: "/"), !path.contains(UInt8(ascii: "#")) else {
@@ -30,6 +48,9 @@ public enum Route: Sendable {
     }
 
     private static func find(_ path: ArraySlice<UInt8>, below mount: Mount) throws(Refusal) -> Route? {
+        if mount != .shadir, let route = existence(path, below: ["/", "/shacache/", "/shacache/cache/"]) {
+            return route
+        }
         switch mount {
         case .prefixes: return try underPrefix(path)
         // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in use.

@@ -11,6 +11,7 @@ public enum Status: Int, CaseIterable, Sendable {
     case lengthRequired = 411
     case preconditionFailed = 412
     case contentTooLarge = 413
+    case tooManyRequests = 429
     case internalServerError = 500
     case serviceUnavailable = 503
     case insufficientStorage = 507
@@ -29,6 +30,7 @@ public enum Status: Int, CaseIterable, Sendable {
         case .lengthRequired: "Length Required"
         case .preconditionFailed: "Precondition Failed"
         case .contentTooLarge: "Content Too Large"
+        case .tooManyRequests: "Too Many Requests"
         case .internalServerError: "Internal Server Error"
         case .serviceUnavailable: "Service Unavailable"
         case .insufficientStorage: "Insufficient Storage"

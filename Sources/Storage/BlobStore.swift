@@ -122,6 +122,14 @@ public final class BlobStore: Sendable {
         return .intact
     }
 
+    /// Size, in bytes, and time of storing, in seconds since 1970, as nginx says them of a download; nil when the blob
+    /// isn't there.
+    public func attributes(of digest: Digest) -> (size: Int, modified: Int)? {
+        var status = stat()
+        guard stat(path(digest), &status) == 0 else { return nil }
+        return (Int(status.st_size), status.st_mtim.tv_sec)
+    }
+
     // MARK: Writing
 
     /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the

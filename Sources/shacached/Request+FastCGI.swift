@@ -14,6 +14,7 @@ extension Request {
         contentLength = source.text("CONTENT_LENGTH")
         transferEncoding = source.text("TRANSFER_ENCODING")
         bodyFile = source.text("BODY_FILE")
+        if purpose == .existence { list = source.body(upTo: ExistenceList.byteLimit + 1) }
         range = source.text("RANGE")
         ifMatch = source.text("IF_MATCH")
         ifNoneMatch = source.text("IF_NONE_MATCH")
@@ -23,6 +24,7 @@ extension Request {
         isLocalWriter = source.text("LOCAL_WRITER") == "1"
         isMonitor = source.text("MONITOR") == "1"
         clientAddress = source.text("REMOTE_ADDR")
+        isLimited = !source.text("LIMITED").isEmpty
         requestID = source.text("REQUEST_ID")
         // nginx passes the request on when its body is complete, and says how many seconds that took.
         start = .now - .seconds(Double(source.text("RECEIVE_SECONDS")) ?? 0)

@@ -16,6 +16,7 @@ struct RequestHandler: Sendable {
     private let recorder: Recorder
     private let monitoring: Monitoring
     private let refusals = RefusalRateLimiter()
+    private let lists = ListRateLimiter()
     private let groups = Service.Groups()
 
     /// - Parameter directory: where the recorder has its slot; nil when it has none.
@@ -39,7 +40,8 @@ struct RequestHandler: Sendable {
         recorder.add(to: .threads, socket)
         let service = Service(
             store: store, catalog: Catalog(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
-            rules: configuration.uploads.rules, refusals: refusals, monitoring: monitoring)
+            rules: configuration.uploads.rules, refusals: refusals, lists: lists,
+            monitoring: monitoring)
         return { source in
             let request = Request(source)
             // Whoever looks how busy the worker is would see himself.

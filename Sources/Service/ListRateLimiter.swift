@@ -1,0 +1,73 @@
+import Glibc
+import Synchronization
+
+/// How many names one address may ask for in lists: two full lists at once, then as many a second as nginx allows it
+/// requests (limits.conf), since each name is the work of one. nginx counts a list once, whatever it has in it.
+///
+/// Shared by the threads of a worker; each worker has its own.
+public final class ListRateLimiter: Sendable {
+    private static let capacity = 20_000.0
+    /// In a second.
+    private static let rate = 2000.0
+    /// From here on those that are full again are forgotten.
+    private static let mostClients = 10_000
+
+    private let buckets = Mutex<[String: NameBucket]>([:])
+
+    public init() {}
+
+    /// Takes so many names from what an address has left.
+    ///
+    /// - Returns: nil when they are allowed; otherwise after how many seconds they would be, and nothing is taken.
+    func pause(before count: Int, from address: String, at now: ContinuousClock.Instant = .now) -> Int? {
+        let client = network(of: address)
+        return buckets.withLock { buckets in
+            if buckets.count >= Self.mostClients {
+                buckets = buckets.filter { $0.value.isUsed(at: now) }
+            }
+            return buckets[client, default: NameBucket(capacity: Self.capacity, rate: Self.rate, at: now)]
+                .pause(before: Double(count), at: now)
+        }
+    }
+}
+
+/// A token bucket from which many are taken at once.
+private struct NameBucket {
+    let capacity: Double
+    /// Tokens in a second.
+    let rate: Double
+    private var tokens: Double
+    private var filled: ContinuousClock.Instant
+
+    init(capacity: Double, rate: Double, at now: ContinuousClock.Instant) {
+        (self.capacity, self.rate) = (capacity, rate)
+        (tokens, filled) = (capacity, now)
+    }
+
+    mutating func pause(before count: Double, at now: ContinuousClock.Instant) -> Int? {
+        fill(at: now)
+        guard tokens < count else {
+            tokens -= count
+            return nil
+        }
+        return Int(((count - tokens) / rate).rounded(.up))
+    }
+
+    func isUsed(at now: ContinuousClock.Instant) -> Bool {
+        var bucket = self
+        bucket.fill(at: now)
+        return bucket.tokens < capacity
+    }
+
+    private mutating func fill(at now: ContinuousClock.Instant) {
+        tokens = min(capacity, tokens + filled.duration(to: now) / .seconds(1) * rate)
+        filled = now
+    }
+}
+
+/// As nginx's limits count: of IPv6 the network, since a host has 2^64 addresses there.
+private func network(of address: String) -> String {
+    var bytes = in6_addr()
+    guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }
+    return withUnsafeBytes(of: bytes) { "\($0.prefix(8).map { String($0, radix: 16) }.joined(separator: ":"))::" }
+}
