@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-client bench-reports manual \
+.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-growth bench-client bench-reports manual \
 	install install-client clean
 
 help: ## List the targets.
@@ -45,9 +45,13 @@ lint: build ## Check formatting, scripts, nginx files; the build itself takes no
 format: ## Format the Swift sources.
 	swift format --in-place --recursive Package.swift Sources Tests
 
-bench: build ## Measure requests per second beside nginx's static files.
+bench: build ## Measure speed beside peers and, with BEFORE=REV, an earlier build; DISK, a directory on a real disk.
 	@ops/install-packages bench
-	bench/run
+	bench/run $(if $(BEFORE),--before '$(BEFORE)') $(if $(DISK),--disk '$(DISK)')
+
+bench-growth: build ## Measure how cost grows with ROWS and FILES (10 million each).
+	@ops/install-packages bench
+	bench/growth $(if $(ROWS),--rows '$(ROWS)') $(if $(FILES),--files '$(FILES)') $(if $(DISK),--directory '$(DISK)')
 
 bench-client: build ## Measure shacache beside the deployed Python client, on the same server.
 	"$$(ops/test-venv)/bin/python" bench/client

@@ -1,0 +1,17 @@
+"""What measures speed must keep up with what it measures."""
+
+import subprocess
+
+import pytest
+
+from stack import REPOSITORY
+
+
+@pytest.mark.slow
+def test_every_row_of_the_benchmark_that_needs_no_peer_is_measured():
+    words = ["--alone", "--rounds", "1", "--seconds", "0.2", "--files", "20", "--disk", "/var/tmp"]
+    done = subprocess.run(["/usr/bin/python3", REPOSITORY / "bench/run", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    # A request costs nginx something in every row.
+    costs = [float(line.split()[4].rstrip("%")) for line in done.stdout.splitlines() if line.startswith("  today")]
+    assert len(costs) == 8 and all(cost > 0 for cost in costs), done.stdout
