@@ -1,0 +1,28 @@
+"""Contestants in turn, and the medians of what they did."""
+
+import statistics
+
+import load
+from cost import GROUPS
+
+
+def measure(contestants, rounds):
+    """Bursts by contestant, in turn."""
+    bursts = [[] for _ in contestants]
+    for _ in range(rounds):
+        for number, (_, server, burst) in enumerate(contestants):
+            bursts[number].append(burst(server))
+            server.forget_uploads()
+    return bursts
+
+
+def show(name, unit, labels, bursts):
+    scale = 1e6 if unit == "MB/s" else 1
+    print(f"\n{name:42}{'ratio':>7}{'(range)':>14}{unit:>10}" + "".join(f"{group + ' µs':>15}" for group in GROUPS))
+    for label, own in zip(labels, bursts):
+        ratios = [today.rate / other.rate for today, other in zip(bursts[0], own)]
+        cpu = "".join(f"{statistics.median(burst.cpu.get(group, 0) for burst in own):15.0f}" for group in GROUPS)
+        noise = statistics.median(burst.noise for burst in own)
+        ratio = f"{statistics.median(ratios):7.2f}{f'({min(ratios):.2f}-{max(ratios):.2f})':>14}"
+        rate = statistics.median(burst.rate for burst in own) / scale
+        print(f"  {label:40}{ratio}{rate:10.0f}{cpu}" + (f"  ~{noise:.1f}" if noise > load.NOISE else ""), flush=True)
