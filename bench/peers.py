@@ -33,7 +33,11 @@ class Peer:
         (self.directory / "ca").mkdir()
         self.authority = Authority.create(self.directory / "ca", "ca")
         self.certificate = self.authority.issue("client")
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

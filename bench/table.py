@@ -7,10 +7,13 @@ from cost import GROUPS
 
 
 def measure(contestants, rounds):
-    """Bursts by contestant, in turn."""
+    """Bursts by contestant, in turn. Each round another one begins: what a burst leaves behind, such as files that the disk
+    is still removing, falls on the next one."""
     bursts = [[] for _ in contestants]
-    for _ in range(rounds):
-        for number, (_, server, burst) in enumerate(contestants):
+    for first in range(rounds):
+        for turn in range(len(contestants)):
+            number = (first + turn) % len(contestants)
+            _, server, burst = contestants[number]
             bursts[number].append(burst(server))
             server.forget_uploads()
     return bursts
