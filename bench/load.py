@@ -63,14 +63,15 @@ def upload(roots, target, seconds, connections, method, path, size=0, bodies="-"
     return quiet(roots, measure)
 
 
-def run(roots, command, files):
-    """A client that sends so many files."""
+def run(roots, command, plant):
+    """A client that sends the files that `plant` makes: other ones each time, or a second burst would find them there."""
     def measure():
+        files = plant()
         begun = time.monotonic()
-        done = subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(list(map(str, [*command, *files])), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise SystemExit(f"bench: {Path(command[0]).name}: {done.stderr[-500:]}")
-        return files, files, time.monotonic() - begun
+        return len(files), len(files), time.monotonic() - begun
     return quiet(roots, measure)
 
 

@@ -61,7 +61,7 @@ def rows(options):
     def files(target):
         return load.run(target.pids, [
             target.tree / ".build/release/shacache", "upload", "--config", target.state / "client/networkcache.cfg",
-            *options.plant()], options.files)
+        ], options.plant)
 
     return [
         Row("PUT entry, signed, TLS, 8 connections", "1/s", put_entry("/shadir/bench:%"),
@@ -98,9 +98,9 @@ def by_python_client(options, cache):
     """One process that uploads file after file, as networkcache-upload does one; a part of the files is enough."""
     python = subprocess.run(
         [REPOSITORY / "ops/test-venv"], capture_output=True, text=True, check=True).stdout.strip() + "/bin/python"
-    files = options.plant()[:PYTHON_FILES]
     return load.run(
-        cache.pids, [python, "-c", PYTHON_CLIENT, cache.state / "client/networkcache.cfg", *files], len(files))
+        cache.pids, [python, "-c", PYTHON_CLIENT, cache.state / "client/networkcache.cfg"],
+        lambda: options.plant()[:PYTHON_FILES])
 
 
 def plant(tree, count):
