@@ -12,7 +12,7 @@ public final class ListRateLimiter: Sendable {
     /// From here on those that are full again are forgotten.
     private static let mostClients = 10_000
 
-    private let buckets = Mutex<[String: NameBucket]>([:])
+    private let buckets = Mutex<[String: TokenBucket]>([:])
 
     public init() {}
 
@@ -22,46 +22,17 @@ public final class ListRateLimiter: Sendable {
     func pause(before count: Int, from address: String, at now: ContinuousClock.Instant = .now) -> Int? {
         let client = network(of: address)
         return buckets.withLock { buckets in
-            if buckets.count >= Self.mostClients {
-                buckets = buckets.filter { $0.value.isUsed(at: now) }
-            }
-            return buckets[client, default: NameBucket(capacity: Self.capacity, rate: Self.rate, at: now)]
-                .pause(before: Double(count), at: now)
+            if buckets.count >= Self.mostClients { Self.forget(&buckets, at: now) }
+            let full = TokenBucket(capacity: Self.capacity, rate: Self.rate, at: now)
+            return buckets[client, default: full].pause(before: Double(count), at: now).map { Int($0.rounded(.up)) }
         }
     }
-}
 
-/// A token bucket from which many are taken at once.
-private struct NameBucket {
-    let capacity: Double
-    /// Tokens in a second.
-    let rate: Double
-    private var tokens: Double
-    private var filled: ContinuousClock.Instant
-
-    init(capacity: Double, rate: Double, at now: ContinuousClock.Instant) {
-        (self.capacity, self.rate) = (capacity, rate)
-        (tokens, filled) = (capacity, now)
-    }
-
-    mutating func pause(before count: Double, at now: ContinuousClock.Instant) -> Int? {
-        fill(at: now)
-        guard tokens < count else {
-            tokens -= count
-            return nil
+    private static func forget(_ buckets: inout [String: TokenBucket], at now: ContinuousClock.Instant) {
+        buckets = buckets.filter { _, bucket in
+            var bucket = bucket
+            return !bucket.isFull(at: now)
         }
-        return Int(((count - tokens) / rate).rounded(.up))
-    }
-
-    func isUsed(at now: ContinuousClock.Instant) -> Bool {
-        var bucket = self
-        bucket.fill(at: now)
-        return bucket.tokens < capacity
-    }
-
-    private mutating func fill(at now: ContinuousClock.Instant) {
-        tokens = min(capacity, tokens + filled.duration(to: now) / .seconds(1) * rate)
-        filled = now
     }
 }
 

@@ -24,7 +24,7 @@ extension Service {
 
     /// The database is asked only where there are keys: blobs don't need it.
     private func areVisible(_ keys: [Key]) throws -> [Bool] {
-        keys.isEmpty ? [] : try VisibleKeys(catalog.session).areVisible(keys)
+        keys.isEmpty ? [] : try listing.areVisible(keys)
     }
 
     private func existence(of digest: Digest) throws -> ExistenceList.Answer {

@@ -12,11 +12,27 @@ struct TokenBucket {
     }
 
     /// - Returns: whether there was a token, which is spent by this.
-    mutating func take(at now: ContinuousClock.Instant) -> Bool {
+    mutating func take(at now: ContinuousClock.Instant) -> Bool { pause(before: 1, at: now) == nil }
+
+    /// Takes so many tokens together.
+    ///
+    /// - Returns: nil when they were there, and are spent by this; else in how many seconds they will be.
+    mutating func pause(before count: Double, at now: ContinuousClock.Instant) -> Double? {
+        fill(at: now)
+        guard tokens < count else {
+            tokens -= count
+            return nil
+        }
+        return (count - tokens) / rate
+    }
+
+    mutating func isFull(at now: ContinuousClock.Instant) -> Bool {
+        fill(at: now)
+        return tokens == capacity
+    }
+
+    private mutating func fill(at now: ContinuousClock.Instant) {
         tokens = min(capacity, tokens + filled.duration(to: now) / .seconds(1) * rate)
         filled = now
-        guard tokens >= 1 else { return false }
-        tokens -= 1
-        return true
     }
 }

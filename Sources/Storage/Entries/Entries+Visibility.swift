@@ -1,12 +1,9 @@
 import Postgres
 public import ShaCache
 
-/// Which keys have entries that anybody sees.
-public struct VisibleKeys {
-    let session: Session
-
-    public init(_ session: Session) { self.session = session }
-
+extension Entries {
+    /// Which keys have entries that anybody sees.
+    ///
     /// - Parameter keys: any number; one statement asks for all.
     /// - Returns: for each whether it has at least one entry that isn't withdrawn.
     public func areVisible(_ keys: [Key]) throws -> [Bool] {
