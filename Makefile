@@ -70,6 +70,8 @@ install: install-client ## Install programs, guides, nginx snippets, SQL, system
 	  docs/man/shacache-page.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
+	for kind in functions views report page; do \
+	  install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql/$$kind sql/$$kind/*.sql || exit; done
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
 	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/*.md CHANGELOG.md

@@ -36,8 +36,8 @@ extension Pages {
     private static let daysShown = 60
 
     private func countedFigures() throws -> Templates.Model {
-        guard let totals = try catalog.totals() else { return [:] }
-        let days = try catalog.days(Self.daysShown)
+        guard let totals = try answers.totals() else { return [:] }
+        let days = try answers.days(Self.daysShown)
         return [
             "totals": [
                 ["number": Amounts.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
@@ -56,8 +56,8 @@ extension Pages {
 
 extension Chart {
     fileprivate static func days(
-        _ title: String, _ measure: String, _ days: [Catalog.Day],
-        write: @escaping (Int) -> String = Amounts.count, _ value: (Catalog.Day) -> Int
+        _ title: String, _ measure: String, _ days: [Reports.Day],
+        write: @escaping (Int) -> String = Amounts.count, _ value: (Reports.Day) -> Int
     ) -> Chart {
         Chart(
             title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
@@ -65,7 +65,7 @@ extension Chart {
     }
 
     /// Each day's total is the next one's without what that one brought.
-    fileprivate static func space(_ days: [Catalog.Day], total: Int) -> Chart {
+    fileprivate static func space(_ days: [Reports.Day], total: Int) -> Chart {
         var total = total
         let points = days.reversed().map { day in
             defer { total -= day.newBytes }

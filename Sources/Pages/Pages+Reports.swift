@@ -4,12 +4,12 @@ import Storage
 extension Pages {
     func reports(_ view: View) throws -> PageAnswer {
         guard view.visitor.isOperator else { return closed(view) }
-        return render("reports", title: "Reports", view, ["reports": try catalog.reports().map(\.model)])
+        return render("reports", title: "Reports", view, ["reports": Report.all.map(\.model)])
     }
 
     func report(_ name: String, _ form: Form, _ view: View) throws -> PageAnswer {
         guard view.visitor.isOperator else { return closed(view) }
-        guard let report = try catalog.reports().first(where: { $0.name == name }) else {
+        guard let report = Report.named(name) else {
             return message(.nothingHere, view)
         }
         guard let settings = form.settings(of: report) else { return message(.noSuchDay, view) }
@@ -22,7 +22,7 @@ extension Pages {
 
     private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
-        try catalog.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
+        try answers.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
         // The last batch is an empty one, which tells of the columns as any.
         let (columns, rows) = (
             zip(tables[0].columns, tables[0].kinds).map { ReportColumn($0, $1) }, tables.flatMap(\.rows)
@@ -36,7 +36,7 @@ extension Pages {
         model["count"] = Amounts.plural(shown.count, "row", "rows")
         if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
         model["isEmpty"] = shown.isEmpty
-        let charts = try charts(of: report, columns: tables[0].columns, settings)
+        let charts = try charts(of: report, settings)
         model["charts"] = charts.drawn
         return render("report", title: report.title, view, model).caused(by: charts.failure)
     }
@@ -57,11 +57,11 @@ extension Pages {
     /// From all of its days, however few of them the table shows. None, and the reason for the log, when they can't be drawn
     /// in time: the table is there.
     private func charts(
-        of report: Report, columns: [String], _ settings: [Report.Setting: String]
+        of report: Report, _ settings: [Report.Setting: String]
     ) throws -> (drawn: [Templates.Model], failure: String?) {
         do {
-            let drawn = try Chart.figures(of: report, columns: columns).flatMap { figure in
-                Chart.charts(of: figure, try catalog.days(of: figure, asking: settings, most: Self.daysDrawn))
+            let drawn = try report.charts.flatMap { figure in
+                Chart.charts(of: figure, try answers.days(of: figure, asking: settings, most: Self.daysDrawn))
             }
             return (drawn.map(\.model), nil)
         } catch let error as DatabaseError where error.tookTooLong {
@@ -95,12 +95,8 @@ extension Report {
         ["name": title, "question": asked, "href": "\(PageRoute.root)/report/\(name)"]
     }
 
-    /// The question without the names of the settings, for which a page has fields. What is said behind them stays.
-    private var asked: String {
-        question.replacing(/\ Obeys [^;.]*(?:; ?([^.]*))?\./) { obeys in
-            obeys.1.map { " \(String($0).capitalisedFirst)." } ?? ""
-        }
-    }
+    /// Without the settings, for which a page has fields.
+    private var asked: String { question + (limitation.map { " \($0.capitalisedFirst)." } ?? "") }
 }
 
 extension String {

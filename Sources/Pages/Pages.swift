@@ -8,6 +8,7 @@ public import Storage
 public final class Pages {
     let catalog: Catalog
     let browsing: Browsing
+    let answers: Reports
     let site: Configuration.Site
     let templates: Templates
     let figures: HomeFigures
@@ -16,6 +17,7 @@ public final class Pages {
     public init(catalog: Catalog, site: Configuration.Site, templates: Templates, figures: HomeFigures) {
         self.catalog = catalog
         browsing = Browsing(catalog.session)
+        answers = Reports(catalog.session)
         self.site = site
         self.templates = templates
         self.figures = figures

@@ -23,7 +23,7 @@ extension Exposition {
 
     mutating func add(_ database: DatabaseFigures) {
         add(.databaseUp, [Sample(database.isUp ? 1 : 0)])
-        add(.neededSchema, [Sample(Double(Catalog.schemaNumber))])
+        add(.neededSchema, [Sample(Double(Migrations.needed))])
         if let schema = database.schema { add(.databaseSchema, [Sample(Double(schema))]) }
         if let entries = database.entriesOfFullestKey { add(.fullestKey, [Sample(Double(entries))]) }
         add(.firstExpiry, database.expiries.prefix(1).map { Sample(Double($0.at)) })

@@ -99,10 +99,10 @@ struct DatabaseFigures: Sendable {
 
     init(asking session: Session) {
         do {
-            schema = try Catalog(session).appliedSchemaNumber()
+            schema = try Migrations(session).newestApplied()
             isUp = true
             // An older schema lacks what the others ask for; that it is too old, the figures say.
-            guard schema ?? 0 >= Catalog.schemaNumber else { return }
+            guard schema ?? 0 >= Migrations.needed else { return }
             expiries = try Certificates(session).accountExpiries()
             runs = try TaskRuns(session).latest()
             surveyed = try StoreAuditReports(session).latestSums()

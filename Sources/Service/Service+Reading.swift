@@ -51,11 +51,11 @@ extension Service {
     func readiness(for uploads: Bool) -> Response {
         do {
             if uploads, let obstacle = try obstacleToUploads() { return Response(.serviceUnavailable, line: obstacle) }
-            let schema = try catalog.appliedSchemaNumber() ?? 0
-            guard schema >= Catalog.schemaNumber else {
+            let schema = try Migrations(catalog.session).newestApplied() ?? 0
+            guard schema >= Migrations.needed else {
                 return Response(
                     .serviceUnavailable,
-                    line: "the database has schema \(schema), this worker needs \(Catalog.schemaNumber)")
+                    line: "the database has schema \(schema), this worker needs \(Migrations.needed)")
             }
             if uploads { try store.probe() } else { try store.checkShelves() }
         } catch {

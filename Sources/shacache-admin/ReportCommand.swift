@@ -41,16 +41,14 @@ struct ReportCommand: ParsableCommand {
     }
 
     func run() throws {
-        let catalog = try options.catalog()
-        let reports = try catalog.reports()
-        guard let name else { return try list(reports) }
-        guard let report = reports.first(where: { $0.name == name.replacing("-", with: "_") }) else {
+        guard let name else { return try list(Report.all) }
+        guard let report = Report.named(name.replacing("-", with: "_")) else {
             throw Failure("there is no report \(name); shacache-admin report lists them")
         }
         for setting in Report.Setting.allCases where asked[setting] != nil && !report.settings.contains(setting) {
-            throw Failure("the report \(name) can't be asked for --\(setting): \(report.question)")
+            throw Failure("the report \(name) can't be asked for --\(setting): \(report.help)")
         }
-        try show(report, of: catalog)
+        try show(report, of: Reports(try options.session()))
     }
 
     private var usedFormat: ReportFormat { options.json ? .json : format }
@@ -63,11 +61,11 @@ struct ReportCommand: ParsableCommand {
         }
     }
 
-    private func show(_ report: Report, of catalog: Catalog) throws {
+    private func show(_ report: Report, of reports: Reports) throws {
         var printer = ReportPrinter(format: usedFormat)
         var columns: [String] = []
         let used = limit ?? usedFormat.usualLimit
-        try catalog.read(report, asking: asked, limit: used, asJSON: usedFormat == .json) { batch in
+        try reports.read(report, asking: asked, limit: used, asJSON: usedFormat == .json) { batch in
             columns = batch.columns
             try printer.take(batch)
         }
@@ -92,6 +90,6 @@ extension [Report] {
     fileprivate var table: Table {
         Table(
             columns: ["report", "question"],
-            rows: map { [.text($0.name.replacing("_", with: "-")), .text($0.question)] })
+            rows: map { [.text($0.name.replacing("_", with: "-")), .text($0.help)] })
     }
 }

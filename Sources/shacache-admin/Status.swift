@@ -23,9 +23,9 @@ struct Status: ParsableCommand {
     func run() throws {
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
-        let schema = try Catalog(session).appliedSchemaNumber() ?? 0
-        guard schema >= Catalog.schemaNumber else {
-            throw Failure("the database has schema \(schema), not \(Catalog.schemaNumber): run shacache-admin migrate")
+        let schema = try Migrations(session).newestApplied() ?? 0
+        guard schema >= Migrations.needed else {
+            throw Failure("the database has schema \(schema), not \(Migrations.needed): run shacache-admin migrate")
         }
         let hasStore = FileManager.default.fileExists(atPath: configuration.store.directory)
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil

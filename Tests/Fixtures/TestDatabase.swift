@@ -16,7 +16,7 @@ public struct TestDatabase: Sendable {
             try administrator.runScript(roles)
         }
         try administrator.runScript("CREATE DATABASE \(name) OWNER shacache_owner")
-        _ = try catalog(as: "shacache_owner").migrate(from: "\(repository)/sql")
+        _ = try Migrations(session(as: "shacache_owner")).apply(from: "\(repository)/sql")
     }
 
     public func target(as role: String, statementTimeLimit: Int = 0) -> Connection.Target {

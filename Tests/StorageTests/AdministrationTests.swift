@@ -107,19 +107,4 @@ struct AdministrationTests {
         try Signers(admin.session).revoke("bob", by: "tester")
         #expect(try Signers(worker.session).known().trusted.isEmpty)
     }
-
-    @Test func `migrating again changes nothing, and a changed migration is refused`() throws {
-        let owner = database.catalog(as: "shacache_owner")
-        #expect(try owner.migrate(from: "\(repository)/sql").isEmpty)
-        let directory = try TemporaryDirectory()
-        for name in try FileManager.default.contentsOfDirectory(atPath: "\(repository)/sql") where name != "roles.sql" {
-            try FileManager.default.copyItem(atPath: "\(repository)/sql/\(name)", toPath: "\(directory.path)/\(name)")
-        }
-        try Data("SELECT 1".utf8).write(to: URL(filePath: "\(directory.path)/0002_rights.sql"))
-        #expect(throws: MigrationError.self) { try owner.migrate(from: directory.path) }
-    }
-
-    @Test func `the code counts on the newest migration`() throws {
-        #expect(try worker.appliedSchemaNumber() == Catalog.schemaNumber)
-    }
 }

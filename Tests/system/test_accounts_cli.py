@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 
@@ -520,9 +521,10 @@ def test_a_worker_that_can_not_use_its_store_names_it(tmp_path):
 
 def test_migrating_again_does_nothing_and_an_altered_migration_is_refused(closed, tmp_path):
     assert "up to date" in closed.admin("migrate", "--directory", REPOSITORY / "sql").stderr
-    for file in (REPOSITORY / "sql").glob("0*.sql"):
-        (tmp_path / file.name).write_bytes(file.read_bytes() + b"\n")
-    assert_refused(closed.admin("migrate", "--directory", tmp_path, check=False), "0001", "changed")
+    sql = shutil.copytree(REPOSITORY / "sql", tmp_path / "sql")
+    for file in sql.glob("0*.sql"):
+        file.write_bytes(file.read_bytes() + b"\n")
+    assert_refused(closed.admin("migrate", "--directory", sql, check=False), "0001", "changed")
 
 
 # Catalog.change: the change and its audit are one transaction.

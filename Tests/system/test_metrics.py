@@ -643,7 +643,7 @@ def test_a_run_that_failed_does_not_count(two, tmp_path):
     assert ages(two) == {"maintain": 5, "survey": 5, "ingest-log": 5}
 
 
-# sql/0007: the grants.
+# sql/0008_upkeep.sql: the grants.
 def test_a_worker_reads_the_runs_and_writes_none(two):
     run_tasks(two)
     with pytest.raises(DatabaseError, match="permission denied"):

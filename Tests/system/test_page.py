@@ -304,7 +304,7 @@ def test_a_very_long_search_is_refused(cache):
     page(cache, f"/?q={'a' * 2048}")
 
 
-# sql/0010_page.sql: the index entry_by_sha512; Catalog.listedEntries(naming:).
+# sql/0004_store.sql: the index entry_by_sha512; Browsing.entries(naming:).
 @pytest.mark.quiet
 def test_what_very_many_entries_name_is_shown_at_once(start):
     stack = start(WORKERS="1")

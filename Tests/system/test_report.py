@@ -361,7 +361,7 @@ ENTRY = """
     VALUES ('late', '', '', sha256('late'), sha512('late'), 1, 'unsigned') RETURNING 1"""
 
 
-# Fails when 0008_entries.sql notes no entries, or when who reads them doesn't look for the blob again.
+# Fails when 0005_counts.sql notes no entries, or when who reads them doesn't look for the blob again.
 @pytest.mark.parametrize("first, second", [(BLOB, ENTRY), (ENTRY, BLOB)])
 def test_an_entry_and_its_blob_that_commit_at_the_same_time(record, first, second):
     missing = "SELECT key FROM report.entries_without_blob WHERE key = 'late'"
@@ -491,7 +491,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *COUNTERS,
                 "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
                 "entry.is_shared", "entry.withdrawal_id",
-                # As far as an account withdrew it itself: see the triggers in 0004_accounts.sql.
+                # As far as an account withdrew it itself: see the triggers in 0004_store.sql.
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
         ),

@@ -111,7 +111,7 @@ def test_no_day_is_closed_before_there_is_an_upload_of_a_later_one(record):
         ROLLBACK""") == [("t\nt",)]
 
 
-# Fails without an index of 0005_record.sql: all of the record is read then.
+# Fails without an index of 0006_record.sql: all of the record is read then.
 @pytest.mark.parametrize("column", ["request_id", "key", "reason", "sha512"])
 def test_one_upload_key_or_blob_is_found_by_an_index(record, column):
     record.run("ANALYZE shacache.upload")

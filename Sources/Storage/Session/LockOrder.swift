@@ -11,6 +11,8 @@ import ShaCache
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
 /// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted.
 enum LockOrder {
+    /// (5, 0): one migration of the schema at a time.
+    case migration
     /// (3, 0), by `begin_maintenance` in SQL: one maintenance of the record at a time. With none of the others.
     case maintenance
     /// (2, 0): one repair of the accounts' sums at a time, or two would add one difference twice.
@@ -29,17 +31,19 @@ enum LockOrder {
 
     fileprivate var rank: Int {
         switch self {
-        case .maintenance: 0
-        case .usageRepair: 1
-        case .storingEntries, .revokingSigner: 2
-        case .key: 3
-        case .blob: 4
-        case .account: 5
+        case .migration: 0
+        case .maintenance: 1
+        case .usageRepair: 2
+        case .storingEntries, .revokingSigner: 3
+        case .key: 4
+        case .blob: 5
+        case .account: 6
         }
     }
 
     fileprivate var statement: SQL {
         switch self {
+        case .migration: "SELECT pg_advisory_xact_lock(5, 0)"
         case .maintenance: "SELECT pg_advisory_xact_lock(3, 0)"
         case .usageRepair: "SELECT pg_advisory_xact_lock(2, 0)"
         case .storingEntries: "SELECT pg_advisory_xact_lock_shared(4, 0)"

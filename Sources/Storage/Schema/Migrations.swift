@@ -1,0 +1,131 @@
+import Postgres
+
+/// Why the schema can't be brought up to date.
+public struct MigrationError: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// The database lacks what this program needs: it has yet to be migrated to the release of this program.
+public struct SchemaIsOlder: Error, CustomStringConvertible {
+    public var description: String { "the database's schema is older than \(Migrations.needed)" }
+}
+
+/// The schema of the database.
+public struct Migrations {
+    /// The number of the newest migration, which this code needs.
+    public static let needed = 9
+
+    let session: Session
+    private var connection: Connection { session.connection }
+
+    public init(_ session: Session) { self.session = session }
+
+    /// The number of the newest migration that the database has; nil before the first.
+    public func newestApplied() throws -> Int? {
+        try session.reading { try connection.run("SELECT max(number) FROM shacache.migration").first?.int(0) }
+    }
+
+    /// Applies the migrations that the database lacks, and all functions and views when the text of one has changed: in
+    /// one transaction, so that everything is of one release. Of two calls at once, the second waits and finds nothing to do.
+    ///
+    /// - Parameter directory: see `SchemaFiles`.
+    /// - Returns: the names of the files that were new.
+    public func apply(from directory: String) throws -> [String] {
+        let files = try SchemaFiles(in: directory)
+        return try connection.transaction {
+            try session.lock(.migration)
+            try connection.runScript(Self.tables)
+            let lacking = try lacking(files.migrations)
+            let changed = try changed(files.repeatable)
+            guard !lacking.isEmpty || !changed.isEmpty else { return [] }
+            // Whoever waits for a table holds up everybody who comes after, so this doesn't wait for long.
+            try connection.run("SET LOCAL lock_timeout = '5s'")
+            try dropViews()
+            for (number, file) in lacking { try apply(file, number: number) }
+            for file in files.repeatable { try run(file) }
+            try record(files.repeatable)
+            return lacking.map(\.file.name) + changed
+        }
+    }
+
+    private static let tables = """
+        CREATE SCHEMA IF NOT EXISTS shacache;
+        CREATE TABLE IF NOT EXISTS shacache.migration (
+            number integer PRIMARY KEY,
+            name text NOT NULL,
+            sha256 bytea NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        );
+        CREATE TABLE IF NOT EXISTS shacache.repeatable (
+            name text PRIMARY KEY,
+            sha256 bytea NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        )
+        """
+
+    /// - Throws: when one that was applied has changed since, or the database has more than these.
+    private func lacking(_ migrations: [SchemaFiles.File]) throws -> [(number: Int, file: SchemaFiles.File)] {
+        let applied = try connection.run("SELECT sha256 FROM shacache.migration ORDER BY number").map { $0.bytes(0) }
+        guard applied.count <= migrations.count else {
+            throw MigrationError(
+                description:
+                    "the database has migration \(applied.count), and \(migrations.last!.name) is the newest here: "
+                    + "use the programs of the newer release")
+        }
+        for (file, sha256) in zip(migrations, applied) where file.sha256 != sha256 {
+            throw MigrationError(description: "\(file.name): was changed after it had been applied")
+        }
+        return migrations.enumerated().dropFirst(applied.count).map { ($0.offset + 1, $0.element) }
+    }
+
+    /// The names of those that the database has not as they are here, and of those that it has and that are gone.
+    private func changed(_ files: [SchemaFiles.File]) throws -> [String] {
+        let rows = try connection.run("SELECT name, sha256 FROM shacache.repeatable")
+        var applied = Dictionary(uniqueKeysWithValues: rows.map { ($0.text(0)!, $0.bytes(1)) })
+        let changed = files.filter { applied.removeValue(forKey: $0.name) != $0.sha256 }.map(\.name)
+        return changed + applied.keys.sorted()
+    }
+
+    /// They hold no data, and a view whose columns change can't be replaced in place. Without CASCADE: what others made of
+    /// them is not ours to drop. The newest first, in the order in which a report locks what it is made of: so neither
+    /// waits for the other.
+    private func dropViews() throws {
+        let views = try connection.run(
+            """
+            SELECT string_agg(format('%I.%I', nspname, relname), ', ' ORDER BY pg_class.oid DESC)
+            FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE relkind = 'v' AND nspname IN ('shacache', 'report', 'page')
+            """
+        ).first?.text(0)
+        if let views { try givingUp(on: "the views") { try connection.runScript("DROP VIEW \(views)") } }
+    }
+
+    private func apply(_ file: SchemaFiles.File, number: Int) throws {
+        try run(file)
+        try connection.run(
+            "INSERT INTO shacache.migration (number, name, sha256) VALUES (\(number), \(file.name), \(file.sha256))")
+    }
+
+    private func run(_ file: SchemaFiles.File) throws {
+        try givingUp(on: file.name) { try connection.runScript(file.text) }
+    }
+
+    private func record(_ files: [SchemaFiles.File]) throws {
+        try connection.run("DELETE FROM shacache.repeatable")
+        for file in files {
+            try connection.run(
+                "INSERT INTO shacache.repeatable (name, sha256) VALUES (\(file.name), \(file.sha256))")
+        }
+    }
+
+    private func givingUp(on name: String, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as DatabaseError where error.kind == .rejected(sqlState: "55P03") {
+            // lock_not_available, in PostgreSQL's appendix A.
+            throw MigrationError(
+                description: "\(name): not applied, since a table or view that it changes is in use: stop the workers, "
+                    + "shacache-page and long reports, and try again (\(error.message))")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+-- Uploads in one or two round trips, and several uploads of a process in one transaction.
+
+CREATE OR REPLACE FUNCTION shacache.admit_blobs(uploads shacache.blob_upload[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    locked boolean[];
+    counted bigint[];
+    known bytea[];
+BEGIN
+    -- As in store_entries.
+    SELECT
+        ARRAY(
+            SELECT pg_try_advisory_xact_lock(shacache.blob_lock(upload.sha512))
+            FROM unnest(uploads) WITH ORDINALITY AS upload ORDER BY ordinality),
+        ARRAY(
+            SELECT account.id FROM shacache.account
+            WHERE account.id = ANY (ARRAY(SELECT DISTINCT upload.account_id FROM unnest(uploads) AS upload))
+                AND (account.bytes_limit IS NOT NULL OR account.blobs_limit IS NOT NULL)
+                AND pg_try_advisory_xact_lock(1, account.id::integer)),
+        ARRAY(
+            SELECT blob.sha512 FROM shacache.blob
+            WHERE blob.sha512 = ANY (ARRAY(SELECT upload.sha512 FROM unnest(uploads) AS upload))
+            ORDER BY blob.sha512 FOR NO KEY UPDATE SKIP LOCKED)
+        INTO locked, counted, known;
+
+    RETURN (
+        WITH upload AS MATERIALIZED (
+            SELECT *,
+                row_number() OVER (PARTITION BY account_id ORDER BY nth) AS blobs_so_far,
+                sum(bytes) OVER (PARTITION BY account_id ORDER BY nth) AS bytes_so_far
+            FROM unnest(uploads) WITH ORDINALITY AS upload (
+                account_id, certificate, identity, client_address, bytes, duration, request_id, sha512, nth)
+        ), identity AS MATERIALIZED (
+            SELECT account_id, certificate, shacache.identity_of(account_id, certificate) AS number
+            FROM (SELECT DISTINCT account_id, certificate FROM upload) AS shown
+        ), account AS MATERIALIZED (
+            SELECT account.id,
+                account.bytes_limit IS NOT NULL OR account.blobs_limit IS NOT NULL AS has_quota,
+                account.blobs_limit - usage.blobs AS blobs_left,
+                account.bytes_limit - usage.bytes AS bytes_left
+            FROM shacache.account
+            LEFT JOIN LATERAL (
+                SELECT coalesce(sum(blobs), 0) AS blobs, coalesce(sum(bytes), 0) AS bytes
+                FROM shacache.account_usage
+                WHERE account_usage.account_id = account.id AND account.id = ANY (counted)
+            ) AS usage ON true
+            WHERE account.id = ANY (ARRAY(SELECT upload.account_id FROM upload))
+        )
+        SELECT array_agg(
+            CASE
+                WHEN NOT locked[upload.nth] OR account.id IS NULL THEN NULL
+                WHEN upload.identity <> identity.number OR identity.number IS NULL THEN NULL
+                WHEN blob.sha512 IS NOT NULL THEN
+                    CASE WHEN blob.withdrawal_id IS NULL AND blob.sha512 = ANY (known) THEN 'duplicate' END
+                WHEN account.has_quota AND (
+                    account.id <> ALL (counted) OR upload.blobs_so_far > account.blobs_left
+                    OR upload.bytes_so_far > account.bytes_left) THEN NULL
+                ELSE 'new'
+            END ORDER BY upload.nth)
+        FROM upload
+        LEFT JOIN account ON account.id = upload.account_id
+        LEFT JOIN identity ON identity.account_id = upload.account_id
+            AND identity.certificate IS NOT DISTINCT FROM upload.certificate
+        LEFT JOIN LATERAL (
+            SELECT present.sha512, present.withdrawal_id FROM shacache.blob AS present
+            WHERE present.sha512 = upload.sha512 OFFSET 0
+        ) AS blob ON true
+    );
+END
+$$;
+COMMENT ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]) IS
+    'Takes the locks of blobs that need no closer look, and says of each whether it is new or a duplicate. NULL: it is to '
+    'be decided by itself, for whatever reason.';
+
+CREATE OR REPLACE FUNCTION shacache.record_blobs(uploads shacache.blob_upload[], verdicts text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    WITH stored AS MATERIALIZED (
+        SELECT *, verdicts[nth] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload (
+            account_id, certificate, identity, client_address, bytes, duration, request_id, sha512, nth)
+        WHERE verdicts[nth] IS NOT NULL
+    ), touched AS (
+        UPDATE shacache.blob
+        SET last_referenced_at = now(), is_shared = is_shared OR blob.account_id <> stored.account_id
+        FROM stored WHERE blob.sha512 = stored.sha512 AND stored.verdict = 'duplicate'
+    ), added AS (
+        INSERT INTO shacache.blob (sha512, size, account_id)
+        SELECT sha512, bytes, account_id FROM stored WHERE verdict = 'new'
+        RETURNING account_id, size
+    ), counted AS (
+        -- Each session adds to one of sixteen sums, so that uploads of one account rarely wait for each other's commit.
+        INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
+        SELECT account_id, pg_backend_pid() % 16, count(*), sum(size) FROM added GROUP BY account_id ORDER BY account_id
+        ON CONFLICT (account_id, shard)
+        DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
+    )
+    INSERT INTO shacache.upload (
+        account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration, request_id)
+    SELECT account_id, certificate, client_address, 'blob', sha512, bytes, verdict = 'duplicate', 'accepted', 201,
+        duration, request_id
+    FROM stored ORDER BY nth;
+END
+$$;
+COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
+    'Writes what was decided under the locks of the blobs: new or duplicate; of NULL, nothing.';
+
+REVOKE ALL ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) TO shacache_worker;

@@ -1,0 +1,139 @@
+-- Uploads in one or two round trips, and several uploads of a process in one transaction.
+
+CREATE OR REPLACE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdicts text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+    WITH stored AS MATERIALIZED (
+        SELECT *, verdicts[nth] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload (
+            account_id, certificate, identity, client_address, bytes, duration, request_id, key, metadata, signature, digest,
+            sha512, signature_result, signer_id, signers, software_url, multiarch, os, nth)
+        WHERE verdicts[nth] IS NOT NULL
+    ), touched AS (
+        UPDATE shacache.blob SET last_referenced_at = now()
+        WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
+        RETURNING blob.sha512
+    ), added AS (
+        INSERT INTO shacache.entry (
+            key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, software_url,
+            multiarch, os)
+        SELECT key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
+            software_url, multiarch, os
+        FROM stored WHERE verdict = 'new' ORDER BY nth
+        RETURNING id, key, sha512, created_at
+    ), counted AS (
+        -- Under the lock of each key: none of these rows is waited for.
+        INSERT INTO shacache.key_count AS known (key, entries, last_at)
+        SELECT key, count(*), max(created_at) FROM added GROUP BY key ORDER BY key
+        ON CONFLICT (key) DO UPDATE
+        SET entries = known.entries + excluded.entries, last_at = greatest(known.last_at, excluded.last_at)
+    ), before_blob AS (
+        INSERT INTO shacache.entry_before_blob (created_at, entry_id)
+        SELECT created_at, id FROM added WHERE NOT EXISTS (SELECT FROM touched WHERE touched.sha512 = added.sha512)
+    )
+    INSERT INTO shacache.upload (
+        account_id, certificate, client_address, target, key, sha512, bytes, duplicate, signature_result, signer_id,
+        outcome, status, duration, request_id)
+    SELECT account_id, certificate, client_address, 'entry', key, sha512, bytes, verdict = 'duplicate', signature_result,
+        signer_id, 'accepted', 201, duration, request_id
+    FROM stored ORDER BY nth;
+END
+$$;
+COMMENT ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]) IS
+    'Writes what was decided under the locks of the keys: new or duplicate; of NULL, nothing.';
+
+CREATE OR REPLACE FUNCTION shacache.store_entries(
+    uploads shacache.entry_upload[], most_entries bigint, most_bytes bigint, most_own_entries bigint, most_own_bytes bigint
+) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+    locked boolean[];
+    counted bigint[];
+    referenced bytea[];
+    verdicts text[];
+BEGIN
+    -- None is waited for: who doesn't get a lock here goes alone, and holds up no other. In a statement of its own: one
+    -- that locks doesn't see what was committed before it got the lock.
+    IF NOT pg_try_advisory_xact_lock_shared(4, 0) THEN
+        RETURN array_fill(NULL::text, ARRAY[cardinality(uploads)]);
+    END IF;
+    SELECT
+        ARRAY(
+            SELECT pg_try_advisory_xact_lock(shacache.key_lock(upload.key))
+            FROM unnest(uploads) WITH ORDINALITY AS upload ORDER BY ordinality),
+        ARRAY(
+            SELECT account.id FROM shacache.account
+            WHERE account.id = ANY (ARRAY(SELECT DISTINCT upload.account_id FROM unnest(uploads) AS upload))
+                AND account.entries_per_day_limit IS NOT NULL AND pg_try_advisory_xact_lock(1, account.id::integer)),
+        ARRAY(
+            SELECT blob.sha512 FROM shacache.blob
+            WHERE blob.sha512 = ANY (ARRAY(SELECT DISTINCT upload.sha512 FROM unnest(uploads) AS upload))
+            ORDER BY blob.sha512 FOR NO KEY UPDATE SKIP LOCKED)
+        INTO locked, counted, referenced;
+
+    WITH upload AS MATERIALIZED (
+        SELECT *, row_number() OVER (PARTITION BY account_id ORDER BY nth) AS nth_of_account
+        FROM unnest(uploads) WITH ORDINALITY AS upload (
+            account_id, certificate, identity, client_address, bytes, duration, request_id, key, metadata, signature, digest,
+            sha512, signature_result, signer_id, signers, software_url, multiarch, os, nth)
+    ), identity AS MATERIALIZED (
+        SELECT account_id, certificate, shacache.identity_of(account_id, certificate) AS number
+        FROM (SELECT DISTINCT account_id, certificate FROM upload) AS shown
+    ), account AS MATERIALIZED (
+        SELECT account.id, account.entries_per_key_limit, CASE
+                WHEN account.entries_per_day_limit IS NULL THEN 9223372036854775807
+                WHEN account.id = ANY (counted) THEN account.entries_per_day_limit - (
+                    SELECT count(*) FROM shacache.entry
+                    WHERE entry.account_id = account.id AND entry.created_at >= date_trunc('day', now(), 'UTC'))
+                ELSE 0 END AS left_today
+        FROM shacache.account WHERE account.id = ANY (ARRAY(SELECT upload.account_id FROM upload))
+    )
+    SELECT array_agg(
+        CASE
+            WHEN NOT locked[upload.nth] OR account.id IS NULL THEN NULL
+            WHEN upload.identity <> identity.number OR identity.number IS NULL THEN NULL
+            WHEN upload.signers <> signers.version THEN NULL
+            WHEN upload.sha512 <> ALL (referenced)
+                AND EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = upload.sha512) THEN NULL
+            WHEN present.is_duplicate THEN 'duplicate'
+            -- It may be another writing of the same signature, or withdrawn.
+            WHEN present.is_similar THEN NULL
+            WHEN upload.nth_of_account > account.left_today
+                OR present.own_entries >= least(most_own_entries, account.entries_per_key_limit)
+                OR present.own_bytes + size > most_own_bytes
+                OR present.entries >= most_entries
+                OR present.bytes + size > most_bytes THEN NULL
+            ELSE 'new'
+        END ORDER BY upload.nth)
+    INTO verdicts
+    FROM upload
+    CROSS JOIN LATERAL (SELECT octet_length(upload.metadata) + octet_length(upload.signature) AS size) AS measured
+    CROSS JOIN (SELECT shacache.signers_version() AS version) AS signers
+    LEFT JOIN account ON account.id = upload.account_id
+    LEFT JOIN identity ON identity.account_id = upload.account_id
+        AND identity.certificate IS NOT DISTINCT FROM upload.certificate
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*) FILTER (WHERE entry.withdrawal_id IS NULL) AS entries,
+            coalesce(sum(octet_length(entry.metadata) + octet_length(entry.signature))
+                FILTER (WHERE entry.withdrawal_id IS NULL), 0) AS bytes,
+            count(*) FILTER (WHERE entry.account_id = upload.account_id) AS own_entries,
+            coalesce(sum(octet_length(entry.metadata) + octet_length(entry.signature))
+                FILTER (WHERE entry.account_id = upload.account_id), 0) AS own_bytes,
+            bool_or(entry.metadata = upload.metadata) AS is_similar,
+            bool_or(
+                entry.digest = upload.digest AND entry.withdrawal_id IS NULL
+                AND (entry.is_shared OR entry.account_id = upload.account_id)) AS is_duplicate
+        FROM shacache.entry WHERE entry.key = upload.key
+    ) AS present;
+    PERFORM shacache.record_entries(uploads, verdicts);
+    RETURN verdicts;
+END
+$$;
+COMMENT ON FUNCTION shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) IS
+    'Stores what needs no closer look, and says of each whether it was new or a duplicate. NULL: it is to be decided by '
+    'itself, for whatever reason; nothing was done of it.';
+
+REVOKE ALL ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
+    shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
+    shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) TO shacache_worker;
