@@ -1,5 +1,6 @@
 import Glibc
 import Gzip
+import System
 
 /// The text of a log from a position on, out of a file that has it plain or in gzip.
 final class LogContent {
@@ -27,7 +28,7 @@ final class LogContent {
         output.deallocate()
     }
 
-    /// Whether the end that was reached is one that nothing can follow. A file in plain text may still grow.
+    /// Whether all of a gzip file was read, which is complete then. A file in plain text may still grow.
     var isAtGzipsEnd: Bool { isGzip && stream.isBetweenMembers }
 
     /// - Returns: what is good until the next call; nothing at the end, or where the rest of the gzip isn't written yet.
@@ -60,13 +61,9 @@ final class LogContent {
     }
 
     private func read() throws(LogError) -> UnsafeRawBufferPointer {
-        while true {
-            let count = pread(descriptor, input.baseAddress, input.count, offset)
-            if count >= 0 {
-                offset += count
-                return UnsafeRawBufferPointer(rebasing: input[..<count])
-            }
-            guard errno == EINTR else { throw LogError("read") }
-        }
+        let count = try asLogError(
+            try systemCall("read") { pread(descriptor, input.baseAddress, input.count, offset) })
+        offset += count
+        return UnsafeRawBufferPointer(rebasing: input[..<count])
     }
 }

@@ -77,7 +77,7 @@ public struct LogIngestion {
         return true
     }
 
-    private func batch(from lines: inout LineReader) throws -> (DownloadSums, Summary) {
+    private func batch(from lines: inout LogLineReader) throws -> (DownloadSums, Summary) {
         var sums = DownloadSums()
         var summary = Summary()
         while summary.lines < Self.batchSize, let line = try lines.next() {

@@ -1,3 +1,6 @@
+import CLinux
+import Foundation
+import Glibc
 import ShaCache
 import Storage
 
@@ -71,5 +74,37 @@ struct LogLine {
         case 404: DownloadSums.Count(notFound: 1)
         default: nil
         }
+    }
+}
+
+/// The day in UTC, `2026-01-31`, of a time as nginx's `$time_iso8601` has it, in whatever zone.
+func utcDay(_ text: String) -> String? {
+    var time = tm()
+    let isWhole = text.withCString { strptime($0, "%Y-%m-%dT%H:%M:%S%z", &time)?.pointee == 0 }
+    guard isWhole else { return nil }
+    // timegm takes it for UTC, whatever it says of its zone.
+    let zone = time.tm_gmtoff
+    var seconds = timegm(&time) - zone
+    gmtime_r(&seconds, &time)
+    // A damaged line may say anything; the database doesn't take every year.
+    guard (100..<8000).contains(time.tm_year) else { return nil }
+    let (year, month, day) = (time.tm_year + 1900, time.tm_mon + 1, time.tm_mday)
+    return "\(year)-\(month < 10 ? "0" : "")\(month)-\(day < 10 ? "0" : "")\(day)"
+}
+
+/// What the kernels keep of a connection's data until its client takes it. nginx counts that as sent.
+enum SocketBuffer {
+    /// In bytes: the most that Linux lets our side of a connection grow to, and what the client's side takes before anybody
+    /// has read there (tcp(7): tcp_wmem and tcp_rmem), by the figures of this machine.
+    static var size: Int {
+        limits(of: "tcp_wmem", orElse: [4096, 16384, 4 << 20])[2]
+            + limits(of: "tcp_rmem", orElse: [4096, 131_072, 6 << 20])[1]
+    }
+
+    /// The least, the first and the most; Linux's own where they can't be asked.
+    private static func limits(of name: String, orElse usual: [Int]) -> [Int] {
+        let text = try? String(contentsOfFile: "/proc/sys/net/ipv4/\(name)", encoding: .utf8)
+        let limits = text?.split(whereSeparator: \.isWhitespace).compactMap { Int($0) } ?? []
+        return limits.count == 3 ? limits : usual
     }
 }

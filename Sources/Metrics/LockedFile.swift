@@ -1,32 +1,33 @@
 import CLinux
 import Glibc
+import System
 
 /// A file that is this process's as long as it is open. The lock ends with the process, however it ends.
 final class LockedFile {
-    let descriptor: Int32
+    private let file: Descriptor
+
+    var descriptor: CInt { file.number }
 
     /// Takes the file, and makes it when it isn't there.
     ///
     /// - Returns: nil when another process has it.
     /// - Throws: `SlotError`, with what the system said.
     init?(path: String) throws(SlotError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o640)
-        guard descriptor >= 0 else { throw SlotError(path) }
+        file = try asSlotError(try Descriptor(path, flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o640))
         var lock = Self.wholeFile
-        guard fcntl(descriptor, f_ofd_setlk, &lock) == 0 else {
-            guard errno == EAGAIN || errno == EACCES else { throw SlotError(path) }
+        guard fcntl(file.number, f_ofd_setlk, &lock) == 0 else {
+            guard errno == EAGAIN || errno == EACCES else { throw SlotError(SystemError("lock", path)) }
             return nil
         }
     }
 
-    deinit { close(descriptor) }
-
     /// Makes it so many zero bytes, which have their room on the disk: memory that is mapped to a hole ends the process
     /// when the disk is full.
     func clear(size: Int) throws(SlotError) {
-        guard ftruncate(descriptor, 0) == 0, ftruncate(descriptor, off_t(size)) == 0 else { throw SlotError("clear") }
+        try asSlotError(try file.truncate(to: 0))
+        try asSlotError(try file.truncate(to: size))
         let code = posix_fallocate(descriptor, 0, off_t(size))
-        guard code == 0 else { throw SlotError("make room", errno: code) }
+        guard code == 0 else { throw SlotError(SystemError("make room", errno: code)) }
     }
 
     /// What a file holds that a living process has locked, read without a mapping: one that is cut meanwhile then harms
@@ -34,13 +35,11 @@ final class LockedFile {
     ///
     /// It only asks for the lock: taking it for a moment would keep a worker that starts from its slot.
     static func contents(ofLocked path: String, size: Int) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        guard let file = try? Descriptor(path, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK) else { return nil }
         var lock = wholeFile
-        guard fcntl(descriptor, f_ofd_getlk, &lock) == 0, lock.l_type != F_UNLCK else { return nil }
+        guard fcntl(file.number, f_ofd_getlk, &lock) == 0, lock.l_type != F_UNLCK else { return nil }
         var bytes = [UInt8](repeating: 0, count: size + 1)
-        let count = read(descriptor, &bytes, bytes.count)
+        let count = bytes.withUnsafeMutableBytes { try? file.readAll(into: $0) }
         return count == size ? bytes.dropLast() : nil
     }
 
@@ -56,9 +55,14 @@ final class LockedFile {
 public struct SlotError: Error, CustomStringConvertible {
     public let description: String
 
-    init(_ what: String, errno code: Int32 = errno) {
-        description = "\(what): \(String(cString: strerror(code)))"
-    }
+    init(_ error: SystemError) { description = error.description }
 
     init(reason: String) { description = reason }
+}
+
+/// Puts what the system refused in the slots' terms.
+private func asSlotError<Result: ~Copyable>(
+    _ body: @autoclosure () throws(SystemError) -> Result
+) throws(SlotError) -> Result {
+    do throws(SystemError) { return try body() } catch { throw SlotError(error) }
 }

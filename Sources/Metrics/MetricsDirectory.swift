@@ -1,3 +1,5 @@
+import System
+
 /// A directory in which each worker of a host has a slot for its figures: `worker-1`, `worker-2` and so on.
 ///
 /// A worker takes the first slot that nobody has, so that those who take the place of others go on under their names.
@@ -17,7 +19,9 @@ public struct MetricsDirectory: Sendable {
         for number in Self.slots {
             guard let file = try LockedFile(path: path(number)) else { continue }
             try file.clear(size: MetricCells.size)
-            guard let memory = MetricCells(file, version: version) else { throw SlotError("map \(path(number))") }
+            guard let memory = MetricCells(file, version: version) else {
+                throw SlotError(SystemError("map", path(number)))
+            }
             return Recorder(memory)
         }
         throw SlotError(reason: "\(directory): all \(Self.slots.count) slots are taken")

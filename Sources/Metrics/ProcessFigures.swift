@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// What the kernel says of a process of the same user (proc(5)).
 struct ProcessFigures {
@@ -15,24 +16,10 @@ struct ProcessFigures {
         else { return nil }
         cpuSeconds = (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
         residentBytes = pages * sysconf(Int32(_SC_PAGESIZE))
-        openFiles = Self.countItems("/proc/\(process)/fd")
+        openFiles = (try? namesInDirectory("/proc/\(process)/fd").count) ?? 0
     }
 
     private static func text(_ path: String) -> Substring {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return "" }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = read(descriptor, &bytes, bytes.count)
-        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)[...]
-    }
-
-    private static func countItems(_ path: String) -> Int {
-        guard let stream = opendir(path) else { return 0 }
-        defer { closedir(stream) }
-        var count = 0
-        // Two of them are the directory itself, and the one above.
-        while readdir(stream) != nil { count += 1 }
-        return max(0, count - 2)
+        String(decoding: (try? contentsOfFile(path)) ?? [], as: UTF8.self)[...]
     }
 }

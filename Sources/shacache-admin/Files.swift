@@ -59,29 +59,18 @@ extension NewFile {
             let temporary = "\(path).\(getpid())"
             defer { unlink(temporary) }
             let file = try create(temporary)
-            try file.write(contentsOf: Data(contents))
-            try file.synchronize()
-            guard temporary.withFileName({ old in path.withFileName { rename(old, $0) } }) == 0 else { throw refused() }
-            let directory = path.parentDirectory
-            try open(directory, O_RDONLY | O_DIRECTORY).synchronize()
+            try contents.withUnsafeBytes { try file.writeAll($0) }
+            let rename = try DurableRename(in: path.parentDirectory)
+            try rename.move(temporary.lastPathComponent, to: path.lastPathComponent, file: file)
         } catch {
             unlink(path)
             throw error
         }
     }
 
-    private func create(_ path: String) throws -> FileHandle {
-        try open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+    private func create(_ path: String) throws(SystemError) -> Descriptor {
+        try Descriptor(path, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, named: self.path)
     }
-
-    private func open(_ path: String, _ flags: Int32) throws -> FileHandle {
-        let descriptor = path.withFileName { Glibc.open($0, flags | O_CLOEXEC, mode) }
-        guard descriptor >= 0 else { throw refused() }
-        return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    }
-
-    /// By the system call that has just failed.
-    private func refused() -> Failure { Failure("\(SystemError("write", path))") }
 }
 
 /// All or none.

@@ -75,7 +75,7 @@ struct MetricsDirectoryTests {
 
     @Test func `a directory that can't be used is named`() {
         #expect { try MetricsDirectory(directory: "/nowhere").takeSlot(version: "1") } throws: {
-            "\($0)" == "/nowhere/worker-1: No such file or directory"
+            "\($0)" == "/nowhere/worker-1: no such file or directory"
         }
     }
 

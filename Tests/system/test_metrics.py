@@ -568,7 +568,7 @@ def test_a_worker_without_a_place_for_its_figures_serves_all_the_same(start):
     shown = scrape(stack)
     assert shown.sum("shacache_requests_total", route="blobs", worker="0") == 1
     log = (stack.state / "log/worker-1.log").read_text()
-    assert '"level": "warning", "event": "metrics not shared"' in log and "run/nowhere/worker-1: No such file" in log
+    assert '"level": "warning", "event": "metrics not shared"' in log and "run/nowhere/worker-1: no such file" in log
 
 
 def test_an_alert_fires_when_its_cause_is_made_and_no_longer_when_that_is_gone(two, tmp_path):
