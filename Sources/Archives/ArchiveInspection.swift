@@ -33,7 +33,7 @@ public struct ArchiveInspection {
             guard result == ARCHIVE_OK || result == ARCHIVE_WARN else {
                 return result == ARCHIVE_EOF ? hasTop ? nil : "it has no \(top)/" : reason
             }
-            hasTop = hasTop || entry.map { Member($0).path.components.first == Path(top).components.first } == true
+            hasTop = hasTop || entry.map { TarMember($0).path.components.first == Path(top).components.first } == true
             if let problem = problemOfContents(descriptor, progress) { return problem }
         }
     }

@@ -1,4 +1,5 @@
 import CArchive
+import Glibc
 
 /// libarchive's side of reading, out of bytes that we give it.
 final class ArchiveReader {
@@ -62,4 +63,16 @@ final class ArchiveReader {
         if let failure { throw failure }
         guard result == ARCHIVE_OK else { throw ArchiveError.malformed(libarchiveReason(handle)) }
     }
+}
+
+/// Runs `body` in the locale "C", where names are bytes: in others, libarchive composes what is decomposed Unicode in
+/// the names of a PAX archive, and so names other files.
+func inCLocale<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let plain = newlocale(1 << LC_CTYPE, "C", nil)
+    let before = uselocale(plain)
+    defer {
+        uselocale(before)
+        freelocale(plain)
+    }
+    return try body()
 }

@@ -5,7 +5,7 @@ struct Packing: ~Copyable {
     private let tar: TarWriter
     private let metadata = DiskMetadata()
     private let hardLinks = HardLinks()
-    private let judge: LinkJudge
+    private let symlinks: SymlinkPolicy
     private let omitted: Set<Path>
     private let makesLinksRelative: Bool
     private let progress: (Int) throws -> Void
@@ -17,7 +17,7 @@ struct Packing: ~Copyable {
         into tar: TarWriter, progress: @escaping (Int) throws -> Void
     ) throws {
         let top = try Descriptor(directory, flags: O_DIRECTORY)
-        judge = LinkJudge(top: top, locations: [location])
+        symlinks = SymlinkPolicy(top: top, locations: [location])
         self.omitted = omitted
         self.makesLinksRelative = makesLinksRelative
         self.tar = tar
@@ -49,9 +49,9 @@ struct Packing: ~Copyable {
         guard let target = readLink(link) else { throw ArchiveError("read \(link)") }
         // The member's first component is the top of the tree.
         let place = Array(member.components.dropFirst().dropLast())
-        if judge.leaves(target, from: place) {
+        if symlinks.escapes(target, from: place) {
             summary.leavingLinks.append((member.description, target.description))
-        } else if makesLinksRelative, let relative = judge.relative(target, from: place) {
+        } else if makesLinksRelative, let relative = symlinks.relative(target, from: place) {
             entry.setTarget(relative)
         }
         try begin(entry, member)

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Directories and links are looked up in the tree itself, since `..` behind a linked directory goes up from where the
 /// link leads to, which the text of the target doesn't show.
-struct LinkJudge: ~Copyable {
+struct SymlinkPolicy: ~Copyable {
     private let top: Descriptor
     private let locations: [[Path.Component]]
 
@@ -18,7 +18,7 @@ struct LinkJudge: ~Copyable {
     }
 
     /// - Parameter directory: that the link is in, from the top of the tree; it is not reached through links.
-    func leaves(_ target: Path, from directory: [Path.Component]) -> Bool {
+    func escapes(_ target: Path, from directory: [Path.Component]) -> Bool {
         var place = directory
         guard var ahead = steps(to: target, &place) else { return true }
         var links = Self.linksFollowed

@@ -2,7 +2,7 @@ import CArchive
 import Glibc
 
 /// What an archive says of one of its members.
-struct Member {
+struct TarMember {
     enum Kind {
         case directory
         case file
@@ -64,3 +64,33 @@ struct Attributes {
 
 /// UTIME_NOW, a macro that Swift doesn't import.
 private let utimeNow = (1 << 30) - 1
+
+extension TarMember {
+    /// Where the member belongs, below the directory that receives the tree `name`.
+    ///
+    /// - Returns: nil for the archive's own `./`.
+    func extractionPath(below name: Path) throws(ArchiveError) -> Path? {
+        if case .directory = kind, !path.isAbsolute, path.components.isEmpty { return nil }
+        let place = try checkedPath(path, below: name)
+        if place == name {
+            guard case .directory = kind else { throw refusal("is no directory") }
+        }
+        return place
+    }
+
+    /// Where the file is that a hard link of the archive is to share.
+    func extractionPath(ofTarget target: Path, below name: Path) throws(ArchiveError) -> Path {
+        try checkedPath(target, below: name)
+    }
+
+    func refusal(_ reason: String) -> ArchiveError { .unsafe(member: path.description, reason: reason) }
+
+    private func checkedPath(_ path: Path, below name: Path) throws(ArchiveError) -> Path {
+        guard !path.isAbsolute else { throw refusal("\(path) is an absolute path") }
+        // Also because what goes through it component by component would run out of stack.
+        guard path.bytes.count < PATH_MAX else { throw refusal("is longer than a path can be") }
+        guard !path.climbs else { throw refusal("\(path) goes up with ..") }
+        guard path.components.first == name.bytes[...] else { throw refusal("\(path) is not below \(name)/") }
+        return Path(path.components)
+    }
+}

@@ -125,15 +125,15 @@ struct TreeWriter: ~Copyable {
 
     /// Makes the links, and gives the directories what is theirs, which until now had to be open for writing.
     ///
-    /// - Parameter leaves: whether the link that was made there, with that target, leads out of the tree.
-    mutating func finish(leaves: (Path, _ target: Path) -> Bool) throws(ArchiveError) {
+    /// - Parameter escapes: whether the link that was made there, with that target, leads out of the tree.
+    mutating func finish(escapes: (Path, _ target: Path) -> Bool) throws(ArchiveError) {
         let links = links.sorted { $0.key < $1.key }
         for (path, link) in links {
             try make(path) { name in link.target.withCString { symlinkat($0, directory, name) } }
             try settleLink(path, link.attributes)
         }
         // Only now, as a link may lead through others.
-        for (path, link) in links where leaves(path, link.target) {
+        for (path, link) in links where escapes(path, link.target) {
             throw .unsafe(member: path.description, reason: "links to \(link.target), out of the tree")
         }
         // From below: what is made in a directory changes its time.

@@ -18,14 +18,15 @@ struct Unpacking: ~Copyable {
         tree = TreeWriter(directory: directory, owner: owner)
     }
 
-    mutating func add(_ member: Member) throws {
-        guard let place = try member.place(in: name), !isReplaced(place) else { return }
+    mutating func add(_ member: TarMember) throws {
+        guard let place = try member.extractionPath(below: name), !isReplaced(place) else { return }
         switch member.kind {
         case .directory: try tree.makeDirectory(place, member.attributes)
         case .file: try addFile(member, at: place)
         case .symbolicLink(let target): try tree.noteLink(place, to: target, member.attributes)
         case .fifo: try tree.makeFIFO(place, member.attributes)
-        case .hardLink(let target): try tree.makeHardLink(place, to: try member.place(ofTarget: target, in: name))
+        case .hardLink(let target):
+            try tree.makeHardLink(place, to: try member.extractionPath(ofTarget: target, below: name))
         case .other(let type): throw member.refusal("is a \(kind(type))")
         }
         summary.members += 1
@@ -44,7 +45,7 @@ struct Unpacking: ~Copyable {
         }
     }
 
-    private mutating func addFile(_ member: Member, at place: Path) throws {
+    private mutating func addFile(_ member: TarMember, at place: Path) throws {
         // Not the size that the header gives: a sum of those could be more than a number holds.
         var count = 0
         try tree.makeFile(place, member.attributes) { file in
@@ -62,8 +63,9 @@ struct Unpacking: ~Copyable {
     consuming func finish(at locations: [Path]) throws -> ArchiveExtractor.Summary {
         guard summary.members > 0 else { throw ArchiveError.malformed("it has no \(name)/") }
         try addReplacements()
-        let judge = LinkJudge(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), locations: locations)
-        try tree.finish { link, target in judge.leaves(target, from: Array(link.components.dropFirst().dropLast())) }
+        let symlinks = SymlinkPolicy(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), locations: locations)
+        try tree.finish { link, target in symlinks.escapes(target, from: Array(link.components.dropFirst().dropLast()))
+        }
         return summary
     }
 }

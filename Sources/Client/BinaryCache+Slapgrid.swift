@@ -28,11 +28,11 @@ extension BinaryCache {
     func obstacle(_ directory: String, expectsMark: Bool) -> any Error {
         guard expectsMark, !isCompleted(directory) else {
             guard isEmptyDirectory(directory) else { return AlreadyInstalled(directory: directory) }
-            return Misuse(
+            return UsageError(
                 "\(directory): is there, and empty: what was to come there is under way, or was given up",
                 hint: "when nothing works on it, remove it, and call again")
         }
-        return Misuse(
+        return UsageError(
             "\(directory): is there without slapgrid's mark \(Self.completedMark): a build that failed, or goes on",
             hint: "when no slapgrid works on it, remove it: until then slapgrid ignores the binary cache for it")
     }
@@ -42,7 +42,7 @@ extension BinaryCache {
     func refuseBesideSlapgrid(_ root: String, _ key: Key) throws {
         guard isSlapgrids(root) else { return }
         let sign = configuration.setting(.computer)?.source ?? "--option"
-        throw Misuse(
+        throw UsageError(
             "\(root): is slapgrid's (computer_id, \(sign)), which would compile over what is installed there",
             hint: """
                 let it install the release from the binary cache: slapos node software --only-sr \(key.text); or \

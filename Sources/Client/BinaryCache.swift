@@ -36,11 +36,11 @@ public struct BinaryCache {
         }
         try signature.checkSigning()
         let path = try absolute(directory)
-        guard path != "/" else { throw Misuse("/: is no release's directory") }
+        guard path != "/" else { throw UsageError("/: is no release's directory") }
         // The entry says where it was compiled, and is text.
-        guard !path.holdsRawBytes else { throw Misuse("\(path): is not valid UTF-8") }
+        guard !path.holdsRawBytes else { throw UsageError("\(path): is not valid UTF-8") }
         guard !exists("\(path)/.shared") else {
-            throw Misuse(
+            throw UsageError(
                 "\(path): uses parts that it shares with other releases (it holds .shared)",
                 hint: "build it without shared parts: they would be missing on other machines")
         }
@@ -76,7 +76,7 @@ public struct BinaryCache {
     ///   - allowsOtherRoot: whether it may have been compiled for another software root, with a warning.
     ///   - marksCompleted: slapgrid then takes the release as one that it has installed itself.
     /// - Returns: the directory.
-    /// - Throws: `Misuse` where slapgrid would compile over it. `CacheFailure.missing` also when no trusted entry fits
+    /// - Throws: `UsageError` where slapgrid would compile over it. `CacheFailure.missing` also when no trusted entry fits
     ///   this machine, or a blacklist forbids it.
     public func install(
         softwareURL: String, softwareRoot: String, platform: Platform, allowsOtherRoot: Bool = true,
@@ -98,7 +98,7 @@ public struct BinaryCache {
         _ = try downloader.first(of: candidates) { entry in
             let relation = SoftwareRoot(root).relation(to: entry)
             try judge(relation, root, allowsOtherRoot, item: key.text)
-            let incoming = try IncomingBlob(archive)
+            let incoming = try HashingWriter(archive)
             try incoming.clear()
             try downloader.receive(entry.sha512, into: incoming, item: key.text)
             let release = ArchiveExtractor(
@@ -168,7 +168,7 @@ public struct BinaryCache {
     /// As the user names it: what was compiled into a release, and its links, go through the same symbolic links.
     private func absolute(_ path: String) throws -> String {
         guard isDirectory(path) else {
-            throw Misuse("\(path): \(exists(path) ? "is not a directory" : "there is no such directory")")
+            throw UsageError("\(path): \(exists(path) ? "is not a directory" : "there is no such directory")")
         }
         let start = path.utf8.first == UInt8(ascii: "/") ? "" : try realPath(".")
         let parts = "\(start)/\(path)".utf8.split(separator: UInt8(ascii: "/")).map { String($0)! }.filter { $0 != "." }

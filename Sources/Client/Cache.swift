@@ -33,13 +33,13 @@ public final class Cache {
     }
 
     let settings: Settings
-    private let session: Session
+    private let session: HTTPSession
     /// Whether all the patience for its troubles was used up, where the cache isn't the only one to ask.
     private var isGivenUp = false
 
     public init(_ settings: Settings) {
         self.settings = settings
-        session = Session(agent: "shacache", usesProxies: settings.usesProxies)
+        session = HTTPSession(agent: "shacache", usesProxies: settings.usesProxies)
     }
 
     var configuration: NodeConfiguration { settings.configuration }
@@ -47,7 +47,7 @@ public final class Cache {
     var lists: ListSupport { settings.lists }
 
     /// Whether this machine knows where nodes read a service.
-    func reads(_ service: Service) -> Bool { configuration.endpoint(.download, service, for: use) != nil }
+    func reads(_ service: CacheService) -> Bool { configuration.endpoint(.download, service, for: use) != nil }
 
     /// What a server needs at most to take in a large body before it answers, in seconds: the deployed clients'.
     private static let uploadAnswerLimit = 3600
@@ -128,15 +128,15 @@ public final class Cache {
     }
 
     /// Servers that know no HEAD are asked with a GET whose answer isn't read, as the deployed clients ask.
-    private func head(_ request: Request) throws -> Head {
+    private func head(_ request: HTTPRequest) throws -> Head {
         do {
             return try answer(to: request).head
         } catch CacheFailure.refused {
             struct Seen: Error { let head: Head }
             do {
-                return try answer(to: Request(.get, like: request)) { head, _ in throw Seen(head: head) }.head
+                return try answer(to: HTTPRequest(.get, like: request)) { head, _ in throw Seen(head: head) }.head
             } catch let seen as Seen {
-                note(Request(.get, like: request), seen.head.status)
+                note(HTTPRequest(.get, like: request), seen.head.status)
                 return seen.head
             }
         }
@@ -163,7 +163,7 @@ public final class Cache {
     /// asked for.
     ///
     /// - Parameter progress: is told the size of the whole blob, in bytes, where the server says it.
-    func get(_ digest: Digest, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void) throws {
+    func get(_ digest: Digest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) -> Void) throws {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
         let getting = cache.request(.get, digest.description)
         var sizeBefore = incoming.size
@@ -177,8 +177,8 @@ public final class Cache {
     }
 
     private func sendOnce(
-        _ request: Request, into incoming: IncomingBlob, progress: @escaping (_ size: Int?) -> Void
-    ) throws -> Response {
+        _ request: HTTPRequest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) -> Void
+    ) throws -> HTTPResponse {
         var isFirst = true
         return try session.getFile(request, from: incoming.size) { _, part, bytes in
             try incoming.take(bytes, at: isFirst ? part.start : incoming.size)
@@ -190,12 +190,12 @@ public final class Cache {
     // MARK: Requests
 
     /// - Parameter isTrial: whether failing is cheap, since there is another way: it isn't tried again then.
-    func answer(to request: Request, isTrial: Bool) throws -> Response {
+    func answer(to request: HTTPRequest, isTrial: Bool) throws -> HTTPResponse {
         let retry = isTrial ? Retry(limit: 0, reporter: settings.retry.reporter) : settings.retry
         return try answer(to: request, retry: retry, hasProgressed: { false }, send: { try session.send($0) })
     }
 
-    private func answer(to request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
+    private func answer(to request: HTTPRequest, receive: Transfer.Receiver? = nil) throws -> HTTPResponse {
         let response = try answer(
             to: request, retry: settings.retry, hasProgressed: { false },
             send: { try session.send($0, receive: receive) })
@@ -206,24 +206,24 @@ public final class Cache {
     }
 
     /// For messages: what a withdrawal's query holds is known to who typed it. In a path, a question mark is escaped.
-    private static func shown(_ request: Request) -> String {
+    private static func shown(_ request: HTTPRequest) -> String {
         "\(request.method.rawValue) \(withoutCredentials(request.url).prefix { $0 != "?" })"
     }
 
-    private func note(_ request: Request, _ status: Int) {
+    private func note(_ request: HTTPRequest, _ status: Int) {
         settings.retry.reporter.note("\(Self.shown(request)): \(status)")
     }
 
     /// Sends a request until it is answered for good, and turns what isn't success into a failure.
     @discardableResult
     private func answer(
-        to request: Request, retry: Retry, hasProgressed: () -> Bool, send: (Request) throws -> Response
-    ) throws -> Response {
+        to request: HTTPRequest, retry: Retry, hasProgressed: () -> Bool, send: (HTTPRequest) throws -> HTTPResponse
+    ) throws -> HTTPResponse {
         var request = request
         // A server may take long to take something in.
         if request.body == nil { request.watch = SilenceWatch(limit: settings.timeout) }
         let retry = isGivenUp ? Retry(limit: 0, reporter: retry.reporter) : retry
-        let response: Response
+        let response: HTTPResponse
         do {
             response = try retry(request.watch, hasProgressed: hasProgressed) {
                 let response = try send(request)
@@ -248,7 +248,7 @@ public final class Cache {
 extension CacheFailure {
     fileprivate static func of(_ failure: HTTPFailure) -> any Error {
         switch failure.kind {
-        case .misuse: Misuse(failure.description)
+        case .misuse: UsageError(failure.description)
         case .notTheFile: CacheFailure.malformed(failure.description)
         case .unreachable, .interrupted, .silent, .certificate, .redirect: CacheFailure.unreachable(failure.description)
         }

@@ -4,7 +4,7 @@ import System
 
 /// Where a blob goes when it is whole and right.
 public enum Destination: Sendable {
-    /// Appears under its name at once, in place of what was there, unless that can't be replaced; `GatheringPlace`
+    /// Appears under its name at once, in place of what was there, unless that can't be replaced; `PartialDownload`
     /// says when. The name leads through no link.
     case file(String)
     /// A pipe, a terminal, `/dev/null`, or a file that this process was given open: goes on where it stands.
@@ -14,13 +14,13 @@ public enum Destination: Sendable {
     private static let linkLimit = 40
 
     /// - Parameter path: nil, and `-`, are standard output. Links are followed to what they lead to, there or not.
-    /// - Throws: `Misuse`, `SystemFailure` when nothing can be written there.
+    /// - Throws: `UsageError`, `SystemFailure` when nothing can be written there.
     public init(_ path: String?) throws {
         guard let path, path != "-" else {
             self = .stream(STDOUT_FILENO)
             return
         }
-        guard !path.isEmpty else { throw Misuse("the name of the file to write is empty") }
+        guard !path.isEmpty else { throw UsageError("the name of the file to write is empty") }
         var place = path
         for _ in 0...Self.linkLimit {
             switch try Self.step(from: place) {
@@ -45,8 +45,8 @@ public enum Destination: Sendable {
             return .arrived(.file(path))
         }
         switch status.kind {
-        case S_IFDIR: throw Misuse("\(path): is a directory", hint: "name the file to write")
-        case S_IFSOCK: throw Misuse("\(path): is a socket", hint: "name a file, or a pipe that leads to the socket")
+        case S_IFDIR: throw UsageError("\(path): is a directory", hint: "name the file to write")
+        case S_IFSOCK: throw UsageError("\(path): is a socket", hint: "name a file, or a pipe that leads to the socket")
         case S_IFREG:
             try checkPlanted(path, status)
             // What somebody made read-only is left alone, as curl and cp leave it.
@@ -67,7 +67,7 @@ public enum Destination: Sendable {
         var status = stat()
         guard path.withFileName({ lstat($0, &status) }) != 0 else { return status }
         guard errno == ENOENT else { throw SystemFailure(path) }
-        guard !path.hasSuffix("/") else { throw Misuse("\(path): is no file", hint: "name the file to write") }
+        guard !path.hasSuffix("/") else { throw UsageError("\(path): is no file", hint: "name the file to write") }
         return nil
     }
 
@@ -92,7 +92,7 @@ public enum Destination: Sendable {
     }
 
     /// - Parameter status: of what is there, itself.
-    /// - Throws: `Misuse` where the kernel wouldn't write for who may make files there (protected_symlinks,
+    /// - Throws: `UsageError` where the kernel wouldn't write for who may make files there (protected_symlinks,
     ///   protected_regular and protected_fifos in proc(5)): where everybody may write, anybody could have put it there to
     ///   have us write elsewhere, or to own what we write.
     static func checkPlanted(_ path: String, _ status: stat) throws {
@@ -100,7 +100,7 @@ public enum Destination: Sendable {
         let isEverybodys = directory.st_mode & (S_ISVTX | S_IWOTH) == S_ISVTX | S_IWOTH
         guard isEverybodys, ![geteuid(), directory.st_uid].contains(status.st_uid) else { return }
         let kind = [S_IFLNK: "link", S_IFREG: "file", S_IFIFO: "fifo"][status.kind] ?? "device"
-        throw Misuse("\(path): somebody else's \(kind) in a directory where everybody may write")
+        throw UsageError("\(path): somebody else's \(kind) in a directory where everybody may write")
     }
 
     // MARK: Open files
@@ -112,7 +112,7 @@ public enum Destination: Sendable {
             let own = try? realPath("/proc/self"), directory == "\(own)/fd" || isThreads(directory, of: own)
         else { return nil }
         let flags = try system(path) { fcntl(descriptor, F_GETFL) }
-        guard flags & O_ACCMODE != O_RDONLY else { throw Misuse("\(path): isn't open for writing") }
+        guard flags & O_ACCMODE != O_RDONLY else { throw UsageError("\(path): isn't open for writing") }
         return descriptor
     }
 

@@ -20,7 +20,7 @@ extension Doctor {
         examineSigningKey()
     }
 
-    private func examineStrength(of member: TrustedCertificates.Member, _ option: String) {
+    private func examineStrength(of member: TrustedCertificates.TrustedSigner, _ option: String) {
         guard let key = try? member.certificate.publicKey(), key.isRSA, key.bits < 2048 else { return }
         tell(
             .warning(
@@ -49,7 +49,7 @@ extension Doctor {
             tell(
                 .failure(
                     option, "\(error)",
-                    mend: (error as? any Advising)?.hint ?? "name a readable PEM file without a passphrase"))
+                    mend: (error as? any HasHint)?.hint ?? "name a readable PEM file without a passphrase"))
         }
     }
 
@@ -60,7 +60,7 @@ extension Doctor {
     }
 
     /// The files with which this machine proves itself to a service.
-    func examineIdentity(_ service: Service) {
+    func examineIdentity(_ service: CacheService) {
         let identity = configuration.identity(service)
         let prefix = service == .cache ? "shacache" : "shadir"
         if let path = identity.authorityFile { examineAuthorities(path, "\(prefix)-ca-file") }

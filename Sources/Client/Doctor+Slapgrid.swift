@@ -4,7 +4,7 @@ import System
 /// What makes slapgrid wait after a build, half an hour three times, since it can't upload: all of it without the server.
 extension Doctor {
     /// What the Python clients need that upload over HTTPS, whatever the server asks for.
-    func examineUploadCertificate(_ endpoint: Endpoint, _ option: String, _ service: Service) {
+    func examineUploadCertificate(_ endpoint: Endpoint, _ option: String, _ service: CacheService) {
         guard endpoint.url.hasPrefix("https:") else { return }
         let prefix = service == .cache ? "shacache" : "shadir"
         let files = [
@@ -25,7 +25,7 @@ extension Doctor {
     /// go by to know which releases run here.
     func examineSlapgrid() {
         let endpoints = Direction.allCases.flatMap { direction in
-            Service.allCases.compactMap { service in
+            CacheService.allCases.compactMap { service in
                 configuration.endpoint(direction, service, for: .binaries).map { (direction, service, $0) }
             }
         }
@@ -46,7 +46,7 @@ extension Doctor {
         guard let proxy = proxyOption else { return }
         for (direction, service, endpoint) in endpoints {
             let option = NodeConfiguration.option(direction, service, for: .binaries).rawValue
-            examineWayWithout(proxy, endpoint, ServerVisit.name(for: service), option)
+            examineWayWithout(proxy, endpoint, EndpointChecks.name(for: service), option)
         }
     }
 
@@ -64,7 +64,7 @@ extension Doctor {
         request.patience.connect = 5
         request.watch = SilenceWatch(limit: timeout)
         do {
-            _ = try Session(agent: "shacache doctor", usesProxies: false).send(request)
+            _ = try HTTPSession(agent: "shacache doctor", usesProxies: false).send(request)
         } catch {
             tell(
                 .failure(

@@ -28,7 +28,7 @@ public struct Doctor {
     public func examine(writes: Bool) {
         examineFile()
         examineSigning()
-        for service in Service.allCases { examineIdentity(service) }
+        for service in CacheService.allCases { examineIdentity(service) }
         examineSlapgrid()
         let silent = SilentServers()
         for use in Use.allCases { examine(use, silent, writes: writes) }
@@ -49,17 +49,17 @@ public struct Doctor {
 
     private func examine(_ use: Use, _ silent: SilentServers, writes: Bool) {
         let isUsed = Direction.allCases.contains { direction in
-            Service.allCases.contains { configuration.endpoint(direction, $0, for: use) != nil }
+            CacheService.allCases.contains { configuration.endpoint(direction, $0, for: use) != nil }
         }
         guard isUsed else {
             let option = NodeConfiguration.option(.download, .cache, for: use).rawValue
             return tell(.good(option, "not set: the \(use == .sources ? "download" : "binary") cache isn't used"))
         }
-        for service in Service.allCases {
+        for service in CacheService.allCases {
             guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
             examineUploadCertificate(endpoint, NodeConfiguration.option(.upload, service, for: use).rawValue, service)
         }
-        let visit = ServerVisit(configuration, use, timeout: timeout, silent, tell: tell)
+        let visit = EndpointChecks(configuration, use, timeout: timeout, silent, tell: tell)
         visit.examineDownloads()
         if writes {
             visit.examineRanges(isUploaded: visit.examineUploads(signedWith: try? configuration.signingKey()))

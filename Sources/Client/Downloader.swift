@@ -16,7 +16,7 @@ public struct Downloader {
     ///
     /// - Returns: that entry.
     /// - Throws: `CacheFailure` of the last entry tried, or of the search.
-    public func fetch(
+    public func downloadEntry(
         _ key: Key, filters: [MetadataFilter], item: String, to destination: Destination
     ) throws -> Entry {
         let trusted = try trusted(key)
@@ -25,7 +25,7 @@ public struct Downloader {
             let count = counted(trusted.count, "trusted entry", "trusted entries")
             throw CacheFailure.missing("\(key.text): none of \(count) passes the filters")
         }
-        return try first(of: passing) { try fetch($0.sha512, item: item, to: destination) }
+        return try first(of: passing) { try downloadBlob($0.sha512, item: item, to: destination) }
     }
 
     /// The first entry for which `fetch` succeeds.
@@ -47,7 +47,7 @@ public struct Downloader {
         throw failure!
     }
 
-    /// The trusted entries that pass the filters; none when that are none.
+    /// The trusted entries that pass the filters, which may be none at all.
     public func select(_ key: Key, filters: [MetadataFilter]) throws -> [Entry] {
         let trusted = try listing(key).trusted
         return filters.apply(to: trusted, reporter: reporter)
@@ -79,9 +79,9 @@ public struct Downloader {
     }
 
     /// Delivers a blob, with the bytes that an earlier call may have left.
-    public func fetch(_ digest: Digest, item: String, to destination: Destination) throws {
-        let place = try GatheringPlace(of: digest, for: destination)
-        let incoming = try IncomingBlob(place.file)
+    public func downloadBlob(_ digest: Digest, item: String, to destination: Destination) throws {
+        let place = try PartialDownload(of: digest, for: destination)
+        let incoming = try HashingWriter(place.file)
         let isGoingOn = incoming.size > 0
         do {
             try receive(digest, into: incoming, item: item)
@@ -101,12 +101,12 @@ public struct Downloader {
         func startAgain(_ reason: String) throws {
             place.discard()
             reporter.note("\(reason); starts again, without the bytes of an earlier call")
-            try fetch(digest, item: item, to: destination)
+            try downloadBlob(digest, item: item, to: destination)
         }
     }
 
     /// - Throws: `CacheFailure.untrusted` when the bytes that came are others than the name says.
-    func receive(_ digest: Digest, into incoming: IncomingBlob, item: String) throws {
+    func receive(_ digest: Digest, into incoming: HashingWriter, item: String) throws {
         do {
             try cache.get(digest, into: incoming) { size in
                 reporter.progress(Progress(item: item, step: .receiving, done: incoming.size, total: size))

@@ -2,10 +2,10 @@ import HTTP
 import OpenSSL
 import ShaCache
 
-extension ServerVisit {
+extension EndpointChecks {
     /// - Returns: whether the probe is in the cache now.
     func examineUploads(signedWith key: PrivateKey?) -> Bool {
-        let wantsUploads = Service.allCases.contains { configuration.endpoint(.upload, $0, for: use) != nil }
+        let wantsUploads = CacheService.allCases.contains { configuration.endpoint(.upload, $0, for: use) != nil }
         guard wantsUploads else {
             tell(.good(option(.upload, .cache), "not set: this machine uploads nothing"))
             return false
@@ -22,7 +22,7 @@ extension ServerVisit {
         if !signs, let endpoint = configuration.endpoint(.upload, .directory, for: use) {
             tellUnsigned(endpoint, option(.upload, .directory))
         }
-        for service in Service.allCases {
+        for service in CacheService.allCases {
             let option = option(.upload, service)
             guard let endpoint = configuration.endpoint(.upload, service, for: use) else { continue }
             guard let response = ask(endpoint.request(.get, Self.name(for: service)), option) else { continue }
@@ -30,7 +30,7 @@ extension ServerVisit {
         }
     }
 
-    private func uploadEndpoint(_ service: Service) -> Endpoint? {
+    private func uploadEndpoint(_ service: CacheService) -> Endpoint? {
         if let endpoint = configuration.endpoint(.upload, service, for: use) { return endpoint }
         tell(
             .failure(
@@ -87,7 +87,7 @@ extension ServerVisit {
                 mend: "set signature-private-key-file; shacache generate-signature-key makes one"))
     }
 
-    private func tellRefusal(_ response: Response, _ endpoint: Endpoint, _ option: String) {
+    private func tellRefusal(_ response: HTTPResponse, _ endpoint: Endpoint, _ option: String) {
         guard !isUnconfiguredProxy(response) else { return tellUnconfiguredProxy(endpoint, option) }
         let mend =
             switch response.status {

@@ -6,13 +6,13 @@ import ShaCache
 /// The doctor's questions to the servers of one use.
 ///
 /// They are asked one by one and raw, not through `Cache`, which would work around what is to be found.
-final class ServerVisit {
+final class EndpointChecks {
     let configuration: NodeConfiguration
     let use: Use
     let tell: (Finding) -> Void
     private let timeout: Int
     private let silent: SilentServers
-    private let session = Session(agent: "shacache doctor")
+    private let session = HTTPSession(agent: "shacache doctor")
     /// The options whose URLs gave no answer, or a wrong one: what follows from that needn't be said too.
     private(set) var failed: Set<String> = []
 
@@ -24,7 +24,7 @@ final class ServerVisit {
     static let key = "shacache-doctor:probe"
 
     /// What a service may be asked for, whether it is there or not.
-    static func name(for service: Service) -> String { service == .cache ? nobody.description : key }
+    static func name(for service: CacheService) -> String { service == .cache ? nobody.description : key }
 
     init(
         _ configuration: NodeConfiguration, _ use: Use, timeout: Int, _ silent: SilentServers,
@@ -37,11 +37,11 @@ final class ServerVisit {
         self.tell = tell
     }
 
-    func option(_ direction: Direction, _ service: Service) -> String {
+    func option(_ direction: Direction, _ service: CacheService) -> String {
         NodeConfiguration.option(direction, service, for: use).rawValue
     }
 
-    func ask(_ request: Request, _ option: String) -> Response? {
+    func ask(_ request: HTTPRequest, _ option: String) -> HTTPResponse? {
         let server = SilentServers.server(of: request)
         guard !silent.servers.contains(server) else {
             failed.insert(option)
@@ -58,7 +58,7 @@ final class ServerVisit {
         }
     }
 
-    func send(_ request: Request) throws -> Response {
+    func send(_ request: HTTPRequest) throws -> HTTPResponse {
         var request = request
         if request.body == nil { request.watch = SilenceWatch(limit: timeout) }
         return try session.send(request)
@@ -76,7 +76,7 @@ final class ServerVisit {
     // MARK: Downloads
 
     func examineDownloads() {
-        for service in Service.allCases {
+        for service in CacheService.allCases {
             let option = option(.download, service)
             guard let endpoint = configuration.endpoint(.download, service, for: use) else {
                 tell(
@@ -100,7 +100,7 @@ final class ServerVisit {
                 mend: "use the plain http URL: hash and signature prove what comes"))
     }
 
-    func examine(_ response: Response, of endpoint: Endpoint, _ option: String) {
+    func examine(_ response: HTTPResponse, of endpoint: Endpoint, _ option: String) {
         guard !(200..<300).contains(response.status), response.status != 404 else {
             return tell(.good(option, "\(endpoint.shownURL) answers"))
         }
@@ -122,7 +122,7 @@ final class ServerVisit {
     }
 
     /// What slapproxy answers that has no directories for a cache.
-    func isUnconfiguredProxy(_ response: Response) -> Bool {
+    func isUnconfiguredProxy(_ response: HTTPResponse) -> Bool {
         response.status == 503 && response.words.contains("Shacache not configured")
     }
 
@@ -135,7 +135,7 @@ final class ServerVisit {
             ))
     }
 
-    private func examineClock(_ response: Response, _ option: String) {
+    private func examineClock(_ response: HTTPResponse, _ option: String) {
         guard let date = response.head.date("date") else { return }
         let difference = abs(date - time(nil))
         guard difference > 60 else { return }
@@ -172,7 +172,7 @@ final class ServerVisit {
     }
 
     /// What the deployed clients need beside.
-    private func examineResume(_ response: Response, _ endpoint: Endpoint, _ option: String) {
+    private func examineResume(_ response: HTTPResponse, _ endpoint: Endpoint, _ option: String) {
         var missing = endpoint.request(.get, Self.nobody.description)
         missing.headers = [("Range", "bytes=9-")]
         let errorBody = (try? send(missing))?.body ?? []
@@ -198,7 +198,7 @@ final class SilentServers {
     fileprivate var servers: Set<String> = []
 
     /// Scheme, host and port.
-    fileprivate static func server(of request: Request) -> String {
+    fileprivate static func server(of request: HTTPRequest) -> String {
         withoutCredentials(request.url).split(separator: "/", omittingEmptySubsequences: false).prefix(3)
             .joined(separator: "/")
     }

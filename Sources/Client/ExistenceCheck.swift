@@ -5,7 +5,7 @@ import Synchronization
 import System
 
 /// Finds out, in a thread of its own, a file's name and whether the cache has it.
-final class Search: Sendable {
+final class ExistenceCheck: Sendable {
     private let found: Flag
     private let work: Background<(Digest, Bool)>
 

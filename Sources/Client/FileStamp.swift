@@ -25,7 +25,7 @@ struct FileStamp: Sendable {
 }
 
 /// A file became another one while it was read: what came of it is neither.
-struct FileChanged: Advising, CustomStringConvertible {
+struct FileChanged: HasHint, CustomStringConvertible {
     let description: String
     static let hint = "upload it again when nothing writes to it any more"
     var hint: String? { Self.hint }
@@ -34,7 +34,7 @@ struct FileChanged: Advising, CustomStringConvertible {
 }
 
 /// The same of a file in a directory that is archived.
-extension ArchiveError: Advising {
+extension ArchiveError: HasHint {
     public var hint: String? {
         guard case .changed = self else { return nil }
         return FileChanged.hint

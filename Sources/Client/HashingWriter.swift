@@ -3,7 +3,7 @@ import OpenSSL
 import ShaCache
 
 /// A blob on its way in: bytes on the disk, hashed as they arrive, under no name that anybody takes for the whole.
-final class IncomingBlob {
+final class HashingWriter {
     let file: OpenFile
     /// In bytes.
     private(set) var size = 0

@@ -12,13 +12,13 @@ public struct Metadata: Sendable {
         do {
             document = try JSON(contents(of: path))
         } catch let malformed as JSON.Malformed {
-            throw Misuse("\(path): not JSON: \(malformed.reason) at byte \(malformed.offset)")
+            throw UsageError("\(path): not JSON: \(malformed.reason) at byte \(malformed.offset)")
         } catch {
-            throw Misuse("\(error)")
+            throw UsageError("\(error)")
         }
-        guard case .object(let members) = document else { throw Misuse("\(path): not a JSON object") }
+        guard case .object(let members) = document else { throw UsageError("\(path): not a JSON object") }
         for member in members {
-            guard let name = member.name.string else { throw Misuse("\(path): a name holds a lone surrogate") }
+            guard let name = member.name.string else { throw UsageError("\(path): a name holds a lone surrogate") }
             self[name] = member.value
         }
     }
@@ -53,7 +53,7 @@ public struct Metadata: Sendable {
     /// - Parameter assignment: `NAME=VALUE`; the value is a text.
     private mutating func assign(_ assignment: String) throws {
         guard let equals = assignment.firstIndex(of: "=") else {
-            throw Misuse("\(assignment): there is no = in it", hint: "write NAME=VALUE")
+            throw UsageError("\(assignment): there is no = in it", hint: "write NAME=VALUE")
         }
         self[String(assignment[..<equals])] = JSON(String(assignment[assignment.index(after: equals)...]))
     }

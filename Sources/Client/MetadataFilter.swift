@@ -21,10 +21,10 @@ public struct MetadataFilter: Sendable {
     private let text: String
 
     /// - Parameter text: for example `revision>=12` or `os==["debian", "12", ""]`. The value is JSON.
-    public init(_ text: String) throws(Misuse) {
+    public init(_ text: String) throws(UsageError) {
         // The deployed client's own expression.
         guard let match = text.firstMatch(of: /<<|>>|[<>]=?|==/) else {
-            throw Misuse(
+            throw UsageError(
                 "\(text): a filter has one of == >= <= > < >> << in it",
                 hint: "for example 'revision>=12' or 'os==[\"debian\", \"12\", \"\"]', in single quotes for the shell")
         }
@@ -35,7 +35,7 @@ public struct MetadataFilter: Sendable {
         do {
             value = try JSON(Array(literal.utf8))
         } catch {
-            throw Misuse(
+            throw UsageError(
                 "\(text): the value \(literal) is not JSON",
                 hint: "a text stands in double quotes: '\(name)\(match.output)\(Self.quoted(literal))'")
         }

@@ -17,8 +17,8 @@ public struct Endpoint: Sendable {
     /// For messages: without the password that may stand in it.
     var shownURL: String { withoutCredentials(url) }
 
-    func request(_ method: Request.Method, _ name: String? = nil) -> Request {
-        var request = Request(method, name.map { "\(url)/\($0)" } ?? url)
+    func request(_ method: HTTPRequest.Method, _ name: String? = nil) -> HTTPRequest {
+        var request = HTTPRequest(method, name.map { "\(url)/\($0)" } ?? url)
         request.identity = identity
         return request
     }
@@ -32,7 +32,7 @@ public enum Use: Sendable, CaseIterable {
     case binaries
 }
 
-public enum Service: Sendable, CaseIterable {
+public enum CacheService: Sendable, CaseIterable {
     case cache, directory
 }
 
@@ -41,7 +41,7 @@ public enum Direction: Sendable, CaseIterable {
 }
 
 extension NodeConfiguration {
-    public static func option(_ direction: Direction, _ service: Service, for use: Use) -> Option {
+    public static func option(_ direction: Direction, _ service: CacheService, for use: Use) -> Option {
         switch (use, direction, service) {
         case (.sources, .download, .cache): .downloadCacheURL
         case (.sources, .download, .directory): .downloadDirectoryURL
@@ -55,12 +55,12 @@ extension NodeConfiguration {
     }
 
     /// nil when its URL isn't set.
-    public func endpoint(_ direction: Direction, _ service: Service, for use: Use) -> Endpoint? {
+    public func endpoint(_ direction: Direction, _ service: CacheService, for use: Use) -> Endpoint? {
         self[Self.option(direction, service, for: use)].map { Endpoint(url: $0, identity: identity(service)) }
     }
 
     /// - Throws: `Unconfigured` when its URL isn't set.
-    public func requiredEndpoint(_ direction: Direction, _ service: Service, for use: Use) throws -> Endpoint {
+    public func requiredEndpoint(_ direction: Direction, _ service: CacheService, for use: Use) throws -> Endpoint {
         guard let endpoint = endpoint(direction, service, for: use) else {
             let option = Self.option(direction, service, for: use).rawValue
             throw Unconfigured(
@@ -73,7 +73,7 @@ extension NodeConfiguration {
     }
 
     /// How this machine proves itself to a service.
-    public func identity(_ service: Service) -> Identity {
+    public func identity(_ service: CacheService) -> Identity {
         switch service {
         case .cache:
             Identity(

@@ -69,7 +69,7 @@ public struct NodeConfiguration: Sendable {
         do {
             text = try contents(of: path)
         } catch {
-            throw Misuse("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
+            throw UsageError("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
         }
         // Names of files in it may be no UTF-8.
         return OptionFile(String(fileName: text))
@@ -99,11 +99,11 @@ public struct NodeConfiguration: Sendable {
 
     private mutating func apply(_ override: String) throws {
         guard let equals = override.firstIndex(of: "=") else {
-            throw Misuse("--option \(override): there is no = in it", hint: "write --option NAME=VALUE")
+            throw UsageError("--option \(override): there is no = in it", hint: "write --option NAME=VALUE")
         }
         let name = override[..<equals].replacing("_", with: "-")
         guard let option = Option.allCases.first(where: { $0.rawValue.replacing("_", with: "-") == name }) else {
-            throw Misuse(
+            throw UsageError(
                 "--option \(override): there is no option \(override[..<equals])",
                 hint: "shacache config lists the options")
         }

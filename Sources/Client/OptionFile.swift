@@ -17,7 +17,7 @@ struct OptionFile {
     private(set) var duplicates: [String: [(name: String, line: Int)]] = [:]
 
     init(_ text: String) {
-        var reader = LineReader()
+        var reader = OptionFileParser()
         // To Swift, CR LF is one character, and another than LF.
         let isEnd: (Character) -> Bool = { ["\n", "\r\n", "\r"].contains($0) }
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated() {
@@ -65,7 +65,7 @@ struct OptionFile {
     }
 }
 
-private struct LineReader {
+private struct OptionFileParser {
     var sections: [String: [String: OptionFile.Option]] = [:]
     var duplicates: [String: [(name: String, line: Int)]] = [:]
     private var section: String?

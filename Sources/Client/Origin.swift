@@ -30,11 +30,11 @@ public struct Origin: Sendable {
     /// Delivers what the origin has. Its bytes are checked against nothing but their number.
     ///
     /// - Throws: `OriginFailure`, `SystemFailure`.
-    public func fetch(to destination: Destination) throws -> Fetched {
+    public func download(to destination: Destination) throws -> Fetched {
         try beginningAnew {
-            let place = try GatheringPlace(for: destination)
+            let place = try PartialDownload(for: destination)
             do {
-                try fetch(into: GrowingFile(empty: place.file))
+                try stream(into: GrowingFile(empty: place.file))
                 try place.deliver()
                 return Fetched(file: place.file)
             } catch {
@@ -59,7 +59,7 @@ public struct Origin: Sendable {
     /// Bytes that others read already can't be taken back: what is cut off goes on where it was, or fails.
     ///
     /// - Throws: `OriginFailure`.
-    func fetch(into file: GrowingFile) throws {
+    func stream(into file: GrowingFile) throws {
         let visit = Visit(origin: self, file: file)
         var doneBefore = 0
         let retry = Retry(limit: 2, reporter: reporter)
@@ -87,7 +87,7 @@ public struct Origin: Sendable {
         let watch = SilenceWatch(limit: Origin.timeout)
         private let origin: Origin
         private let file: GrowingFile
-        private let session = Session(agent: "shacache")
+        private let session = HTTPSession(agent: "shacache")
         /// In bytes.
         private(set) var done = 0
         /// The answer that the first bytes came with: what follows must be of the same file.
@@ -98,8 +98,8 @@ public struct Origin: Sendable {
             self.file = file
         }
 
-        func send() throws -> Response {
-            var request = Request(.get, origin.url)
+        func send() throws -> HTTPResponse {
+            var request = HTTPRequest(.get, origin.url)
             request.redirectLimit = 10
             request.allowsInsecureRedirects = origin.allowsInsecureRedirects
             request.watch = watch
@@ -112,7 +112,7 @@ public struct Origin: Sendable {
                 shownURL: origin.url, "was cut off in the middle, and the rest can't be had", helpsToBeginAnew: true)
         }
 
-        private func get(_ request: Request, from start: Int) throws -> Response {
+        private func get(_ request: HTTPRequest, from start: Int) throws -> HTTPResponse {
             let begun = done
             let response = try session.getFile(
                 request, from: start, of: first?.contentLength, ifUnchanged: first?.validator
@@ -144,7 +144,7 @@ public struct Origin: Sendable {
 
         private func begin(_ head: Head) {
             first = head
-            guard head.endsWithConnection, !Request(.get, origin.url).isSecure else { return }
+            guard head.endsWithConnection, !HTTPRequest(.get, origin.url).isSecure else { return }
             origin.reporter.warn(
                 "\(withoutCredentials(origin.url)): says no length: nothing shows whether all of it came")
         }
@@ -176,7 +176,7 @@ extension Head {
 }
 
 /// The origin didn't give what was asked of it. It is not the cache's fault.
-public struct OriginFailure: Advising, CustomStringConvertible {
+public struct OriginFailure: HasHint, CustomStringConvertible {
     public let description: String
     public var hint: String?
     /// Whether another beginning may come to the end.

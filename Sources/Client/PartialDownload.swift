@@ -7,7 +7,7 @@ import System
 /// It lies beside the wanted file, and takes its place by a rename. What was there keeps its mode, owner, access list
 /// and attributes. Where that can't be, the bytes are copied into what is there, as cp does: a file with several names, a
 /// mount of its own, one of somebody else's, one in a directory that may not be written.
-struct GatheringPlace {
+struct PartialDownload {
     let file: OpenFile
     /// Whether a later call finds it, and goes on with its bytes.
     let isResumable: Bool

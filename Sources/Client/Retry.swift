@@ -16,8 +16,8 @@ struct Retry: Sendable {
     ///   - watch: ends it all when the server has been silent for so long.
     ///   - hasProgressed: whether more is there than before the last try: the count starts again then.
     func callAsFunction(
-        _ watch: SilenceWatch? = nil, hasProgressed: () -> Bool = { false }, _ send: () throws -> Response
-    ) throws -> Response {
+        _ watch: SilenceWatch? = nil, hasProgressed: () -> Bool = { false }, _ send: () throws -> HTTPResponse
+    ) throws -> HTTPResponse {
         var failures = 0
         while true {
             let answer = try attempt(send)
@@ -48,7 +48,7 @@ struct Retry: Sendable {
     }
 
     /// Failures that another try can't help are thrown at once.
-    private func attempt(_ send: () throws -> Response) throws -> Result<Response, HTTPFailure> {
+    private func attempt(_ send: () throws -> HTTPResponse) throws -> Result<HTTPResponse, HTTPFailure> {
         do {
             return .success(try send())
         } catch let failure as HTTPFailure where [.unreachable, .interrupted].contains(failure.kind) {
@@ -57,12 +57,12 @@ struct Retry: Sendable {
     }
 }
 
-extension Response {
+extension HTTPResponse {
     /// Too many requests, or a server in trouble. A full disk (507) won't be empty in a minute.
     var isWorthRetrying: Bool { [408, 425, 429, 500, 502, 503, 504].contains(status) }
 }
 
-extension Result<Response, HTTPFailure> {
+extension Result<HTTPResponse, HTTPFailure> {
     fileprivate var isAnswered: Bool {
         if case .success = self { true } else { false }
     }

@@ -25,7 +25,7 @@ public struct Signature: Sendable {
         self.certificates = certificates
     }
 
-    /// - Throws: `Misuse` when a key is set and can't be read.
+    /// - Throws: `UsageError` when a key is set and can't be read.
     public init(_ configuration: NodeConfiguration, reporter: Reporter) throws {
         key = try configuration.signingKey()
         certificates = configuration.trustedCertificates(reporter: reporter)
@@ -35,14 +35,14 @@ public struct Signature: Sendable {
 extension NodeConfiguration {
     /// The key that this machine signs entries with; nil when none is set.
     ///
-    /// - Throws: `Misuse` when it is set and can't be read.
+    /// - Throws: `UsageError` when it is set and can't be read.
     public func signingKey() throws -> PrivateKey? {
         guard let path = self[.signatureKeyFile] else { return nil }
         do {
             return try PrivateKey(pem: contents(of: path))
         } catch {
             let hint = exists(path) ? "name a PEM file that you may read" : "shacache generate-signature-key makes one"
-            throw Misuse("signature-private-key-file: \(error)", hint: hint)
+            throw UsageError("signature-private-key-file: \(error)", hint: hint)
         }
     }
 
@@ -52,7 +52,7 @@ extension NodeConfiguration {
 }
 
 /// A signing key is there, and can't make the signature that nodes check.
-struct CannotSign: Advising, CustomStringConvertible {
+struct CannotSign: HasHint, CustomStringConvertible {
     let cause: any Error
 
     var description: String { "make a signature with SHA-1: \(cause)" }

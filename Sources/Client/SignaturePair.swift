@@ -15,10 +15,10 @@ public struct SignaturePair {
         certificate = try CertificateAuthority.createSigner(commonName: commonName, key: key, days: Self.days)
     }
 
-    /// - Throws: `Misuse` when there is something that writing the pair would replace.
+    /// - Throws: `UsageError` when there is something that writing the pair would replace.
     public static func checkFree(key keyFile: String, certificate certificateFile: String?) throws {
         for path in [certificateFile, keyFile].compactMap(\.self) where isTaken(path) {
-            throw Misuse("\(path): exists, and is not overwritten")
+            throw UsageError("\(path): exists, and is not overwritten")
         }
     }
 
@@ -61,7 +61,7 @@ public struct SignaturePair {
 extension NodeConfiguration {
     public func signaturePairFiles() throws -> (key: String, certificate: String) {
         guard let key = self[.signatureKeyFile], let certificate = self[.signatureCertificateFile] else {
-            throw Misuse(
+            throw UsageError(
                 "\(file ?? Self.defaultFile): sets not both signature-private-key-file and signature-certificate-file",
                 hint: "set both in the section [networkcache], or give KEY_FILE and COMMON_NAME")
         }

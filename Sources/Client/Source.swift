@@ -109,7 +109,7 @@ public enum Source: Sendable {
         case .url(let url, let allowsInsecureRedirects):
             let origin = Origin(
                 url: url, item: item, allowsInsecureRedirects: allowsInsecureRedirects, reporter: reporter)
-            return try origin.beginningAnew { try withProduct(body) { try origin.fetch(into: $0) } }
+            return try origin.beginningAnew { try withProduct(body) { try origin.stream(into: $0) } }
         }
     }
 }
@@ -154,11 +154,11 @@ extension OpenFile {
         withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { (try? read(at: offset, into: $0)) == 1 }
     }
 
-    /// - Throws: `Misuse` when somebody would have to type it.
+    /// - Throws: `UsageError` when somebody would have to type it.
     fileprivate static func standardInput() throws -> OpenFile {
         let what = "standard input"
         guard isatty(STDIN_FILENO) == 0 else {
-            throw Misuse(
+            throw UsageError(
                 "\(what): is a terminal",
                 hint: "redirect a file or a pipe into it, or name the file; ./- is one named -")
         }

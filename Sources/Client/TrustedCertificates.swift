@@ -3,14 +3,14 @@ import ShaCache
 
 /// The certificates whose signatures a node believes: its `signature-certificate-list`. Of each only the key counts.
 public struct TrustedCertificates: Sendable {
-    public struct Member: Sendable {
+    public struct TrustedSigner: Sendable {
         /// Its common name, or its whole subject.
         public let name: String
         public let certificate: Certificate
         let signer: Signer
     }
 
-    public let members: [Member]
+    public let members: [TrustedSigner]
 
     private static let marker = "-----BEGIN CERTIFICATE-----"
 
@@ -21,7 +21,7 @@ public struct TrustedCertificates: Sendable {
         members = texts.enumerated().compactMap { index, text in
             do {
                 let certificate = try Certificate(pem: Array(text.utf8))
-                return Member(
+                return TrustedSigner(
                     name: certificate.commonName ?? certificate.subject, certificate: certificate,
                     signer: Signer(id: index, key: try certificate.publicKey()))
             } catch {
@@ -32,7 +32,7 @@ public struct TrustedCertificates: Sendable {
     }
 
     /// Whose key a signing key is the other half of; nil when it is none of ours.
-    func member(matching key: PublicKey) -> Member? {
+    func member(matching key: PublicKey) -> TrustedSigner? {
         guard let wanted = try? key.der() else { return nil }
         return members.first { (try? $0.signer.key.der()) == wanted }
     }

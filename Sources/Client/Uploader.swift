@@ -61,14 +61,14 @@ public struct Uploader {
     }
 
     private func store(_ file: GrowingFile, item: String) throws -> Stored {
-        let search = try Search(of: file, in: cache.settings)
+        let search = try ExistenceCheck(of: file, in: cache.settings)
         if try file.reaches(Self.overlapThreshold) { return try sendAndSearch(file, search, item: item) }
         let (digest, isThere) = try search.result()
         if !isThere { try check(send(file, item: item) {}, is: digest) }
         return Stored(digest: digest, size: try file.wholeSize(), wasThere: isThere)
     }
 
-    private func sendAndSearch(_ file: GrowingFile, _ search: Search, item: String) throws -> Stored {
+    private func sendAndSearch(_ file: GrowingFile, _ search: ExistenceCheck, item: String) throws -> Stored {
         let received: Digest
         do {
             received = try send(file, item: item) { if search.hasFound { throw Found() } }

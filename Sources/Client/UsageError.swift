@@ -1,5 +1,5 @@
 /// What was asked for can't be done with this configuration or these arguments: nothing was tried.
-public struct Misuse: Advising, CustomStringConvertible {
+public struct UsageError: HasHint, CustomStringConvertible {
     public let description: String
     public let hint: String?
 
@@ -10,12 +10,17 @@ public struct Misuse: Advising, CustomStringConvertible {
 }
 
 /// A URL that the work needs isn't set.
-public struct Unconfigured: Advising, CustomStringConvertible {
+public struct Unconfigured: HasHint, CustomStringConvertible {
     public let description: String
     public let hint: String?
 }
 
 /// An error that may know how to mend it.
-public protocol Advising: Error {
+public protocol HasHint: Error {
     var hint: String? { get }
+}
+
+extension String {
+    /// With the name in front, once: what failed often says of which file.
+    public func naming(_ name: String) -> String { hasPrefix("\(name): ") ? self : "\(name): \(self)" }
 }

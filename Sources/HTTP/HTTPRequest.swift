@@ -1,7 +1,7 @@
 import ShaCache
 
 /// One HTTP request.
-public struct Request {
+public struct HTTPRequest {
     public enum Method: String, Sendable {
         case get = "GET"
         case head = "HEAD"
@@ -41,7 +41,7 @@ public struct Request {
     var shownURL: String { withoutCredentials(url) }
 
     /// The same request with another method.
-    public init(_ method: Method, like other: Request) {
+    public init(_ method: Method, like other: HTTPRequest) {
         self.init(method, other.url)
         headers = other.headers
         body = other.body

@@ -2,7 +2,7 @@ import CCurl
 import ShaCache
 
 /// What a server answered.
-public struct Response: Sendable {
+public struct HTTPResponse: Sendable {
     public let head: Head
     /// Of a body that went to no receiver, the first 64 MiB at most.
     public let body: [UInt8]

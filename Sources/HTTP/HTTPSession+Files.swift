@@ -1,4 +1,4 @@
-extension Session {
+extension HTTPSession {
     /// Gets a file, or what of it isn't there yet.
     ///
     /// - Parameters:
@@ -11,9 +11,9 @@ extension Session {
     /// - Throws: `HTTPFailure` `.notTheFile` when an answer with a status of success isn't it, `.interrupted` when it
     ///   ended before the part did, or the part before the file; and what `receive` threw.
     public func getFile(
-        _ request: Request, from start: Int = 0, of size: Int? = nil, ifUnchanged validator: String? = nil,
+        _ request: HTTPRequest, from start: Int = 0, of size: Int? = nil, ifUnchanged validator: String? = nil,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
-    ) throws -> (response: Response, part: Part?) {
+    ) throws -> (response: HTTPResponse, part: Part?) {
         var request = request
         if start > 0 {
             request.headers.append(("Range", "bytes=\(start)-"))

@@ -4,7 +4,7 @@ import System
 /// Sends requests one after the other, and keeps connections open between them. Belongs to one thread at a time.
 ///
 /// Proxies are those of the environment (`http_proxy`, `https_proxy`, `no_proxy`), as everywhere.
-public final class Session {
+public final class HTTPSession {
     private let handle: UnsafeMutableRawPointer  // CURL *
     private let agent: String
     private let usesProxies: Bool
@@ -30,7 +30,7 @@ public final class Session {
     /// - Parameter receive: called with the bytes of a successful answer, a piece at a time, instead of collecting
     ///   them. What it throws ends the request and comes out here.
     /// - Throws: `HTTPFailure`, or what `receive` or the body's `read` threw.
-    public func send(_ request: Request, receive: Transfer.Receiver? = nil) throws -> Response {
+    public func send(_ request: HTTPRequest, receive: Transfer.Receiver? = nil) throws -> HTTPResponse {
         // Takes back all options, and keeps the connections.
         curl_easy_reset(handle)
         let transfer = Transfer(request, receive: receive)
@@ -50,7 +50,7 @@ public final class Session {
         }
     }
 
-    private func apply(_ request: Request) {
+    private func apply(_ request: HTTPRequest) {
         curl_set_text(handle, CURLOPT_URL, request.url)
         curl_set_text(handle, CURLOPT_USERAGENT, agent)
         if !usesProxies { curl_set_text(handle, CURLOPT_NOPROXY, "*") }
@@ -77,7 +77,7 @@ public final class Session {
         apply(request.method, sending: request.body)
     }
 
-    private func apply(_ method: Request.Method, sending body: Body?) {
+    private func apply(_ method: HTTPRequest.Method, sending body: Body?) {
         switch method {
         case .get: curl_set_number(handle, CURLOPT_HTTPGET, 1)
         case .head: curl_set_number(handle, CURLOPT_NOBODY, 1)

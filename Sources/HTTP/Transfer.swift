@@ -6,7 +6,7 @@ public final class Transfer {
     /// Takes bytes of an answer, in order.
     public typealias Receiver = (Head, UnsafeRawBufferPointer) throws -> Void
 
-    private let request: Request
+    private let request: HTTPRequest
     private let receive: Receiver?
     private var status = 0
     private var version: Substring = ""
@@ -23,7 +23,7 @@ public final class Transfer {
 
     private static let collectionLimit = 64 << 20
 
-    init(_ request: Request, receive: Receiver?) {
+    init(_ request: HTTPRequest, receive: Receiver?) {
         self.request = request
         self.receive = receive
         isSent = request.body == nil
@@ -60,11 +60,11 @@ public final class Transfer {
     }
 
     /// What came of it.
-    func response(_ code: CURLcode, words: String) throws -> Response {
+    func response(_ code: CURLcode, words: String) throws -> HTTPResponse {
         if let thrown { throw thrown }
         if code == CURLE_UNSUPPORTED_PROTOCOL, (300..<400).contains(status) { throw refusedRedirect }
         guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.shownURL) }
-        return Response(head: Head(status: status, version: version, headers: headers), body: collected)
+        return HTTPResponse(head: Head(status: status, version: version, headers: headers), body: collected)
     }
 
     private var refusedRedirect: HTTPFailure {

@@ -59,16 +59,16 @@ struct CommonOptions: ParsableArguments {
             let configuration = try configuration()
             if warnsOfConfiguration { for warning in configuration.warnings { terminal.warn(warning) } }
             try work(Job(options: self, configuration: configuration, terminal: terminal))
-        } catch let ended as Ended {
+        } catch let ended as ExitError {
             throw ended
         } catch {
-            terminal.error("\(error)", hint: (error as? any Advising)?.hint)
-            throw Ended(status: ExitStatus(error))
+            terminal.error("\(error)", hint: (error as? any HasHint)?.hint)
+            throw ExitError(status: ExitStatus(error))
         }
         if strict, terminal.warnings > 0 {
             let count = counted(terminal.warnings, "warning")
             terminal.error("there \(terminal.warnings == 1 ? "was" : "were") \(count), and --strict")
-            throw Ended(status: .failed)
+            throw ExitError(status: .failed)
         }
     }
 }
@@ -81,11 +81,11 @@ private let timeouts = 1...3600
 
 /// What SHACACHE_TIMEOUT says, in seconds; nil when it isn't set.
 ///
-/// - Throws: `Misuse` when that is no number of seconds.
+/// - Throws: `UsageError` when that is no number of seconds.
 func environmentTimeout() throws -> Int? {
     guard let text = environmentVariable("SHACACHE_TIMEOUT") else { return nil }
     guard let seconds = Int(text), timeouts.contains(seconds) else {
-        throw Misuse("SHACACHE_TIMEOUT: \(text): not 1 to 3600 seconds")
+        throw UsageError("SHACACHE_TIMEOUT: \(text): not 1 to 3600 seconds")
     }
     return seconds
 }

@@ -20,11 +20,11 @@ extension DeployedCommand {
         do {
             try Hash.Algorithm.requireSHA2()
             try carryOut()
-        } catch let ended as Ended {
+        } catch let ended as ExitError {
             throw ended
         } catch {
             quietTerminal.error("\(error)")
-            throw Ended(status: .misuse)
+            throw ExitError(status: .misuse)
         }
     }
 
@@ -112,11 +112,11 @@ struct DeployedOptions: ParsableArguments {
             timeout: try environmentTimeout() ?? patientTimeout, usesProxies: false, reporter: quietTerminal.reporter)
     }
 
-    /// - Throws: `Misuse` when the signing key's certificate is in no list, as the deployed client does.
+    /// - Throws: `UsageError` when the signing key's certificate is in no list, as the deployed client does.
     func signature(_ settings: Cache.Settings) throws -> Signature {
         let signature = try Signature(settings.configuration, reporter: quietTerminal.reporter)
         guard settings.configuration[.downloadDirectoryURL] != nil, !signature.isTrustedHere else { return signature }
-        throw Misuse(
+        throw UsageError(
             "Invalid configuration: no matching certificate for private key (continuing would cause duplicate uploads because it would never manage to download these uploads)"
         )
     }

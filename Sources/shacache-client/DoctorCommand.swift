@@ -31,7 +31,7 @@ struct DoctorCommand: ParsableCommand {
             let failures = found.count { $0.verdict == .failure }
             let warnings = found.count { $0.verdict == .warning }
             job.terminal.result("\(failures) failed, \(counted(warnings, "warning"))")
-            guard failures == 0, !options.strict || warnings == 0 else { throw Ended(status: .failed) }
+            guard failures == 0, !options.strict || warnings == 0 else { throw ExitError(status: .failed) }
         }
     }
 }

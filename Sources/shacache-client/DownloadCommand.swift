@@ -85,10 +85,10 @@ struct DownloadCommand: ParsableCommand {
     private var outputName: String? { output == "-" ? "standard output" : output }
 
     private func fetchByName(_ job: Job) throws {
-        guard let digest = Digest(sha512!) else { throw Misuse("--sha512 takes 128 hexadecimal digits") }
+        guard let digest = Digest(sha512!) else { throw UsageError("--sha512 takes 128 hexadecimal digits") }
         let destination = try Destination(output)
         let item = outputName ?? "\(digest.description.prefix(16))…"
-        try downloader(job).fetch(digest, item: item, to: destination)
+        try downloader(job).downloadBlob(digest, item: item, to: destination)
         job.terminal.finish(item)
         job.terminal.result("\(item): from the cache, \(digest)")
         try report(job, destination, ["from": JSON("cache"), "sha512": JSON(digest.description)])
@@ -109,7 +109,7 @@ struct DownloadCommand: ParsableCommand {
     private func fromCache(
         _ job: Job, _ key: Key, _ filters: [MetadataFilter], _ item: String, _ destination: Destination
     ) throws -> Entry {
-        try downloader(job).fetch(key, filters: filters, item: item, to: destination)
+        try downloader(job).downloadEntry(key, filters: filters, item: item, to: destination)
     }
 
     /// Whether the origin may help: the cache hasn't got it, isn't trusted, can't be reached, or isn't configured.
@@ -125,7 +125,7 @@ struct DownloadCommand: ParsableCommand {
         }
         let source = Origin(
             url: origin!, item: item, allowsInsecureRedirects: redirects.allowInsecureRedirect, reporter: job.reporter)
-        let fetched = try source.fetch(to: destination)
+        let fetched = try source.download(to: destination)
         job.terminal.finish(item)
         job.terminal.result("\(item): from the origin, \(origin!)")
         try report(job, destination, ["from": JSON("origin"), "key": JSON(key.text), "origin": JSON(origin!)])

@@ -12,11 +12,11 @@ enum ExitStatus: Int32 {
     init(_ error: any Error) {
         self =
             switch error {
-            case is Misuse, is Unconfigured: .misuse
+            case is UsageError, is Unconfigured: .misuse
             case CacheFailure.missing: .missing
             case CacheFailure.untrusted: .untrusted
             case CacheFailure.unreachable, CacheFailure.troubled, CacheFailure.malformed: .unreachable
-            case let stated as Ended: stated.status
+            case let stated as ExitError: stated.status
             default: .failed
             }
     }
@@ -29,6 +29,6 @@ enum ExitStatus: Int32 {
 }
 
 /// The command is over, and has said why.
-struct Ended: Error {
+struct ExitError: Error {
     let status: ExitStatus
 }

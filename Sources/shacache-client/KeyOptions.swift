@@ -35,7 +35,7 @@ struct KeyOptions: ParsableArguments {
                 return try Key.python(name: name, version: version)
             }
         } catch let refusal as Refusal {
-            throw Misuse(refusal.description)
+            throw UsageError(refusal.description)
         }
         return nil
     }
@@ -44,7 +44,7 @@ struct KeyOptions: ParsableArguments {
     func older() throws -> Key? { try url.map { try Key.olderSource(url: $0) } }
 
     func required() throws -> Key {
-        guard let key = try chosen() else { throw Misuse("give one of --key, --url and --pypi") }
+        guard let key = try chosen() else { throw UsageError("give one of --key, --url and --pypi") }
         return key
     }
 
@@ -55,13 +55,16 @@ struct KeyOptions: ParsableArguments {
         if let url { metadata.setDefault("url", url: url) }
         guard pypi != nil, metadata["basename"] == nil else { return }
         guard let baseName else {
-            throw Misuse("--pypi: what comes from standard input has no name", hint: "say it with --meta basename=NAME")
+            throw UsageError(
+                "--pypi: what comes from standard input has no name", hint: "say it with --meta basename=NAME")
         }
         metadata.setDefault("basename", JSON(baseName.percentFileName))
     }
 
     private static func distribution(_ text: String) throws -> (name: String, version: String) {
-        guard let match = text.wholeMatch(of: /([^=]+)==([^=].*)/) else { throw Misuse("\(text): not NAME==VERSION") }
+        guard let match = text.wholeMatch(of: /([^=]+)==([^=].*)/) else {
+            throw UsageError("\(text): not NAME==VERSION")
+        }
         return (String(match.1), String(match.2))
     }
 }
@@ -104,7 +107,9 @@ struct MetadataOptions: ParsableArguments {
     /// The file's members, with those over them that were given one by one.
     func read() throws -> Metadata {
         let result = try Metadata(file: metadata, assignments: meta)
-        guard result["sha512"] == nil else { throw Misuse("sha512 is not yours to say: it is that of what is sent") }
+        guard result["sha512"] == nil else {
+            throw UsageError("sha512 is not yours to say: it is that of what is sent")
+        }
         return result
     }
 }

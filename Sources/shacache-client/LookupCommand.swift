@@ -32,7 +32,7 @@ struct LookupCommand: ParsableCommand {
             if options.json { try job.terminal.output(report.json) } else { try job.terminal.output(report.text) }
             // What is listed elsewhere is shown, but `download --url` doesn't get it.
             let status = key.text == wanted.text ? report.status(fitting: release.use == .binaries) : .missing
-            guard status == .done else { throw Ended(status: status) }
+            guard status == .done else { throw ExitError(status: status) }
         }
     }
 

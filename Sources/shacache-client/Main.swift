@@ -63,7 +63,7 @@ enum Main {
         do {
             var command = try root.parseAsRoot(arguments)
             try command.run()
-        } catch let ended as Ended {
+        } catch let ended as ExitError {
             end(ended.status)
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }

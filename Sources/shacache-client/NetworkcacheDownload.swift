@@ -31,10 +31,10 @@ struct NetworkcacheDownload: DeployedCommand {
         let filters = try meta.map { try MetadataFilter($0) }
         let downloader = Downloader(Cache(settings), trusting: signature.certificates, reporter: quietTerminal.reporter)
         let found = try downloader.select(options.identifier()!, filters: filters)
-        guard !found.isEmpty else { throw Misuse("No result found with given criteria.") }
+        guard !found.isEmpty else { throw UsageError("No result found with given criteria.") }
         guard !list else {
             return try quietTerminal.output(JSON.array(found.map(\.content)), sortingNames: true)
         }
-        try downloader.fetch(found[0].sha512, item: "", to: Destination(nil))
+        try downloader.downloadBlob(found[0].sha512, item: "", to: Destination(nil))
     }
 }

@@ -38,11 +38,11 @@ struct NetworkcacheUpload: DeployedCommand {
         let metadata = try readMetadata()
         // They are arguments of the Python function that gets the metadata.
         for name in ["self", "file_descriptor", "key", "sha512"] where metadata[name] != nil {
-            throw Misuse("got multiple values for keyword argument '\(name)'")
+            throw UsageError("got multiple values for keyword argument '\(name)'")
         }
         for secret in metadata.secrets { quietTerminal.warn(secret) }
         let stored = try uploader.store(source, item: "")
-        guard !metadata.members.isEmpty else { throw Misuse("metadata should not be empty") }
+        guard !metadata.members.isEmpty else { throw UsageError("metadata should not be empty") }
         _ = try uploader.index(stored.digest, under: key, metadata: metadata)
     }
 
@@ -52,7 +52,7 @@ struct NetworkcacheUpload: DeployedCommand {
         let source = Source(options.url!)
         switch source {
         case .file where options.url!.hasPrefix("file:"), .directory, .url: return source
-        case .file, .release, .standardInput: throw Misuse("unknown url type: \(options.url!)")
+        case .file, .release, .standardInput: throw UsageError("unknown url type: \(options.url!)")
         }
     }
 

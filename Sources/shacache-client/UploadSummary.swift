@@ -18,7 +18,7 @@ struct UploadSummary {
     /// One line for each file, as soon as it is through.
     static func say(_ name: String, _ outcome: Outcome, on terminal: Terminal) {
         switch outcome {
-        case .failure(let error): terminal.error("\(error)".naming(name), hint: (error as? any Advising)?.hint)
+        case .failure(let error): terminal.error("\(error)".naming(name), hint: (error as? any HasHint)?.hint)
         case .success(let done):
             let blob = done.stored.wasThere ? "was there" : "sent"
             let entry = done.key.map { key in
@@ -29,7 +29,7 @@ struct UploadSummary {
         }
     }
 
-    /// - Throws: `Ended` when one failed.
+    /// - Throws: `ExitError` when one failed.
     func report(asJSON: Bool) throws {
         if asJSON {
             try terminal.output(JSON.array(zip(names, outcomes).map(Self.json)))
@@ -50,7 +50,7 @@ struct UploadSummary {
             let failed = statuses.count { $0 != .done }
             terminal.result("\(names.count - failed) of \(names.count) are in the cache")
         }
-        guard ExitStatus(statuses) == .done else { throw Ended(status: ExitStatus(statuses)) }
+        guard ExitStatus(statuses) == .done else { throw ExitError(status: ExitStatus(statuses)) }
     }
 
     private static func json(_ name: String, _ outcome: Outcome) -> JSON {

@@ -90,11 +90,11 @@ import Testing
     }
 
     @Test func `a flag that names no option is a misuse`() throws {
-        #expect(throws: Misuse.self) { try configuration("", "download-cache-ulr=x") }
-        #expect(throws: Misuse.self) { try configuration("", "download-cache-url") }
+        #expect(throws: UsageError.self) { try configuration("", "download-cache-ulr=x") }
+        #expect(throws: UsageError.self) { try configuration("", "download-cache-url") }
     }
 
     @Test func `a file that is named must be there`() {
-        #expect(throws: Misuse.self) { try NodeConfiguration(file: "\(directory.path)/nothing") }
+        #expect(throws: UsageError.self) { try NodeConfiguration(file: "\(directory.path)/nothing") }
     }
 }

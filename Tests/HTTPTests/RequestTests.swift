@@ -7,7 +7,7 @@ struct RequestTests {
         ("https://a.org", "https"), ("HTTPS://a.org", "https"), ("http://a.org", "http,https"), ("a.org", "http,https"),
     ])
     func `redirects lead from https to https alone`(_ url: String, _ schemes: String) {
-        var request = Request(.get, url)
+        var request = HTTPRequest(.get, url)
         #expect(request.redirectSchemes == schemes)
         request.allowsInsecureRedirects = true
         #expect(request.redirectSchemes == "http,https")

@@ -139,7 +139,7 @@ def test_what_somebody_else_put_where_everybody_may_write_is_left_alone(deceived
     assert kind == "fifo" or (public / "out").read_bytes() == b"old"
 
 
-# GatheringPlace.takePlace looks again.
+# PartialDownload.takePlace looks again.
 @as_root
 def test_what_somebody_else_puts_there_meanwhile_gets_nothing(deceived, impostor, stack):
     public = deceived.directory / "public"
@@ -230,7 +230,7 @@ def test_a_new_file_gets_the_mode_of_new_files(node, key):
         assert attributes(node.directory / f"out-{mask}")[0] == mode
 
 
-# GatheringPlace.openToOthers: what gathers in place of a file is for nobody else.
+# PartialDownload.openToOthers: what gathers in place of a file is for nobody else.
 def test_a_file_that_gathered_for_one_that_has_gone_gets_the_mode_of_new_files(deceived, impostor, stack):
     data = os.urandom(1_000_000)
     list_signed(impostor, stack, "a", impostor.has(data))
@@ -304,7 +304,7 @@ def in_own_mounts(node, script, *words):
     return subprocess.run(command, cwd=node.directory, env=CLEAN, capture_output=True, timeout=60)
 
 
-# GatheringPlace.takePlace: rename(2) says EBUSY.
+# PartialDownload.takePlace: rename(2) says EBUSY.
 @as_root
 def test_a_mount_of_one_file_is_written_into(node, key):
     (node.directory / "out").write_bytes(b"old")
@@ -416,7 +416,7 @@ def slow():
         yield impostor
 
 
-# GatheringPlace.init: the file has no name before it is whole.
+# PartialDownload.init: the file has no name before it is whole.
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_leaves_nothing_of_an_origin(node, slow, end):
     for _ in range(2):

@@ -407,7 +407,7 @@ def test_a_signature_policy_that_refuses_this_signer(start, tmp_path):
     assert "register the signing certificate" in mend[0]
 
 
-# ServerVisit+Uploads: slapproxy answers 415 to JSON that isn't called so.
+# EndpointChecks+Uploads: slapproxy answers 415 to JSON that isn't called so.
 def test_the_probes_say_what_they_are_as_the_deployed_clients_do(node):
     seen = {}
     def answer(handler):
@@ -432,7 +432,7 @@ def test_a_slapproxy_that_is_not_configured(node):
         "download-cache-url", "download-dir-url", "upload-cache-url", "upload-dir-url"}, found
 
 
-# ServerVisit.failed: what was uploaded elsewhere isn't looked for there too.
+# EndpointChecks.failed: what was uploaded elsewhere isn't looked for there too.
 def test_a_download_url_that_fails_is_not_called_another_cache(sources):
     with Impostor(lambda handler: [read(handler), reply(handler, 503, b"Shacache not configured")]) as proxy:
         sources.options |= {name: url for name, url in proxy.options.items() if name in ("download-cache-url", "download-dir-url")}

@@ -388,7 +388,7 @@ def test_a_client_that_is_killed_has_written_nothing_to_standard_output(deceived
     assert list(temporary.iterdir()) == []
 
 
-# GatheringPlace.init: flock.
+# PartialDownload.init: flock.
 def test_two_calls_for_one_file_at_once_both_end_well(deceived, slow):
     with deceived.start("download", "-k", "a", "-o", "out") as first:
         eventually(lambda: half_there(deceived.directory))

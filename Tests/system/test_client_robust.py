@@ -24,7 +24,7 @@ def list_signed(impostor, stack, key, *blobs, **more):
 # Downloads
 
 
-# GatheringPlace.claim compares the file that it opened with the one that has the name.
+# PartFile.claim compares the file that it opened with the one that has the name.
 def test_a_file_that_another_call_delivered_is_not_written_into(deceived, impostor, stack):
     data = os.urandom(100_000)
     list_signed(impostor, stack, "a", impostor.has(data))

@@ -137,7 +137,7 @@ def test_without_an_option_it_waits_fifteen_seconds(node, origin, tmp_path):
         assert 14 < seconds < 19, (name, seconds, done)
 
 
-# ServerVisit.ask: SilentServers.
+# EndpointChecks.ask: SilentServers.
 def test_the_doctor_waits_for_a_silent_server_once(node):
     with Silent() as server:
         turned_to(node, server.url)
