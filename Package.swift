@@ -29,7 +29,7 @@ let package = Package(
 
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "Metrics", dependencies: ["CLinux", "ShaCache", "System"], swiftSettings: settings),
-        .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
+        .target(name: "FastCGI", dependencies: ["CFastCGI"], swiftSettings: settings),
         .target(name: "Postgres", dependencies: ["CPostgres", "System"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
@@ -117,6 +117,7 @@ let package = Package(
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
         .testTarget(name: "SystemTests", dependencies: ["Fixtures", "System"], swiftSettings: settings),
+        .testTarget(name: "FastCGITests", dependencies: ["FastCGI", "Fixtures", "Serving"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: settings),
         .testTarget(

@@ -67,7 +67,7 @@ extension BlobStore {
 
     /// All of the file is read.
     private func presence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
-        try presence(at: path) { file throws(StoreError) in
+        try presence(at: path) { file, _ throws(StoreError) in
             try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
         }
     }

@@ -75,24 +75,22 @@ public final class BlobStore: Sendable {
 
     /// Whether a blob can be served, without asking the database.
     public func presence(of digest: Digest) throws(StoreError) -> Presence {
-        try presence(at: path(digest)) { file throws(StoreError) in
-            let size = try asStoreError(try file.size())
+        try presence(at: path(digest)) { file, size throws(StoreError) in
             guard let stored = file.storedSize else { return .unconfirmed(size: size) }
             return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
         }
     }
 
-    /// - Parameter judge: says what an ordinary file is worth.
+    /// - Parameter judge: says what an ordinary file of that size is worth.
     func presence(
-        at path: String, judge: (borrowing Descriptor) throws(StoreError) -> Presence
+        at path: String, judge: (borrowing Descriptor, Int) throws(StoreError) -> Presence
     ) throws(StoreError) -> Presence {
         do {
             // Not to be held up by what isn't a file.
             let file = try Descriptor(inStore: path, flags: O_RDONLY | O_NONBLOCK, named: "a blob")
-            guard try asStoreError(try file.status()).kind == S_IFREG else {
-                return .damaged("is not an ordinary file")
-            }
-            return try judge(file)
+            let status = try asStoreError(try file.status())
+            guard status.kind == S_IFREG else { return .damaged("is not an ordinary file") }
+            return try judge(file, Int(status.st_size))
         } catch {
             guard let cause = error.cause, cause.isOfOpening else { throw error }
             switch cause.code {

@@ -1,0 +1,61 @@
+import FastCGI
+import Fixtures
+import Foundation
+import Serving
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ThreadPoolTests {
+    private let directory: TemporaryDirectory
+    private let socket: ListeningSocket
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        socket = ListeningSocket(in: directory)
+    }
+
+    @Test func `what was begun is answered and concluded before the pool is finished`() {
+        let (pool, begun, mayEnd) = (ThreadPool(), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let concluded = Counter()
+        pool.start(2, on: Listener(inherited: socket.descriptor)) {
+            { request in
+                begun.signal()
+                mayEnd.wait()
+                request.send(status: "200 OK", headers: [], body: Array("late".utf8))
+                return { concluded.value.add(1, ordering: .relaxed) }
+            }
+        }
+        let client = FastCGIClient(to: socket.path)
+        client.send([:])
+        begun.wait()
+        Thread {
+            Thread.sleep(forTimeInterval: 0.2)
+            mayEnd.signal()
+        }.start()
+        pool.finish()
+        #expect(concluded.value.load(ordering: .relaxed) == 1)
+        #expect(client.answer().hasEnd)
+    }
+
+    /// Those who share the socket answer it.
+    @Test func `a finished pool leaves requests to others`() {
+        let (pool, successor) = (ThreadPool(), ThreadPool())
+        let answering: @Sendable (String) -> ThreadPool.Work = { name in
+            { request in
+                request.send(status: "200 OK", headers: [], body: Array(name.utf8))
+                return {}
+            }
+        }
+        pool.start(2, on: Listener(inherited: socket.descriptor)) { answering("first") }
+        pool.finish()
+        let client = FastCGIClient(to: socket.path)
+        client.send([:])
+        successor.start(1, on: Listener(inherited: socket.descriptor)) { answering("second") }
+        #expect(String(decoding: client.answer().output, as: UTF8.self).hasSuffix("second"))
+        successor.finish()
+    }
+}
+
+private final class Counter: Sendable {
+    let value = Atomic(0)
+}
