@@ -179,6 +179,46 @@ struct CatalogTests {
         }
     }
 
+    /// Fails when Connection.commit, or the COMMIT of a pipeline, is an error like others: it may have happened.
+    @Test(.timeLimit(.minutes(1))) func `what commits by itself is unknown when the server hangs`() throws {
+        for isPipeline in [false, true] {
+            let (connection, pid) = try hung()
+            _ = try output(of: "kill", "-CONT", pid)
+            defer { _ = try? output(of: "kill", "-CONT", pid) }
+            let statement: SQL = "SELECT 1"
+            try connection.commit(statement)
+            try connection.transaction(statement) { _ in statement }
+            #expect {
+                if isPipeline {
+                    try connection.transaction(statement) { _ in
+                        _ = try output(of: "kill", "-STOP", pid)
+                        return statement
+                    }
+                } else {
+                    _ = try output(of: "kill", "-STOP", pid)
+                    try connection.commit(statement)
+                }
+            } throws: {
+                ($0 as? DatabaseError)?.kind == .unknownOutcome
+            }
+            #expect(try connection.run("SELECT 1").first?.int(0) == 1)
+        }
+    }
+
+    /// Fails when Connection.pipeline stays in its mode after an error, or without the ROLLBACK behind it.
+    @Test func `a pipeline that fails is rolled back, and its session goes on`() throws {
+        struct Broken: Error {}
+        let connection = database.connection()
+        func insert() -> SQL { "INSERT INTO shacache.audit (actor, action, subject) VALUES ('a', 'b', 'c')" }
+        let number = try count("audit")
+        #expect(throws: DatabaseError.self) { try connection.transaction("SELECT 1/0") { _ in insert() } }
+        #expect(throws: DatabaseError.self) { try connection.transaction(insert()) { _ in "SELECT 1/0" } }
+        #expect(throws: Broken.self) { try connection.transaction(insert()) { _ in throw Broken() } }
+        #expect(try count("audit") == number)
+        try connection.transaction(insert()) { _ in insert() }
+        #expect(try count("audit") == number.map { $0 + 2 })
+    }
+
     /// Fails without DatabaseBulkhead.
     @Test(.timeLimit(.minutes(1))) func `while a server says nothing, only so many wait for it`() throws {
         let (target, bulkhead) = (database.target(as: "shacache_owner"), DatabaseBulkhead(maximumWaiting: 1))

@@ -42,7 +42,7 @@ def kill_nginx(stack):
 
 
 def test_workers_killed_at_random_under_load_lose_nothing_that_was_acknowledged(start):
-    # Fails when the answer comes before COMMIT, or COMMIT before the name (Catalog.recordBlob), and when the runner
+    # Fails when the answer comes before COMMIT, or COMMIT before the name (BlobRepository.store), and when the runner
     # doesn't revive workers.
     stack = start(WORKERS="2")
     history, generator = History(stack), random.Random(1)
@@ -59,10 +59,10 @@ def test_workers_killed_at_random_under_load_lose_nothing_that_was_acknowledged(
 
 
 def test_an_upload_is_answered_when_bytes_and_name_and_row_have_reached_the_disk_in_this_order(upload_calls):
-    # Fails when `seal` moves behind `recordBlob` (Service.takeBlob), `synchronize` is missing in IncomingFile.seal or
-    # in BlobStore.publish, or `publish` leaves the transaction (Catalog.recordBlob).
+    # Fails when `seal` moves behind the transaction (BlobRepository.store), `synchronize` is missing in IncomingFile.seal or
+    # in PublishedGroup, or publishing leaves the transaction (BlobRepository+Storing).
     order = [
-        ("pread64", "/incoming/", 0), ("fsync", "/incoming/", 0), ("rename", "/incoming/", 0), ("fsync", "/blobs/", 0),
+        ("pread64", "/incoming/", 0), ("fsync", "/incoming/", 0), ("linkat", "/blobs/", 0), ("fsync", "/blobs/", 0),
         ("sendto", "COMMIT", 1), ("recvfrom", "COMMIT", 0), ("write", "201 Created", 0)]
     places = [position(upload_calls, *call) for call in order]
     assert None not in places and places == sorted(places), list(zip(order, places))
@@ -77,12 +77,10 @@ def test_an_upload_is_answered_when_bytes_and_name_and_row_have_reached_the_disk
 STEPS = {
     "reads the body": ("pread64", "/incoming/", 0, "nothing"),
     "makes the bytes durable": ("fsync", "/incoming/", 0, "nothing"),
-    "begins the transaction": ("sendto", "BEGIN", 1, "nothing"),
-    "takes the lock": ("sendto", "pg_advisory_xact_lock", 1, "nothing"),
-    "gives the file its name": ("rename", "/incoming/", 0, "nothing"),
+    "begins, and takes the lock": ("sendto", "admit_blobs", 1, "nothing"),
+    "gives the file its name": ("linkat", "/blobs/", 0, "nothing"),
     "makes the name durable": ("fsync", "/blobs/", 0, "file"),
-    "writes the row": ("sendto", "INTO shacache.blob", 1, "file"),
-    "commits": ("sendto", "COMMIT", 1, "file"),
+    "writes the row, and commits": ("sendto", "COMMIT", 1, "file"),
     "learns that it committed": ("recvfrom", "COMMIT", 0, "row"),
     "answers": ("write", "201 Created", 0, "row"),
 }
@@ -90,8 +88,7 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_that_is_killed_before_a_step_leaves_what_can_be_sent_again(step, lone, upload_calls, tmp_path):
-    # Fails when a step comes sooner or later than the table says: Service.takeBlob, BlobStore.publish,
-    # Catalog.recordBlob; and without `client_body_in_file_only clean` (nginx/upload.conf), since the body would stay.
+    # Fails when a step comes sooner or later than the table says: BlobRepository.store, PublishedGroup; and without `client_body_in_file_only clean` (nginx/upload.conf), since the body would stay.
     name, text, further, stays = STEPS[step]
     worker = processes.fresh_worker(lone)
     body = os.urandom(1000)

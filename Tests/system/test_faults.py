@@ -95,7 +95,7 @@ def test_a_failed_fsync_is_no_201_and_never_tried_again(of_what, number, lone, k
 
 
 # A system call, the error that it meets, and the answer.
-FAULTS = [("rename", "EIO", 500), ("rename", "ENOSPC", 507), ("pread64", "EIO", 500), ("fchmod", "EPERM", 500)]
+FAULTS = [("linkat", "EIO", 500), ("linkat", "ENOSPC", 507), ("pread64", "EIO", 500), ("fchmod", "EPERM", 500)]
 
 
 @pytest.mark.parametrize("call, error, answer", FAULTS)

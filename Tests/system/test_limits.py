@@ -265,11 +265,11 @@ def test_a_recount_finds_repairs_and_audits_what_differs(uploader, stack):
 
 
 # Catalog.insert counts in the transaction that stores: wherever the worker dies, a blob is stored and counted, or neither.
-@pytest.mark.parametrize("step", ["rename", "the row", "COMMIT", "after COMMIT"])
+@pytest.mark.parametrize("step", ["link", "COMMIT", "after COMMIT"])
 def test_a_worker_that_is_killed_in_an_upload_leaves_nothing_counted_that_is_not_stored(step, tmp_path, lone, calls):
     account = Uploader(lone, tmp_path, "--bytes-limit", "1500")
     call, text, further = {
-        "rename": ("rename", "/incoming/", 0), "the row": ("sendto", "INTO shacache.blob", 1),
+        "link": ("linkat", "/blobs/", 0),
         "COMMIT": ("sendto", "COMMIT", 1), "after COMMIT": ("recvfrom", "COMMIT", 0)}[step]
     body, worker = os.urandom(1000), processes.fresh_worker(lone)
     index = position(calls, call, text, further)

@@ -30,7 +30,7 @@ class Trace:
         directory.mkdir()
         self._said = directory / "said"
         self._words = ["strace", "-ff", "-y", "-s", "512", "-o", str(directory / "thread")]
-        self._words += [word for option in options for word in ("-e", option)]
+        self._words += [word for option in options for word in ([option] if option.startswith("-") else ["-e", option])]
         self._words += [word for pid in pids for word in ("-p", str(pid))]
         self._count = len(pids)
         self._kills = any("signal=KILL" in option for option in options)
