@@ -32,7 +32,6 @@ CREATE TABLE shacache.account (
 );
 CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.account
     FOR EACH ROW EXECUTE FUNCTION shacache.refuse_to_forget();
-CREATE TRIGGER all_rows_stay BEFORE TRUNCATE ON shacache.account EXECUTE FUNCTION shacache.refuse_to_forget();
 CREATE TRIGGER keys_stay BEFORE UPDATE OF id ON shacache.account
     FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id)
     EXECUTE FUNCTION shacache.refuse_to_forget();
@@ -69,7 +68,6 @@ CREATE TABLE shacache.certificate (
 CREATE INDEX certificate_by_account ON shacache.certificate (account_id);
 CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.certificate
     FOR EACH ROW EXECUTE FUNCTION shacache.refuse_to_forget();
-CREATE TRIGGER all_rows_stay BEFORE TRUNCATE ON shacache.certificate EXECUTE FUNCTION shacache.refuse_to_forget();
 CREATE TRIGGER keys_stay BEFORE UPDATE OF fingerprint, account_id ON shacache.certificate
     FOR EACH ROW WHEN (OLD.fingerprint IS DISTINCT FROM NEW.fingerprint OR OLD.account_id IS DISTINCT FROM NEW.account_id)
     EXECUTE FUNCTION shacache.refuse_to_forget();
@@ -90,7 +88,6 @@ CREATE TABLE shacache.signer (
 );
 CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.signer
     FOR EACH ROW EXECUTE FUNCTION shacache.refuse_to_forget();
-CREATE TRIGGER all_rows_stay BEFORE TRUNCATE ON shacache.signer EXECUTE FUNCTION shacache.refuse_to_forget();
 CREATE TRIGGER keys_stay BEFORE UPDATE OF id, public_key ON shacache.signer
     FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id OR OLD.public_key IS DISTINCT FROM NEW.public_key)
     EXECUTE FUNCTION shacache.refuse_to_forget();

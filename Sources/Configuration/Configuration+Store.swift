@@ -4,9 +4,9 @@ extension Configuration {
     /// What `body` makes of the store.
     ///
     /// - Throws: for a `StoreError` one that names the directory: an operator needs it, and a client must not learn it.
-    public func withStore<Result>(_ body: (BlobStore) throws -> Result) throws -> Result {
+    public func withStore<Result>(_ body: (LocalBlobs) throws -> Result) throws -> Result {
         do {
-            return try body(BlobStore(directory: store.directory))
+            return try body(LocalBlobs(directory: store.directory))
         } catch let error as StoreError {
             throw ConfigurationError(description: "\(store.directory): \(error)")
         }

@@ -5,7 +5,7 @@ import Storage
 
 extension Exposition {
     /// What the store's file system says, without a label: it is one for all workers. Nothing when it says nothing.
-    mutating func add(_ store: BlobStore) {
+    mutating func add(_ store: LocalBlobs) {
         if let free = try? store.free() {
             add(.storeSize, [Sample(Double(free.totalBytes))])
             add(.storeFree, [Sample(Double(free.bytes))])

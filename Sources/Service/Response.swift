@@ -62,7 +62,7 @@ public struct BlobFile: Sendable {
     }
 
     /// Below the directory of blobs.
-    public var path: String { BlobStore.place(of: digest) }
+    public var path: String { LocalBlobs.place(of: digest) }
 }
 
 extension Response {

@@ -65,7 +65,7 @@ extension Service {
     }
 
     private func measure(
-        _ file: borrowing IncomingFile, declared length: Int?, of account: Account, upload: inout UploadRecord
+        _ file: borrowing SpooledBody, declared length: Int?, of account: Account, upload: inout UploadRecord
     ) throws {
         let size = try file.size()
         upload.bytes = size
@@ -98,7 +98,7 @@ extension Service {
         }
     }
 
-    private func takeEntry(_ file: borrowing IncomingFile, under key: Key, upload: inout UploadRecord) throws {
+    private func takeEntry(_ file: borrowing SpooledBody, under key: Key, upload: inout UploadRecord) throws {
         let entry = try Entry(body: try file.contents())
         upload.sha512 = entry.sha512
         if rules.refusesCredentials { try entry.checkCredentials(under: key) }
@@ -176,8 +176,8 @@ extension Request {
         return nil
     }
 
-    fileprivate func openBody(in store: BlobStore) throws(StoreError) -> IncomingFile {
-        if bodyFile.isEmpty { return try IncomingFile(creatingIn: store) }
-        return try IncomingFile(named: bodyFile, in: store)
+    fileprivate func openBody(in store: LocalBlobs) throws(StoreError) -> SpooledBody {
+        if bodyFile.isEmpty { return try SpooledBody(creatingIn: store) }
+        return try SpooledBody(named: bodyFile, in: store)
     }
 }

@@ -6,7 +6,7 @@ public import Storage
 ///
 /// It belongs to one thread, as its catalog does. Below it nothing knows a status code; above it nothing knows a rule.
 public final class Service {
-    let store: BlobStore
+    let store: LocalBlobs
     let catalog: Catalog
     let blobs: BlobRepository
     let listing: Entries
@@ -24,7 +24,7 @@ public final class Service {
     ///   - lists: how many names one address may ask for in lists.
     ///   - monitoring: where everything is counted.
     public init(
-        store: BlobStore, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules,
+        store: LocalBlobs, catalog: Catalog, groups: Groups = Groups(), rules: UploadRules,
         refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(), monitoring: Monitoring
     ) {
         self.store = store

@@ -28,10 +28,14 @@ extension Descriptor {
     /// Calls `body` with the bytes from its position on, a piece at a time.
     public func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
         // As fast as mmap, and a file that is cut meanwhile is an error, not a SIGBUS.
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        let most = 1 << 20
+        // A small file needs no pages of its own from the kernel, nor advice; one byte more finds its end.
+        let size = try size()
+        let isSmall = (1..<most / 8).contains(size)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: isSmall ? size + 1 : most, alignment: 16)
         defer { buffer.deallocate() }
         // Of pipes, too: then it is refused, and nothing is lost.
-        posix_fadvise(number, 0, 0, POSIX_FADV_SEQUENTIAL)
+        if !isSmall { posix_fadvise(number, 0, 0, POSIX_FADV_SEQUENTIAL) }
         while case let count = try readSome(into: buffer), count > 0 {
             try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }

@@ -5,10 +5,10 @@ import Storage
 /// Reads what the binary cache promises to be archives, each once, and no faster and no longer than it may.
 struct ArchiveReading {
     let archives: ReleaseArchives
-    let store: BlobStore
+    let store: LocalBlobs
     let deadline: ContinuousClock.Instant
 
-    init(of archives: ReleaseArchives, in store: BlobStore, seconds: Int) {
+    init(of archives: ReleaseArchives, in store: LocalBlobs, seconds: Int) {
         self.archives = archives
         self.store = store
         deadline = .now + .seconds(seconds)

@@ -11,7 +11,7 @@ import Storage
 /// store, and what is counted.
 struct RequestHandler: Sendable {
     let configuration: Configuration
-    let store: BlobStore
+    let store: LocalBlobs
     let log: Logger
     private let recorder: Recorder
     private let monitoring: Monitoring
@@ -20,7 +20,7 @@ struct RequestHandler: Sendable {
     private let groups = Service.Groups()
 
     /// - Parameter directory: where the recorder has its slot; nil when it has none.
-    init(configuration: Configuration, store: BlobStore, log: Logger, recorder: Recorder, directory: MetricsDirectory?)
+    init(configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder, directory: MetricsDirectory?)
     {
         self.configuration = configuration
         self.store = store

@@ -116,7 +116,7 @@ struct Shacached: ParsableCommand {
         }
     }
 
-    private func sweep(_ store: BlobStore, _ log: Logger) {
+    private func sweep(_ store: LocalBlobs, _ log: Logger) {
         do {
             let removed = try store.sweep()
             if removed > 0 { log.notice("swept", metadata: ["leftovers": "\(removed)"]) }

@@ -12,7 +12,7 @@ extension TestStore {
         var upload = UploadRecord.of(account)
         upload.bytes = text.utf8.count
         let blobs = BlobRepository(files, catalog.session, groups: groups ?? BlobGroups())
-        _ = try blobs.store(IncomingFile(named: path, in: files), as: nil, record: &upload)
+        _ = try blobs.store(SpooledBody(named: path, in: files), as: nil, record: &upload)
     }
 }
 

@@ -5,18 +5,18 @@ public import Storage
 /// A store that goes away with its owner.
 public struct TestStore: Sendable {
     public let directory: TemporaryDirectory
-    public let files: BlobStore
+    public let files: LocalBlobs
 
     public init() throws {
         directory = try TemporaryDirectory()
-        files = BlobStore(directory: directory.path)
+        files = LocalBlobs(directory: directory.path)
         try files.prepare()
     }
 
-    public func path(of digest: Digest) -> String { "\(directory.path)/blobs/\(BlobStore.place(of: digest))" }
+    public func path(of digest: Digest) -> String { "\(directory.path)/blobs/\(LocalBlobs.place(of: digest))" }
 }
 
-extension BlobStore {
+extension LocalBlobs {
     /// What nginx leaves in the spool for a body, and passes on by name.
     ///
     /// - Parameter host: whose spool it is; nil is this one.

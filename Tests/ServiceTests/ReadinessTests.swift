@@ -5,12 +5,12 @@ import Testing
 
 struct ReadinessTests {
     private let directory: TemporaryDirectory
-    private let store: BlobStore
+    private let store: LocalBlobs
     private let database: TestDatabase
 
     init() throws {
         directory = try TemporaryDirectory()
-        store = BlobStore(directory: directory.path)
+        store = LocalBlobs(directory: directory.path)
         try store.prepare()
         database = try TestDatabase()
     }

@@ -9,14 +9,14 @@ import Testing
 
 struct RequestTableTests {
     private let directory: TemporaryDirectory
-    private let store: BlobStore
+    private let store: LocalBlobs
     private let service: Service
     private let table: RequestTable
     private let blob: Digest
 
     init() throws {
         directory = try TemporaryDirectory()
-        store = BlobStore(directory: directory.path)
+        store = LocalBlobs(directory: directory.path)
         try store.prepare()
         let database = try TestDatabase()
         try database.accounts.add("local", comment: "", by: "tester")

@@ -10,7 +10,7 @@ import Testing
 struct UploadTests {
     private let files: TestStore
     private var directory: TemporaryDirectory { files.directory }
-    private var store: BlobStore { files.files }
+    private var store: LocalBlobs { files.files }
     private let database: TestDatabase
     private let metadata = "{\"sha512\": \"\(String(repeating: "d", count: 128))\"}"
 

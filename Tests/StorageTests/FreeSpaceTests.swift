@@ -8,11 +8,11 @@ struct FreeSpaceTests {
 
     private func free(
         blocks: UInt, available: UInt, size: UInt = 4096, files: UInt = 1000, freeFiles: UInt = 1000
-    ) -> BlobStore.Free {
+    ) -> LocalBlobs.Free {
         var status = statvfs()
         (status.f_blocks, status.f_bavail, status.f_frsize) = (blocks, available, size)
         (status.f_files, status.f_favail) = (files, freeFiles)
-        return BlobStore.Free(status)
+        return LocalBlobs.Free(status)
     }
 
     @Test func `a part of what a file system has is kept free`() {
@@ -23,7 +23,7 @@ struct FreeSpaceTests {
         #expect(!self.free(blocks: 1 << 20, available: 1 << 20, freeFiles: 9).hasRoom(for: 0))
     }
 
-    /// CephFS, and what FUSE passes on. Traps where BlobStore.Free converts without `clamping`, or multiplies plainly,
+    /// CephFS, and what FUSE passes on. Traps where LocalBlobs.Free converts without `clamping`, or multiplies plainly,
     /// and refuses without its `countsInodes`.
     @Test(arguments: [(0, 0), (1000, .max), (0, .max), (.max, .max)] as [(UInt, UInt)])
     func `inodes that nobody counts are no limit`(_ files: UInt, _ free: UInt) {

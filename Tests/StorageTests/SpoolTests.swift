@@ -8,12 +8,12 @@ import Testing
 /// Hosts that share a store.
 struct SpoolTests {
     private let directory: TemporaryDirectory
-    private let (here, there): (BlobStore, BlobStore)
+    private let (here, there): (LocalBlobs, LocalBlobs)
 
     init() throws {
         directory = try TemporaryDirectory()
         (here, there) = (
-            BlobStore(directory: directory.path, host: "here"), BlobStore(directory: directory.path, host: "there")
+            LocalBlobs(directory: directory.path, host: "here"), LocalBlobs(directory: directory.path, host: "there")
         )
         for store in [here, there] { try store.prepare() }
     }
@@ -25,7 +25,7 @@ struct SpoolTests {
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    /// Fails when BlobStore.sweep asks this host's kernel who has another host's files open: on a file system in user
+    /// Fails when LocalBlobs.sweep asks this host's kernel who has another host's files open: on a file system in user
     /// space, and over the network, it knows nothing of them.
     @Test func `the sweep leaves alone what another host receives`() throws {
         let own = try here.spool([1], in: directory)
@@ -36,7 +36,7 @@ struct SpoolTests {
         #expect(!exists(others))
     }
 
-    /// Fails without the other spools in BlobStore.sweep: what a host leaves that is gone for good would stay for ever,
+    /// Fails without the other spools in LocalBlobs.sweep: what a host leaves that is gone for good would stay for ever,
     /// and so would what lies where all hosts' bodies once lay.
     @Test(arguments: ["gone", "."])
     func `the sweep removes what is old elsewhere`(_ host: String) throws {
@@ -50,12 +50,12 @@ struct SpoolTests {
         #expect(exists(spool), "nginx would not make it again before it is started")
     }
 
-    /// Fails when IncomingFile takes this host's spool for the only one: an upgrade leaves the site as it is, and in
+    /// Fails when SpooledBody takes this host's spool for the only one: an upgrade leaves the site as it is, and in
     /// containers nginx's host may be called otherwise.
     @Test(arguments: ["here", "there", "."])
     func `a body is taken from where nginx has put it`(_ host: String) throws {
         let path = try here.spool(Array("bytes".utf8), in: directory, of: host).replacing("/./", with: "/")
-        let file = try IncomingFile(named: path, in: here)
+        let file = try SpooledBody(named: path, in: here)
         let digest = try file.digest()
         try file.seal(file.size())
         try here.publish(file, as: digest)

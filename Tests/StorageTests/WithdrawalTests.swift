@@ -9,7 +9,7 @@ import Testing
 struct WithdrawalTests {
     let store: TestStore
     private var directory: TemporaryDirectory { store.directory }
-    private var files: BlobStore { store.files }
+    private var files: LocalBlobs { store.files }
     let database: TestDatabase
     let admin: Catalog
     let worker: Catalog
@@ -28,7 +28,7 @@ struct WithdrawalTests {
         bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
     }
 
-    private var visible: String { "\(directory.path)/blobs/\(BlobStore.place(of: digest))" }
+    private var visible: String { "\(directory.path)/blobs/\(LocalBlobs.place(of: digest))" }
     var hidden: String { "\(directory.path)/withdrawn/\(digest)" }
 
     func upload(by account: Account) throws { try store.put("bytes", by: account, in: worker) }
@@ -173,7 +173,7 @@ struct WithdrawalTests {
         }
     }
 
-    /// Fails without isNeedless in BlobStore.move: the damaged file would replace the good one.
+    /// Fails without isNeedless in LocalBlobs.move: the damaged file would replace the good one.
     @Test func `where a blob's file is hidden and shown, the intact one is kept`() throws {
         try upload(by: alice)
         try Data("Bytes".utf8).write(to: URL(filePath: hidden))
@@ -244,7 +244,7 @@ struct WithdrawalTests {
         try upload(by: bob)
     }
 
-    /// Fails when BlobStore.hide takes a missing directory for a missing file.
+    /// Fails when LocalBlobs.hide takes a missing directory for a missing file.
     @Test func `where the directory of withdrawn blobs is missing, nothing is withdrawn`() throws {
         try upload(by: alice)
         try #require(rmdir("\(directory.path)/withdrawn") == 0)

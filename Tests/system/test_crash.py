@@ -59,7 +59,7 @@ def test_workers_killed_at_random_under_load_lose_nothing_that_was_acknowledged(
 
 
 def test_an_upload_is_answered_when_bytes_and_name_and_row_have_reached_the_disk_in_this_order(upload_calls):
-    # Fails when `seal` moves behind the transaction (BlobRepository.store), `synchronize` is missing in IncomingFile.seal or
+    # Fails when `seal` moves behind the transaction (BlobRepository.store), `synchronize` is missing in SpooledBody.seal or
     # in PublishedGroup, or publishing leaves the transaction (BlobRepository+Storing).
     order = [
         ("pread64", "/incoming/", 0), ("fsync", "/incoming/", 0), ("linkat", "/blobs/", 0), ("fsync", "/blobs/", 0),
@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_before_a_step_leaves_what_can_be_sent_again(ste
 
 
 def test_nginx_killed_under_load_loses_nothing_and_the_next_worker_sweeps_what_it_left(start):
-    # Fails without BlobStore.sweep.
+    # Fails without LocalBlobs.sweep.
     stack = start(WORKERS="2")
     history = History(stack)
     with Load(stack, history) as load:
@@ -126,7 +126,7 @@ def test_nginx_killed_under_load_loses_nothing_and_the_next_worker_sweeps_what_i
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_body_that_is_still_coming_is_never_swept(lone, size):
-    # Fails without the lease in BlobStore.removeIfAbandoned: the other leftover, as young, must go.
+    # Fails without the lease in LocalBlobs.removeIfAbandoned: the other leftover, as young, must go.
     upload = HalfUpload(lone, size)
     [coming] = eventually(lambda: spool(lone))
     leftover = coming.with_name("leftover")
@@ -142,7 +142,7 @@ def test_a_body_that_is_still_coming_is_never_swept(lone, size):
 
 
 def test_workers_that_sweep_at_the_same_time_leave_each_other_alone(start):
-    # Fails without the flock in BlobStore.sweep and `signal(SIGIO, SIG_IGN)` (Shacached.serve): the kernel tells the
+    # Fails without the flock in LocalBlobs.sweep and `signal(SIGIO, SIG_IGN)` (Shacached.serve): the kernel tells the
     # holder of a lease by SIGIO that somebody opens the file, and that would end the worker.
     stack = start(WORKERS="4")
     stack.stop()

@@ -71,7 +71,7 @@ def test_an_upload_that_hangs_in_its_transaction_is_not_acknowledged(lone, tmp_p
 
 @pytest.mark.parametrize("of_what, number", [("the file", 1), ("the directory", 2)])
 def test_a_failed_fsync_is_no_201_and_never_tried_again(of_what, number, lone, known, tmp_path):
-    # Fails without BlobStore.synchronize, which remembers, or without its reading in BlobStore.admit.
+    # Fails without LocalBlobs.synchronize, which remembers, or without its reading in LocalBlobs.admit.
     worker = processes.fresh_worker(lone)
     body = os.urandom(1000)
     with Trace([worker], tmp_path / "trace", "trace=fsync", f"inject=fsync:error=EIO:when={number}") as trace:
@@ -161,7 +161,7 @@ def test_a_damaged_blob_is_absent_to_clients_and_a_warning_to_operators(is_told_
     assert post(lone, body)[0] == 201
 
 
-# BlobStore.presence and BlobStore.confirm: a 500 would keep the clients from the upload that heals it.
+# LocalBlobs.presence and LocalBlobs.confirm: a 500 would keep the clients from the upload that heals it.
 @pytest.mark.parametrize("damage", ["closed", "restored wrong"])
 def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(damage, lone):
     body = os.urandom(1000)
@@ -182,7 +182,7 @@ def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(dam
     assert lone.request("GET", f"/shacache/{name(body)}")[2] == body
 
 
-# BlobStore.probe. After a restore, say, as another user.
+# LocalBlobs.probe. After a restore, say, as another user.
 def test_a_worker_that_cannot_use_the_blobs_is_not_ready(lone):
     shelf = lone.store / "blobs/7f"
     shelf.chmod(0o500)

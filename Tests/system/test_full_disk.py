@@ -105,7 +105,7 @@ def assert_that_it_takes_uploads(stack):
 
 
 def test_a_full_disk_refuses_uploads_and_nothing_else(start_on):
-    # Fails without BlobStore.admit, without ENOSPC in StoreError, or without the 507 in nginx/uploads.conf.
+    # Fails without LocalBlobs.admit, without ENOSPC in StoreError, or without the 507 in nginx/uploads.conf.
     stack = start_on("size=48m")
     ballast, known, history = Ballast(stack), os.urandom(100_000), History(stack)
     client = Client(stack, history, stack.tls())
@@ -142,7 +142,7 @@ def test_uploads_that_fill_the_disk_together_are_stored_or_507(start_on):
 
 
 def test_a_disk_without_inodes_refuses_uploads_and_nothing_else(start_on):
-    # Fails without the look at inodes in BlobStore.admit.
+    # Fails without the look at inodes in LocalBlobs.admit.
     stack = start_on("size=64m,nr_inodes=500")
     ballast, known, history = Ballast(stack), os.urandom(100_000), History(stack)
     client = Client(stack, history, stack.tls())

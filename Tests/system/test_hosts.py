@@ -14,7 +14,7 @@ def lone(tmp_path_factory):
 
 
 def test_a_site_that_names_the_one_spool_of_before_goes_on(lone):
-    # Fails without BlobStore.place(ofBody:): an upgrade leaves the site alone. The first line fails at times when
+    # Fails without LocalBlobs.place(ofBody:): an upgrade leaves the site alone. The first line fails at times when
     # State.make_directories leaves the directory of all spools to the workers.
     assert "is started again" not in lone.output.read_text()
     site = lone.state / "nginx/site.conf"
@@ -52,7 +52,7 @@ int statvfs64(const char *path, struct statvfs64 *answer) { return statvfs(path,
     "", "answer->f_files = 0;", "answer->f_blocks = answer->f_bavail = 0;",
     "answer->f_blocks = answer->f_bavail = (fsblkcnt_t)-1;"])
 def test_a_file_system_that_counts_nothing_is_no_full_one(start, tmp_path, monkeypatch, change):
-    # Without `clamping` in BlobStore.Free the workers die at the first look (SIGILL), without `countsInodes` or with 0
+    # Without `clamping` in LocalBlobs.Free the workers die at the first look (SIGILL), without `countsInodes` or with 0
     # blocks taken for no room each upload is 507.
     (tmp_path / "statvfs.c").write_text(STATVFS.replace("CHANGE", change))
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "statvfs.so", tmp_path / "statvfs.c"], check=True)

@@ -421,7 +421,7 @@ def test_sessions_that_are_lost_are_counted(two):
         before, "shacache_database_sessions_opened_total"))
 
 
-# BlobStore.spool.
+# LocalBlobs.spool.
 def test_what_is_left_in_the_spool_is_shown(two):
     file = two.spool / "left"
     file.write_bytes(bytes(1234))
@@ -545,7 +545,7 @@ def test_a_damaged_blob_that_was_asked_for_is_counted(two):
     file.unlink()
 
 
-# Service.count sets it from BlobStore.isReadOnly.
+# Service.count sets it from LocalBlobs.isReadOnly.
 def test_a_worker_that_takes_no_uploads_after_a_failed_fsync_says_so(start, tmp_path):
     stack = start(WORKERS="1")
     assert scrape(stack).value("shacache_store_read_only") == 0

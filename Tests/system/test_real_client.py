@@ -258,7 +258,7 @@ def delete(file):
     file.unlink()
 
 
-# BlobStore.presence compares with the size that was stored; the client then finds nothing and uploads.
+# LocalBlobs.presence compares with the size that was stored; the client then finds nothing and uploads.
 @pytest.mark.parametrize("damage", [cut, empty, grow, delete])
 def test_a_damaged_file_is_404_until_the_clients_next_upload_heals_it(stack, damage):
     client, data = client_of(stack), os.urandom(100_000)
@@ -284,7 +284,7 @@ def test_served_by_nginx_alone_a_deleted_file_is_404_until_it_is_uploaded_again(
     assert client.download(digest).read() == data
 
 
-# BlobStore.publish replaces the file, whatever it holds. The client asks first and so doesn't upload again; others do.
+# LocalBlobs.publish replaces the file, whatever it holds. The client asks first and so doesn't upload again; others do.
 def test_a_file_with_a_flipped_bit_is_healed_by_the_next_upload(stack):
     data = os.urandom(100_000)
     digest = stack.upload(data)

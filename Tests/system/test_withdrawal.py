@@ -372,7 +372,7 @@ def calls(lone, tmp_path_factory):
 
 
 def test_a_withdrawal_is_answered_when_the_file_is_hidden_for_good_and_that_is_committed(calls):
-    # Fails without BlobStore.synchronize in BlobStore.move, or when `hide` leaves the transaction.
+    # Fails without LocalBlobs.synchronize in LocalBlobs.move, or when `hide` leaves the transaction.
     order = [("rename", "/withdrawn/", 0), ("fsync", "/withdrawn", 0), ("fsync", "/blobs/", 0), ("sendto", "COMMIT", 1),
              ("recvfrom", "COMMIT", 0), ("write", "204 No Content", 0)]
     places = [position(calls, *call) for call in order]

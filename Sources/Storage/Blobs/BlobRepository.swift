@@ -4,13 +4,13 @@ public import ShaCache
 /// The owner of a blob's life: bytes in files, and rows in the database. `BlobState` has the states, and what a crash in
 /// each step leaves.
 public struct BlobRepository {
-    public let files: BlobStore
+    public let files: LocalBlobs
     let session: Session
     let groups: BlobGroups
     var connection: Connection { session.connection }
 
     /// - Parameter groups: of the process; the blobs that several of its threads store at once go in one transaction.
-    public init(_ files: BlobStore, _ session: Session, groups: BlobGroups = BlobGroups()) {
+    public init(_ files: LocalBlobs, _ session: Session, groups: BlobGroups = BlobGroups()) {
         self.files = files
         self.session = session
         self.groups = groups
@@ -61,7 +61,7 @@ public struct BlobRepository {
     /// - Throws: `Refusal.digestMismatch`, `.withdrawn` or `.accountLimit`; `ChangedMeanwhile`; `StoreError` or
     ///   `DatabaseError`.
     public func store(
-        _ body: borrowing IncomingFile, as expected: Digest?, record: inout UploadRecord
+        _ body: borrowing SpooledBody, as expected: Digest?, record: inout UploadRecord
     ) throws -> Digest {
         let digest = try record.timing("hash") { try body.digest() }
         if let expected, expected != digest {

@@ -4,7 +4,7 @@ import Synchronization
 /// The files of a group of blobs, on their way to where readers look.
 struct PublishedGroup {
     private let members: [BlobGroups.Member]
-    private let files: BlobStore
+    private let files: LocalBlobs
     /// What is to be recorded of each: new or duplicate; nil: nothing.
     private(set) var verdicts: [String?]
     /// Of those whose file could not be published.
@@ -13,7 +13,7 @@ struct PublishedGroup {
     /// Since when a member's directory is too slow for the others. Longer than a flush of a disk usually takes.
     private static let deadline = DispatchTimeInterval.milliseconds(50)
 
-    init(_ members: [BlobGroups.Member], files: BlobStore) {
+    init(_ members: [BlobGroups.Member], files: LocalBlobs) {
         self.members = members
         self.files = files
         verdicts = Array(repeating: nil, count: members.count)

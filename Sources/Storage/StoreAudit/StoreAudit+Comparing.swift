@@ -69,7 +69,7 @@ extension StoreAudit {
     }
 
     /// Relative to the store's directory.
-    private func path(of digest: Digest) -> String { "blobs/\(BlobStore.place(of: digest))" }
+    private func path(of digest: Digest) -> String { "blobs/\(LocalBlobs.place(of: digest))" }
 
     private func hiddenPath(of digest: Digest) -> String { "withdrawn/\(digest)" }
 

@@ -6,7 +6,7 @@ import System
 /// seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
 public struct StoreAudit {
     let blobs: BlobRepository
-    var store: BlobStore { blobs.files }
+    var store: LocalBlobs { blobs.files }
     var rows: BlobRows { BlobRows(session: blobs.session) }
     var links = HardLinkTracker()
     var report = StoreAuditReport()

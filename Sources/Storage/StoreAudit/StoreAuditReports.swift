@@ -15,7 +15,7 @@ public struct StoreAuditReports {
 
     public init(_ session: Session) { self.session = session }
 
-    func save(_ report: StoreAuditReport, free: BlobStore.Free, host: String) throws {
+    func save(_ report: StoreAuditReport, free: LocalBlobs.Free, host: String) throws {
         try session.connection.transaction {
             let id = try session.connection.run(
                 """

@@ -10,7 +10,7 @@ import System
 ///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
-public final class BlobStore: Sendable {
+public final class LocalBlobs: Sendable {
     let directory: String
     /// As the kernel names it, and `hostname`.
     public let host: String
@@ -133,7 +133,7 @@ public final class BlobStore: Sendable {
     /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the
     /// name survives a crash.
     ///
-    public func publish(_ file: borrowing IncomingFile, as digest: Digest) throws(StoreError) {
+    public func publish(_ file: borrowing SpooledBody, as digest: Digest) throws(StoreError) {
         try publish(file.descriptor, as: digest)
     }
 
@@ -219,7 +219,7 @@ public final class BlobStore: Sendable {
     public func probe() throws {
         try admit(bytes: 0)
         try checkShelves()
-        let file = try IncomingFile(creatingIn: self)
+        let file = try SpooledBody(creatingIn: self)
         defer { file.discard() }
         try synchronize(file.handle)
     }

@@ -5,7 +5,7 @@ import System
 /// Withdrawn blobs lie beside the others, where nobody is served from.
 ///
 ///     DIRECTORY/withdrawn/3f9a…
-extension BlobStore {
+extension LocalBlobs {
     private func hiddenPath(_ digest: Digest) -> String { "\(withdrawn)/\(digest)" }
 
     /// Takes a blob out of readers' sight, and after this returns it stays so in a crash. It may be hidden already, or

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import System
 
-extension BlobStore {
+extension LocalBlobs {
     /// Where a body lies.
     ///
     /// - Parameter name: as nginx says it. Whatever the store is called there, it is in a host's spool, also another one's

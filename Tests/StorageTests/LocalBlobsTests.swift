@@ -5,13 +5,13 @@ import ShaCache
 import Storage
 import Testing
 
-struct BlobStoreTests {
+struct LocalBlobsTests {
     private let directory: TemporaryDirectory
-    private let store: BlobStore
+    private let store: LocalBlobs
 
     init() throws {
         directory = try TemporaryDirectory()
-        store = BlobStore(directory: directory.path)
+        store = LocalBlobs(directory: directory.path)
         try store.prepare()
     }
 
@@ -19,7 +19,7 @@ struct BlobStoreTests {
     private func upload(_ body: [UInt8]) throws -> Digest {
         let path = try store.spool(body, in: directory)
         defer { unlink(path) }
-        let file = try IncomingFile(named: path, in: store)
+        let file = try SpooledBody(named: path, in: store)
         let digest = try file.digest()
         try file.seal(file.size())
         try store.publish(file, as: digest)
@@ -29,7 +29,7 @@ struct BlobStoreTests {
     /// Fails when publish goes by the name: after nginx was killed, the next one may use it for another body.
     @Test func `what was hashed is published, whatever has its name by then`() throws {
         let path = try store.spool(Array("bytes".utf8), in: directory)
-        let file = try IncomingFile(named: path, in: store)
+        let file = try SpooledBody(named: path, in: store)
         let digest = try file.digest()
         try file.seal(file.size())
         try FileManager.default.moveItem(atPath: path, toPath: path + ".old")
@@ -61,7 +61,7 @@ struct BlobStoreTests {
         #expect(try store.presence(of: Digest(bytes: Hash.digest(.sha512, of: [1]))) == .absent)
     }
 
-    /// Fails without the comparison in BlobStore.presence(of:).
+    /// Fails without the comparison in LocalBlobs.presence(of:).
     @Test(arguments: [0, 4, 6])
     func `a file of another size than it was stored with is damaged, and heals`(_ size: off_t) throws {
         let digest = try upload(Array("bytes".utf8))
@@ -93,7 +93,7 @@ struct BlobStoreTests {
         #expect(try store.presence(of: digest) == .intact)
     }
 
-    /// Fails when BlobStore.confirm goes by the size alone.
+    /// Fails when LocalBlobs.confirm goes by the size alone.
     @Test func `a file that comes back with other bytes is damaged, and heals`() throws {
         let digest = try upload(Array("bytes".utf8))
         try FileManager.default.removeItem(atPath: path(digest))
@@ -106,9 +106,9 @@ struct BlobStoreTests {
         #expect(try store.presence(of: digest) == .intact)
     }
 
-    /// Fails without the guard in IncomingFile.seal: what came after the hash would be published with it.
+    /// Fails without the guard in SpooledBody.seal: what came after the hash would be published with it.
     @Test func `a body that grows after it was hashed is not sealed`() throws {
-        let file = try IncomingFile(named: store.spool(Array("bytes".utf8), in: directory), in: store)
+        let file = try SpooledBody(named: store.spool(Array("bytes".utf8), in: directory), in: store)
         #expect(throws: StoreError.self) { try file.seal(4) }
     }
 
@@ -128,7 +128,7 @@ struct BlobStoreTests {
         }
     }
 
-    /// Fails without the errors that BlobStore.presence takes for damage, or without BlobStore.clearTheWay.
+    /// Fails without the errors that LocalBlobs.presence takes for damage, or without LocalBlobs.clearTheWay.
     @Test(.timeLimit(.minutes(1)), arguments: Obstacle.allCases)
     func `what stands in a blob's place is no blob, and makes way for the next upload`(_ obstacle: Obstacle) throws {
         let digest = try upload(Array("bytes".utf8))
@@ -155,7 +155,7 @@ struct BlobStoreTests {
         let outside = "\(directory.path)/secret"
         try Data("secret".utf8).write(to: URL(filePath: outside))
         for name in [outside, "../secret", "\(directory.path)/incoming/../secret"] {
-            #expect(throws: StoreError.self) { _ = try IncomingFile(named: name, in: store) }
+            #expect(throws: StoreError.self) { _ = try SpooledBody(named: name, in: store) }
         }
     }
 
@@ -181,7 +181,7 @@ struct BlobStoreTests {
         #expect(try spooled.isEmpty)
     }
 
-    /// Fails without the look at the shelves in BlobStore.probe().
+    /// Fails without the look at the shelves in LocalBlobs.probe().
     @Test func `the probe fails, and says where, when a shelf is gone`() throws {
         try #require(rmdir("\(directory.path)/blobs/7f") == 0)
         #expect { try store.probe() } throws: { "\($0)" == "use blobs/7f: no such file or directory" }

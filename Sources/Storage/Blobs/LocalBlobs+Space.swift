@@ -3,7 +3,7 @@ import Glibc
 public import ShaCache
 import System
 
-extension BlobStore {
+extension LocalBlobs {
     /// Room on the store's file system.
     public struct Free: Sendable {
         /// The greatest number where they are not counted.

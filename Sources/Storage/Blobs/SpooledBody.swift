@@ -4,15 +4,15 @@ public import ShaCache
 import System
 
 /// A request body on its way to become a blob: in the spool, complete, and not yet anything that was acknowledged.
-public struct IncomingFile: ~Copyable {
+public struct SpooledBody: ~Copyable {
     let path: String
     let handle: Descriptor
-    private let store: BlobStore
+    private let store: LocalBlobs
     private let isOurs: Bool
     var descriptor: CInt { handle.number }
 
     /// - Parameter name: of the file that nginx wrote: it lies in a spool or nowhere.
-    public init(named name: String, in store: BlobStore) throws(StoreError) {
+    public init(named name: String, in store: LocalBlobs) throws(StoreError) {
         path = store.place(ofBody: name)
         handle = try Descriptor(inStore: path, named: "the request body in the spool")
         self.store = store
@@ -20,7 +20,7 @@ public struct IncomingFile: ~Copyable {
     }
 
     /// A new, empty file: nginx writes none for an empty body.
-    public init(creatingIn store: BlobStore) throws(StoreError) {
+    public init(creatingIn store: LocalBlobs) throws(StoreError) {
         path = "\(store.spool)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         handle = try Descriptor(
             inStore: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, named: "a file in the spool")
