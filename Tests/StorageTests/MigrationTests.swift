@@ -67,7 +67,8 @@ struct MigrationTests {
     /// Without dropping the views first, the column can't go.
     @Test func `a migration changes what a view is made of`() throws {
         try write(
-            "ALTER TABLE shacache.survey DROP COLUMN free_inodes", to: "000\(Migrations.needed + 1)_fewer_columns.sql")
+            "ALTER TABLE shacache.survey DROP COLUMN free_inodes",
+            to: String(format: "%04d_fewer_columns.sql", Migrations.needed + 1))
         try replace(
             "    survey.filesystem_inodes,\n    survey.free_inodes,\n", by: "    survey.filesystem_inodes,\n",
             in: "report/surveys.sql")
