@@ -50,7 +50,7 @@ def change(file):
     file.write_text(f"{file.read_text()}-- Changed.\n")
 
 
-# Migrations.dropViews: in another order, a report and it wait for each other, and one of them fails.
+# Migrations.dropYieldingToReports: without it, a report of two views and the migration wait for each other, and one fails.
 def test_uploads_and_reports_go_on_meanwhile(start, directory):
     stack = start(WORKERS="1")
     with Repeating(stack, TRIED, "shacache_worker") as writer, Repeating(stack, REPORTED, "shacache_report") as reader:

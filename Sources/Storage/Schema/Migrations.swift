@@ -38,9 +38,9 @@ public struct Migrations {
             let lacking = try lacking(files.migrations)
             let changed = try changed(files.repeatable)
             guard !lacking.isEmpty || !changed.isEmpty else { return [] }
+            try dropViews()
             // Whoever waits for a table holds up everybody who comes after, so this doesn't wait for long.
             try connection.run("SET LOCAL lock_timeout = '5s'")
-            try dropViews()
             for (number, file) in lacking { try apply(file, number: number) }
             for file in files.repeatable { try run(file) }
             try record(files.repeatable)
@@ -87,8 +87,7 @@ public struct Migrations {
     }
 
     /// They hold no data, and a view whose columns change can't be replaced in place. Without CASCADE: what others made of
-    /// them is not ours to drop. The newest first, in the order in which a report locks what it is made of: so neither
-    /// waits for the other.
+    /// them is not ours to drop.
     private func dropViews() throws {
         let views = try connection.run(
             """
@@ -97,8 +96,28 @@ public struct Migrations {
             WHERE relkind = 'v' AND nspname IN ('shacache', 'report', 'page')
             """
         ).first?.text(0)
-        if let views { try givingUp(on: "the views") { try connection.runScript("DROP VIEW \(views)") } }
+        if let views { try dropYieldingToReports("DROP VIEW \(views)") }
     }
+
+    /// A report of several views may hold one and wait for another while this waits for the first. Each attempt is shorter
+    /// than PostgreSQL's deadlock_timeout, a second, and then releases what it had: so no report fails of a deadlock.
+    private func dropYieldingToReports(_ statement: String) throws {
+        try connection.run("SET LOCAL lock_timeout = '500ms'")
+        try connection.run("SAVEPOINT views")
+        for _ in 1..<Self.attempts {
+            do {
+                return try connection.runScript(statement)
+            } catch let error as DatabaseError where error.kind == .rejected(sqlState: Self.lockNotAvailable) {
+                try connection.run("ROLLBACK TO SAVEPOINT views")
+            }
+        }
+        try givingUp(on: "the views") { try connection.runScript(statement) }
+    }
+
+    private static let attempts = 10
+
+    /// In PostgreSQL's appendix A.
+    private static let lockNotAvailable = "55P03"
 
     private func apply(_ file: SchemaFiles.File, number: Int) throws {
         try run(file)
@@ -121,8 +140,7 @@ public struct Migrations {
     private func givingUp(on name: String, _ body: () throws -> Void) throws {
         do {
             try body()
-        } catch let error as DatabaseError where error.kind == .rejected(sqlState: "55P03") {
-            // lock_not_available, in PostgreSQL's appendix A.
+        } catch let error as DatabaseError where error.kind == .rejected(sqlState: Self.lockNotAvailable) {
             throw MigrationError(
                 description: "\(name): not applied, since a table or view that it changes is in use: stop the workers, "
                     + "shacache-page and long reports, and try again (\(error.message))")
