@@ -1,7 +1,8 @@
 -- Uploads in one or two round trips, and several uploads of a process in one transaction.
 
 CREATE OR REPLACE FUNCTION shacache.admit_blobs(uploads shacache.blob_upload[]) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     locked boolean[];
@@ -74,7 +75,8 @@ COMMENT ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]) IS
     'be decided by itself, for whatever reason.';
 
 CREATE OR REPLACE FUNCTION shacache.record_blobs(uploads shacache.blob_upload[], verdicts text[]) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     WITH stored AS MATERIALIZED (

@@ -1,10 +1,12 @@
 -- Uploads in one or two round trips, and several uploads of a process in one transaction.
 --
--- enable_seqscan: plans are made once for each session, also while the tables are empty. jit: the cost that this gives to
--- the scan of a small table makes PostgreSQL compile its plans, at 60 ms each time.
+-- plan_cache_mode: each plan is made once for a session; planning anew takes longer than all else. enable_seqscan: so it may
+-- be made while the tables are empty. jit: the cost that this gives to the scan of a small table makes PostgreSQL compile the
+-- plan, at 60 ms each time.
 
 CREATE OR REPLACE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdicts text[]) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 BEGIN
     WITH stored AS MATERIALIZED (
@@ -37,7 +39,8 @@ COMMENT ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]) IS
 CREATE OR REPLACE FUNCTION shacache.store_entries(
     uploads shacache.entry_upload[], most_entries bigint, most_bytes bigint, most_own_entries bigint, most_own_bytes bigint
 ) RETURNS text[]
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     locked boolean[];

@@ -1,19 +1,28 @@
--- What a worker remembers of an account: it changes with everything that is known of the account.
+-- In PL/pgSQL, which keeps the plan of what it asks for the whole session: a function in SQL with a subquery is planned at
+-- each call, which took 0.4 ms.
+
 CREATE OR REPLACE FUNCTION shacache.identity_of(named bigint, shown bytea) RETURNS bigint
-    LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-    SELECT hashtextextended(account::text, 0)
-    FROM shacache.account
-    WHERE account.id = named AND account.disabled_at IS NULL AND (
-        shown IS NULL OR EXISTS (
-            SELECT FROM shacache.certificate
-            WHERE fingerprint = shown AND account_id = named AND revoked_at IS NULL AND not_after > now())));
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT hashtextextended(account::text, 0)
+        FROM shacache.account
+        WHERE account.id = named AND account.disabled_at IS NULL AND (
+            shown IS NULL OR EXISTS (
+                SELECT FROM shacache.certificate
+                WHERE fingerprint = shown AND account_id = named AND revoked_at IS NULL AND not_after > now())));
+END
+$$;
 COMMENT ON FUNCTION shacache.identity_of(bigint, bytea) IS
     'A number that changes with the account; NULL when the account, or the certificate (NULL: it has none), counts for '
     'nothing now.';
 
 CREATE OR REPLACE FUNCTION shacache.signers_version() RETURNS numeric
-    LANGUAGE sql STABLE PARALLEL SAFE
-RETURN (
-    SELECT coalesce(sum(hashtextextended(format('%s %s %s', id, revoked_at, revoked_since), 0)), 0) FROM shacache.signer);
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(sum(hashtextextended(format('%s %s %s', id, revoked_at, revoked_since), 0)), 0)
+        FROM shacache.signer);
+END
+$$;
 COMMENT ON FUNCTION shacache.signers_version() IS 'A number that changes when a signer is added or revoked.';
