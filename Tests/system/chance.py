@@ -3,6 +3,8 @@
 import hashlib
 from datetime import datetime, timedelta, timezone
 
+from reports import NOTED
+
 NOW = datetime.now(timezone.utc)
 # dora never uploads, cleo is disabled.
 ACCOUNTS = ["ann", "ben", "cleo", "dora"]
@@ -73,9 +75,11 @@ def uploaded(random):
     # Some entries come first, and some of these get their blob later.
     put = list(entries.items())
     yield listed(random, put[:100])
+    yield NOTED
     yield "INSERT INTO shacache.blob (created_at, account_id, sha512, size) VALUES " + rows(
         (at, account, f"sha512('{name}')", size) for name, (at, account, size, *_) in blobs.items())
     yield listed(random, put[100:])
+    yield NOTED
     yield ("INSERT INTO shacache.upload (at, account_id, target, key, sha512, bytes, duplicate, signature_result, "
            "signer_id, outcome, status, reason, duration, request_id) SELECT *, interval '1 ms', '' FROM (VALUES "
            + rows(uploads)
