@@ -31,22 +31,3 @@ CREATE TABLE shacache.entry_before_blob (
 COMMENT ON TABLE shacache.entry_before_blob IS
     'The entries for which no blob was to be seen when they came. Whoever reads it looks whether one has come since. None '
     'that has no blob is left out, whatever commits at the same time: a blob that was seen stays, since its row never goes.';
-
--- Also of what is inserted by hand: the numbers of a restored or corrected table stay right.
-CREATE FUNCTION shacache.note_entries() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- Entries of one key come one after the other, by its lock: no row is waited for here.
-    INSERT INTO shacache.key_count AS known (key, entries, last_at)
-    SELECT key, count(*), max(created_at) FROM added GROUP BY key ORDER BY key
-    ON CONFLICT (key) DO UPDATE
-    SET entries = known.entries + excluded.entries, last_at = greatest(known.last_at, excluded.last_at);
-    INSERT INTO shacache.entry_before_blob (created_at, entry_id)
-    SELECT created_at, id FROM added
-    WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = added.sha512);
-    RETURN NULL;
-END
-$$;
-REVOKE ALL ON FUNCTION shacache.note_entries() FROM PUBLIC;
-CREATE TRIGGER entries_are_noted AFTER INSERT ON shacache.entry REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION shacache.note_entries();

@@ -17,6 +17,7 @@ BEGIN
     ), touched AS (
         UPDATE shacache.blob SET last_referenced_at = now()
         WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
+        RETURNING blob.sha512
     ), added AS (
         INSERT INTO shacache.entry (
             key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, software_url,
@@ -24,6 +25,16 @@ BEGIN
         SELECT key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
             software_url, multiarch, os
         FROM stored WHERE verdict = 'new' ORDER BY nth
+        RETURNING id, key, sha512, created_at
+    ), counted AS (
+        -- Under the lock of each key: none of these rows is waited for.
+        INSERT INTO shacache.key_count AS known (key, entries, last_at)
+        SELECT key, count(*), max(created_at) FROM added GROUP BY key ORDER BY key
+        ON CONFLICT (key) DO UPDATE
+        SET entries = known.entries + excluded.entries, last_at = greatest(known.last_at, excluded.last_at)
+    ), before_blob AS (
+        INSERT INTO shacache.entry_before_blob (created_at, entry_id)
+        SELECT created_at, id FROM added WHERE NOT EXISTS (SELECT FROM touched WHERE touched.sha512 = added.sha512)
     )
     INSERT INTO shacache.upload (
         account_id, certificate, client_address, target, key, sha512, bytes, duplicate, signature_result, signer_id,

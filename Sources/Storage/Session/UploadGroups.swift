@@ -57,9 +57,9 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
     private let mostMembers: Int
 
     /// - Parameters:
-    ///   - mostGroups: that are under way at once: while one commits, the next is gathered.
+    ///   - mostGroups: that are under way at once. One: while it commits, the next is gathered; there are other workers.
     ///   - mostMembers: of one group.
-    public init(mostGroups: Int = 2, mostMembers: Int = 32) {
+    public init(mostGroups: Int = 1, mostMembers: Int = 32) {
         self.mostGroups = mostGroups
         self.mostMembers = mostMembers
     }
