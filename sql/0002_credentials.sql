@@ -1,8 +1,8 @@
 -- Passwords in URLs. Deployed clients write the URL that they were given into what they sign: it stays, byte for byte, since
 -- it is signed, but no report shows it.
 --
--- The rules are those of `withoutCredentials` in Sources/ShaCache, with one table of tests for both. Indexes are made of
--- these functions: a migration that changes one rebuilds entry_with_credentials and upload_by_key.
+-- The rules are those of `withoutCredentials` in Sources/ShaCache, with one table of tests for both. An index is made of
+-- them: a migration that changes one rebuilds upload_by_key.
 CREATE FUNCTION shacache.url_without_credentials(url text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN url !~ '[@%]' THEN url ELSE (
@@ -38,6 +38,18 @@ CREATE FUNCTION shacache.without_credentials(said text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN said !~ '[@%]' THEN said ELSE shacache.words_without_credentials(said) END;
 COMMENT ON FUNCTION shacache.without_credentials(text) IS 'A text in which no URL has a user or a password.';
+
+-- For an index: PostgreSQL would put the function above in its place anew at each upload, which took a sixth of its time.
+CREATE FUNCTION shacache.key_without_credentials(key text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    IF key !~ '[@%]' THEN
+        RETURN key;
+    END IF;
+    RETURN shacache.words_without_credentials(key);
+END
+$$;
+COMMENT ON FUNCTION shacache.key_without_credentials(text) IS 'What reports show of a key.';
 
 CREATE FUNCTION shacache.without_credentials(said text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -44,8 +44,7 @@ CREATE INDEX upload_by_account ON shacache.upload (account_id, at);
 -- For who asks what became of one upload, key or blob. A hash takes less room than the text. Keys are in order, so that one
 -- can ask for all that begin with something, as the reports show it. Only what was not accepted has a reason.
 CREATE INDEX upload_by_request ON shacache.upload USING hash (request_id);
-CREATE INDEX upload_by_key ON shacache.upload (shacache.without_credentials(key), at)
-    WHERE shacache.without_credentials(key) IS NOT NULL;
+CREATE INDEX upload_by_key ON shacache.upload (shacache.key_without_credentials(key), at) WHERE key IS NOT NULL;
 CREATE INDEX upload_by_sha512 ON shacache.upload USING hash (encode(sha512, 'hex'));
 CREATE INDEX upload_by_reason ON shacache.upload (reason, at) WHERE reason IS NOT NULL;
 COMMENT ON TABLE shacache.upload IS

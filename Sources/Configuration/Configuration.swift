@@ -56,7 +56,7 @@ public struct Configuration: Decodable, Sendable {
         public init(from decoder: any Decoder) throws {
             let options = try decoder.container(keyedBy: CodingKeys.self)
             lookupThreads = try options.positive(.lookupThreads) ?? 8
-            uploadThreads = try options.positive(.uploadThreads) ?? 4
+            uploadThreads = try options.positive(.uploadThreads) ?? 16
         }
     }
 

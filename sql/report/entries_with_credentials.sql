@@ -12,7 +12,8 @@ SELECT
 FROM shacache.entry
 JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
-WHERE (
+WHERE (entry.metadata ~ '@|%40|\\u0040' OR entry.key ~ '@|%40|\\u0040')
+    AND (
         shacache.urls_with_credentials(entry.metadata) IS NOT NULL
         OR shacache.urls_with_credentials(entry.key) IS NOT NULL)
     AND entry.created_at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')

@@ -9,7 +9,7 @@ SELECT
     upload.status,
     upload.reason,
     shacache.without_credentials(upload.detail) AS detail,
-    shacache.without_credentials(upload.key) AS key,
+    shacache.key_without_credentials(upload.key) AS key,
     upload.bytes,
     upload.duplicate,
     upload.signature_result AS signature,
