@@ -16,7 +16,7 @@ from impostor import Impostor, read, reply
 from node import DONE, FAILED, MISUSE, UNREACHABLE, Node, assert_ended
 from record import access, mark
 from slapos.libnetworkcache import NetworkcacheClient
-from stack import free_port
+from stack import eventually, free_port
 
 SHA512 = hashlib.sha512
 LARGE = 40_000_000  # bytes: sent and hashed at once from 32 MiB on
@@ -446,7 +446,8 @@ def test_without_retry_after_the_pauses_grow(deceived, impostor):
     make(deceived)
     assert_ended(deceived.run("upload", "--retries", "2", "file"), UNREACHABLE)
     first, second = (later - sooner for sooner, later in zip(times, times[1:]))
-    assert len(times) == 3 and 0.9 < first < 1.9 < second < 3
+    # RetryTests has the pauses to the second; here they are waited for.
+    assert len(times) == 3 and first > 0.9 and second > 1.9
 
 
 def test_a_cache_that_is_not_there_is_5(node):
@@ -476,7 +477,8 @@ def test_what_the_server_accepted_and_does_not_have_is_no_success(deceived, impo
 def test_a_file_that_changes_while_it_is_sent_is_no_success(deceived, impostor):
     def answer(handler):
         if handler.command == "POST":
-            time.sleep(1)  # meanwhile all of it is hashed
+            # The cache is asked for the file's name: all of it is hashed.
+            eventually(lambda: impostor.asked("HEAD", "/shacache/"))
             with open(deceived.directory / "file", "r+b") as file:
                 file.seek(LARGE - 10)
                 file.write(b"0123456789")

@@ -98,11 +98,15 @@ class Wire:
         return rest
 
     def is_open(self):
-        """Whether the connection still takes a request."""
+        """Whether the connection still takes a request. One that is open and answers late, or wrong, is a failure."""
         try:
-            return self.request("GET", "/-/live").status == 200
+            answer = self.request("GET", "/-/live")
+        except TimeoutError:
+            raise
         except OSError:
             return False
+        assert answer.status == 200, answer
+        return True
 
     def _until(self, mark):
         while mark not in self._read:
