@@ -119,9 +119,17 @@ let package = Package(
         .testTarget(name: "SystemTests", dependencies: ["Fixtures", "System"], swiftSettings: settings),
         .testTarget(name: "FastCGITests", dependencies: ["FastCGI", "Fixtures", "Serving"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
-        .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: settings),
+        .testTarget(name: "GzipTests", dependencies: ["Fixtures", "Gzip"], swiftSettings: settings),
         .testTarget(
-            name: "ClientTests", dependencies: ["Client", "Fixtures", "ShaCache"],
+            name: "AccessLogTests", dependencies: ["AccessLog", "Fixtures", "ShaCache", "Storage"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ServingTests",
+            dependencies: ["Serving", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
+        .testTarget(name: "HTTPTests", dependencies: ["HTTP", "System"], swiftSettings: settings),
+        .testTarget(
+            name: "ClientTests", dependencies: ["Client", "Fixtures", "HTTP", "ShaCache"],
             exclude: ["options.py", "platforms.json"],
             swiftSettings: settings),
     ],

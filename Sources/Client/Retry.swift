@@ -8,6 +8,8 @@ struct Retry: Sendable {
     /// Whether somebody else has what is asked for, so that a server in trouble gets no more time than a silent one.
     var hasAlternative = false
     let reporter: Reporter
+    /// Waits between two tries, for so many seconds.
+    var wait: @Sendable (Int) -> Void = { sleep(UInt32($0)) }
 
     /// What a server may ask for at most, in seconds.
     private static let longestPause = 300
@@ -28,7 +30,7 @@ struct Retry: Sendable {
                 return try answer.get()
             }
             reporter.note("\(answer.reason); tries again in \(pause) s")
-            sleep(UInt32(pause))
+            wait(pause)
             // A busy server isn't a silent one, and in the pause nobody asked it.
             if isWaitedFor { watch?.restart() }
         }

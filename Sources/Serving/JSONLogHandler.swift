@@ -16,6 +16,12 @@ public struct JSONLogHandler: LogHandler {
     }
 
     public func log(event: LogEvent) {
+        // One call, so that lines of several threads and processes don't mix; and not Foundation's, which ends the
+        // process when the disk under the log is full.
+        line(of: event).withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    func line(of event: LogEvent) -> [UInt8] {
         var line = Array("{\"time\": ".utf8)
         line.appendJSONString(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
         let fields: [(String, Logger.MetadataValue)] =
@@ -31,9 +37,6 @@ public struct JSONLogHandler: LogHandler {
                 line.appendJSONString(withoutCredentials(in: "\(value)"))
             }
         }
-        line.append(contentsOf: "}\n".utf8)
-        // One call, so that lines of several threads and processes don't mix; and not Foundation's, which ends the
-        // process when the disk under the log is full.
-        line.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        return line + Array("}\n".utf8)
     }
 }

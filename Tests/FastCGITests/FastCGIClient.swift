@@ -24,20 +24,39 @@ private func withAddress(of path: String, _ body: (UnsafePointer<sockaddr>, sock
     }
 }
 
+/// Of a FastCGI record.
+enum RecordKind: UInt8 {
+    case begin = 1
+    case end = 3
+    case parameters = 4
+    case input = 5
+    case output = 6
+}
+
+/// One record of request 1.
+func record(_ kind: RecordKind, _ content: [UInt8]) -> [UInt8] {
+    [1, kind.rawValue, 0, 1, UInt8(content.count >> 8), UInt8(content.count & 255), 0, 0] + content
+}
+
+/// A parameter, as the content of such a record has it.
+func pair(_ name: String, _ value: String) -> [UInt8] {
+    length(name.utf8.count) + length(value.utf8.count) + Array(name.utf8) + Array(value.utf8)
+}
+
+private func length(_ count: Int) -> [UInt8] {
+    guard count > 127 else { return [UInt8(count)] }
+    return [UInt8(count >> 24) | 128, UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255)]
+}
+
 /// One FastCGI request as nginx sends it: the specification's records, without keeping the connection.
 final class FastCGIClient {
     private let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
 
-    private enum Kind: UInt8 {
-        case begin = 1
-        case end = 3
-        case parameters = 4
-        case input = 5
-        case output = 6
-    }
-
     init(to path: String) {
         precondition(withAddress(of: path) { connect(descriptor, $0, $1) } == 0, "a connection to \(path)")
+        // An answer that never comes fails a test, rather than holding up all of them.
+        var limit = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
     deinit { close(descriptor) }
@@ -50,7 +69,10 @@ final class FastCGIClient {
         for start in stride(from: 0, to: body.count, by: 32_768) {
             bytes += record(.input, Array(body[start..<min(start + 32_768, body.count)]))
         }
-        bytes += record(.input, [])
+        send(bytes: bytes + record(.input, []))
+    }
+
+    func send(bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
@@ -59,22 +81,11 @@ final class FastCGIClient {
         }
     }
 
-    private func record(_ kind: Kind, _ content: [UInt8]) -> [UInt8] {
-        [1, kind.rawValue, 0, 1, UInt8(content.count >> 8), UInt8(content.count & 255), 0, 0] + content
-    }
-
-    private func pair(_ name: String, _ value: String) -> [UInt8] {
-        length(name.utf8.count) + length(value.utf8.count) + Array(name.utf8) + Array(value.utf8)
-    }
-
-    private func length(_ count: Int) -> [UInt8] {
-        guard count > 127 else { return [UInt8(count)] }
-        return [UInt8(count >> 24) | 128, UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255)]
-    }
-
     struct Answer {
         var output: [UInt8] = []
-        var hasEnd = false
+        /// The content of the record that ends it.
+        var end: [UInt8]?
+        var hasEnd: Bool { end != nil }
         /// Of the read at which the connection ended; 0 for an orderly end.
         var errno: Int32 = 0
     }
@@ -93,8 +104,8 @@ final class FastCGIClient {
         }
         while bytes.count >= 8 {
             let (kind, length, padding) = (bytes[1], Int(bytes[4]) << 8 | Int(bytes[5]), Int(bytes[6]))
-            if kind == Kind.output.rawValue { answer.output += bytes[8..<8 + length] }
-            if kind == Kind.end.rawValue { answer.hasEnd = true }
+            if kind == RecordKind.output.rawValue { answer.output += bytes[8..<8 + length] }
+            if kind == RecordKind.end.rawValue { answer.end = Array(bytes[8..<8 + length]) }
             bytes.removeFirst(8 + length + padding)
         }
         return answer

@@ -1,0 +1,49 @@
+import Testing
+
+@testable import Service
+
+struct TokenBucketEdgeTests {
+    private let start = ContinuousClock.now
+    private var bucket: TokenBucket { TokenBucket(capacity: 4, rate: 2, at: start) }
+
+    @Test func `what isn't there costs nothing, and is said in seconds`() {
+        var bucket = bucket
+        #expect(bucket.pause(before: 3, at: start) == nil)
+        for _ in 0..<3 { #expect(bucket.pause(before: 2, at: start) == 0.5) }
+        #expect(bucket.pause(before: 1, at: start) == nil)
+        #expect(bucket.pause(before: 1, at: start) == 0.5)
+        #expect(bucket.pause(before: 4, at: start + .seconds(1)) == 1)
+    }
+
+    @Test func `after the pause it is there`() {
+        var bucket = bucket
+        _ = bucket.pause(before: 4, at: start)
+        let pause = bucket.pause(before: 3, at: start) ?? 0
+        #expect(pause == 1.5)
+        var early = bucket
+        #expect(early.pause(before: 3, at: start + .seconds(pause - 0.001)) != nil)
+        #expect(bucket.pause(before: 3, at: start + .seconds(pause)) == nil)
+    }
+
+    @Test func `more than it holds is never there`() {
+        var bucket = bucket
+        #expect(bucket.pause(before: 5, at: start) == 0.5)
+        #expect(bucket.pause(before: 5, at: start + .seconds(1000)) == 0.5)
+    }
+
+    @Test func `it is full when nothing is left to work off`() {
+        var bucket = bucket
+        #expect([bucket.isFull(at: start), bucket.take(at: start)] == [true, true])
+        let times = [0, 0.25, 0.5, 0.75].map { start + .seconds($0) }
+        #expect(times.map { bucket.isFull(at: $0) } == [false, false, true, true])
+    }
+
+    /// Two threads read the clock, and come in the other order.
+    @Test func `a time from a moment before neither gives nor takes`() {
+        var bucket = bucket
+        #expect(bucket.pause(before: 4, at: start + .seconds(1)) == nil)
+        #expect(bucket.pause(before: 1, at: start) == 1.5)
+        #expect(bucket.pause(before: 1, at: start + .seconds(1)) == 0.5)
+        #expect(bucket.pause(before: 1, at: start + .seconds(1.5)) == nil)
+    }
+}
