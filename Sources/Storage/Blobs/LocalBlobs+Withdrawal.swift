@@ -10,30 +10,36 @@ extension LocalBlobs {
 
     /// Takes a blob out of readers' sight, and after this returns it stays so in a crash. It may be hidden already, or
     /// not be there at all.
-    func hide(_ digest: Digest) throws(StoreError) {
-        _ = try move(digest, from: path(digest), to: hiddenPath(digest))
-    }
+    func hide(_ digest: Digest) throws(StoreError) { _ = try move(digest, from: visible(digest), to: hidden) }
 
     /// Shows a hidden blob again.
     ///
     /// - Returns: false when there is none.
-    func restore(_ digest: Digest) throws(StoreError) -> Bool {
-        try move(digest, from: hiddenPath(digest), to: path(digest))
-    }
+    func restore(_ digest: Digest) throws(StoreError) -> Bool { try move(digest, from: hidden, to: visible(digest)) }
 
-    private func move(_ digest: Digest, from old: String, to new: String) throws(StoreError) -> Bool {
-        // Opened first: where a directory is missing, rename would say the same as where the file is.
-        let hidden = try openDirectory(withdrawn, "the withdrawn blobs")
-        let shelf = try openDirectory(shelf(digest), "the store")
-        // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. Only
-        // then they are read: a request that is refused must not cost that.
-        let isNeedless = exists(old) ? try presence(of: digest, at: new) == .intact : false
-        let isThere = (isNeedless ? unlink(old) : rename(old, new)) == 0
-        guard isThere || errno == ENOENT else { throw StoreError(SystemError("move a blob")) }
-        // Also of what was moved before: a crash may have come between, and nothing has made that durable.
-        try synchronize(hidden)
-        try synchronize(shelf)
-        return isThere
+    /// A directory, and its name in messages.
+    private typealias Place = (path: String, name: String)
+
+    private var hidden: Place { (withdrawn, "the withdrawn blobs") }
+
+    private func visible(_ digest: Digest) -> Place { (shelf(digest), "the store") }
+
+    /// Also what was moved before is made durable: a crash may have come between.
+    private func move(_ digest: Digest, from source: Place, to target: Place) throws(StoreError) -> Bool {
+        let flags = O_DIRECTORY | O_NOFOLLOW
+        let rename = try asStoreError(
+            try DurableRename(
+                from: Descriptor(source.path, flags: flags, named: source.name),
+                to: Descriptor(target.path, flags: flags, named: target.name)))
+        // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. They
+        // are read in no other case: a request that is refused must not cost that.
+        let old = "\(source.path)/\(digest)"
+        let isNeedless = exists(old) ? try presence(of: digest, at: "\(target.path)/\(digest)") == .intact : false
+        if isNeedless { try asStoreError(try systemCall("move a blob") { unlink(old) }) }
+        let isMoved = try notingFailedSynchronization { () throws(SystemError) in
+            try rename.moveIfThere("\(digest)", to: "\(digest)")
+        }
+        return isNeedless || isMoved
     }
 
     /// Whether something of that name lies where readers look.
@@ -61,7 +67,7 @@ extension LocalBlobs {
 
     /// What a hidden file's bytes are.
     func presence(ofHidden digest: Digest) throws(StoreError) -> Presence {
-        _ = try openDirectory(withdrawn, "the withdrawn blobs")
+        _ = try openDirectory(hidden.path, hidden.name)
         return try presence(of: digest, at: hiddenPath(digest))
     }
 
