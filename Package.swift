@@ -129,7 +129,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP", "System"], swiftSettings: settings),
         .testTarget(
-            name: "ClientTests", dependencies: ["Client", "Fixtures", "HTTP", "ShaCache"],
+            name: "ClientTests", dependencies: ["Client", "Fixtures", "HTTP", "OpenSSL", "ShaCache"],
             exclude: ["options.py", "platforms.json"],
             swiftSettings: settings),
     ],

@@ -1,7 +1,7 @@
 public import OpenSSL
 import ShaCache
 
-/// The certificates whose signatures a node believes: its `signature-certificate-list`. Of each only the key counts.
+/// The certificates whose signatures a node trusts: its `signature-certificate-list`. Of each only the key counts.
 public struct TrustedCertificates: Sendable {
     public struct TrustedSigner: Sendable {
         /// Its common name, or its whole subject.
@@ -12,20 +12,18 @@ public struct TrustedCertificates: Sendable {
 
     public let members: [TrustedSigner]
 
-    private static let marker = "-----BEGIN CERTIFICATE-----"
-
     /// - Parameter list: PEM, one after another. One that can't be read is left out with a warning, as the deployed
     ///   clients do.
     public init(_ list: String, reporter: Reporter) {
-        let texts = list.components(startingWith: Self.marker)
-        members = texts.enumerated().compactMap { index, text in
+        let results = Certificate.each(pem: Array(list.utf8))
+        members = results.enumerated().compactMap { index, result in
             do {
-                let certificate = try Certificate(pem: Array(text.utf8))
+                let certificate = try result.get()
                 return TrustedSigner(
                     name: certificate.commonName ?? certificate.subject, certificate: certificate,
                     signer: Signer(id: index, key: try certificate.publicKey()))
             } catch {
-                reporter.warn("certificate \(index + 1) of \(texts.count) in signature-certificate-list: \(error)")
+                reporter.warn("certificate \(index + 1) of \(results.count) in signature-certificate-list: \(error)")
                 return nil
             }
         }
@@ -59,18 +57,11 @@ public struct TrustedCertificates: Sendable {
     }
 }
 
-/// Whether a node believes an entry.
+/// Whether a node trusts an entry.
 public enum Trust: Equatable, Sendable {
     /// With the name of the certificate that verifies it.
     case trusted(String)
     case unsigned
-    /// Signed, and no certificate of the list verifies it: somebody else's, or changed since.
+    /// Signed, and no certificate of the list verifies it: another signer's, or tampered with.
     case unknownSigner
-}
-
-extension String {
-    /// The parts that start with `marker`; what stands before the first is dropped.
-    fileprivate func components(startingWith marker: String) -> [String] {
-        split(separator: marker, omittingEmptySubsequences: false).dropFirst().map { marker + $0 }
-    }
 }

@@ -10,14 +10,18 @@ extension Certificate {
     ///
     /// - Throws: `OpenSSLError` also when there is none.
     public static func list(pem: [UInt8]) throws -> [Certificate] {
-        try withReader(pem) { bio in
-            var list: [Certificate] = []
-            while let handle = PEM_read_bio_X509(bio, nil, nil, nil) { list.append(Certificate(owning: handle)) }
-            let isAtEnd = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE
-            guard isAtEnd, !list.isEmpty else { throw OpenSSLError("read a certificate") }
-            ERR_clear_error()
-            return list
-        }
+        let results = each(pem: pem)
+        // Of a text without any, OpenSSL says why.
+        return results.isEmpty ? [try Certificate(pem: pem)] : try results.map { try $0.get() }
+    }
+
+    /// Each certificate of a text by itself, so that one that can't be read keeps none of the others out.
+    public static func each(pem: [UInt8]) -> [Result<Certificate, any Error>] {
+        let begin = Array("-----BEGIN ".utf8)
+        let labels = ["", "X509 ", "TRUSTED "].map { Array("\($0)CERTIFICATE-----".utf8) }
+        return pem.split(separator: begin, omittingEmptySubsequences: false).dropFirst()
+            .filter { block in labels.contains { block.starts(with: $0) } }
+            .map { block in Result { try Certificate(pem: begin + block) } }
     }
 
     /// Verifies as nginx verifies a client's, with `ssl_client_certificate` naming these authorities: the chain must

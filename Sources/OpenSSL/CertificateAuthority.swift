@@ -28,7 +28,7 @@ public struct CertificateAuthority {
         try chain[0].verify(trusting: chain, asClient: false)
     }
 
-    public enum Role {
+    public enum CertificateRole {
         /// Signs other certificates.
         case authority
         /// Proves an account to the server, and can't serve as a server's certificate.
@@ -112,7 +112,8 @@ public struct CertificateAuthority {
     }
 
     private static func build(
-        commonName: String, publicKey: OpaquePointer, role: Role, days: Int, issuer: Certificate?, signer: PrivateKey
+        commonName: String, publicKey: OpaquePointer, role: CertificateRole, days: Int, issuer: Certificate?,
+        signer: PrivateKey
     ) throws -> Certificate {
         let certificate = Certificate(owning: try require(X509_new(), "make a certificate"))
         let handle = certificate.handle
