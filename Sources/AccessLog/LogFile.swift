@@ -3,7 +3,7 @@ import Glibc
 import OpenSSL
 import System
 
-/// One file of an access log, open. Rotation may rename or compress it meanwhile: what it is, its content says.
+/// One file of an access log, open. Rotation may rename or compress it meanwhile: it is identified by its content.
 struct LogFile: ~Copyable {
     private let file: Descriptor
 
@@ -34,7 +34,7 @@ public struct LogError: Error, CustomStringConvertible {
 
     init(description: String) { self.description = description }
 
-    /// Which file it is, the caller says.
+    /// The caller adds the name of the file.
     init(_ error: SystemError) { self.init(description: "\(error.operation): \(error.reason)") }
 }
 

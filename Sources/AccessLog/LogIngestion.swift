@@ -3,14 +3,14 @@ public import Storage
 /// One reading of access logs into the database's daily sums, from where the last one ended.
 public struct LogIngestion {
     /// What was met in lines that were not read before.
-    public struct Summary: Sendable {
+    public struct IngestionSummary: Sendable {
         public var lines = 0
-        /// Lines that nginx didn't write, or not as `nginx/log.conf` says. They count for nothing.
+        /// Lines that nginx didn't write, or not in the format of `nginx/log.conf`. They are ignored.
         public var unreadable = 0
         fileprivate var readable: Int { lines - unreadable }
     }
 
-    public private(set) var summary = Summary()
+    public private(set) var summary = IngestionSummary()
     /// Files of a log in which no line is ours.
     public private(set) var foreign: [String] = []
     private let counters: DownloadCounters
@@ -77,9 +77,9 @@ public struct LogIngestion {
         return true
     }
 
-    private func batch(from lines: inout LogLineReader) throws -> (DownloadSums, Summary) {
+    private func batch(from lines: inout LogLineReader) throws -> (DownloadSums, IngestionSummary) {
         var sums = DownloadSums()
-        var summary = Summary()
+        var summary = IngestionSummary()
         while summary.lines < Self.batchSize, let line = try lines.next() {
             summary.lines += 1
             if let line = LogLine(line) {

@@ -35,7 +35,7 @@ struct LogLine {
         self.mount = mount
     }
 
-    /// What nginx calls the request; nil when the line says nothing of one.
+    /// What nginx calls the request; nil when the line has none.
     static func requestID(of line: [UInt8]) -> String? { (try? JSON(line)).flatMap(requestID) }
 
     private static func requestID(of json: JSON) -> String? {
@@ -59,7 +59,7 @@ struct LogLine {
     private func download(bufferSize: Int) -> DownloadSums.Count? {
         switch status {
         case 200 where isComplete: DownloadSums.Count(whole: 1, bytes: sent)
-        // It got no further than the buffers: nobody can have read much of it. The deployed clients ask so whether we
+        // It got no further than the buffers: little of it can have been read. The deployed clients ask so whether we
         // have a blob that they are about to upload.
         case 200 where sent <= bufferSize: DownloadSums.Count(probes: 1)
         case 200, 206: DownloadSums.Count(partial: 1, bytes: sent)
@@ -82,11 +82,11 @@ func utcDay(_ text: String) -> String? {
     var time = tm()
     let isWhole = text.withCString { strptime($0, "%Y-%m-%dT%H:%M:%S%z", &time)?.pointee == 0 }
     guard isWhole else { return nil }
-    // timegm takes it for UTC, whatever it says of its zone.
+    // timegm takes it for UTC, whatever zone it names.
     let zone = time.tm_gmtoff
     var seconds = timegm(&time) - zone
     gmtime_r(&seconds, &time)
-    // A damaged line may say anything; the database doesn't take every year.
+    // A damaged line may hold anything; the database doesn't take every year.
     guard (100..<8000).contains(time.tm_year) else { return nil }
     let (year, month, day) = (time.tm_year + 1900, time.tm_mon + 1, time.tm_mday)
     return "\(year)-\(month < 10 ? "0" : "")\(month)-\(day < 10 ? "0" : "")\(day)"

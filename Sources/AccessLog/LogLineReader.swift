@@ -1,6 +1,6 @@
 import Glibc
 
-/// The complete lines of a log, from a position on. What stands after the last newline is not a line yet.
+/// The complete lines of a log, from a position on. What follows the last newline is not a line yet.
 struct LogLineReader: ~Copyable {
     /// nginx takes a request's head of 32 KiB, and escaping makes six bytes of one. What is longer wasn't written by it.
     static let lengthLimit = 1 << 20
