@@ -1,4 +1,4 @@
-import Glibc
+import System
 
 /// Why an archive was not made, or not extracted.
 public enum ArchiveError: Error, Equatable {
@@ -15,10 +15,9 @@ public enum ArchiveError: Error, Equatable {
     /// Anything else that the system refused.
     case system(String)
 
-    /// Of the system call that has just failed.
-    init(_ operation: String, errno code: Int32 = errno) {
-        let description = "\(operation): \(String(cString: strerror(code)))"
-        self = [ENOSPC, EDQUOT].contains(code) ? .noSpace(description) : .system(description)
+    init(_ error: SystemError) {
+        let description = error.descriptionWithOperation
+        self = error.isOutOfSpace ? .noSpace(description) : .system(description)
     }
 }
 
@@ -34,14 +33,18 @@ extension ArchiveError: CustomStringConvertible {
     }
 }
 
-/// Passes on what a system call returned, or throws what `errno` says.
+/// Puts what the system refused in an archive's terms.
 @discardableResult
-func system<Number: SignedInteger>(_ operation: @autoclosure () -> String, _ call: () -> Number) throws(ArchiveError)
-    -> Number
-{
-    while true {
-        let result = call()
-        guard result < 0 else { return result }
-        guard errno == EINTR else { throw ArchiveError(operation()) }
-    }
+func asArchiveError<Result: ~Copyable>(
+    _ body: @autoclosure () throws(SystemError) -> Result
+) throws(ArchiveError) -> Result {
+    do throws(SystemError) { return try body() } catch { throw ArchiveError(error) }
+}
+
+/// A system call on a member, or one that needs no path in its message.
+@discardableResult
+func archiveCall<Number: SignedInteger>(
+    _ operation: String, _ path: Path? = nil, _ call: () -> Number
+) throws(ArchiveError) -> Number {
+    try asArchiveError(try systemCall(operation, path?.description ?? "", call))
 }

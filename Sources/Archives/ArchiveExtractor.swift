@@ -1,6 +1,7 @@
 import Glibc
+import System
 
-/// To whom extracted files are given.
+/// The owner that extracted files get.
 public struct Owner: Sendable {
     let user: UInt32
     let group: UInt32
@@ -11,10 +12,10 @@ public struct Owner: Sendable {
     }
 }
 
-/// Makes a tree of a tar, plain or compressed (gzip, bzip2, xz, LZMA, zstd), that somebody else made: all of it at
-/// once, or nothing.
+/// Makes a tree of a tar, plain or compressed (gzip, bzip2, xz, LZMA, zstd), from an untrusted source: atomically,
+/// all of it or nothing.
 ///
-/// Whatever the archive says, nothing appears outside of `root/name`, and nothing in it leads out.
+/// Invariant: whatever is in the archive, nothing appears outside of `root/name`, and nothing in it leads out.
 public struct ArchiveExtractor: Sendable {
     private let name: Path
     private let root: Path
@@ -26,7 +27,7 @@ public struct ArchiveExtractor: Sendable {
     ///   - name: of the archive's topmost directory, and of the tree in `root`.
     ///   - root: absolute, when the archive's links shall be allowed to lead to absolute places in the tree.
     ///   - otherPaths: that lead to the root as well, and by which links may name places in the tree, too.
-    ///   - owner: of all that is made; nil for whom the process runs as. What the archive says of it is ignored.
+    ///   - owner: of all that is made; nil for the process's user. The archive's own are ignored.
     ///   - replacements: contents of files right below the top, whatever the archive has there; nil for no such file.
     public init(
         name: String, root: String, otherPaths: [String] = [], owner: Owner? = nil,
@@ -39,7 +40,7 @@ public struct ArchiveExtractor: Sendable {
         self.replacements = Dictionary(uniqueKeysWithValues: replacements.map { (Path($0), $1) })
     }
 
-    public struct Summary: Sendable {
+    public struct ExtractionSummary: Sendable {
         /// Members of any kind.
         public internal(set) var members = 0
         /// Of the files' contents, without holes.
@@ -50,10 +51,12 @@ public struct ArchiveExtractor: Sendable {
     ///   - descriptor: is read to its end; the caller closes it.
     ///   - progress: is told how many bytes were read from the descriptor so far, and may throw to end it.
     /// - Throws: `ArchiveError`, or what `progress` threw. Then nothing stays behind.
-    public func extract(from descriptor: CInt, progress: (_ bytesRead: Int) throws -> Void = { _ in }) throws -> Summary
+    public func extract(from descriptor: CInt, progress: (_ bytesRead: Int) throws -> Void = { _ in }) throws
+        -> ExtractionSummary
     {
         guard name.isName else { throw ArchiveError.unsafe(member: name.description, reason: "is no name of a file") }
-        let root = try Descriptor(root, flags: O_DIRECTORY, following: true)
+        let root = try asArchiveError(
+            try Descriptor(String(fileName: root.bytes), flags: O_DIRECTORY, named: root.description))
         try refuseExisting(in: root.number)
         let workspace = try Workspace(for: name, in: root)
         let rename = try ExclusiveRename(triedIn: workspace.directory.number)
@@ -73,7 +76,7 @@ public struct ArchiveExtractor: Sendable {
         }
     }
 
-    private func fill(_ workspace: borrowing Workspace, from reader: TarReader) throws -> Summary {
+    private func fill(_ workspace: borrowing Workspace, from reader: TarReader) throws -> ExtractionSummary {
         var unpacking = Unpacking(
             name: name, reader: reader, into: workspace.directory.number, owner: owner, replacements: replacements)
         while let member = try reader.next() { try unpacking.add(member) }

@@ -6,7 +6,7 @@ public struct ArchiveInspection {
     /// - Parameters:
     ///   - descriptor: is read to the archive's end, and stays open.
     ///   - top: the name of the directory that must be in it.
-    ///   - progress: is told how far it was read, in bytes, may take its time, and says whether to go on.
+    ///   - progress: is told how far it was read, in bytes, may block, and returns whether to go on.
     /// - Returns: what is wrong with it; nil: nothing.
     public static func problem(of descriptor: CInt, top: String, progress: (_ bytesRead: Int) -> Bool) -> String? {
         inCLocale {

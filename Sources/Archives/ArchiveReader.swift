@@ -14,7 +14,7 @@ final class ArchiveReader {
     init(_ input: any ByteSource, support: (OpaquePointer) -> [Int32]) throws {
         self.input = input
         handle = archive_read_new()
-        // ARCHIVE_WARN: it would run another program, which nobody has asked for.
+        // ARCHIVE_WARN: it would run another program, which isn't wanted.
         for result in support(handle) { try check(result) }
         try check(
             archive_read_open(

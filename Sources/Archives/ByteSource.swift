@@ -1,4 +1,6 @@
+import CArchive
 import Gzip
+import System
 
 /// Bytes that come a piece at a time.
 protocol ByteSource: AnyObject {
@@ -12,7 +14,7 @@ final class DescriptorBytes: ByteSource {
     private let progress: (Int) throws -> Void
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     private var bytesRead = 0
-    /// Read, and not yet given to anybody.
+    /// Read ahead, and not yet consumed.
     private var peeked: UnsafeRawBufferPointer?
 
     /// - Parameter progress: is told how many bytes were read so far, and may throw to end it.
@@ -25,7 +27,7 @@ final class DescriptorBytes: ByteSource {
 
     func next() throws -> UnsafeRawBufferPointer {
         if let bytes = peeked.take() { return bytes }
-        let count = try readFully(descriptor, into: buffer, as: "read the archive")
+        let count = try asArchiveError(try readAll(from: descriptor, into: buffer, named: "the archive"))
         bytesRead += count
         try progress(bytesRead)
         return UnsafeRawBufferPointer(rebasing: buffer[..<count])
@@ -75,10 +77,39 @@ final class GzipBytes: ByteSource {
         do {
             return try stream.inflate(into: output)
         } catch {
-            // Something else stands behind whole members. Whether the tar was all there by then, its reader finds out.
+            // Trailing garbage behind whole members. Whether the tar was all there by then, its reader finds out.
             guard stream.isBeginningAnother else { throw ArchiveError.malformed(error.description) }
             isOver = true
             return 0
         }
+    }
+}
+
+/// What other bytes are in xz, bzip2, zstd or LZMA, by libarchive's filters: unlike its one for gzip, these look at
+/// checksums.
+final class FilteredBytes: ByteSource {
+    /// How such files begin, and what reads them.
+    private static let filters: [(magic: [UInt8], code: CInt)] = [
+        ([0xfd] + Array("7zXZ\0".utf8), ARCHIVE_FILTER_XZ), (Array("BZh".utf8), ARCHIVE_FILTER_BZIP2),
+        ([0x28, 0xb5, 0x2f, 0xfd], ARCHIVE_FILTER_ZSTD), ([0x5d, 0, 0], ARCHIVE_FILTER_LZMA),
+    ]
+
+    /// - Returns: libarchive's number of the filter that reads it; nil when it is none of these.
+    static func filter(for beginning: UnsafeRawBufferPointer) -> CInt? {
+        filters.first { beginning.starts(with: $0.magic) }?.code
+    }
+
+    private let reader: ArchiveReader
+
+    init(_ input: any ByteSource, filter: CInt) throws {
+        reader = try ArchiveReader(input) { handle in
+            // One, as tarfile has it. Where libarchive chooses, it takes any number, and nothing bounds its work.
+            [archive_read_append_filter(handle, filter), archive_read_support_format_raw(handle)]
+        }
+        _ = try reader.nextEntry()
+    }
+
+    func next() throws -> UnsafeRawBufferPointer {
+        try reader.nextPiece()?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
     }
 }

@@ -29,7 +29,7 @@ public struct DirectoryArchive: Sendable {
         self.makesLinksRelative = makesLinksRelative
     }
 
-    public struct Summary: Sendable {
+    public struct PackingSummary: Sendable {
         /// Members of any kind.
         public internal(set) var members = 0
         /// Of the files' contents.
@@ -50,7 +50,7 @@ public struct DirectoryArchive: Sendable {
     public func write(
         threads: Int, level: Int = 6, progress: (_ bytesRead: Int) throws -> Void = { _ in },
         to sink: (UnsafeRawBufferPointer) throws -> Void
-    ) throws -> Summary {
+    ) throws -> PackingSummary {
         guard name.isName else { throw ArchiveError.unsafe(member: name.description, reason: "is no name of a file") }
         return try withoutActuallyEscaping(sink) { sink in
             try withoutActuallyEscaping(progress) { progress in
@@ -62,7 +62,7 @@ public struct DirectoryArchive: Sendable {
     private func write(
         threads: Int, level: Int, progress: @escaping (Int) throws -> Void,
         sink: @escaping (UnsafeRawBufferPointer) throws -> Void
-    ) throws -> Summary {
+    ) throws -> PackingSummary {
         let gzip = try ParallelGzip(threads: max(1, threads), level: min(max(0, level), 9), sink: sink)
         let tar = try TarWriter { try gzip.write($0) }
         var packing = try Packing(

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import System
 
 /// How a directory is moved to a name without replacing what may have it.
 enum ExclusiveRename {
@@ -21,9 +22,11 @@ enum ExclusiveRename {
             self = .byFlag
             return
         }
-        guard [EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) else { throw ArchiveError("rename a directory in the root") }
+        guard [EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) else {
+            throw ArchiveError(SystemError("rename a directory in the root"))
+        }
         try Self.makeDirectory(other, in: directory)
-        try system("rename a directory in the root, whose file system can't do it without replacing") {
+        try archiveCall("rename a directory in the root, whose file system can't do it without replacing") {
             Self.rename(trial, in: directory, to: other, in: directory)
         }
         self = .overOwn
@@ -48,12 +51,14 @@ enum ExclusiveRename {
 
     /// ENOTEMPTY: something was put into our own directory meanwhile.
     private static func failure(_ name: Path) -> ArchiveError {
-        [EEXIST, ENOTEMPTY].contains(errno) ? .exists(name.description) : ArchiveError("rename the tree to \(name)")
+        [EEXIST, ENOTEMPTY].contains(errno)
+            ? .exists(name.description) : ArchiveError(SystemError("rename the tree to", name.description))
     }
 
     private static func makeDirectory(_ name: Path, in directory: CInt) throws(ArchiveError) {
         guard name.withCString({ mkdirat(directory, $0, 0o700) }) == 0 else {
-            throw errno == EEXIST ? .exists(name.description) : ArchiveError("make a directory in the root")
+            throw errno == EEXIST
+                ? .exists(name.description) : ArchiveError(SystemError("make a directory in the root"))
         }
     }
 

@@ -3,7 +3,7 @@ import Gzip
 
 /// A tar.gz of files that exist in memory alone, below one directory for its owner alone.
 public struct FileArchive {
-    public struct File {
+    public struct ArchivedFile {
         let name: String
         let contents: [UInt8]
         let permissions: UInt32
@@ -16,11 +16,11 @@ public struct FileArchive {
     }
 
     private let directory: Path
-    private let files: [File]
+    private let files: [ArchivedFile]
     private let time: Int
 
     /// - Parameter time: when all of it was made, in seconds since 1970.
-    public init(directory: String, files: [File], time: Int) {
+    public init(directory: String, files: [ArchivedFile], time: Int) {
         self.directory = Path(directory)
         self.files = files
         self.time = time

@@ -1,4 +1,6 @@
+import CLinux
 import Glibc
+import System
 
 /// One walk through a tree, from the top down and by name, into a tar.
 struct Packing: ~Copyable {
@@ -10,7 +12,7 @@ struct Packing: ~Copyable {
     private let makesLinksRelative: Bool
     private let progress: (Int) throws -> Void
     private let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
-    private(set) var summary = DirectoryArchive.Summary()
+    private(set) var summary = DirectoryArchive.PackingSummary()
 
     init(
         of directory: Path, omitting omitted: Set<Path>, seenFrom location: Path, makesLinksRelative: Bool,
@@ -28,8 +30,8 @@ struct Packing: ~Copyable {
 
     mutating func add(_ file: Path, as member: Path) throws {
         var status = stat()
-        try system("look at \(file)") { file.withCString { lstat($0, &status) } }
-        switch status.st_mode & S_IFMT {
+        try archiveCall("look at", file) { file.withCString { lstat($0, &status) } }
+        switch status.kind {
         case S_IFDIR: try addDirectory(file, as: member, status)
         case S_IFREG: try addFile(file, as: member)
         case S_IFLNK: try addLink(file, as: member, status)
@@ -46,7 +48,7 @@ struct Packing: ~Copyable {
 
     private mutating func addLink(_ link: Path, as member: Path, _ status: stat) throws {
         let entry = try metadata.entry(for: member, of: link, status)
-        guard let target = readLink(link) else { throw ArchiveError("read \(link)") }
+        guard let target = readLink(link) else { throw ArchiveError(SystemError("read", link.description)) }
         // The member's first component is the top of the tree.
         let place = Array(member.components.dropFirst().dropLast())
         if symlinks.escapes(target, from: place) {
@@ -60,8 +62,8 @@ struct Packing: ~Copyable {
     private mutating func addFile(_ path: Path, as member: Path) throws {
         // Not to wait for the writer of a FIFO that took the name of the file.
         let file = try Descriptor(path, flags: O_RDONLY | O_NONBLOCK)
-        let status = try file.status()
-        guard status.st_mode & S_IFMT == S_IFREG else {
+        let status = try asArchiveError(try file.status())
+        guard status.kind == S_IFREG else {
             throw ArchiveError.changed(path: path.description, how: "is no file any more")
         }
         var entry = try metadata.entry(for: member, of: path, status)
@@ -70,7 +72,7 @@ struct Packing: ~Copyable {
         try begin(entry, member)
         try copy(file, path, size: Int(status.st_size), as: member)
         // What was written over in the middle has the same size, and is neither the old file nor the new one.
-        guard try file.status().isUnchanged(since: status) else {
+        guard try asArchiveError(try file.status()).isUnchanged(since: status) else {
             throw ArchiveError.changed(path: path.description, how: "changed while it was read")
         }
     }
@@ -86,11 +88,11 @@ struct Packing: ~Copyable {
         var left = size
         var count = 0
         repeat {
-            count = try file.read(into: piece, path)
+            count = try asArchiveError(try file.readAll(into: piece))
             guard count <= left else {
                 throw ArchiveError.changed(
                     path: path.description,
-                    how: try file.status().st_size > size
+                    how: try asArchiveError(try file.size()) > size
                         ? "grew while it was read" : "has more bytes than its size says; put a copy there")
             }
             try tar.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), member)
@@ -101,7 +103,7 @@ struct Packing: ~Copyable {
         guard left == 0 else {
             throw ArchiveError.changed(
                 path: path.description,
-                how: try file.status().st_size < size
+                how: try asArchiveError(try file.size()) < size
                     ? "shrank while it was read" : "has fewer bytes than its size says; put a copy there")
         }
     }

@@ -22,7 +22,7 @@ struct Path: Hashable, Sendable {
 
     var parent: Path { Path(components.dropLast()) }
 
-    /// Whether it can stand in a directory, for one file.
+    /// Whether it is a valid name of one file in a directory.
     var isName: Bool { bytes != [dot] && components == [bytes[...]] && !climbs && !bytes.contains(0) }
 
     /// Whether it has a component `..`.

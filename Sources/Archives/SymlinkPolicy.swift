@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// Whether symbolic links lead out of a tree, judged as the kernel will follow them where the tree will finally be.
 ///

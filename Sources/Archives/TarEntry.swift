@@ -1,7 +1,8 @@
 import CArchive
 import Glibc
+import System
 
-/// What a tar says of one member, on its way into an archive.
+/// A member's header, to be written into a tar.
 struct TarEntry: ~Copyable {
     private(set) var handle: OpaquePointer  // struct archive_entry *
 
@@ -89,7 +90,7 @@ struct DiskMetadata: ~Copyable {
         let entry = TarEntry(member, of: file)
         var status = status
         guard archive_read_disk_entry_from_file(handle, entry.handle, -1, &status) == ARCHIVE_OK else {
-            throw ArchiveError("read \(file)", errno: archive_errno(handle))
+            throw ArchiveError(SystemError("read", file.description, errno: archive_errno(handle)))
         }
         return entry
     }

@@ -1,9 +1,9 @@
 import CArchive
 import Glibc
 
-/// What an archive says of one of its members.
+/// A member's header, as read from an archive.
 struct TarMember {
-    enum Kind {
+    enum MemberKind {
         case directory
         case file
         case symbolicLink(to: Path)
@@ -13,7 +13,7 @@ struct TarMember {
     }
 
     let path: Path
-    let kind: Kind
+    let kind: MemberKind
     let attributes: Attributes
     /// Of the contents.
     let size: Int
@@ -28,7 +28,7 @@ struct TarMember {
             modified: timespec(tv_sec: archive_entry_mtime(entry), tv_nsec: archive_entry_mtime_nsec(entry)))
     }
 
-    private static func kind(of entry: OpaquePointer) -> Kind {
+    private static func kind(of entry: OpaquePointer) -> MemberKind {
         // Also when the header gives a type besides: a hard link is what would be made.
         if let target = archive_entry_hardlink(entry) { return .hardLink(to: Path(cString: target)) }
         switch archive_entry_filetype(entry) {
@@ -41,7 +41,7 @@ struct TarMember {
     }
 }
 
-/// What a member keeps of its own, besides contents. The owner isn't among it: that is for the installer to say.
+/// What a member keeps of its own, besides contents. Not the owner: the installer chooses that.
 struct Attributes {
     var permissions: mode_t
     let modified: timespec
@@ -58,7 +58,7 @@ struct Attributes {
     /// Of a directory that the archive doesn't mention, but puts something into.
     static let unmentioned = Attributes(permissions: 0o755, modified: timespec(tv_sec: 0, tv_nsec: utimeNow))
 
-    /// Of a file that stands in for the archive's.
+    /// Of a file that replaces the archive's.
     static let replacement = Attributes(permissions: 0o644, modified: timespec(tv_sec: 0, tv_nsec: utimeNow))
 }
 

@@ -50,7 +50,7 @@ final class TarSource: ByteSource {
         return bytes
     }
 
-    /// Reads what stands behind the last member: only the end tells whether the archive is all there, and intact.
+    /// Reads on behind the last member: only the end shows whether the archive is complete and intact.
     ///
     /// - Parameter hasMark: whether the tar's end was seen, so that all that follows is none of it.
     func finish(hasMark: Bool) throws {

@@ -32,7 +32,7 @@ final class TarWriter {
         // Names are bytes: in this locale libarchive can't translate those beyond ASCII to UTF-8, so it stores them as
         // they are, marks the member with hdrcharset=BINARY, and warns of it.
         let result = inCLocale { archive_write_header(handle, entry.handle) }
-        // Of other members, a warning means that the header says something else than the entry.
+        // Of other members, a warning means that the header differs from the entry.
         if result != ARCHIVE_WARN || entry.isASCII { try check(result, "archive \(member)") }
     }
 
@@ -60,7 +60,7 @@ final class TarWriter {
     }
 }
 
-/// What libarchive says of its last failure.
+/// libarchive's message of its last failure.
 func libarchiveReason(_ archive: OpaquePointer) -> String {
     archive_error_string(archive).map { Path(cString: $0).description } ?? "no reason given"
 }

@@ -1,6 +1,8 @@
+import CLinux
 import Glibc
+import System
 
-/// Makes an archive's members below a directory that nobody else can reach, each under a name that was free, or that of
+/// Makes an archive's members below a private directory, each under a name that was free, or that of
 /// an earlier member of the same kind: what was appended to an archive replaces what it has already.
 ///
 /// Symbolic links are made last, when all that other members need lies there as real directories: so nothing is ever
@@ -33,7 +35,7 @@ struct TreeWriter: ~Copyable {
         let file = Descriptor(
             owning: try make(path, over: S_IFREG) {
                 openat(directory, $0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-            })
+            }, named: path.description)
         hardLinks.remove(path)
         try fill(file)
         try settle(file, path, attributes)
@@ -42,11 +44,11 @@ struct TreeWriter: ~Copyable {
     mutating func makeFIFO(_ path: Path, _ attributes: Attributes) throws(ArchiveError) {
         try makeDirectories(path.parent)
         try make(path, over: S_IFIFO) { mkfifoat(directory, $0, 0o600) }
-        // So that opening it doesn't wait for whoever writes into it.
+        // So that opening it doesn't block until it has a writer.
         try settle(try Descriptor(path, in: directory, flags: O_RDONLY | O_NONBLOCK), path, attributes)
     }
 
-    /// To a symbolic link, it is another one with the same target, which is judged from where it stands itself.
+    /// To a symbolic link, it is another one with the same target, which is judged from its own directory.
     mutating func makeHardLink(_ path: Path, to target: Path) throws {
         if let link = links[target] { return try noteLink(path, to: link.target, link.attributes) }
         try makeDirectories(path.parent)
@@ -68,12 +70,13 @@ struct TreeWriter: ~Copyable {
 
     private mutating func copy(_ original: Path, to path: Path) throws {
         let source = try Descriptor(original, in: directory, flags: O_RDONLY | O_NONBLOCK)
-        let status = try source.status()
+        let status = try asArchiveError(try source.status())
         try makeFile(path, Attributes(permissions: status.st_mode, modified: status.st_mtim)) { file in
             try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 4096) { piece in
                 var offset = 0
-                while case let count = try source.read(into: piece, original), count > 0 {
-                    try file.write(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: offset, path)
+                while case let count = try asArchiveError(try source.readAll(into: piece)), count > 0 {
+                    try asArchiveError(
+                        try file.writeAll(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: offset))
                     offset += count
                 }
             }
@@ -98,7 +101,7 @@ struct TreeWriter: ~Copyable {
     private func type(of path: Path) -> mode_t? {
         var status = stat()
         let result = path.withCString { fstatat(directory, $0, &status, AT_SYMLINK_NOFOLLOW) }
-        return result == 0 ? status.st_mode & S_IFMT : nil
+        return result == 0 ? status.kind : nil
     }
 
     /// Passes on what `call` returned.
@@ -117,7 +120,7 @@ struct TreeWriter: ~Copyable {
             }
             return try make(path, call)
         case ENAMETOOLONG: throw .unsafe(member: path.description, reason: "is longer than the file system takes")
-        default: throw ArchiveError("make \(path)")
+        default: throw ArchiveError(SystemError("make", path.description))
         }
     }
 
@@ -144,19 +147,19 @@ struct TreeWriter: ~Copyable {
 
     private func settle(_ file: borrowing Descriptor, _ path: Path, _ attributes: Attributes) throws(ArchiveError) {
         if let owner {
-            try system("change the owner of \(path)") { fchown(file.number, owner.user, owner.group) }
+            try archiveCall("change the owner of", path) { fchown(file.number, owner.user, owner.group) }
         }
-        try system("change the permissions of \(path)") { fchmod(file.number, attributes.permissions) }
-        try system("change the time of \(path)") { futimens(file.number, attributes.times) }
+        try archiveCall("change the permissions of", path) { fchmod(file.number, attributes.permissions) }
+        try archiveCall("change the time of", path) { futimens(file.number, attributes.times) }
     }
 
     private func settleLink(_ path: Path, _ attributes: Attributes) throws(ArchiveError) {
         if let owner {
-            try system("change the owner of \(path)") {
+            try archiveCall("change the owner of", path) {
                 path.withCString { fchownat(directory, $0, owner.user, owner.group, AT_SYMLINK_NOFOLLOW) }
             }
         }
-        try system("change the time of \(path)") {
+        try archiveCall("change the time of", path) {
             path.withCString { utimensat(directory, $0, attributes.times, AT_SYMLINK_NOFOLLOW) }
         }
     }

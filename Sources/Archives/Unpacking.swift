@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// One reading of an archive, member by member, into a directory.
 struct Unpacking: ~Copyable {
@@ -7,7 +8,7 @@ struct Unpacking: ~Copyable {
     private let directory: CInt
     private let replacements: [Path: [UInt8]?]
     private var tree: TreeWriter
-    private var summary = ArchiveExtractor.Summary()
+    private var summary = ArchiveExtractor.ExtractionSummary()
 
     /// - Parameter directory: open as long as this is in use.
     init(name: Path, reader: TarReader, into directory: CInt, owner: Owner?, replacements: [Path: [UInt8]?]) {
@@ -40,7 +41,7 @@ struct Unpacking: ~Copyable {
         for case (let file, let contents?) in replacements {
             let place = name.appending(file)
             try tree.makeFile(place, .replacement) { descriptor in
-                try contents.withUnsafeBytes { try descriptor.write($0, at: 0, place) }
+                try contents.withUnsafeBytes { bytes in try asArchiveError(try descriptor.writeAll(bytes)) }
             }
         }
     }
@@ -50,17 +51,17 @@ struct Unpacking: ~Copyable {
         var count = 0
         try tree.makeFile(place, member.attributes) { file in
             try reader.readContents { bytes, offset in
-                try file.write(bytes, at: offset, place)
+                try asArchiveError(try file.writeAll(bytes, at: offset))
                 count += bytes.count
             }
             // A hole at the end has no bytes to write.
-            try system("write \(place)") { ftruncate(file.number, member.size) }
+            try asArchiveError(try file.truncate(to: member.size))
         }
         summary.bytes += count
     }
 
     /// - Parameter locations: where the tree will be, by each path that leads there.
-    consuming func finish(at locations: [Path]) throws -> ArchiveExtractor.Summary {
+    consuming func finish(at locations: [Path]) throws -> ArchiveExtractor.ExtractionSummary {
         guard summary.members > 0 else { throw ArchiveError.malformed("it has no \(name)/") }
         try addReplacements()
         let symlinks = SymlinkPolicy(top: try Descriptor(name, in: directory, flags: O_DIRECTORY), locations: locations)

@@ -1,10 +1,11 @@
 import CArchive
 import CLinux
 import Glibc
+import System
 
-/// A directory that nobody else can reach, beside the place where a tree shall appear. It goes away with its owner.
+/// A private directory, beside the place where a tree shall appear. It is removed with its owner.
 ///
-/// Its lock says that it is in use. One that a killed process left behind is unlocked, and removed by the next
+/// Its lock marks it as in use. One that a killed process left behind is unlocked, and removed by the next
 /// extraction of the same tree.
 struct Workspace: ~Copyable {
     private let tree: Path
@@ -18,7 +19,7 @@ struct Workspace: ~Copyable {
         flock(root.number, LOCK_EX)
         Self.sweep(WorkspaceName.all(for: tree, in: root.number), in: root.number)
         let name = WorkspaceName.new(for: tree)
-        try system("make a directory in the root") { name.withCString { mkdirat(root.number, $0, 0o700) } }
+        try archiveCall("make a directory in the root") { name.withCString { mkdirat(root.number, $0, 0o700) } }
         directory = try Descriptor(name, in: root.number, flags: O_DIRECTORY)
         flock(directory.number, LOCK_EX | LOCK_NB)
         flock(root.number, LOCK_UN)
@@ -33,18 +34,18 @@ struct Workspace: ~Copyable {
     /// and after this returns it survives a crash.
     func publish(by rename: ExclusiveRename) throws(ArchiveError) {
         // One call for thousands of files, and it also reports writes that failed behind our back.
-        try system("write the tree to the disk") { syncfs(root.number) }
+        try archiveCall("write the tree to the disk") { syncfs(root.number) }
         let permissions = try self.permissions()
         // Moving a directory changes the `..` in it.
         chmod(permissions | 0o200, in: directory.number)
         try rename.move(tree, from: directory.number, to: root.number)
         chmod(permissions, in: root.number)
-        try system("write the root to the disk") { fsync(root.number) }
+        try archiveCall("write the root to the disk") { fsync(root.number) }
     }
 
     private func permissions() throws(ArchiveError) -> mode_t {
         var status = stat()
-        try system("look at \(tree)") {
+        try archiveCall("look at", tree) {
             tree.withCString { fstatat(directory.number, $0, &status, AT_SYMLINK_NOFOLLOW) }
         }
         return status.st_mode & 0o777

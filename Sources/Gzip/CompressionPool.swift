@@ -2,50 +2,50 @@ import System
 
 /// The threads that compress blocks. They end with their owner.
 final class CompressionPool {
-    private struct Work {
+    private struct BlockQueue {
         var waiting: [Block] = []
         var done: Set<ObjectIdentifier> = []
         var isOver = false
     }
 
-    private let work = Monitor(Work())
+    private let queue = Monitor(BlockQueue())
     private var threads: [Thread] = []
 
     init(count: Int, level: Int) throws(SystemError) {
         for _ in 0..<count {
-            threads.append(try Thread { [work] in Self.compress(work, level: level) })
+            threads.append(try Thread { [queue] in Self.compress(queue, level: level) })
         }
     }
 
     deinit {
-        // What still waits isn't wanted any more.
-        work.change { $0.isOver = true }
+        // Blocks that still wait are dropped.
+        queue.change { $0.isOver = true }
         for thread in threads { thread.join() }
     }
 
     /// Hands the block over, until `await` gives it back.
-    func submit(_ block: Block) { work.change { $0.waiting.append(block) } }
+    func submit(_ block: Block) { queue.change { $0.waiting.append(block) } }
 
     func await(_ block: Block) {
-        work.wait { $0.done.remove(ObjectIdentifier(block)) != nil ? () : nil }
+        queue.wait { $0.done.remove(ObjectIdentifier(block)) != nil ? () : nil }
     }
 
-    private static func compress(_ work: Monitor<Work>, level: Int) {
+    private static func compress(_ queue: Monitor<BlockQueue>, level: Int) {
         let stream = DeflateStream(level: level)
-        while case .compress(let block) = work.wait(for: order) {
+        while case .compress(let block) = queue.wait(for: assignment) {
             block.compress(with: stream)
-            work.change { _ = $0.done.insert(ObjectIdentifier(block)) }
+            queue.change { _ = $0.done.insert(ObjectIdentifier(block)) }
         }
     }
 
-    private enum Order {
+    private enum Assignment {
         case compress(Block)
         case end
     }
 
     /// nil as long as there is nothing to do.
-    private static func order(_ work: inout Work) -> Order? {
-        if work.isOver { return .end }
-        return work.waiting.isEmpty ? nil : .compress(work.waiting.removeFirst())
+    private static func assignment(_ queue: inout BlockQueue) -> Assignment? {
+        if queue.isOver { return .end }
+        return queue.waiting.isEmpty ? nil : .compress(queue.waiting.removeFirst())
     }
 }

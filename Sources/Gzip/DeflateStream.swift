@@ -27,7 +27,7 @@ struct DeflateStream: ~Copyable {
 
     /// Compresses `input` up to a byte's boundary, so that the next block can follow.
     ///
-    /// - Parameter dictionary: what stands before `input`, as far as the window reaches.
+    /// - Parameter dictionary: what precedes `input`, as far as the window reaches.
     /// - Returns: how many bytes of `output` were written.
     func deflate(
         _ input: UnsafeRawBufferPointer, after dictionary: UnsafeRawBufferPointer, isLast: Bool,

@@ -13,13 +13,7 @@ extension Descriptor {
 
     /// Fills the buffer, or as much of it as there is until the end.
     public func readAll(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
-        var count = 0
-        while count < buffer.count {
-            let got = try readSome(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
-            guard got > 0 else { break }
-            count += got
-        }
-        return count
+        try System.readAll(from: number, into: buffer, named: name)
     }
 
     /// Puts its position before the first byte; a pipe has no other than where it is.
@@ -66,22 +60,44 @@ extension Descriptor {
 
     /// Writes all of it from its position on.
     public func writeAll(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        try write(bytes) { rest, _ in Glibc.write(number, rest.baseAddress, rest.count) }
+        try System.writeAll(bytes, to: number, named: name)
     }
 
     /// Writes all of it at an offset, which may lie behind the end: what is between then is a hole.
     public func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
-        try write(bytes) { rest, done in pwrite(number, rest.baseAddress, rest.count, off_t(offset + done)) }
-    }
-
-    private func write(
-        _ bytes: UnsafeRawBufferPointer, by call: (_ rest: UnsafeRawBufferPointer, _ done: Int) -> Int
-    ) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-            done += try systemCall("write", name) { call(rest, done) }
+        try writePieces(of: bytes, named: name) { rest, done in
+            pwrite(number, rest.baseAddress, rest.count, off_t(offset + done))
         }
+    }
+}
+
+/// Fills the buffer, or as much of it as there is until the end, from a descriptor that stays another owner's.
+public func readAll(
+    from number: CInt, into buffer: UnsafeMutableRawBufferPointer, named name: String
+) throws(SystemError) -> Int {
+    var count = 0
+    while count < buffer.count {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+        let got = try systemCall("read", name) { Glibc.read(number, rest.baseAddress, rest.count) }
+        guard got > 0 else { break }
+        count += got
+    }
+    return count
+}
+
+/// Writes all of it to a descriptor that stays another owner's, like standard output.
+public func writeAll(_ bytes: UnsafeRawBufferPointer, to number: CInt, named name: String) throws(SystemError) {
+    try writePieces(of: bytes, named: name) { rest, _ in Glibc.write(number, rest.baseAddress, rest.count) }
+}
+
+private func writePieces(
+    of bytes: UnsafeRawBufferPointer, named name: String,
+    by call: (_ rest: UnsafeRawBufferPointer, _ done: Int) -> Int
+) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+        done += try systemCall("write", name) { call(rest, done) }
     }
 }
 

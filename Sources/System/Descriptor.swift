@@ -6,7 +6,7 @@ import Glibc
 /// Errors have its `name` as their subject.
 public struct Descriptor: ~Copyable, Sendable {
     public let number: CInt
-    /// What messages call it: its path, unless somebody must not learn that.
+    /// What messages call it: its path, unless that is confidential.
     public let name: String
 
     /// - Parameters:
@@ -27,7 +27,7 @@ public struct Descriptor: ~Copyable, Sendable {
         self.name = name ?? path
     }
 
-    /// - Parameter number: of an open one, which nobody else closes.
+    /// - Parameter number: of an open one, whose ownership passes to this.
     public init(owning number: CInt, named name: String) {
         self.number = number
         self.name = name

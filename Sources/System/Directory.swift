@@ -48,12 +48,24 @@ public final class Directory {
 
     /// Calls `body` with each name but `.` and `..`, in any order; the pointer is good as long as that runs.
     public func forEachName(_ body: (UnsafePointer<CChar>) throws -> Void) throws {
+        while let name = try nextName() { try body(name) }
+    }
+
+    /// Each name but `.` and `..`, in any order.
+    public func names() throws(SystemError) -> [String] {
+        var names: [String] = []
+        while let name = try nextName() { names.append(String(fileName: name)) }
+        return names
+    }
+
+    /// - Returns: what is good until the next call.
+    private func nextName() throws(SystemError) -> UnsafePointer<CChar>? {
         while let item = try next() {
-            try withUnsafeBytes(of: &item.pointee.d_name) { field in
-                let name = field.assumingMemoryBound(to: CChar.self).baseAddress!
-                if strcmp(name, ".") != 0, strcmp(name, "..") != 0 { try body(name) }
-            }
+            let field = UnsafeRawPointer(item) + MemoryLayout<dirent>.offset(of: \.d_name)!
+            let name = field.assumingMemoryBound(to: CChar.self)
+            if strcmp(name, ".") != 0, strcmp(name, "..") != 0 { return name }
         }
+        return nil
     }
 
     /// The same, and what is there, not followed when it is a symbolic link. What vanishes meanwhile is left out.
@@ -77,11 +89,7 @@ public final class Directory {
 }
 
 /// What the directory holds, in any order, without `.` and `..`.
-public func namesInDirectory(_ path: String) throws -> [String] {
-    var names: [String] = []
-    try Directory(path).forEachName { names.append(String(fileName: $0)) }
-    return names
-}
+public func namesInDirectory(_ path: String) throws(SystemError) -> [String] { try Directory(path).names() }
 
 extension SystemError {
     /// Whether no directory of that name is there.

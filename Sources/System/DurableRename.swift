@@ -4,7 +4,7 @@ import Glibc
 ///
 /// The promise: each new name leads to what it led to before, until it leads to the moved file, at once; and when `move`
 /// has returned, that survives a crash, as does the end of the old name. What the file holds is promised only when
-/// `move` was given it, or somebody has called `synchronize` for it.
+/// `move` was given it, or the caller has called `synchronize` for it.
 public struct DurableRename: ~Copyable {
     private let source: Descriptor
     private let target: Descriptor

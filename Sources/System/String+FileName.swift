@@ -1,6 +1,6 @@
 import Glibc
 
-/// File names are bytes, and Swift's texts are Unicode: a text stands for a name's bytes that are no UTF-8 by the last
+/// File names are bytes, and Swift's texts are Unicode: bytes of a name that are no UTF-8 are escaped as the last
 /// scalars there are, U+10FF80 to U+10FFFF, one for each byte, as Python's `surrogateescape` does. Of a name that
 /// holds those scalars itself the bytes are escaped too, so every name comes back as it was.
 extension String {
@@ -58,7 +58,7 @@ extension String {
         utf8.contains(0xF4) && unicodeScalars.contains { $0.rawByte != nil }
     }
 
-    /// For people, and where only text can stand: a byte that is no UTF-8 as `\xE9`.
+    /// For people, and where only text is allowed: a byte that is no UTF-8 as `\xE9`.
     public var shownFileName: String { spellingRawBytes { "\\x\($0)" } }
 
     /// For URLs and for metadata, which other programs take for a name again: such a byte as `%E9`.
@@ -75,7 +75,7 @@ extension String {
         }
     }
 
-    /// What stands behind its last slash; all of it without one. By bytes: to Swift, a slash and an accent behind it are
+    /// Its part behind the last slash; all of it without one. By bytes: to Swift, a slash and an accent behind it are
     /// one character.
     public var lastPathComponent: String {
         guard let slash = utf8.lastIndex(of: UInt8(ascii: "/")) else { return self }
@@ -98,6 +98,6 @@ extension Unicode.Scalar {
     /// - Parameter byte: from 0x80 on; all below are characters.
     fileprivate init(rawByte byte: UInt8) { self.init(Self.firstEscape + UInt32(byte))! }
 
-    /// The byte that it stands for in a name; nil when it is itself.
+    /// The byte that it escapes in a name; nil when it is itself.
     public var rawByte: UInt8? { value >= Self.firstEscape + 0x80 ? UInt8(value - Self.firstEscape) : nil }
 }

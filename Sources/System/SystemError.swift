@@ -4,7 +4,7 @@ public import Glibc
 public struct SystemError: Error, Equatable, CustomStringConvertible {
     /// What was tried: `open`, or of one that has no subject, `start a thread`.
     public let operation: String
-    /// What it was tried on, mostly a path, as `Descriptor.name` has it; empty when the operation says it all.
+    /// What it was tried on, mostly a path, as `Descriptor.name` has it; empty when the operation needs none.
     public let subject: String
     /// What `errno` was.
     public let code: CInt
@@ -36,7 +36,7 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
 
 /// Passes on what a system call returned. One that a signal interrupted is made again.
 ///
-/// - Throws: what `errno` says when it returned less than 0.
+/// - Throws: `errno` as a `SystemError` when it returned less than 0.
 @discardableResult
 public func systemCall<Number: SignedInteger>(
     _ operation: String, _ subject: @autoclosure () -> String = "", _ call: () -> Number

@@ -39,7 +39,7 @@ struct AccountBundle {
         return try FileArchive(
             directory: directory,
             files: files.compactMap { name, contents, permissions in
-                contents.map { FileArchive.File(name: name, contents: $0, permissions: permissions) }
+                contents.map { FileArchive.ArchivedFile(name: name, contents: $0, permissions: permissions) }
             }, time: Int(Date.now.timeIntervalSince1970)
         ).bytes()
     }

@@ -31,7 +31,7 @@ struct Workbench {
     func archive(
         _ tree: String, to file: String = "ours.tar.gz", location: String? = nil, makesLinksRelative: Bool = false,
         threads: Int = 2
-    ) throws -> DirectoryArchive.Summary {
+    ) throws -> DirectoryArchive.PackingSummary {
         try Data().write(to: URL(filePath: path(file)))
         let handle = try FileHandle(forWritingTo: URL(filePath: path(file)))
         let archive = DirectoryArchive(
@@ -41,7 +41,7 @@ struct Workbench {
     }
 
     @discardableResult
-    func extract(_ file: String = "ours.tar.gz", owner: Owner? = nil) throws -> ArchiveExtractor.Summary {
+    func extract(_ file: String = "ours.tar.gz", owner: Owner? = nil) throws -> ArchiveExtractor.ExtractionSummary {
         let handle = try FileHandle(forReadingFrom: URL(filePath: path(file)))
         return try ArchiveExtractor(name: "tree", root: root, owner: owner).extract(from: handle.fileDescriptor)
     }

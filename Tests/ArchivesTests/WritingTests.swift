@@ -157,7 +157,7 @@ struct WritingTests {
 
     @Test func `a directory that isn't there is an error that names it`() throws {
         let path = bench.path("tree")
-        #expect(throws: ArchiveError.system("open \(path): No such file or directory")) {
+        #expect(throws: ArchiveError.system("open \(path): no such file or directory")) {
             try bench.archive("tree")
         }
     }

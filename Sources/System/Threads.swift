@@ -1,6 +1,39 @@
 import Glibc
 import Synchronization
 
+/// A thread of the system.
+public struct Thread: Sendable {
+    private let handle: pthread_t
+
+    private final class Closure: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    /// - Throws: when the system has no more threads.
+    public init(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        let work = Unmanaged.passRetained(Closure(body))
+        var handle = pthread_t()
+        let code = pthread_create(
+            &handle, nil,
+            { argument in
+                Unmanaged<Closure>.fromOpaque(argument!).takeRetainedValue().body()
+                return nil
+            }, work.toOpaque())
+        guard code == 0 else {
+            work.release()
+            throw SystemError("start a thread", errno: code)
+        }
+        self.handle = handle
+    }
+
+    /// Waits for its end; once.
+    public func join() { pthread_join(handle, nil) }
+
+    /// Instead of `join`: its end is not waited for.
+    public func detach() { pthread_detach(handle) }
+}
+
 /// Work that a thread of its own does, and its result, which one other thread waits for.
 public final class Background<Value: Sendable>: Sendable {
     private let outcome = Monitor<Result<Value, any Error>?>(nil)
