@@ -37,7 +37,7 @@ extension BinaryCache {
             hint: "when no slapgrid works on it, remove it: until then slapgrid ignores the binary cache for it")
     }
 
-    /// Installing there helps nobody: without its mark slapgrid compiles over the release, or refuses to go on where
+    /// Installing there is of no use: without its mark slapgrid compiles over the release, or refuses to go on where
     /// the binary cache is forced; with it, slapgrid never tells its master that the release is available.
     func refuseBesideSlapgrid(_ root: String, _ key: Key) throws {
         guard isSlapgrids(root) else { return }

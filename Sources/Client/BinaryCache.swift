@@ -92,7 +92,7 @@ public struct BinaryCache {
             throw obstacle(directory, expectsMark: marksCompleted || isSlapgrids(root))
         }
         if !marksCompleted { try refuseBesideSlapgrid(root, key) }
-        let archive = try OpenFile.temporary(in: root)
+        let archive = SharedFile(try Descriptor.temporary(in: root))
         let downloader = Downloader(cache, trusting: signature.certificates, reporter: reporter)
         let candidates = SoftwareRoot(root).bestFirst(try fitting(platform, downloader.trusted(key), key))
         _ = try downloader.first(of: candidates) { entry in
@@ -104,7 +104,7 @@ public struct BinaryCache {
             let release = ArchiveExtractor(
                 name: key.text, root: root, otherPaths: relation.otherPaths, owner: try ownerBelow(root),
                 replacements: [Self.completedMark: marksCompleted ? Self.completedText() : nil])
-            try unpack(archive, release, as: key.text)
+            try unpack(archive.descriptor, release, as: key.text)
         }
         return directory
     }
@@ -146,11 +146,11 @@ public struct BinaryCache {
         reporter.warn("\(item): \(reason): paths in it lead to the other one")
     }
 
-    private func unpack(_ archive: OpenFile, _ release: ArchiveExtractor, as name: String) throws {
+    private func unpack(_ archive: borrowing Descriptor, _ release: ArchiveExtractor, as name: String) throws {
         let size = try archive.size()
-        try system(archive.path) { Int32(lseek(archive.descriptor, 0, SEEK_SET)) }
+        archive.rewind()
         do {
-            _ = try release.extract(from: archive.descriptor) { done in
+            _ = try release.extract(from: archive.number) { done in
                 reporter.progress(Progress(item: name, step: .unpacking, done: done, total: size))
             }
         } catch let error as ArchiveError where error.isTheArchives {

@@ -69,7 +69,7 @@ public final class Cache {
     func put(_ entry: Entry, under key: Key) throws {
         let directory = try configuration.requiredEndpoint(.upload, .directory, for: use)
         var request = directory.request(.put, key.percentEncoded)
-        request.body = Body(entry.body)
+        request.body = RequestBody(entry.body)
         request.headers = [("Content-Type", "application/json")]
         request.patience.answer = Self.uploadAnswerLimit
         _ = try answer(to: request)
@@ -78,7 +78,7 @@ public final class Cache {
     /// Hides this machine's account's entries under a key; for an operator, everybody's.
     ///
     /// - Parameters:
-    ///   - digest: only entries that name this blob; nil stands for all of the key.
+    ///   - digest: only entries that name this blob; nil means all of the key.
     ///   - pair: only the entry with this `Entry.digest`, in hex.
     /// - Throws: `CacheFailure.missing` when there is nothing to hide, `refused` without the right to.
     public func withdraw(_ key: Key, naming digest: Digest?, pair: String?, reason: String) throws {
@@ -102,11 +102,11 @@ public final class Cache {
         try withdraw("\(digest)?reason=\(percentEncoded(reason))", from: cache)
     }
 
-    /// What a server says of a blob that it has.
+    /// A stored blob, by the headers of a HEAD request.
     public struct BlobStatus: Sendable {
-        /// In bytes; nil when the server doesn't say.
+        /// In bytes; nil without the header.
         public let size: Int?
-        /// When it was stored, in seconds since 1970; nil when the server doesn't say.
+        /// When it was stored, in seconds since 1970; nil without the header.
         public let modified: Int?
     }
 
@@ -121,7 +121,7 @@ public final class Cache {
         }
     }
 
-    /// Whether a blob needn't be sent. Where only uploading is configured, nobody can tell.
+    /// Whether a blob needn't be sent. False where only uploading is configured.
     func holds(_ digest: Digest) throws -> Bool {
         guard reads(.cache) else { return false }
         return try status(of: digest) != nil
@@ -145,7 +145,7 @@ public final class Cache {
     /// Sends a blob; returns the name that the server gives it.
     ///
     /// - Parameter isTrial: whether failing is cheap, since there is another way: it isn't tried again then.
-    func post(_ body: Body, isTrial: Bool = false) throws -> Digest {
+    func post(_ body: RequestBody, isTrial: Bool = false) throws -> Digest {
         let cache = try configuration.requiredEndpoint(.upload, .cache, for: use)
         var request = cache.request(.post)
         request.body = body
@@ -162,7 +162,7 @@ public final class Cache {
     /// Gets the bytes of a blob that aren't there yet; all of them, when the server sends all in spite of what it was
     /// asked for.
     ///
-    /// - Parameter progress: is told the size of the whole blob, in bytes, where the server says it.
+    /// - Parameter progress: is told the size of the whole blob, in bytes, where the server sends it.
     func get(_ digest: Digest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) -> Void) throws {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
         let getting = cache.request(.get, digest.description)
@@ -205,7 +205,7 @@ public final class Cache {
         return response
     }
 
-    /// For messages: what a withdrawal's query holds is known to who typed it. In a path, a question mark is escaped.
+    /// For messages, without a withdrawal's query, which the user typed. In a path, a question mark is escaped.
     private static func shown(_ request: HTTPRequest) -> String {
         "\(request.method.rawValue) \(withoutCredentials(request.url).prefix { $0 != "?" })"
     }

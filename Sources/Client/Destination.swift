@@ -1,20 +1,21 @@
+import CLinux
 import Glibc
 import ShaCache
 import System
 
-/// Where a blob goes when it is whole and right.
+/// Where a blob goes when it is complete and verified.
 public enum Destination: Sendable {
     /// Appears under its name at once, in place of what was there, unless that can't be replaced; `PartialDownload`
     /// says when. The name leads through no link.
     case file(String)
-    /// A pipe, a terminal, `/dev/null`, or a file that this process was given open: goes on where it stands.
+    /// A pipe, a terminal, `/dev/null`, or a file that this process was given open: written from its position on.
     case stream(Int32)
 
     /// As many as the kernel follows.
     private static let linkLimit = 40
 
     /// - Parameter path: nil, and `-`, are standard output. Links are followed to what they lead to, there or not.
-    /// - Throws: `UsageError`, `SystemFailure` when nothing can be written there.
+    /// - Throws: `UsageError`, `SystemError` when nothing can be written there.
     public init(_ path: String?) throws {
         guard let path, path != "-" else {
             self = .stream(STDOUT_FILENO)
@@ -30,15 +31,15 @@ public enum Destination: Sendable {
             case .link(let target): place = target
             }
         }
-        throw SystemFailure(path, errno: ELOOP)
+        throw SystemError("look at", path, errno: ELOOP)
     }
 
-    private enum Step {
+    private enum Resolution {
         case arrived(Destination)
         case link(String)
     }
 
-    private static func step(from path: String) throws -> Step {
+    private static func step(from path: String) throws -> Resolution {
         if let descriptor = try ownDescriptor(path) { return .arrived(.stream(descriptor)) }
         guard let status = try existing(path) else {
             try checkDirectory(of: path)
@@ -49,11 +50,11 @@ public enum Destination: Sendable {
         case S_IFSOCK: throw UsageError("\(path): is a socket", hint: "name a file, or a pipe that leads to the socket")
         case S_IFREG:
             try checkPlanted(path, status)
-            // What somebody made read-only is left alone, as curl and cp leave it.
+            // A read-only file is left alone, as curl and cp leave it.
             try checkAccess(path, W_OK, as: path)
             return .arrived(.file(path))
         case S_IFLNK:
-            // Another process's open file: what its link says may be no path at all.
+            // Another process's open file: the target of its link may be no path at all.
             if processDirectory(of: path) != nil { return .arrived(.stream(try open(path, O_APPEND))) }
             return .link(try target(of: path, status))
         default:
@@ -66,7 +67,7 @@ public enum Destination: Sendable {
     private static func existing(_ path: String) throws -> stat? {
         var status = stat()
         guard path.withFileName({ lstat($0, &status) }) != 0 else { return status }
-        guard errno == ENOENT else { throw SystemFailure(path) }
+        guard errno == ENOENT else { throw SystemError("look at", path) }
         guard !path.hasSuffix("/") else { throw UsageError("\(path): is no file", hint: "name the file to write") }
         return nil
     }
@@ -78,11 +79,12 @@ public enum Destination: Sendable {
     }
 
     private static func checkAccess(_ path: String, _ mode: Int32, as named: String) throws {
-        guard path.withFileName({ faccessat(AT_FDCWD, $0, mode, AT_EACCESS) }) == 0 else { throw SystemFailure(named) }
+        let result = path.withFileName { faccessat(AT_FDCWD, $0, mode, AT_EACCESS) }
+        guard result == 0 else { throw SystemError("write", named) }
     }
 
     private static func open(_ path: String, _ flags: Int32) throws -> Int32 {
-        try system(path) { Glibc.open($0, O_WRONLY | O_NOCTTY | O_CLOEXEC | flags) }
+        try systemCall("open", path: path) { Glibc.open($0, O_WRONLY | O_NOCTTY | O_CLOEXEC | flags) }
     }
 
     private static func target(of path: String, _ link: stat) throws -> String {
@@ -92,9 +94,9 @@ public enum Destination: Sendable {
     }
 
     /// - Parameter status: of what is there, itself.
-    /// - Throws: `UsageError` where the kernel wouldn't write for who may make files there (protected_symlinks,
-    ///   protected_regular and protected_fifos in proc(5)): where everybody may write, anybody could have put it there to
-    ///   have us write elsewhere, or to own what we write.
+    /// - Throws: `UsageError` where the kernel would refuse a write to another user's file (protected_symlinks,
+    ///   protected_regular and protected_fifos in proc(5)): in a world-writable directory, any user could have planted
+    ///   it to have us write elsewhere, or to own what we write.
     static func checkPlanted(_ path: String, _ status: stat) throws {
         let directory = try fileStatus(path.parentDirectory)
         let isEverybodys = directory.st_mode & (S_ISVTX | S_IWOTH) == S_ISVTX | S_IWOTH
@@ -105,13 +107,13 @@ public enum Destination: Sendable {
 
     // MARK: Open files
 
-    /// The descriptor that a name like `/dev/stdout` or `/proc/self/fd/3` stands for. The file behind it isn't opened
+    /// The descriptor that a name like `/dev/stdout` or `/proc/self/fd/3` means. The file behind it isn't opened
     /// anew: that would begin at its start, even when it was opened to be appended to, and as root replace the device.
     private static func ownDescriptor(_ path: String) throws -> Int32? {
         guard let descriptor = Int32(path.lastPathComponent), let directory = processDirectory(of: path),
             let own = try? realPath("/proc/self"), directory == "\(own)/fd" || isThreads(directory, of: own)
         else { return nil }
-        let flags = try system(path) { fcntl(descriptor, F_GETFL) }
+        let flags = try systemCall("look at", path) { fcntl(descriptor, F_GETFL) }
         guard flags & O_ACCMODE != O_RDONLY else { throw UsageError("\(path): isn't open for writing") }
         return descriptor
     }

@@ -1,6 +1,7 @@
 import Glibc
+import System
 
-/// What Python's `distro` 1.9 says of a machine, which slapgrid asks: by os-release, else by what was there before it.
+/// A machine's distribution as Python's `distro` 1.9 has it, as slapgrid uses it: by os-release, else by older files.
 struct Distribution {
     let id: String
     let version: String
@@ -47,7 +48,7 @@ struct Distribution {
         guard let path = ["\(etc)/os-release", "\(lib)/os-release"].first(where: isFile) else {
             return try OSRelease("")
         }
-        guard let text = String(validating: try contents(of: path), as: UTF8.self) else {
+        guard let text = String(validating: try contentsOfFile(path), as: UTF8.self) else {
             throw Unreadable(description: "\(path): is not UTF-8")
         }
         do {
@@ -80,13 +81,13 @@ struct Distribution {
     }
 
     fileprivate static func firstLine(_ path: String) -> String? {
-        guard let contents = try? contents(of: path) else { return nil }
+        guard let contents = try? contentsOfFile(path) else { return nil }
         let text = String(decoding: contents, as: UTF8.self).withUnixLines
         return text.prefix { $0 != "\n" } + (text.contains("\n") ? "\n" : "")
     }
 }
 
-/// What a distribution had before os-release: `/etc/gentoo-release`, the first one that says anything.
+/// What a distribution had before os-release: `/etc/gentoo-release`, the first one with any content.
 private struct DistributionFile {
     let id: String
     let line: ReleaseLine
@@ -106,7 +107,7 @@ private struct DistributionFile {
         return nil
     }
 
-    /// Those that aren't the distribution's, or say nothing of it.
+    /// Those that aren't the distribution's, or don't name it.
     private static let ignored: Set = [
         "debian_version", "lsb-release", "oem-release", "os-release", "system-release", "plesk-release",
         "iredmail-release", "board-release", "ec2_version",

@@ -1,10 +1,11 @@
 import Glibc
 import OpenSSL
+import System
 
 extension Doctor {
     /// The key that signs, and the certificates that are believed.
     func examineSigning() {
-        let option = NodeConfiguration.Option.signatureCertificates.rawValue
+        let option = NodeConfiguration.ConfigurationOption.signatureCertificates.rawValue
         for warning in brokenCertificates {
             tell(.warning(option, warning, mend: "put the whole certificate there, from BEGIN to END, or remove it"))
         }
@@ -29,7 +30,7 @@ extension Doctor {
     }
 
     private func examineSigningKey() {
-        let option = NodeConfiguration.Option.signatureKeyFile.rawValue
+        let option = NodeConfiguration.ConfigurationOption.signatureKeyFile.rawValue
         guard let path = configuration[.signatureKeyFile] else {
             return tell(.good(option, "not set: this machine signs nothing"))
         }
@@ -89,7 +90,7 @@ extension Doctor {
 
     private func readCertificates(_ path: String, _ option: String) -> [Certificate]? {
         do {
-            return try Certificate.list(pem: contents(of: path))
+            return try Certificate.list(pem: contentsOfFile(path))
         } catch {
             tell(.failure(option, "\(error)".naming(path), mend: "name a readable PEM file"))
             return nil
@@ -132,7 +133,7 @@ extension Doctor {
             return tell(.failure(option, "not set", mend: "name the certificate's key file"))
         }
         do {
-            let key = try PrivateKey(pem: contents(of: path)).publicKey().der()
+            let key = try PrivateKey(pem: contentsOfFile(path)).publicKey().der()
             guard try key == certificate.publicKey().der() else {
                 return tell(
                     .failure(option, "\(path) is another certificate's key", mend: "name the matching key file"))

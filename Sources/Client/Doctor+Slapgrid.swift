@@ -60,7 +60,7 @@ extension Doctor {
     /// slapgrid, and the old scripts, use no proxy: what the doctor reaches through one they may not reach.
     private func examineWayWithout(_ proxy: String, _ endpoint: Endpoint, _ name: String, _ option: String) {
         var request = endpoint.request(.get, name)
-        // In seconds: a firewall that drops what it doesn't let pass says nothing.
+        // In seconds: a firewall that drops packets gives no answer.
         request.patience.connect = 5
         request.watch = SilenceWatch(limit: timeout)
         do {
@@ -120,16 +120,19 @@ extension Doctor {
 
     private func examineBlacklist() {
         for prefix in configuration.prefixes(.uploadBlacklist) {
-            tell(.good(NodeConfiguration.Option.uploadBlacklist.rawValue, "no release whose URL begins with \(prefix)"))
+            tell(
+                .good(
+                    NodeConfiguration.ConfigurationOption.uploadBlacklist.rawValue,
+                    "no release whose URL begins with \(prefix)"))
         }
     }
 
     /// A command on the PATH; nil when there is none.
     private func found(_ command: String) -> String? { firstLine(of: "command -v \(command)") }
 
-    /// What the first line of a script says that it is run by; nil when it says nothing.
+    /// The interpreter in a script's `#!` line; nil without one.
     private func interpreter(of script: String) -> String? {
-        guard let text = try? contents(of: script), text.starts(with: Array("#!".utf8)) else { return nil }
+        guard let text = try? contentsOfFile(script), text.starts(with: Array("#!".utf8)) else { return nil }
         let line = String(decoding: text.dropFirst(2).prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         return line.trimmed.isEmpty ? nil : line.trimmed
     }

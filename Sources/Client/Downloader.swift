@@ -1,4 +1,5 @@
 public import ShaCache
+import System
 
 /// Gets blobs out of a cache, and lets no wrong byte through. Belongs to one thread.
 public struct Downloader {
@@ -37,9 +38,9 @@ public struct Downloader {
                 try fetch(entry)
                 return entry
             } catch let error as CacheFailure {
-                // Whoever can't be reached for one blob can't be for the others, and each try takes its time.
+                // A cache that can't be reached for one blob can't be for the others, and each try costs a timeout.
                 if case .unreachable = error { throw error }
-                // Something that is there and wrong says more than something that isn't there.
+                // A wrong blob is the better explanation than a missing one.
                 if case .missing = error, failure != nil {} else { failure = error }
                 if candidates.count > tried.count { reporter.warn("\(error); tries the next entry") }
             }
@@ -93,7 +94,7 @@ public struct Downloader {
         } catch CacheFailure.malformed(let reason) where isGoingOn {
             try startAgain(reason)
         } catch {
-            // The next call can go on from here, unless the blob is gone or isn't what its name says.
+            // The next call can go on from here, unless the blob is gone or doesn't match its digest.
             if !place.isResumable || incoming.size == 0 || !error.leavesBytesGood { place.discard() }
             throw error
         }
@@ -105,7 +106,7 @@ public struct Downloader {
         }
     }
 
-    /// - Throws: `CacheFailure.untrusted` when the bytes that came are others than the name says.
+    /// - Throws: `CacheFailure.untrusted` when the bytes that came don't match the digest.
     func receive(_ digest: Digest, into incoming: HashingWriter, item: String) throws {
         do {
             try cache.get(digest, into: incoming) { size in
@@ -130,7 +131,7 @@ extension Error {
     /// Whether what came before it may still become the blob.
     fileprivate var leavesBytesGood: Bool {
         switch self as any Error {
-        case CacheFailure.unreachable, CacheFailure.troubled, is SystemFailure: true
+        case CacheFailure.unreachable, CacheFailure.troubled, is SystemError, is OverwriteError: true
         default: false
         }
     }

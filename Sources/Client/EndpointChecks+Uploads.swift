@@ -43,7 +43,7 @@ extension EndpointChecks {
         guard let endpoint = uploadEndpoint(.cache) else { return false }
         let option = option(.upload, .cache)
         var request = endpoint.request(.post)
-        request.body = Body(Self.probe)
+        request.body = RequestBody(Self.probe)
         request.headers = [("Content-Type", "application/octet-stream")]
         guard let response = ask(request, option) else { return false }
         guard response.status == 201 else {
@@ -67,7 +67,7 @@ extension EndpointChecks {
         let metadata = Metadata().object(naming: Self.probeDigest)
         guard let entry = try? Entry(metadata: metadata, signedWith: key) else { return }
         var request = endpoint.request(.put, Self.key)
-        request.body = Body(entry.body)
+        request.body = RequestBody(entry.body)
         request.headers = [("Content-Type", "application/json")]
         guard let response = ask(request, option) else { return }
         guard response.status == 201 else { return tellRefusal(response, endpoint, option) }

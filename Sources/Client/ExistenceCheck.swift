@@ -1,5 +1,4 @@
 import Glibc
-import OpenSSL
 import ShaCache
 import Synchronization
 import System
@@ -25,26 +24,6 @@ final class ExistenceCheck: Sendable {
 
     /// Waits for it, once.
     func result() throws -> (Digest, isThere: Bool) { try work.value() }
-}
-
-extension GrowingFile {
-    /// Waits for the file's end.
-    ///
-    /// - Throws: `FileChanged`, `SystemFailure`, and what the writer failed with.
-    func digest() throws -> Digest {
-        let hash = Hash(.sha512)
-        // Of a small file, the pages of a larger one would cost more than reading it.
-        let piece = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(1 << 20, max(finalSize ?? .max, 1)), alignment: 4096)
-        defer { piece.deallocate() }
-        var offset = 0
-        while case let count = try read(at: offset, into: piece), count > 0 {
-            hash.update(UnsafeRawBufferPointer(rebasing: piece[..<count]))
-            offset += count
-        }
-        try checkUnchanged()
-        return Digest(bytes: hash.finish())
-    }
 }
 
 /// Raised once by one thread, seen by others.

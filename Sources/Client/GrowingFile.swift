@@ -1,61 +1,62 @@
 import Glibc
+import ShaCache
 import System
 
 /// A file that one thread writes while others read behind it, each at its own pace: bytes are hashed and sent while
 /// the next ones are still being fetched or compressed. Bytes never change once they are written.
 final class GrowingFile: Sendable {
-    private struct State {
+    private struct Growth {
         /// In bytes.
         var size = 0
         var end: Result<Void, any Error>?
     }
 
-    private let file: OpenFile
+    private let file: SharedFile
     /// Of a file that was there already, when it was opened.
     let stamp: FileStamp?
-    private let state: Monitor<State>
+    private let state: Monitor<Growth>
 
     /// An empty one, which `append` fills.
-    init(empty file: OpenFile) {
+    init(empty file: SharedFile) {
         self.file = file
         stamp = nil
-        state = Monitor(State())
+        state = Monitor(Growth())
     }
 
     /// One that is whole already.
     ///
     /// - Parameter stamp: what it must still be when it was read.
-    init(whole file: OpenFile, stamp: FileStamp) {
+    init(whole file: SharedFile, stamp: FileStamp) {
         self.file = file
         self.stamp = stamp
-        state = Monitor(State(size: stamp.size, end: .success(())))
+        state = Monitor(Growth(size: stamp.size, end: .success(())))
     }
 
-    /// A regular file that has as many bytes to read as its size says; nil for one that hasn't, as in procfs.
-    convenience init?(regular file: OpenFile) throws {
-        let stamp = try FileStamp(file)
-        guard try file.isRegular, try file.hasSize(of: stamp) else { return nil }
+    /// A regular file that has as many bytes to read as its size; nil for one that hasn't, as in procfs.
+    convenience init?(regular file: SharedFile) throws {
+        let stamp = try FileStamp(file.descriptor)
+        guard try file.descriptor.isRegular, try file.descriptor.hasSize(of: stamp) else { return nil }
         self.init(whole: file, stamp: stamp)
     }
 
     /// - Throws: `FileChanged` when the file that was there became another one, which others have read in part.
-    func checkUnchanged() throws { try stamp?.check(file) }
+    func checkUnchanged() throws { try stamp?.check(file.descriptor) }
 
     /// Called by the one thread that writes.
     func append(_ bytes: UnsafeRawBufferPointer) throws {
-        // Readers may have given it up: what would follow is of use to nobody.
+        // Readers may have cancelled it.
         let size = try state.wait { state in
             try state.end?.get()
             return state.size
         }
-        try file.write(bytes, at: size)
+        try file.descriptor.writeAll(bytes, at: size)
         state.change { $0.size += bytes.count }
     }
 
     /// No more bytes come; after a failure readers get that failure.
     func finish(_ result: Result<Void, any Error> = .success(())) { state.change { $0.end = $0.end ?? result } }
 
-    /// A reader has no use for the rest: writing and reading end with this error, on all threads.
+    /// Cancels it: writing and reading end with this error, on all threads.
     func giveUp(_ error: any Error) { state.change { $0.end = .failure(error) } }
 
     /// In bytes; nil while the file still grows.
@@ -88,8 +89,18 @@ final class GrowingFile: Sendable {
             return state.size > offset || state.end != nil ? state.size - offset : nil
         }
         guard available > 0 else { return 0 }
-        let count = try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(available)))
-        guard count > 0 else { throw FileChanged(file.path, "shrank") }
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(available))
+        let count = try file.descriptor.read(at: offset, into: room)
+        guard count > 0 else { throw FileChanged(file.name, "shrank") }
         return count
+    }
+
+    /// Waits for the file's end.
+    ///
+    /// - Throws: `FileChanged`, `SystemError`, and what the writer failed with.
+    func digest() throws -> Digest {
+        let digest = try Digest(size: finalSize, readingBy: read)
+        try checkUnchanged()
+        return digest
     }
 }

@@ -1,32 +1,33 @@
-import Glibc
 import OpenSSL
 import ShaCache
+import System
 
-/// A blob on its way in: bytes on the disk, hashed as they arrive, under no name that anybody takes for the whole.
+/// A blob on its way in: bytes on the disk, hashed as they arrive, under no name of a complete file.
 final class HashingWriter {
-    let file: OpenFile
+    private let file: SharedFile
     /// In bytes.
     private(set) var size = 0
     private var hash: Hash? = Hash(.sha512)
 
     /// Goes on with what an earlier call left in the file.
-    init(_ file: OpenFile) throws {
+    init(_ file: SharedFile) throws {
         self.file = file
-        try file.forEachPiece { absorb($0) }
+        file.descriptor.rewind()
+        try file.descriptor.forEachPiece { absorb($0) }
     }
 
-    /// - Parameter offset: where the bytes stand in the blob: after the last ones, or 0 to begin anew.
+    /// - Parameter offset: of the bytes in the blob: after the last ones, or 0 to begin anew.
     func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
         if offset == 0, size > 0 { try clear() }
         guard offset == size else {
             throw CacheFailure.malformed("the cache sent bytes from \(offset) on instead of \(size)")
         }
-        try file.write(bytes, at: offset)
+        try file.descriptor.writeAll(bytes, at: offset)
         absorb(bytes)
     }
 
     func clear() throws {
-        try system(file.path) { ftruncate(file.descriptor, 0) }
+        try file.descriptor.truncate(to: 0)
         size = 0
         hash = Hash(.sha512)
     }

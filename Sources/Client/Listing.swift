@@ -22,7 +22,7 @@ public struct Listing: Sendable {
     }
 }
 
-/// The same before anybody has looked at the signatures.
+/// The same before its signatures are verified.
 struct UnverifiedListing {
     private let pairs: [Result<Entry, Refusal>]
 

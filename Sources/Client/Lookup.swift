@@ -1,10 +1,10 @@
 public import ShaCache
 import System
 
-/// What a cache has under a key, entry by entry, for somebody who looks before trusting.
+/// What a cache has under a key, entry by entry, to look at before it is trusted.
 public struct Lookup {
     /// One entry, and its blob.
-    public struct Row: Sendable {
+    public struct LookupRow: Sendable {
         public let entry: Entry
         public let trust: Trust
         /// nil when the entry names none.
@@ -16,12 +16,12 @@ public struct Lookup {
         case there(Cache.BlobStatus)
         /// The entry is dangling.
         case missing
-        /// Nobody could tell.
+        /// The request failed.
         case unknown
     }
 
     public enum Line: Sendable {
-        case entry(Row)
+        case entry(LookupRow)
         case unreadable(reason: String)
     }
 
@@ -40,7 +40,7 @@ public struct Lookup {
         lines = try listing.get().entries.map { Self.line($0, blobs) }
     }
 
-    public var rows: [Row] {
+    public var rows: [LookupRow] {
         lines.compactMap { line in
             guard case .entry(let row) = line else { return nil }
             return row
@@ -52,7 +52,7 @@ public struct Lookup {
         case .unreadable(let reason): .unreadable(reason: reason)
         case .readable(let entry, let trust):
             .entry(
-                Row(
+                LookupRow(
                     entry: entry, trust: trust, platform: Platform(entry.content),
                     blob: blobs[entry.sha512] ?? .unknown))
         }

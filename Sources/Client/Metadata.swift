@@ -1,6 +1,7 @@
 public import ShaCache
+import System
 
-/// What an entry says of its blob, in the order in which it is said.
+/// An entry's metadata of its blob, in order.
 public struct Metadata: Sendable {
     public private(set) var members: [(name: String, value: JSON)] = []
 
@@ -10,7 +11,7 @@ public struct Metadata: Sendable {
     public init(file path: String) throws {
         let document: JSON
         do {
-            document = try JSON(contents(of: path))
+            document = try JSON(contentsOfFile(path))
         } catch let malformed as JSON.Malformed {
             throw UsageError("\(path): not JSON: \(malformed.reason) at byte \(malformed.offset)")
         } catch {
@@ -25,13 +26,13 @@ public struct Metadata: Sendable {
 
     /// - Parameters:
     ///   - path: of a file with a JSON object; nil is an empty one.
-    ///   - assignments: `NAME=VALUE`, over what the file says.
+    ///   - assignments: `NAME=VALUE`, which override the file's.
     public init(file path: String?, assignments: [String]) throws {
         self = try path.map { try Metadata(file: $0) } ?? Metadata()
         for assignment in assignments { try assign(assignment) }
     }
 
-    /// Sets a member where it stands, or at the end.
+    /// Sets a member in place, or appends it.
     public subscript(name: String) -> JSON? {
         get { members.first { $0.name == name }?.value }
         set {

@@ -112,9 +112,9 @@ extension JSON {
         kind != .null && other.kind != .null && kind != other.kind
     }
 
-    private enum Kind { case null, number, string, array, object }
+    private enum JSONKind { case null, number, string, array, object }
 
-    private var kind: Kind {
+    private var kind: JSONKind {
         switch self {
         case .null: .null
         // In Python, True is 1.

@@ -14,10 +14,10 @@ public struct Endpoint: Sendable {
         self.identity = identity
     }
 
-    /// For messages: without the password that may stand in it.
+    /// For messages: without a password.
     var shownURL: String { withoutCredentials(url) }
 
-    func request(_ method: HTTPRequest.Method, _ name: String? = nil) -> HTTPRequest {
+    func request(_ method: HTTPMethod, _ name: String? = nil) -> HTTPRequest {
         var request = HTTPRequest(method, name.map { "\(url)/\($0)" } ?? url)
         request.identity = identity
         return request
@@ -41,7 +41,7 @@ public enum Direction: Sendable, CaseIterable {
 }
 
 extension NodeConfiguration {
-    public static func option(_ direction: Direction, _ service: CacheService, for use: Use) -> Option {
+    public static func option(_ direction: Direction, _ service: CacheService, for use: Use) -> ConfigurationOption {
         switch (use, direction, service) {
         case (.sources, .download, .cache): .downloadCacheURL
         case (.sources, .download, .directory): .downloadDirectoryURL
@@ -87,7 +87,7 @@ extension NodeConfiguration {
     }
 
     /// The URL prefixes of a list, one a line.
-    public func prefixes(_ option: Option) -> [String] {
+    public func prefixes(_ option: ConfigurationOption) -> [String] {
         (self[option] ?? "").split(separator: "\n").map(\.trimmed).filter { !$0.isEmpty }
     }
 

@@ -1,9 +1,9 @@
 import System
 
-/// What a node's `slapos.cfg` says about network caches: the section `[networkcache]`, and what `[slapos]` has instead.
+/// A node's options for network caches in `slapos.cfg`: the section `[networkcache]`, and what `[slapos]` has instead.
 public struct NodeConfiguration: Sendable {
     /// The options, by the names that the deployed clients read.
-    public enum Option: String, CaseIterable, Sendable {
+    public enum ConfigurationOption: String, CaseIterable, Sendable {
         case downloadCacheURL = "download-cache-url"
         case downloadDirectoryURL = "download-dir-url"
         case uploadCacheURL = "upload-cache-url"
@@ -29,8 +29,8 @@ public struct NodeConfiguration: Sendable {
         case computer = "computer_id"
     }
 
-    /// A value, and where it was said.
-    public struct Setting: Sendable {
+    /// A value, and where it was set.
+    public struct ConfiguredValue: Sendable {
         public let value: String
         /// `/etc/opt/slapos/slapos.cfg:12`, or `--option`.
         public let source: String
@@ -38,7 +38,7 @@ public struct NodeConfiguration: Sendable {
 
     /// The file that was read; nil when there is none.
     public let file: String?
-    private var settings: [Option: Setting]
+    private var settings: [ConfigurationOption: ConfiguredValue]
     /// What in the file will surprise its reader.
     public let warnings: [String]
 
@@ -57,17 +57,17 @@ public struct NodeConfiguration: Sendable {
         for override in overrides { try apply(override) }
     }
 
-    public subscript(option: Option) -> String? {
+    public subscript(option: ConfigurationOption) -> String? {
         guard let value = settings[option]?.value, !value.isEmpty else { return nil }
         return value
     }
 
-    public func setting(_ option: Option) -> Setting? { settings[option] }
+    public func setting(_ option: ConfigurationOption) -> ConfiguredValue? { settings[option] }
 
     private static func open(_ path: String) throws -> OptionFile {
         let text: [UInt8]
         do {
-            text = try contents(of: path)
+            text = try contentsOfFile(path)
         } catch {
             throw UsageError("\(error)", hint: "name another configuration with --config or in SHACACHE_CONFIG")
         }
@@ -83,16 +83,16 @@ public struct NodeConfiguration: Sendable {
         return (isEmpty ? ["\(path): has no section [networkcache]"] : []) + duplicates
     }
 
-    private static func settings(_ file: OptionFile, _ path: String) -> [Option: Setting] {
-        var settings: [Option: Setting] = [:]
-        for option in Option.allCases {
+    private static func settings(_ file: OptionFile, _ path: String) -> [ConfigurationOption: ConfiguredValue] {
+        var settings: [ConfigurationOption: ConfiguredValue] = [:]
+        for option in ConfigurationOption.allCases {
             // Old files have underscores. slapgrid takes each option from either section.
             let spellings = [option.rawValue, option.rawValue.replacing("-", with: "_")]
             let found = ["networkcache", "slapos"].lazy.flatMap { section in
                 spellings.lazy.compactMap { file.option($0, in: section) }
             }
             guard let first = found.first(where: { !$0.value.isEmpty }) ?? found.first else { continue }
-            settings[option] = Setting(value: first.value, source: "\(path):\(first.line)")
+            settings[option] = ConfiguredValue(value: first.value, source: "\(path):\(first.line)")
         }
         return settings
     }
@@ -102,11 +102,13 @@ public struct NodeConfiguration: Sendable {
             throw UsageError("--option \(override): there is no = in it", hint: "write --option NAME=VALUE")
         }
         let name = override[..<equals].replacing("_", with: "-")
-        guard let option = Option.allCases.first(where: { $0.rawValue.replacing("_", with: "-") == name }) else {
+        guard let option = ConfigurationOption.allCases.first(where: { $0.rawValue.replacing("_", with: "-") == name })
+        else {
             throw UsageError(
                 "--option \(override): there is no option \(override[..<equals])",
                 hint: "shacache config lists the options")
         }
-        settings[option] = Setting(value: String(override[override.index(after: equals)...]), source: "--option")
+        settings[option] = ConfiguredValue(
+            value: String(override[override.index(after: equals)...]), source: "--option")
     }
 }

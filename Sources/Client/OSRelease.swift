@@ -1,4 +1,4 @@
-/// What an os-release file says, by names in lowercase.
+/// The fields of an os-release file, by names in lowercase.
 struct OSRelease {
     private let values: [String: String]
 
@@ -16,7 +16,7 @@ struct OSRelease {
     /// nil when it is empty, too.
     subscript(name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
-    /// Empty, when the file says that there is none.
+    /// Empty, when the file sets it so.
     var codename: String? {
         values["version_codename"] ?? values["ubuntu_codename"] ?? values["version"].flatMap(Self.codename)
             ?? values["codename"]

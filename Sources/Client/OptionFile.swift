@@ -3,17 +3,17 @@ import Glibc
 /// A file in the format of Python's ConfigParser, which `slapos.cfg` and buildout profiles share: sections, `name =
 /// value` or `name: value`, and values that go on in indented lines.
 ///
-/// Buildout's `name += value` adds a line to the value before. `%(name)s` stands for another option of the section.
+/// Buildout's `name += value` adds a line to the value before. `%(name)s` is replaced by another option of the section.
 /// What isn't understood is left alone: most of such a file belongs to other programs.
 struct OptionFile {
-    struct Option {
+    struct LocatedValue {
         var value: String
         /// Counted from 1.
         let line: Int
     }
 
-    private var sections: [String: [String: Option]] = [:]
-    /// Options that stand twice, by section: the later one counts here, and Python refuses the whole file.
+    private var sections: [String: [String: LocatedValue]] = [:]
+    /// Duplicate options, by section: the later one counts here, and Python refuses the whole file.
     private(set) var duplicates: [String: [(name: String, line: Int)]] = [:]
 
     init(_ text: String) {
@@ -30,13 +30,13 @@ struct OptionFile {
     func has(section: String) -> Bool { sections[section] != nil }
 
     /// - Parameter name: in lower case.
-    func option(_ name: String, in section: String) -> Option? {
+    func option(_ name: String, in section: String) -> LocatedValue? {
         guard var option = raw(name, in: section) else { return nil }
         option.value = interpolated(option.value, in: section)
         return option
     }
 
-    private func raw(_ name: String, in section: String) -> Option? {
+    private func raw(_ name: String, in section: String) -> LocatedValue? {
         sections[section]?[name] ?? sections["DEFAULT"]?[name]
     }
 
@@ -66,7 +66,7 @@ struct OptionFile {
 }
 
 private struct OptionFileParser {
-    var sections: [String: [String: OptionFile.Option]] = [:]
+    var sections: [String: [String: OptionFile.LocatedValue]] = [:]
     var duplicates: [String: [(name: String, line: Int)]] = [:]
     private var section: String?
     private var option: String?
@@ -100,7 +100,7 @@ private struct OptionFileParser {
         } else if sections[section]?[name] != nil {
             duplicates[section, default: []].append((name, number))
         }
-        sections[section]?[name] = OptionFile.Option(value: value, line: number)
+        sections[section]?[name] = OptionFile.LocatedValue(value: value, line: number)
         option = name
     }
 }

@@ -24,12 +24,12 @@ public struct Origin: Sendable {
 
     /// What was fetched, while it can still be read, wherever it was delivered to.
     public struct Fetched {
-        let file: OpenFile
+        let file: SharedFile
     }
 
     /// Delivers what the origin has. Its bytes are checked against nothing but their number.
     ///
-    /// - Throws: `OriginFailure`, `SystemFailure`.
+    /// - Throws: `OriginFailure`, `SystemError`, `OverwriteError`.
     public func download(to destination: Destination) throws -> Fetched {
         try beginningAnew {
             let place = try PartialDownload(for: destination)

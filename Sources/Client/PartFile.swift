@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import OpenSSL
 import ShaCache
@@ -6,32 +7,32 @@ import System
 /// A hidden file beside the one that it becomes: locked while a program uses it, and found again by the next one when
 /// that was killed.
 struct PartFile {
-    let file: OpenFile
+    let file: SharedFile
 
-    var name: String { file.path }
+    var name: String { file.name }
 
     /// - Parameters:
     ///   - path: of the wanted file.
     ///   - mark: what sets it apart from other ones beside the same file.
     ///   - isNew: whether it may be made.
     /// - Returns: nil when it is another program's: one that has it now, one that has delivered it since it was
-    ///   opened, or somebody who put it there for us to write into. Also where the system refuses.
+    ///   opened, or a planted one, for us to write into. Also where the system refuses.
     static func claim(beside path: String, _ mark: String, making isNew: Bool = true) -> PartFile? {
         let name = name(beside: path, mark)
-        guard let file = try? OpenFile(name, flags: O_RDWR | O_NOFOLLOW | (isNew ? O_CREAT : 0), mode: 0o666),
-            flock(file.descriptor, LOCK_EX | LOCK_NB) == 0,
+        guard let file = try? Descriptor(name, flags: O_RDWR | O_NOFOLLOW | (isNew ? O_CREAT : 0), mode: 0o666),
+            flock(file.number, LOCK_EX | LOCK_NB) == 0,
             let opened = try? file.status(), let named = try? fileStatus(name, following: false),
             (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino),
             opened.kind == S_IFREG, opened.st_uid == geteuid(), opened.st_nlink == 1
         else { return nil }
-        return PartFile(file: file)
+        return PartFile(file: SharedFile(file))
     }
 
     /// The first of a few that no other program has: so what killed programs leave never gathers.
-    static func claimAny(beside path: String) throws(SystemFailure) -> PartFile? {
+    static func claimAny(beside path: String) throws(SystemError) -> PartFile? {
         for mark in marks {
             guard let part = claim(beside: path, mark) else { continue }
-            try system(part.name) { ftruncate(part.file.descriptor, 0) }
+            try part.file.descriptor.truncate(to: 0)
             return part
         }
         return nil
@@ -41,18 +42,16 @@ struct PartFile {
     static let marks = (0..<16).map { "\($0)" }
 
     /// One for this process alone, where files can't be locked.
-    static func unique(beside path: String) throws(SystemFailure) -> PartFile {
+    static func unique(beside path: String) throws(SystemError) -> PartFile {
         let name = name(beside: path, "\(getpid())-\(UInt32.random(in: 0 ... .max))")
-        return PartFile(file: try OpenFile(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666))
+        let file = try Descriptor(name, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o666)
+        return PartFile(file: SharedFile(file))
     }
 
     /// Removes what killed programs left beside a file that is there now.
     static func sweep(beside path: String) {
-        let directory = path.parentDirectory
-        guard let stream = directory.withFileName({ opendir($0) }) else { return }
-        defer { closedir(stream) }
-        while let item = readdir(stream) {
-            guard let mark = mark(in: item.name, beside: path), let part = claim(beside: path, mark, making: false)
+        for name in (try? namesInDirectory(path.parentDirectory)) ?? [] {
+            guard let mark = mark(in: name, beside: path), let part = claim(beside: path, mark, making: false)
             else { continue }
             unlink(part.name)
         }

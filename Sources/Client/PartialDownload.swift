@@ -2,13 +2,13 @@ import Glibc
 import ShaCache
 import System
 
-/// A file in which a blob's bytes gather until they are whole and right, and what becomes of it then.
+/// A temporary file for a blob until it is complete and verified, and its delivery to the destination.
 ///
 /// It lies beside the wanted file, and takes its place by a rename. What was there keeps its mode, owner, access list
 /// and attributes. Where that can't be, the bytes are copied into what is there, as cp does: a file with several names, a
-/// mount of its own, one of somebody else's, one in a directory that may not be written.
+/// mount of its own, one of another user's, one in a directory that may not be written.
 struct PartialDownload {
-    let file: OpenFile
+    let file: SharedFile
     /// Whether a later call finds it, and goes on with its bytes.
     let isResumable: Bool
     private let destination: Destination
@@ -37,15 +37,18 @@ struct PartialDownload {
             return
         }
         if let file = Self.unnamed(beside: path) {
-            self.init(file: file, name: nil, isResumable: false, isElsewhere: false, destination: destination)
+            self.init(
+                file: SharedFile(file), name: nil, isResumable: false, isElsewhere: false, destination: destination)
         } else if let part = try PartFile.claimAny(beside: path) {
             try self.init(part, isResumable: false, destination: destination, path)
         } else {
             do {
                 try self.init(
                     try PartFile.unique(beside: path), isResumable: false, destination: destination, path)
-            } catch let failure as SystemFailure {
-                guard failure.isOfTheDirectory, exists(path) else { throw SystemFailure(path, errno: failure.code) }
+            } catch let error as SystemError {
+                guard error.isOfTheDirectory, exists(path) else {
+                    throw SystemError(error.operation, path, errno: error.code)
+                }
                 try self.init(elsewhere: destination)
             }
         }
@@ -53,18 +56,18 @@ struct PartialDownload {
 
     private init(_ part: PartFile, isResumable: Bool, destination: Destination, _ path: String) throws {
         // What others may not read of the old file they may not read of the new one either, while it gathers.
-        if exists(path) { try system(part.name) { fchmod(part.file.descriptor, 0o600) } }
+        if exists(path) { try part.file.descriptor.changeMode(0o600) }
         self.init(
             file: part.file, name: part.name, isResumable: isResumable, isElsewhere: false, destination: destination)
     }
 
     private init(elsewhere destination: Destination) throws {
         self.init(
-            file: try OpenFile.temporary(in: temporaryDirectory), name: nil, isResumable: false, isElsewhere: true,
-            destination: destination)
+            file: SharedFile(try Descriptor.temporary(in: temporaryDirectory)), name: nil, isResumable: false,
+            isElsewhere: true, destination: destination)
     }
 
-    private init(file: OpenFile, name: String?, isResumable: Bool, isElsewhere: Bool, destination: Destination) {
+    private init(file: SharedFile, name: String?, isResumable: Bool, isElsewhere: Bool, destination: Destination) {
         self.file = file
         self.name = name
         self.isResumable = isResumable
@@ -73,22 +76,23 @@ struct PartialDownload {
     }
 
     /// - Returns: nil where files must have names; also without procfs, by which they get one.
-    private static func unnamed(beside path: String) -> OpenFile? {
+    private static func unnamed(beside path: String) -> Descriptor? {
         let directory = path.parentDirectory
-        guard let file = OpenFile.unnamed(in: directory, mode: exists(path) ? 0o600 : 0o666, path: path),
-            exists(file.procfsName)
-        else { return nil }
+        let mode: mode_t = exists(path) ? 0o600 : 0o666
+        guard let file = try? Descriptor.unnamed(in: directory, mode: mode, named: path), exists(file.procfsName) else {
+            return nil
+        }
         return file
     }
 
     /// Hands over what gathered: all of it at once, if it lies in a file's place.
     func deliver() throws {
         switch destination {
-        case .stream(let descriptor): try file.copy(to: descriptor, "write the output")
+        case .stream(let descriptor): try file.descriptor.copy(to: descriptor, named: "write the output")
         case .file(let path):
-            try file.synchronize()
+            try file.descriptor.synchronize()
             if try isElsewhere || !takePlace(of: path) {
-                try file.copy(over: path)
+                try file.descriptor.copy(over: path)
                 discard()
             }
             PartFile.sweep(beside: path)
@@ -99,33 +103,33 @@ struct PartialDownload {
     private func takePlace(of path: String) throws -> Bool {
         guard exists(path) else {
             try openToOthers(beside: path)
-            if name == nil, file.link(to: path) { return true }
-            if let failure = rename(try name ?? file.linkedBeside(path), to: path) { throw failure }
+            if name == nil, file.descriptor.link(to: path) { return true }
+            if let error = rename(try name ?? file.descriptor.linkedBeside(path), to: path) { throw error }
             return true
         }
         // It may have come meanwhile.
         try Destination.checkPlanted(path, fileStatus(path, following: false))
-        guard file.adoptAttributes(of: path) else { return false }
-        let linked = try name ?? file.linkedBeside(path)
-        guard let failure = rename(linked, to: path) else { return true }
+        guard file.descriptor.adoptAttributes(of: path) else { return false }
+        let linked = try name ?? file.descriptor.linkedBeside(path)
+        guard let error = rename(linked, to: path) else { return true }
         if name == nil { unlink(linked) }
-        guard failure.isOfTheDirectory else { throw failure }
+        guard error.isOfTheDirectory else { throw error }
         return false
     }
 
     /// Gives it the mode of new files there, by umask or access list, if it was closed to others for the sake of an old
     /// file that has gone since.
     private func openToOthers(beside path: String) throws {
-        guard try file.status().st_mode & 0o777 == 0o600,
-            let new = OpenFile.unnamed(in: path.parentDirectory, mode: 0o666, path: path)
+        guard try file.descriptor.status().st_mode & 0o777 == 0o600,
+            let new = try? Descriptor.unnamed(in: path.parentDirectory, mode: 0o666, named: path)
         else { return }
         let mode = try new.status().st_mode & 0o777
-        try system(path) { fchmod(file.descriptor, mode) }
+        try file.descriptor.changeMode(mode)
     }
 
-    private func rename(_ old: String, to new: String) -> SystemFailure? {
+    private func rename(_ old: String, to new: String) -> SystemError? {
         let result = old.withFileName { old in new.withFileName { Glibc.rename(old, $0) } }
-        return result == 0 ? nil : SystemFailure(new)
+        return result == 0 ? nil : SystemError("rename", new)
     }
 
     /// Removes what gathered and is of no use.
@@ -134,14 +138,14 @@ struct PartialDownload {
     }
 }
 
-extension SystemFailure {
+extension SystemError {
     /// The directory lets nothing be made in it or replaced, by its permissions or since that is a mount.
     fileprivate var isOfTheDirectory: Bool { [EACCES, EPERM, EROFS, EBUSY, EXDEV].contains(code) }
 }
 
-extension OpenFile {
+extension Descriptor {
     /// By which an open file can be given a name.
-    fileprivate var procfsName: String { "/proc/self/fd/\(descriptor)" }
+    fileprivate var procfsName: String { "/proc/self/fd/\(number)" }
 
     /// - Returns: false when something has that name.
     fileprivate func link(to path: String) -> Bool {
@@ -151,13 +155,13 @@ extension OpenFile {
     /// Gives it a hidden name, for the moment until it is renamed: a link can't replace what is there.
     fileprivate func linkedBeside(_ path: String) throws -> String {
         // In that moment, another program may look for what killed ones left.
-        flock(descriptor, LOCK_EX | LOCK_NB)
+        flock(number, LOCK_EX | LOCK_NB)
         for mark in PartFile.marks {
             if let leftover = PartFile.claim(beside: path, mark, making: false) { unlink(leftover.name) }
             let name = PartFile.name(beside: path, mark)
             if link(to: name) { return name }
             guard errno == EEXIST else { break }
         }
-        throw SystemFailure(path)
+        throw SystemError("link", path)
     }
 }

@@ -5,7 +5,7 @@ public import ShaCache
 public struct Platform: Equatable, Sendable, CustomStringConvertible {
     /// A compiler's name for the machine, `x86_64-linux-gnu`.
     public let multiarch: String
-    /// Distribution, version, code name: what Python's `distro` says.
+    /// Distribution, version, code name: as Python's `distro` has them.
     public let os: [String]
 
     public init(multiarch: String, os: [String]) {
@@ -13,7 +13,7 @@ public struct Platform: Equatable, Sendable, CustomStringConvertible {
         self.os = os
     }
 
-    /// What an entry of a binary cache was compiled on; nil when it doesn't say.
+    /// What an entry of a binary cache was compiled on; nil when it is not recorded.
     public init?(_ metadata: JSON) {
         if let multiarch = metadata["multiarch"]?.string, let os = metadata["os"]?.strings, os.count == 3 {
             self.init(multiarch: multiarch, os: os)

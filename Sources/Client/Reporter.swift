@@ -1,8 +1,8 @@
-/// Whom the client tells what happens, while it happens. Called from several threads.
+/// Callbacks for warnings, notes and progress. Called from several threads.
 public struct Reporter: Sendable {
     /// Something is wrong, and the work goes on.
     public let warn: @Sendable (String) -> Void
-    /// What a person may want to know who looks for a problem.
+    /// For --verbose: what helps to find a problem.
     public let note: @Sendable (String) -> Void
     public let progress: @Sendable (Progress) -> Void
 
@@ -27,7 +27,7 @@ public struct Progress: Sendable {
     public let step: Step
     /// In bytes.
     public let done: Int
-    /// In bytes; nil when nobody knows yet.
+    /// In bytes; nil as long as it is unknown.
     public let total: Int?
 }
 

@@ -1,11 +1,11 @@
 import Glibc
 import HTTP
 
-/// Tries again what another try can help: 1, 2, 4… seconds after a failure, or when the server says.
+/// Retries transient failures with exponential backoff: after 1, 2, 4… seconds, or as Retry-After asks.
 struct Retry: Sendable {
     /// Tries after the first.
     let limit: Int
-    /// Whether somebody else has what is asked for, so that a server in trouble gets no more time than a silent one.
+    /// Whether there is a fallback, so that a server in trouble gets no more time than a silent one.
     var hasAlternative = false
     let reporter: Reporter
     /// Waits between two tries, for so many seconds.
@@ -31,7 +31,7 @@ struct Retry: Sendable {
             }
             reporter.note("\(answer.reason); tries again in \(pause) s")
             wait(pause)
-            // A busy server isn't a silent one, and in the pause nobody asked it.
+            // The stall timeout doesn't count the pause: a busy server isn't a silent one, and nothing was asked of it.
             if isWaitedFor { watch?.restart() }
         }
     }
@@ -43,7 +43,7 @@ struct Retry: Sendable {
     private func pause(_ asked: Int?, _ failures: Int, _ watch: SilenceWatch?) -> Int? {
         let remaining = watch.map { Int($0.remaining) } ?? .max
         guard remaining > 1 else { return nil }
-        // Whoever asks for more patience than that gets none.
+        // A longer Retry-After isn't waited for.
         let longest = hasAlternative ? min(Self.longestPause, remaining - 1) : Self.longestPause
         guard let asked else { return min(1 << (failures - 1), longest, remaining - 1) }
         return asked <= longest ? asked : nil

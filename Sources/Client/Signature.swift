@@ -1,6 +1,7 @@
 import Glibc
 public import OpenSSL
 import ShaCache
+import System
 
 /// How entries are signed, and whose signatures are believed.
 public struct Signature: Sendable {
@@ -19,7 +20,7 @@ public struct Signature: Sendable {
     /// - Throws: `CannotSign`.
     public func checkSigning() throws { _ = try key?.signatureOfEntry([]) }
 
-    /// For those who only read.
+    /// For commands that only read.
     public init(trusting certificates: TrustedCertificates) {
         key = nil
         self.certificates = certificates
@@ -39,7 +40,7 @@ extension NodeConfiguration {
     public func signingKey() throws -> PrivateKey? {
         guard let path = self[.signatureKeyFile] else { return nil }
         do {
-            return try PrivateKey(pem: contents(of: path))
+            return try PrivateKey(pem: contentsOfFile(path))
         } catch {
             let hint = exists(path) ? "name a PEM file that you may read" : "shacache generate-signature-key makes one"
             throw UsageError("signature-private-key-file: \(error)", hint: hint)

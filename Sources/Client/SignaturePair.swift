@@ -1,5 +1,6 @@
 import Glibc
 public import OpenSSL
+import System
 
 /// A key to sign entries with, and the certificate that nodes check its signatures by.
 public struct SignaturePair {
@@ -46,9 +47,9 @@ public struct SignaturePair {
     private static func isTaken(_ path: String) -> Bool { (try? fileStatus(path, following: false)) != nil }
 
     private func create(_ path: String, mode: mode_t, _ text: String) throws {
-        let file = try OpenFile(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
+        let file = try Descriptor(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
         do {
-            try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+            try Array(text.utf8).withUnsafeBytes { try file.writeAll($0) }
             try file.synchronize()
         } catch {
             unlink(path)
@@ -71,8 +72,6 @@ extension NodeConfiguration {
     /// The name of this machine in SlapOS, else its host name.
     public var commonName: String {
         if let computer = self[.computer] { return computer }
-        var names = utsname()
-        uname(&names)
-        return withUnsafeBytes(of: names.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return nodeName
     }
 }

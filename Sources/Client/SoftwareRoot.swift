@@ -8,7 +8,7 @@ struct SoftwareRoot {
     /// - Parameter path: absolute.
     init(_ path: String) { self.path = path }
 
-    /// What an entry says of the root that its release was compiled for.
+    /// An entry's relation to a root: which one its release was compiled for.
     enum Relation {
         /// Spelled like this.
         case same(String)
@@ -43,7 +43,7 @@ struct SoftwareRoot {
         return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
     }
 
-    /// Those that were compiled for this root, then those that don't say, then the others; each in their order.
+    /// Those that were compiled for this root, then those of an unknown one, then the others; each in their order.
     func bestFirst(_ entries: [Entry]) -> [Entry] {
         let ranks = entries.map { relation(to: $0).rank }
         return zip(ranks, entries.indices).sorted(by: <).map { entries[$1] }

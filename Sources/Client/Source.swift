@@ -52,7 +52,7 @@ public enum Source: Sendable {
         }
     }
 
-    /// What it is called in messages and results: a URL without the password that may stand in it.
+    /// What it is called in messages and results: a URL without its password.
     public static func shown(_ name: String) -> String {
         if case .url(let url, _) = Self(name) { withoutCredentials(url) } else { name }
     }
@@ -78,22 +78,26 @@ public enum Source: Sendable {
     ) throws -> Result {
         switch self {
         case .file(let path):
-            let file = try OpenFile(path)
+            let file = SharedFile(try Descriptor(path))
             // A pipe has no size, and can't be read twice.
-            guard try file.isRegular else { return try withProduct(body) { try file.forEachPiece($0.append) } }
-            let stamp = try FileStamp(file)
-            guard try !file.hasSize(of: stamp) else { return try body(GrowingFile(whole: file, stamp: stamp)) }
+            guard try file.descriptor.isRegular else {
+                return try withProduct(body) { try file.descriptor.forEachPiece($0.append) }
+            }
+            let stamp = try FileStamp(file.descriptor)
+            guard try !file.descriptor.hasSize(of: stamp) else {
+                return try body(GrowingFile(whole: file, stamp: stamp))
+            }
             return try withProduct(body) { product in
-                try file.forEachPiece(product.append)
-                try stamp.check(file)
+                try file.descriptor.forEachPiece(product.append)
+                try stamp.check(file.descriptor)
             }
         case .standardInput:
-            let input = try OpenFile.standardInput()
+            let input = SharedFile(try Descriptor.standardInput())
             // Of a file that is redirected into it.
-            let stamp = try input.isRegular ? FileStamp(input) : nil
+            let stamp = try input.descriptor.isRegular ? FileStamp(input.descriptor) : nil
             return try withProduct(body) { product in
-                try input.forEachFurtherPiece(product.append)
-                try stamp?.check(input)
+                try input.descriptor.forEachPiece(product.append)
+                try stamp?.check(input.descriptor)
             }
         case .directory(let path):
             let real = try realPath(path)
@@ -118,7 +122,7 @@ public enum Source: Sendable {
 func withProduct<Result>(
     _ body: (GrowingFile) throws -> Result, from produce: @escaping @Sendable (GrowingFile) throws -> Void
 ) throws -> Result {
-    let file = GrowingFile(empty: try OpenFile.temporary(in: temporaryDirectory))
+    let file = GrowingFile(empty: SharedFile(try Descriptor.temporary(in: temporaryDirectory)))
     let producer = try Background {
         do {
             try produce(file)
@@ -132,14 +136,14 @@ func withProduct<Result>(
         try producer.value()
         return result
     } catch {
-        // Not waited for: it may be waiting itself, for a pipe that nobody fills or closes.
+        // Not joined: it may be blocked on a pipe that is never filled or closed.
         file.giveUp(error)
         throw error
     }
 }
 
-extension OpenFile {
-    /// Whether there are as many bytes to read as its size says: procfs, sysfs and some FUSE file systems make sizes up.
+extension Descriptor {
+    /// Whether there are as many bytes to read as its size: procfs, sysfs and some FUSE file systems make sizes up.
     ///
     /// - Throws: `FileChanged` when it grows.
     func hasSize(of stamp: FileStamp) throws -> Bool {
@@ -154,14 +158,14 @@ extension OpenFile {
         withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { (try? read(at: offset, into: $0)) == 1 }
     }
 
-    /// - Throws: `UsageError` when somebody would have to type it.
-    fileprivate static func standardInput() throws -> OpenFile {
-        let what = "standard input"
+    /// - Throws: `UsageError` when it is a terminal.
+    fileprivate static func standardInput() throws -> Descriptor {
+        let name = "standard input"
         guard isatty(STDIN_FILENO) == 0 else {
             throw UsageError(
-                "\(what): is a terminal",
+                "\(name): is a terminal",
                 hint: "redirect a file or a pipe into it, or name the file; ./- is one named -")
         }
-        return OpenFile(owning: try system(what) { fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) }, path: what)
+        return try duplicate(STDIN_FILENO, named: name)
     }
 }

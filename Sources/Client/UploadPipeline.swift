@@ -3,7 +3,7 @@ import System
 
 /// Several sources on their way into the cache, in stages that work at once: hash, ask what is there, send, read back.
 ///
-/// Where the server takes questions in lists, whatever waits while one is answered makes up the next one, so that a round
+/// Where the server takes lists, requests are batched: all that waits during one goes into the next one, so that a round
 /// trip counts for hundreds of files. What can't be hashed beforehand (what is packed, fetched or large) goes through
 /// `Uploader.store` in one piece.
 public struct UploadPipeline: Sendable {
@@ -47,4 +47,36 @@ public struct UploadPipeline: Sendable {
     }
 
     private func uploader() -> Uploader { Uploader(Cache(settings), signature: signature, reporter: reporter) }
+}
+
+/// Backpressure on hashing: what is sent is read again, and shall still be in the page cache.
+final class ReadAhead: Sendable {
+    private struct Amount {
+        var files = 0
+        /// In bytes.
+        var size = 0
+    }
+
+    private static let files = 10_000
+    private static let size = 256 << 20
+
+    private let amount = Monitor(Amount())
+
+    /// Waits until there is room for one file more, of `size` bytes.
+    func enter(_ size: Int) {
+        amount.wait { amount -> Void? in
+            let hasRoom = amount.files < Self.files && amount.size + size <= Self.size
+            guard hasRoom || amount.files == 0 else { return nil }
+            amount.files += 1
+            amount.size += size
+            return ()
+        }
+    }
+
+    func leave(_ size: Int) {
+        amount.change { amount in
+            amount.files -= 1
+            amount.size -= size
+        }
+    }
 }

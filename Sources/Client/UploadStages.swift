@@ -4,7 +4,7 @@ import System
 /// What the stages of an upload do, and the queues between them. All threads share it.
 final class UploadStages: Sendable {
     /// A file that is hashed, and the index of its source.
-    struct File: Sendable {
+    struct StagedFile: Sendable {
         let index: Int
         let contents: HashedFile
         /// Another source of this call had the same bytes.
@@ -13,16 +13,16 @@ final class UploadStages: Sendable {
 
     enum Lacking: Sendable {
         /// The cache hasn't got it.
-        case file(File)
-        /// The server takes no lists: to be asked for by who sends it.
-        case unasked(File)
+        case file(StagedFile)
+        /// The server takes no lists: the sending thread asks for it.
+        case unasked(StagedFile)
         /// Not hashed yet.
         case source(Int)
     }
 
-    let hashed = WorkQueue<File>()
+    let hashed = WorkQueue<StagedFile>()
     let lacking = WorkQueue<Lacking>()
-    let accepted = WorkQueue<File>()
+    let accepted = WorkQueue<StagedFile>()
 
     private let sources: [(source: Source, item: String)]
     private let settings: Cache.Settings
@@ -50,7 +50,7 @@ final class UploadStages: Sendable {
                 return lacking.add(.source(index))
             }
             window.enter(contents.size)
-            hashed.add(File(index: index, contents: contents))
+            hashed.add(StagedFile(index: index, contents: contents))
         } catch {
             finished(index, .failure(error))
         }
@@ -62,7 +62,7 @@ final class UploadStages: Sendable {
         while case let files = hashed.take(upTo: Cache.listLength), !files.isEmpty { ask(for: files, cache) }
     }
 
-    private func ask(for files: [File], _ cache: Cache) {
+    private func ask(for files: [StagedFile], _ cache: Cache) {
         do {
             guard let isThere = try presence(of: files, cache) else {
                 return files.forEach { lacking.add(.unasked($0)) }
@@ -79,17 +79,17 @@ final class UploadStages: Sendable {
     }
 
     /// - Returns: nil when the server takes no lists.
-    private func presence(of files: [File], _ cache: Cache) throws -> [Bool]? {
+    private func presence(of files: [StagedFile], _ cache: Cache) throws -> [Bool]? {
         guard cache.reads(.cache) else { return files.map { _ in false } }
         return try cache.statuses(of: files.map(\.contents.digest))?.map { $0 != nil }
     }
 
-    private func finishUnsent(_ file: File) {
+    private func finishUnsent(_ file: StagedFile) {
         window.leave(file.contents.size)
         finished(
             file.index,
             Result {
-                // What was hashed before it changed is still no file that anybody has now.
+                // A file that changed after it was hashed no longer has that digest.
                 _ = try file.contents.open()
                 return file.contents.stored(wasThere: true)
             })
@@ -113,7 +113,7 @@ final class UploadStages: Sendable {
         }
     }
 
-    private func send(_ file: File, _ uploader: Uploader) {
+    private func send(_ file: StagedFile, _ uploader: Uploader) {
         var file = file
         let digest = file.contents.digest
         do {
@@ -132,7 +132,7 @@ final class UploadStages: Sendable {
         while case let files = accepted.take(upTo: Cache.listLength), !files.isEmpty { readBack(files, uploader) }
     }
 
-    private func readBack(_ files: [File], _ uploader: Uploader) {
+    private func readBack(_ files: [StagedFile], _ uploader: Uploader) {
         let digests = files.map(\.contents.digest)
         let statuses = Result { try uploader.cache.reads(.cache) ? uploader.cache.statuses(of: digests) : nil }
         for (number, file) in files.enumerated() {

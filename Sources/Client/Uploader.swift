@@ -1,7 +1,7 @@
 import HTTP
 public import ShaCache
 
-/// Puts things into a cache, and says what was there already. Belongs to one thread.
+/// Uploads blobs and entries; both are idempotent. Belongs to one thread.
 public struct Uploader {
     let cache: Cache
     let signature: Signature
@@ -31,8 +31,8 @@ public struct Uploader {
     }
 
     public func store(_ fetched: Origin.Fetched, item: String) throws -> Stored {
-        // It has a name already, and whoever waited for it may have renamed it.
-        let stamp = try FileStamp(fetched.file, countingRenames: false)
+        // It has a name already, and a program that waited for it may have renamed it.
+        let stamp = try FileStamp(fetched.file.descriptor, countingRenames: false)
         return try storeAndReadBack(GrowingFile(whole: fetched.file, stamp: stamp), item: item)
     }
 
@@ -54,7 +54,7 @@ public struct Uploader {
 
     private func storeAndReadBack(_ file: GrowingFile, item: String) throws -> Stored {
         let stored = try store(file, item: item)
-        // What was hashed before it changed is still no file that anybody has now.
+        // A file that changed after it was hashed no longer has that digest.
         try file.checkUnchanged()
         if !stored.wasThere { try readBack(stored) }
         return stored
@@ -99,7 +99,7 @@ public struct Uploader {
     /// - Parameter goesOn: called before each piece; what it throws ends the sending.
     private func send(_ file: GrowingFile, item: String, goesOn: @escaping () throws -> Void) throws -> Digest {
         func post(count: Int?) throws -> Digest {
-            let body = Body(count: count) { offset, buffer in
+            let body = RequestBody(count: count) { offset, buffer in
                 try goesOn()
                 let read = try file.read(at: offset, into: buffer)
                 reporter.progress(Progress(item: item, step: .sending, done: offset + read, total: file.finalSize))
@@ -135,7 +135,7 @@ public struct Uploader {
 }
 
 extension CacheFailure {
-    /// Some servers take no body in chunks: they say so, stumble over it, or hang up.
+    /// Some servers take no chunked body: they answer with an error, or close the connection.
     fileprivate var mayBeAboutChunks: Bool {
         switch self {
         case .refused(_, let status): [400, 411, 501].contains(status)

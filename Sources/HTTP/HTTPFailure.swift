@@ -1,13 +1,13 @@
 import CCurl
 
-/// Why there is no answer, or no whole one.
+/// Why there is no response, or no complete one.
 public struct HTTPFailure: Error, CustomStringConvertible {
-    public enum Kind: Sendable {
+    public enum Cause: Sendable {
         /// No connection came about.
         case unreachable
         /// The connection broke, or stalled, before the answer was whole.
         case interrupted
-        /// All of the time is over that was to be waited for a server from which nothing comes.
+        /// The stall timeout: nothing came from the server for so long.
         case silent
         /// A status of success, and not what was asked for.
         case notTheFile
@@ -15,14 +15,14 @@ public struct HTTPFailure: Error, CustomStringConvertible {
         case redirect
         /// The other side's certificate, or ours, was not accepted.
         case certificate
-        /// Never worth another try: a URL that is none, a certificate file that can't be read.
+        /// Not retryable: a malformed URL, a certificate file that can't be read.
         case misuse
     }
 
-    public let kind: Kind
+    public let kind: Cause
     public let description: String
 
-    init(_ kind: Kind, _ description: String) {
+    init(_ kind: Cause, _ description: String) {
         self.kind = kind
         self.description = description
     }
@@ -34,7 +34,7 @@ public struct HTTPFailure: Error, CustomStringConvertible {
         self.init(Self.kind(of: code), "\(url): \(reason)")
     }
 
-    private static func kind(of code: CURLcode) -> Kind {
+    private static func kind(of code: CURLcode) -> Cause {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_PROXY,
             CURLE_SSL_CONNECT_ERROR:

@@ -1,31 +1,32 @@
 import ShaCache
 
+/// The methods that the client uses, as they are sent.
+public enum HTTPMethod: String, Sendable {
+    case get = "GET"
+    case head = "HEAD"
+    case post = "POST"
+    case put = "PUT"
+    case delete = "DELETE"
+}
+
 /// One HTTP request.
 public struct HTTPRequest {
-    public enum Method: String, Sendable {
-        case get = "GET"
-        case head = "HEAD"
-        case post = "POST"
-        case put = "PUT"
-        case delete = "DELETE"
-    }
-
-    public let method: Method
+    public let method: HTTPMethod
     /// `http` or `https`; credentials in it become basic authentication.
     public let url: String
     public var headers: [(name: String, value: String)] = []
-    public var body: Body?
+    public var body: RequestBody?
     public var identity = Identity()
     public var patience = Patience()
-    /// Counts instead of `patience` for what others may have to say, too.
+    /// Replaces the timeouts of `patience`, over several requests: retries share one budget.
     public var watch: SilenceWatch?
     /// How many redirects are followed; to HTTP and HTTPS only.
     public var redirectLimit = 0
-    /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: whoever is on the way there
-    /// can change all that follows anyway.
+    /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: there, an
+    /// attacker on the path can change all that follows anyway.
     public var allowsInsecureRedirects = false
 
-    public init(_ method: Method, _ url: String) {
+    public init(_ method: HTTPMethod, _ url: String) {
         self.method = method
         self.url = url
     }
@@ -37,11 +38,11 @@ public struct HTTPRequest {
 
     public var isSecure: Bool { url.lowercased().hasPrefix("https:") }
 
-    /// For messages: without the password that may stand in it.
+    /// For messages: without a password.
     var shownURL: String { withoutCredentials(url) }
 
     /// The same request with another method.
-    public init(_ method: Method, like other: HTTPRequest) {
+    public init(_ method: HTTPMethod, like other: HTTPRequest) {
         self.init(method, other.url)
         headers = other.headers
         body = other.body
@@ -54,7 +55,7 @@ public struct HTTPRequest {
 }
 
 /// What a request sends along.
-public struct Body {
+public struct RequestBody {
     /// In bytes; nil sends it in chunks, until `read` returns 0.
     public let count: Int?
     /// Copies bytes from an offset on into the buffer, and returns how many. It may wait for bytes to come; 0 is the
@@ -75,7 +76,7 @@ public struct Body {
     }
 }
 
-/// Who asks, and whom it trusts: paths of files in PEM.
+/// The client's certificate, and the authorities that it trusts: paths of files in PEM.
 public struct Identity: Hashable, Sendable {
     /// nil trusts what the system trusts.
     public var authorityFile: String?
@@ -89,7 +90,7 @@ public struct Identity: Hashable, Sendable {
     }
 }
 
-/// How long a request waits, in seconds.
+/// A request's timeouts, in seconds.
 public struct Patience: Sendable {
     public var connect = 30
     /// Between two bytes in either direction.
@@ -98,4 +99,39 @@ public struct Patience: Sendable {
     public var answer: Int
 
     public init(answer: Int = 60) { self.answer = answer }
+}
+
+/// A stall timeout over all the retries and backoff pauses of one piece of work: how long a server sends nothing, or
+/// hardly anything.
+/// Belongs to one thread.
+public final class SilenceWatch {
+    /// In seconds.
+    public let limit: Int
+    private var since = ContinuousClock.now
+    /// In bytes, since then.
+    private var count = 0
+
+    /// What is slower over the whole limit, in bytes a second, counts as a stall: otherwise a server that sends a
+    /// byte now and then would be waited for without end.
+    private static let leastRate = 1000
+
+    public init(limit: Int) { self.limit = limit }
+
+    public func restart() { (since, count) = (.now, 0) }
+
+    func hear(_ bytes: Int) {
+        count += bytes
+        if count >= limit * Self.leastRate { restart() }
+    }
+
+    /// In seconds.
+    public var remaining: Double { Double(limit) - since.duration(to: .now) / .seconds(1) }
+
+    var isOver: Bool { remaining <= 0 }
+
+    /// For messages.
+    var words: String { count == 0 ? "no answer for \(limit) s" : "sent \(count) bytes in \(limit) s" }
+
+    /// Shorter than the limit, so that a host whose first address is dead is asked at its next one.
+    var connectLimit: Int { max(2, limit * 2 / 3) }
 }

@@ -9,7 +9,7 @@ public struct HTTPResponse: Sendable {
 
     public var status: Int { head.status }
 
-    /// The body as one line of talk, for messages.
+    /// The body as one line, for messages.
     public var words: String {
         let text = withoutCredentials(in: String(decoding: body.prefix(5000), as: UTF8.self))
         return String(text.split(whereSeparator: \.isWhitespace).joined(separator: " ").prefix(500))
@@ -46,6 +46,6 @@ public struct Head: Sendable {
 
     public var isSuccess: Bool { (200..<300).contains(status) }
 
-    /// In bytes; nil when the server doesn't say.
+    /// In bytes; nil without the header.
     public var contentLength: Int? { self["content-length"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
 }

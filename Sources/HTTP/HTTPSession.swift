@@ -77,7 +77,7 @@ public final class HTTPSession {
         apply(request.method, sending: request.body)
     }
 
-    private func apply(_ method: HTTPRequest.Method, sending body: Body?) {
+    private func apply(_ method: HTTPMethod, sending body: RequestBody?) {
         switch method {
         case .get: curl_set_number(handle, CURLOPT_HTTPGET, 1)
         case .head: curl_set_number(handle, CURLOPT_NOBODY, 1)

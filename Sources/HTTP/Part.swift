@@ -2,9 +2,9 @@
 public struct Part: Equatable, Sendable {
     /// Of the first one, counted from 0.
     public let start: Int
-    /// Behind the last one; nil where the server doesn't say.
+    /// Behind the last one; nil where the server gives none.
     public let end: Int?
-    /// Of the whole file, in bytes; nil where the server doesn't say.
+    /// Of the whole file, in bytes; nil where the server gives none.
     public let size: Int?
 }
 

@@ -68,7 +68,7 @@ public final class Transfer {
     }
 
     private var refusedRedirect: HTTPFailure {
-        // What lets in stands in queries.
+        // Credentials are in queries.
         let target = withoutCredentials(headers["location"] ?? "").prefix { $0 != "?" }
         return HTTPFailure(
             .redirect,

@@ -22,12 +22,16 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 
     /// Of bytes that are read a piece at a time.
     ///
-    /// - Parameter read: puts some bytes from an offset on into the buffer, and returns how many; 0 at the end.
+    /// - Parameters:
+    ///   - size: in bytes, if known: of a small file, the pages of a large buffer cost more than reading it.
+    ///   - read: puts some bytes from an offset on into the buffer, and returns how many; 0 at the end.
     public init<Failure>(
+        size: Int? = nil,
         readingBy read: (_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int
     ) throws(Failure) {
         let hash = Hash(.sha512)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(1 << 20, max(size ?? .max, 1)), alignment: 4096)
         defer { buffer.deallocate() }
         var offset = 0
         while case let count = try read(offset, buffer), count > 0 {

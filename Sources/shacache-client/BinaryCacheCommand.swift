@@ -26,7 +26,7 @@ struct BinaryCacheCommand: ParsableCommand {
         @Option(help: "The URL of the release's profile.") var softwareUrl: String
         @Flag(help: "Publish although links lead out of the release: for nodes that slapgrid installs.")
         var allowLinksOut = false
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: ClientOptions
 
         func validate() throws {
             try requireNames(directory)
@@ -85,7 +85,7 @@ struct BinaryCacheCommand: ParsableCommand {
         var softwareRoot: String?
         @Flag(help: "Put slapgrid's mark .completed into it.")
         var markCompleted = false
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: ClientOptions
 
         func validate() throws {
             try requireNames(softwareRoot)

@@ -6,11 +6,13 @@ import TextTable
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Show which options are in force, and where each was set.")
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func run() throws {
         try options.perform { job in
-            let options = NodeConfiguration.Option.allCases.map { ($0.rawValue, job.configuration.setting($0)) }
+            let options = NodeConfiguration.ConfigurationOption.allCases.map {
+                ($0.rawValue, job.configuration.setting($0))
+            }
             guard !self.options.json else {
                 let members = options.map { name, setting in
                     (
@@ -33,7 +35,7 @@ struct ConfigCommand: ParsableCommand {
 
     /// On one line.
     private static func shown(_ name: String, _ value: String, _ job: Job) -> String {
-        guard name != NodeConfiguration.Option.signatureCertificates.rawValue else {
+        guard name != NodeConfiguration.ConfigurationOption.signatureCertificates.rawValue else {
             let names = job.configuration.trustedCertificates(reporter: job.reporter).members.map(\.name)
             return "\(counted(names.count, "certificate")): \(names.joined(separator: ", "))"
         }

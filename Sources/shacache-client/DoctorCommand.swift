@@ -15,7 +15,7 @@ struct DoctorCommand: ParsableCommand {
             """)
 
     @Flag(help: "Upload nothing.") var readOnly = false
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func run() throws {
         try options.perform(warnsOfConfiguration: false) { job in
@@ -28,8 +28,8 @@ struct DoctorCommand: ParsableCommand {
             }.examine(writes: !readOnly)
             try printing.get()
             if options.json { try job.terminal.output(JSON.array(found.map(\.json))) }
-            let failures = found.count { $0.verdict == .failure }
-            let warnings = found.count { $0.verdict == .warning }
+            let failures = found.count { $0.severity == .failure }
+            let warnings = found.count { $0.severity == .warning }
             job.terminal.result("\(failures) failed, \(counted(warnings, "warning"))")
             guard failures == 0, !options.strict || warnings == 0 else { throw ExitError(status: .failed) }
         }
@@ -38,14 +38,14 @@ struct DoctorCommand: ParsableCommand {
 
 extension Finding {
     fileprivate var line: String {
-        let start = "\(verdict.rawValue)\(String(repeating: " ", count: 9 - verdict.rawValue.count))"
+        let start = "\(severity.rawValue)\(String(repeating: " ", count: 9 - severity.rawValue.count))"
         let mending = mend.map { "\n         mend: \($0.visible)" } ?? ""
         return "\(start)\(subject): \(text.visible)\(mending)"
     }
 
     fileprivate var json: JSON {
         .object([
-            "verdict": JSON(verdict.rawValue), "subject": JSON(subject), "text": JSON(shown: text),
+            "verdict": JSON(severity.rawValue), "subject": JSON(subject), "text": JSON(shown: text),
             "mend": mend.map { JSON(shown: $0) } ?? .null,
         ])
     }

@@ -43,7 +43,7 @@ struct DownloadCommand: ParsableCommand {
     var uploadOnMiss = false
     @OptionGroup var redirects: RedirectOption
     @OptionGroup var metadata: MetadataOptions
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         guard key.count + (sha512 == nil ? 0 : 1) == 1 else {

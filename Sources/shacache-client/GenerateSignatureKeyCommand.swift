@@ -23,7 +23,7 @@ struct GenerateSignatureKeyCommand: ParsableCommand {
     var legacy1024 = false
     @Argument(help: "The file for the key; or slapos.cfg, if it is alone.", completion: .file()) var keyFile: String
     @Argument(help: "The name in the certificate: who signs.") var commonName: String?
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws { try requireText(commonName) }
 
@@ -76,7 +76,7 @@ struct SignatureKeyRequest {
 }
 
 extension SignaturePair {
-    /// The certificate as it stands in a configuration.
+    /// The certificate as a configuration has it.
     func listForm() throws -> String {
         let lines = try certificate.pem().split(separator: "\n").map { "  \($0)" }
         return "signature-certificate-list =\n\(lines.joined(separator: "\n"))"

@@ -40,7 +40,7 @@ struct KeyOptions: ParsableArguments {
         return nil
     }
 
-    /// Under which else something may be listed, by who came before today's clients; nil when that is nowhere.
+    /// The key under which older clients may have listed it; nil when there is none.
     func older() throws -> Key? { try url.map { try Key.olderSource(url: $0) } }
 
     func required() throws -> Key {
@@ -48,9 +48,9 @@ struct KeyOptions: ParsableArguments {
         return key
     }
 
-    /// Adds what the deployed clients say in such a key's entries.
+    /// Adds the metadata of deployed clients for such a key.
     ///
-    /// - Parameter baseName: nil when nobody knows how the file is called.
+    /// - Parameter baseName: nil when the file's name is unknown.
     func complete(_ metadata: inout Metadata, baseName: String?) throws {
         if let url { metadata.setDefault("url", url: url) }
         guard pypi != nil, metadata["basename"] == nil else { return }

@@ -16,7 +16,7 @@ struct LookupCommand: ParsableCommand {
 
     @OptionGroup var key: KeyOptions
     @OptionGroup var release: ReleaseOption
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         guard key.count + release.count == 1 else {

@@ -7,7 +7,7 @@ import TextTable
 struct LookupReport {
     private let lookup: Lookup
     private let key: Key
-    /// This machine; nil when no entry names a platform, so that nobody asks, or when it can't be known.
+    /// This machine; nil when no entry names a platform, or when it can't be determined.
     private let here: Platform?
 
     /// - Parameter warn: told why this machine can't be known, when an entry names a platform.
@@ -24,7 +24,7 @@ struct LookupReport {
 
     // MARK: Judging
 
-    private func fits(_ row: Lookup.Row) -> Bool? { row.platform.flatMap { here?.runs($0) } }
+    private func fits(_ row: Lookup.LookupRow) -> Bool? { row.platform.flatMap { here?.runs($0) } }
 
     func status(fitting isRelease: Bool) -> ExitStatus {
         let trusted = lookup.rows.filter(\.isTrusted)
@@ -84,12 +84,12 @@ struct LookupReport {
     }
 }
 
-extension Lookup.Row {
+extension Lookup.LookupRow {
     fileprivate var isTrusted: Bool {
         if case .trusted = trust { true } else { false }
     }
 
-    /// Who vouches for it, or why nobody does.
+    /// The signer that verifies it, or why none does.
     fileprivate var signer: String {
         switch trust {
         case .trusted(let name): name
@@ -98,7 +98,7 @@ extension Lookup.Row {
         }
     }
 
-    /// nil when the blob isn't there, or nobody can tell.
+    /// nil when the blob isn't there, or that is unknown.
     fileprivate var status: Cache.BlobStatus? {
         if case .there(let status) = blob { status } else { nil }
     }
@@ -120,7 +120,7 @@ extension Lookup.Row {
         status?.modified.map { "\(duration(Double(max(0, time(nil) - $0)))) ago" }
     }
 
-    /// What the metadata says, shortly, beside what has a column of its own.
+    /// The metadata in short, without what has a column of its own.
     fileprivate var gist: String {
         guard case .object(let members) = entry.content else { return "" }
         let shown = members.filter { !["sha512", "multiarch", "os"].contains($0.name.string ?? "") }

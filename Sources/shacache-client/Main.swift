@@ -49,8 +49,8 @@ enum Main {
         }
     }
 
-    /// Ends without exit handlers. OpenSSL's and Swift's free what a thread still uses that nobody waits for: one that
-    /// sends what turned out to be needless, say.
+    /// Ends without exit handlers. OpenSSL's and Swift's free what a thread still uses that isn't joined: one that
+    /// sends what turned out to be needless, for example.
     private static func end(_ status: ExitStatus) -> Never {
         fflush(nil)
         _exit(status.rawValue)
@@ -67,11 +67,10 @@ enum Main {
             end(ended.status)
         } catch {
             guard root.exitCode(for: error) != .success else { root.exit(withError: error) }
-            send("\(withoutCredentials(in: root.fullMessage(for: error)).shownFileName)\n", to: STDERR_FILENO)
+            sayOnStandardError("\(withoutCredentials(in: root.fullMessage(for: error)).shownFileName)\n")
             if root == Shacache.self, let first = arguments.first, first.hasPrefix("-") {
-                send(
-                    "shacache: hint: options stand behind the subcommand: shacache lookup --config ...\n",
-                    to: STDERR_FILENO)
+                sayOnStandardError(
+                    "shacache: hint: options stand behind the subcommand: shacache lookup --config ...\n")
             }
             end(misuse)
         }
@@ -81,4 +80,37 @@ enum Main {
     private static func deployed(_ root: (some DeployedCommand).Type, _ arguments: [String]) {
         run(root, root.expandingAbbreviations(arguments), misuse: .failed)
     }
+}
+
+/// The exit codes; `shacache help` lists them.
+enum ExitStatus: Int32 {
+    case done = 0
+    case misuse = 1
+    case failed = 2
+    case missing = 3
+    case untrusted = 4
+    case unreachable = 5
+
+    init(_ error: any Error) {
+        self =
+            switch error {
+            case is UsageError, is Unconfigured: .misuse
+            case CacheFailure.missing: .missing
+            case CacheFailure.untrusted: .untrusted
+            case CacheFailure.unreachable, CacheFailure.troubled, CacheFailure.malformed: .unreachable
+            case let stated as ExitError: stated.status
+            default: .failed
+            }
+    }
+
+    /// Of several pieces of work: what all that failed have in common.
+    init(_ statuses: [ExitStatus]) {
+        let failures = Set(statuses.filter { $0 != .done })
+        self = failures.count > 1 ? .failed : failures.first ?? .done
+    }
+}
+
+/// The command is over, and has said why.
+struct ExitError: Error {
+    let status: ExitStatus
 }

@@ -66,7 +66,7 @@ struct ProgressBars {
         let rate = bars.reduce(0) { $0 + $1.rate }
         let left = bars.reduce(0 as Int?) { sum, bar in
             guard let sum, let total = bar.progress.total else { return nil }
-            // A total is what a server says.
+            // A total comes from a server.
             return sum + min(max(0, total - bar.progress.done), .max - sum)
         }
         return "in total: \(finished.items) finished, \(bars.count) under way  \(size(done))  "
@@ -88,7 +88,7 @@ struct ProgressBars {
 
     /// - Parameters:
     ///   - rate: in bytes a second.
-    ///   - left: in bytes; nil when nobody knows.
+    ///   - left: in bytes; nil when it is unknown.
     private static func pace(_ rate: Double, left: Int?) -> String {
         guard let left, rate > 0 else { return "\(size(Int(rate)))/s" }
         return "\(size(Int(rate)))/s  \(duration(Double(left) / rate)) left"

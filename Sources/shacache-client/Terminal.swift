@@ -5,18 +5,18 @@ import Synchronization
 import System
 import TextTable
 
-/// Data on standard output, talk on standard error, and progress bars where a person looks.
+/// Data on standard output, messages on standard error, and progress bars on a terminal.
 final class Terminal: Sendable {
     enum Loudness: Int, Sendable {
         case quiet, normal, verbose
     }
 
-    private struct State {
+    private struct Talk {
         var bars = ProgressBars()
         var warnings = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Mutex(Talk())
     private let loudness: Loudness
     private let showsBars: Bool
     private let isColoured: Bool
@@ -34,7 +34,7 @@ final class Terminal: Sendable {
             warn: { self.warn($0) }, note: { self.note($0) },
             progress: { progress in
                 guard self.showsBars else { return }
-                self.state.withLock { $0.bars.update(progress) { send($0, to: STDERR_FILENO) } }
+                self.state.withLock { $0.bars.update(progress, write: sayOnStandardError) }
             })
     }
 
@@ -42,7 +42,7 @@ final class Terminal: Sendable {
 
     /// What a command was asked for, without the passwords that old entries and the configuration may have in URLs.
     ///
-    /// - Throws: `LostOutput` when it can't be written.
+    /// - Throws: `SystemError` when it can't be written.
     func output(_ text: String) throws { try write(withoutCredentials(in: text)) }
 
     func output(_ json: JSON, sortingNames: Bool = false) throws {
@@ -50,11 +50,10 @@ final class Terminal: Sendable {
     }
 
     private func write(_ text: String) throws {
-        let isWritten = state.withLock { state in
-            state.bars.clear { send($0, to: STDERR_FILENO) }
-            return send("\(text)\n", to: STDOUT_FILENO)
+        try state.withLock { state in
+            state.bars.clear(write: sayOnStandardError)
+            try send("\(text)\n", to: STDOUT_FILENO, named: "standard output")
         }
-        guard isWritten else { throw LostOutput(code: errno) }
     }
 
     /// One line for each thing done.
@@ -81,7 +80,7 @@ final class Terminal: Sendable {
     /// The item is finished: its bar goes.
     func finish(_ item: String) {
         guard showsBars else { return }
-        state.withLock { $0.bars.finish(item) { send($0, to: STDERR_FILENO) } }
+        state.withLock { $0.bars.finish(item, write: sayOnStandardError) }
     }
 
     private func say(_ text: String, colour: Int? = nil) {
@@ -90,29 +89,19 @@ final class Terminal: Sendable {
             "shacache: \(withoutCredentials(in: text).split(separator: "\n").map { String($0).visible }.joined(separator: "\n  "))"
         let text = isColoured ? colour.map { "\u{1B}[\($0)m\(line)\u{1B}[0m" } ?? line : line
         state.withLock { state in
-            state.bars.clear { send($0, to: STDERR_FILENO) }
-            send("\(text)\n", to: STDERR_FILENO)
+            state.bars.clear(write: sayOnStandardError)
+            sayOnStandardError("\(text)\n")
         }
     }
 }
 
-/// What a command was asked for could not be written.
-struct LostOutput: Error, CustomStringConvertible {
-    let code: Int32
-
-    var description: String { "standard output: \(String(cString: strerror(code)).lowercased())" }
-}
-
 /// Writes a text; the names of files in it as their bytes.
 ///
-/// - Returns: false when it can't be written, for the reason in errno: whoever listens may have gone.
-@discardableResult
-func send(_ text: String, to descriptor: Int32) -> Bool {
-    var rest = text.fileNameBytes[...]
-    while !rest.isEmpty {
-        let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-        guard count >= 0 || errno == EINTR else { return false }
-        rest = rest.dropFirst(max(0, count))
-    }
-    return true
+/// - Parameter name: of the descriptor, for messages.
+/// - Throws: `SystemError`.
+func send(_ text: String, to descriptor: CInt, named name: String) throws {
+    try text.fileNameBytes.withUnsafeBytes { try writeAll($0, to: descriptor, named: name) }
 }
+
+/// A failure is ignored: there is no other place to report it.
+func sayOnStandardError(_ text: String) { try? send(text, to: STDERR_FILENO, named: "standard error") }

@@ -30,7 +30,7 @@ struct UploadCommand: ParsableCommand {
     @Option(name: [.customShort("j", allowingJoined: true), .long], help: "How many at once.")
     var jobs = 8
     @OptionGroup var redirects: RedirectOption
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         guard (1...64).contains(jobs) else { throw ValidationError("--jobs takes 1 to 64") }
@@ -86,8 +86,8 @@ struct UploadCommand: ParsableCommand {
             terminal = job.terminal
         }
 
-        /// Sends in parallel, then lists one after the other: entries stand in the order of the arguments.
-        func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.Outcome] {
+        /// Sends in parallel, then lists one after the other: entries are in the order of the arguments.
+        func carryOut(_ names: [String], jobs: Int) throws -> [UploadSummary.UploadOutcome] {
             let stored = Mutex<[Int: Result<Uploader.Stored, any Error>]>([:])
             let sources = names.map { name in
                 (Source(name, allowsInsecureRedirects: allowsInsecureRedirects), item: Source.shown(name))
@@ -109,7 +109,7 @@ struct UploadCommand: ParsableCommand {
         /// - Parameter blobs: those that are in the cache get entries, as far as their metadata can be made.
         private func list(
             _ blobs: [Result<Uploader.Stored, any Error>], of names: [String], under key: Key
-        ) -> [UploadSummary.Outcome] {
+        ) -> [UploadSummary.UploadOutcome] {
             let described = zip(names, blobs).map { name, blob in
                 blob.flatMap { blob in Result { (blob, try metadata(of: name)) } }
             }

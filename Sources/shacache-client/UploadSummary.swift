@@ -9,14 +9,14 @@ struct UploadSummary {
         var indexed: Uploader.Indexed?
     }
 
-    typealias Outcome = Result<Done, any Error>
+    typealias UploadOutcome = Result<Done, any Error>
 
     let names: [String]
-    let outcomes: [Outcome]
+    let outcomes: [UploadOutcome]
     let terminal: Terminal
 
     /// One line for each file, as soon as it is through.
-    static func say(_ name: String, _ outcome: Outcome, on terminal: Terminal) {
+    static func say(_ name: String, _ outcome: UploadOutcome, on terminal: Terminal) {
         switch outcome {
         case .failure(let error): terminal.error("\(error)".naming(name), hint: (error as? any HasHint)?.hint)
         case .success(let done):
@@ -53,7 +53,7 @@ struct UploadSummary {
         guard ExitStatus(statuses) == .done else { throw ExitError(status: ExitStatus(statuses)) }
     }
 
-    private static func json(_ name: String, _ outcome: Outcome) -> JSON {
+    private static func json(_ name: String, _ outcome: UploadOutcome) -> JSON {
         switch outcome {
         case .failure(let error): .object(["source": JSON(shown: name), "error": JSON(shown: "\(error)")])
         case .success(let done):

@@ -37,7 +37,7 @@ struct WithdrawCommand: ParsableCommand {
     var blob: Digest?
     @Option(help: "Why, for the operator and for the record.")
     var reason: String
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: ClientOptions
 
     func validate() throws {
         guard key.count + release.count + (blob == nil ? 0 : 1) == 1 else {

@@ -189,7 +189,7 @@ def attributes(path):
     return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, names
 
 
-# OpenFile.adoptAttributes.
+# Descriptor.adoptAttributes.
 def test_mode_owner_access_list_and_attributes_stay(node, key):
     out = node.directory / "out"
     out.write_bytes(b"old")
@@ -255,7 +255,7 @@ def test_a_file_that_gathered_for_one_that_has_gone_gets_the_mode_of_new_files(d
     assert out.read_bytes() == data and attributes(out)[0] == 0o644
 
 
-# OpenFile.copy(over:), where a rename would part the names.
+# Descriptor.copy(over:), where a rename would part the names.
 def test_all_names_of_a_file_get_the_bytes(node, key):
     out = node.directory / "out"
     out.write_bytes(b"old" * 10_000)
@@ -326,7 +326,7 @@ def into_a_full_disk(node, key, preload=""):
     return subprocess.run(command, cwd=node.directory, env=CLEAN, capture_output=True, timeout=60)
 
 
-# OpenFile.reserve, before anything is overwritten.
+# Descriptor.reserve, before anything is overwritten.
 @as_root
 def test_without_room_in_place_the_old_bytes_stay(node, key):
     done = into_a_full_disk(node, key)
@@ -334,7 +334,7 @@ def test_without_room_in_place_the_old_bytes_stay(node, key):
     assert b"out: no space left on device; it holds what it held" in done.stderr
 
 
-# OpenFile.reserve: ext4 keeps what it had found, and so would fill the disk behind the old bytes' end.
+# Descriptor.reserve: ext4 keeps what it had found, and so would fill the disk behind the old bytes' end.
 def test_without_room_in_place_the_disk_stays_as_full_as_it_was(node, key, lacking):
     out = node.directory / "out"
     out.write_bytes(b"old")
@@ -352,7 +352,7 @@ def test_without_room_in_place_the_disk_stays_as_full_as_it_was(node, key, lacki
     assert out.read_bytes() == b"old" and out.stat().st_blocks <= before + 8
 
 
-# OpenFile.copy(over:), where the file system can't reserve room.
+# Descriptor.copy(over:), where the file system can't reserve room.
 @as_root
 def test_without_room_in_the_middle_the_file_is_empty_and_that_is_said(node, key, lacking):
     preload = lacking("int fallocate(int file, int mode, off_t start, off_t count) { errno = EOPNOTSUPP; return -1; }")
@@ -445,11 +445,11 @@ def lacking(tmp_path):
 # PartFile.claimAny, where files must have names.
 def test_without_files_that_have_no_name_the_next_call_takes_the_hidden_one(node, slow, lacking):
     named = lacking("""
-        int open(const char *path, int flags, ...) {
+        int openat(int directory, const char *path, int flags, ...) {
             if ((flags & O_TMPFILE) == O_TMPFILE) { errno = EOPNOTSUPP; return -1; }
             va_list more; va_start(more, flags); mode_t mode = va_arg(more, int); va_end(more);
-            int (*next)(const char *, int, ...) = dlsym(RTLD_NEXT, "open");
-            return next(path, flags, mode);
+            int (*next)(int, const char *, int, ...) = dlsym(RTLD_NEXT, "openat");
+            return next(directory, path, flags, mode);
         }
         """)
     for _ in range(3):
@@ -465,7 +465,7 @@ def test_without_files_that_have_no_name_the_next_call_takes_the_hidden_one(node
     assert (node.directory / "out").read_bytes() == DATA and leftovers(node.directory) == []
 
 
-# OpenFile.linkedBeside takes the first hidden name that no other call has.
+# Descriptor.linkedBeside takes the first hidden name that no other call has.
 def test_an_origins_bytes_replace_a_file_whatever_is_hidden_beside_it(node):
     (node.directory / "out").write_bytes(b"old")
     for number in 0, 1:

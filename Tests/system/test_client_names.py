@@ -51,7 +51,7 @@ def test_a_file_url_may_name_any_bytes(stack, node):
     assert stored(stack, done.stdout.decode().strip()) == b"by URL"
 
 
-# environmentVariable, and OpenFile's way to the system.
+# environmentVariable, and systemCall's way to the system.
 def test_configuration_temporary_files_and_metadata_of_any_name(stack, node, tmp_path):
     away = tmp_path / NAME
     away.mkdir()

@@ -128,7 +128,7 @@ def test_what_reads_waits_for_the_time_that_was_said_whatever_the_cache_does(nod
     assert (node.directory / "out").read_bytes() == DATA
 
 
-# The guide's 15 s: CommonOptions.briefTimeout.
+# The guide's 15 s: briefTimeout.
 def test_without_an_option_it_waits_fifteen_seconds(node, origin, tmp_path):
     with KINDS["accepts and never answers"]() as url:
         turned_to(node, url)

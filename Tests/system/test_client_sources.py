@@ -30,7 +30,7 @@ def members(archive):
 # Sizes
 
 
-# OpenFile.hasSize: procfs says 0, sysfs a page.
+# Descriptor.hasSize: procfs says 0, sysfs a page.
 @pytest.mark.parametrize("path", [
     "/proc/version", "/proc/self/limits", "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/fscaps"])
 def test_a_file_whose_size_is_made_up_goes_in_whole(stack, node, path):
@@ -199,7 +199,7 @@ def test_standard_input_goes_in(stack, node, size):
     assert name_of(uploaded(stack, node, "-", input=data)) == name_of(data)
 
 
-# OpenFile.forEachFurtherPiece.
+# Descriptor.forEachPiece.
 def test_a_redirected_file_goes_in_from_where_it_stands(stack, node):
     data = make(node, size=1000)
     with open(node.directory / "file", "rb") as file:

@@ -44,7 +44,7 @@ def bare(tmp_path_factory):
 
 
 # The defending lines: Hash.Algorithm.fetch() loads a provider of its own for MD5; PrivateKey.sign() and PublicKey.verifies()
-# require their digest; CommonOptions.perform(), DeployedCommand.run() and each server program's run() require SHA-2.
+# require their digest; ClientOptions.perform(), DeployedCommand.run() and each server program's run() require SHA-2.
 
 
 def test_what_needs_neither_md5_nor_signing_goes_on(node, stack, strict):

@@ -5,7 +5,7 @@ import ShaCache
 import System
 
 /// What every command takes.
-struct CommonOptions: ParsableArguments {
+struct ClientOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The configuration, slapos.cfg or alike. Otherwise that of SHACACHE_CONFIG, else \(NodeConfiguration.defaultFile).",
@@ -49,9 +49,9 @@ struct CommonOptions: ParsableArguments {
         try NodeConfiguration(file: config ?? environmentVariable("SHACACHE_CONFIG"), overrides: overrides)
     }
 
-    /// Runs a command's work, says what went wrong, and ends with the exit code that tells it.
+    /// Runs a command's work, reports its errors, and ends with their exit code.
     ///
-    /// - Parameter warnsOfConfiguration: false for a command that says by itself what is odd in it.
+    /// - Parameter warnsOfConfiguration: false for a command that reports its warnings itself.
     func perform(warnsOfConfiguration: Bool = true, _ work: (Job) throws -> Void) throws {
         let terminal = Terminal(quiet ? .quiet : verbose ? .verbose : .normal)
         do {
@@ -79,7 +79,7 @@ let briefTimeout = 15
 let patientTimeout = 60
 private let timeouts = 1...3600
 
-/// What SHACACHE_TIMEOUT says, in seconds; nil when it isn't set.
+/// SHACACHE_TIMEOUT, in seconds; nil when it isn't set.
 ///
 /// - Throws: `UsageError` when that is no number of seconds.
 func environmentTimeout() throws -> Int? {
@@ -103,7 +103,7 @@ struct TooStrict: Error, CustomStringConvertible {
 
 /// What a command works with.
 struct Job {
-    let options: CommonOptions
+    let options: ClientOptions
     let configuration: NodeConfiguration
     let terminal: Terminal
 
@@ -128,7 +128,7 @@ struct Job {
     }
 
     /// - Parameters:
-    ///   - defaultTimeout: where the user says nothing, in seconds.
+    ///   - defaultTimeout: without one of the user's, in seconds.
     ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere.
     func settings(
         for use: Use, defaultTimeout: Int = briefTimeout, hasAlternative: Bool = false
@@ -138,4 +138,21 @@ struct Job {
             timeout: try options.timeout ?? environmentTimeout() ?? defaultTimeout, hasAlternative: hasAlternative,
             reporter: reporter)
     }
+}
+
+/// What is signed, or asked of a server, must be text; names of files need not be.
+func requireText(_ arguments: String?...) throws {
+    for case let argument? in arguments where argument.holdsRawBytes {
+        throw ValidationError("\(argument): is not valid UTF-8")
+    }
+}
+
+/// An empty name is most often a variable that isn't set.
+func requireNames(_ names: String?...) throws {
+    guard !names.contains("") else { throw ValidationError("the name of the file is empty") }
+}
+
+extension JSON {
+    /// For people and scripts: bytes of file names that are no UTF-8 are spelled out.
+    init(shown text: String) { self.init(text.shownFileName) }
 }

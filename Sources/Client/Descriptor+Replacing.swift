@@ -2,50 +2,55 @@ import CLinux
 import Glibc
 import System
 
-extension OpenFile {
-    /// Writes all of it to a pipe, a terminal, or a file from where that stands on.
-    func copy(to descriptor: Int32, _ what: String) throws {
-        try forEachPiece { piece in
-            var done = 0
-            while done < piece.count {
-                done += Int(
-                    try system(what) {
-                        Int32(Glibc.write(descriptor, piece.baseAddress! + done, piece.count - done))
-                    })
-            }
-        }
+/// A file that could neither be replaced nor be written in place.
+struct OverwriteError: Error, CustomStringConvertible {
+    let cause: SystemError
+    /// What the file holds now, for the message.
+    let consequence: String
+
+    var description: String { "\(cause); \(consequence)" }
+}
+
+extension Descriptor {
+    /// Writes all of it to a pipe, a terminal, or a file from its position on.
+    ///
+    /// - Parameter name: what messages call that.
+    func copy(to number: CInt, named name: String) throws {
+        rewind()
+        try forEachPiece { try System.writeAll($0, to: number, named: name) }
     }
 
     /// Writes all of it into a file that stays the same one, with all its names.
     ///
-    /// That isn't done at once: who reads meanwhile sees a beginning, and so does who comes after a crash.
+    /// That isn't atomic: a reader sees a beginning meanwhile, and so does the next one after a crash.
     ///
-    /// - Throws: `SystemFailure`. When there is no room for all, the old contents are still there; after another
-    ///   failure the file is empty.
+    /// - Throws: `SystemError`, or `OverwriteError`. When there is no room for all, the old contents are still there;
+    ///   after another failure the file is empty.
     func copy(over path: String) throws {
         // Not to make one: with O_CREAT the kernel refuses somebody else's file where everybody may write
         // (protected_regular in proc(5)).
-        let target = try OpenFile(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY, mode: 0o600)
+        let target = try Descriptor(path, flags: O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY, mode: 0o600)
         try target.reserve(try size())
-        try system(path) { ftruncate(target.descriptor, 0) }
+        try target.truncate(to: 0)
         do {
-            try copy(to: target.descriptor, path)
+            try copy(to: target.number, named: path)
             try target.synchronize()
-        } catch let failure as SystemFailure {
-            ftruncate(target.descriptor, 0)
-            throw SystemFailure(
-                path, errno: failure.code, consequence: "; it could only be written in place, and is empty now")
+        } catch let error as SystemError {
+            ftruncate(target.number, 0)
+            throw OverwriteError(cause: error, consequence: "it could only be written in place, and is empty now")
         }
     }
 
     /// Sees to it that so many bytes have room, where the file system can tell.
-    private func reserve(_ count: Int) throws(SystemFailure) {
+    private func reserve(_ count: Int) throws {
         let old = try size()
-        guard count > 0, fallocate(descriptor, falloc_keep_size, 0, count) != 0 else { return }
-        let failure = SystemFailure(path, consequence: "; it holds what it held")
+        guard count > 0, fallocate(number, falloc_keep_size, 0, count) != 0 else { return }
+        let error = SystemError("write", name)
         // Some file systems keep the room that they had found, behind the end.
-        ftruncate(descriptor, off_t(old))
-        guard ![ENOSPC, EDQUOT, EFBIG].contains(failure.code) else { throw failure }
+        ftruncate(number, off_t(old))
+        guard ![ENOSPC, EDQUOT, EFBIG].contains(error.code) else {
+            throw OverwriteError(cause: error, consequence: "it holds what it held")
+        }
     }
 
     /// Gives the file what was chosen for the one that it is to replace: mode, owner, access list, attributes.
@@ -57,9 +62,9 @@ extension OpenFile {
             old.st_mode & (S_ISUID | S_ISGID | S_ISVTX) == 0, let own = try? status()
         else { return false }
         let isItsOwn = (own.st_uid, own.st_gid) == (old.st_uid, old.st_gid)
-        guard isItsOwn || fchown(descriptor, old.st_uid, old.st_gid) == 0 else { return false }
+        guard isItsOwn || fchown(number, old.st_uid, old.st_gid) == 0 else { return false }
         let wanted = ExtendedAttributes(of: path)
-        return wanted.apply(to: self) && fchmod(descriptor, old.st_mode & 0o777) == 0
+        return wanted.apply(to: self) && fchmod(number, old.st_mode & 0o777) == 0
     }
 }
 
@@ -73,9 +78,9 @@ private struct ExtendedAttributes: Equatable {
             get: { name, buffer, size in path.withFileName { getxattr($0, name, buffer, size) } })
     }
 
-    private init(of file: OpenFile) {
-        self.init(
-            list: { flistxattr(file.descriptor, $0, $1) }, get: { fgetxattr(file.descriptor, $0, $1, $2) })
+    private init(of file: borrowing Descriptor) {
+        let number = file.number
+        self.init(list: { flistxattr(number, $0, $1) }, get: { fgetxattr(number, $0, $1, $2) })
     }
 
     /// A file system without them has none.
@@ -94,15 +99,16 @@ private struct ExtendedAttributes: Equatable {
     }
 
     /// - Returns: whether the file has exactly these now.
-    func apply(to file: OpenFile) -> Bool {
+    func apply(to file: borrowing Descriptor) -> Bool {
+        let number = file.number
         // A capability isn't for other bytes than those that got it.
         guard values[Array("security.capability".utf8)] == nil else { return false }
         let present = ExtendedAttributes(of: file)
         for (name, value) in values where present.values[name] != value {
-            _ = String(fileName: name).withFileName { fsetxattr(file.descriptor, $0, value, value.count, 0) }
+            _ = String(fileName: name).withFileName { fsetxattr(number, $0, value, value.count, 0) }
         }
         for name in present.values.keys where values[name] == nil {
-            _ = String(fileName: name).withFileName { fremovexattr(file.descriptor, $0) }
+            _ = String(fileName: name).withFileName { fremovexattr(number, $0) }
         }
         return ExtendedAttributes(of: file) == self
     }
