@@ -34,7 +34,7 @@ public final class Cache {
 
     let settings: Settings
     private let session: HTTPSession
-    /// Whether all the patience for its troubles was used up, where the cache isn't the only one to ask.
+    /// Whether all the time for its retries was used up, where the cache isn't the only one to ask.
     private var isGivenUp = false
 
     public init(_ settings: Settings) {
@@ -71,7 +71,7 @@ public final class Cache {
         var request = directory.request(.put, key.percentEncoded)
         request.body = RequestBody(entry.body)
         request.headers = [("Content-Type", "application/json")]
-        request.patience.answer = Self.uploadAnswerLimit
+        request.timeouts.answer = Self.uploadAnswerLimit
         _ = try answer(to: request)
     }
 
@@ -150,7 +150,7 @@ public final class Cache {
         var request = cache.request(.post)
         request.body = body
         request.headers = [("Content-Type", "application/octet-stream")]
-        request.patience.answer = Self.uploadAnswerLimit
+        request.timeouts.answer = Self.uploadAnswerLimit
         let response = try answer(to: request, isTrial: isTrial)
         guard let digest = Digest(response.words) else {
             throw CacheFailure.malformed(

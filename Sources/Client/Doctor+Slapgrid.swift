@@ -61,7 +61,7 @@ extension Doctor {
     private func examineWayWithout(_ proxy: String, _ endpoint: Endpoint, _ name: String, _ option: String) {
         var request = endpoint.request(.get, name)
         // In seconds: a firewall that drops packets gives no answer.
-        request.patience.connect = 5
+        request.timeouts.connect = 5
         request.watch = SilenceWatch(limit: timeout)
         do {
             _ = try HTTPSession(agent: "shacache doctor", usesProxies: false).send(request)

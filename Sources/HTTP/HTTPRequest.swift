@@ -17,8 +17,8 @@ public struct HTTPRequest {
     public var headers: [(name: String, value: String)] = []
     public var body: RequestBody?
     public var identity = Identity()
-    public var patience = Patience()
-    /// Replaces the timeouts of `patience`, over several requests: retries share one budget.
+    public var timeouts = Timeouts()
+    /// Replaces `timeouts`, over several requests: retries share one budget.
     public var watch: SilenceWatch?
     /// How many redirects are followed; to HTTP and HTTPS only.
     public var redirectLimit = 0
@@ -47,7 +47,7 @@ public struct HTTPRequest {
         headers = other.headers
         body = other.body
         identity = other.identity
-        patience = other.patience
+        timeouts = other.timeouts
         watch = other.watch
         redirectLimit = other.redirectLimit
         allowsInsecureRedirects = other.allowsInsecureRedirects
@@ -91,7 +91,7 @@ public struct Identity: Hashable, Sendable {
 }
 
 /// A request's timeouts, in seconds.
-public struct Patience: Sendable {
+public struct Timeouts: Sendable {
     public var connect = 30
     /// Between two bytes in either direction.
     public var stall = 60

@@ -60,8 +60,8 @@ public final class HTTPSession {
         curl_set_text(handle, CURLOPT_REDIR_PROTOCOLS_STR, request.redirectSchemes)
         curl_set_number(handle, CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0 ? 1 : 0)
         curl_set_number(handle, CURLOPT_MAXREDIRS, request.redirectLimit)
-        let connectLimit = request.watch.map { min($0.connectLimit, request.patience.connect) }
-        curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, connectLimit ?? request.patience.connect)
+        let connectLimit = request.watch.map { min($0.connectLimit, request.timeouts.connect) }
+        curl_set_number(handle, CURLOPT_CONNECTTIMEOUT, connectLimit ?? request.timeouts.connect)
         // A name server that is silent isn't waited for either.
         curl_set_number(handle, CURLOPT_QUICK_EXIT, 1)
         curl_set_number(handle, CURLOPT_TCP_KEEPALIVE, 1)

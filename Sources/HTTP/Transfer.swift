@@ -113,7 +113,7 @@ public final class Transfer {
     private func goesOn(received: Int, sent: Int) -> Bool {
         if let watch = request.watch { return goesOn(received: received, watch) }
         let isWaiting = isSent && !isAnswered
-        let limit = isWaiting ? request.patience.answer : request.patience.stall
+        let limit = isWaiting ? request.timeouts.answer : request.timeouts.stall
         guard !watch.isMoving(received + sent, within: limit) else { return true }
         thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): nothing moved for \(limit) s")
         return false

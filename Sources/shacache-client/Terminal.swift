@@ -7,7 +7,7 @@ import TextTable
 
 /// Data on standard output, messages on standard error, and progress bars on a terminal.
 final class Terminal: Sendable {
-    enum Loudness: Int, Sendable {
+    enum Verbosity: Int, Sendable {
         case quiet, normal, verbose
     }
 
@@ -17,14 +17,14 @@ final class Terminal: Sendable {
     }
 
     private let state = Mutex(Talk())
-    private let loudness: Loudness
+    private let verbosity: Verbosity
     private let showsBars: Bool
     private let isColoured: Bool
 
-    init(_ loudness: Loudness) {
-        self.loudness = loudness
+    init(_ verbosity: Verbosity) {
+        self.verbosity = verbosity
         let isTerminal = isatty(STDERR_FILENO) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
-        showsBars = isTerminal && loudness != .quiet
+        showsBars = isTerminal && verbosity != .quiet
         // https://no-color.org
         isColoured = isTerminal && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
     }
@@ -58,12 +58,12 @@ final class Terminal: Sendable {
 
     /// One line for each thing done.
     func result(_ text: String) {
-        guard loudness != .quiet else { return }
+        guard verbosity != .quiet else { return }
         say(text)
     }
 
     func note(_ text: String) {
-        guard loudness == .verbose else { return }
+        guard verbosity == .verbose else { return }
         say(text)
     }
 
