@@ -49,3 +49,51 @@ public struct Head: Sendable {
     /// In bytes; nil without the header.
     public var contentLength: Int? { self["content-length"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
 }
+
+/// Why there is no response, or no complete one.
+public struct HTTPFailure: Error, CustomStringConvertible {
+    public enum Cause: Sendable {
+        /// No connection came about.
+        case unreachable
+        /// The connection broke, or stalled, before the answer was whole.
+        case interrupted
+        /// The stall timeout: nothing came from the server for so long.
+        case silent
+        /// A status of success, and not what was asked for.
+        case notTheFile
+        /// A redirect leads where no redirect is followed to.
+        case redirect
+        /// The other side's certificate, or ours, was not accepted.
+        case certificate
+        /// Not retryable: a malformed URL, a certificate file that can't be read.
+        case misuse
+    }
+
+    public let kind: Cause
+    public let description: String
+
+    init(_ kind: Cause, _ description: String) {
+        self.kind = kind
+        self.description = description
+    }
+
+    init(_ code: CURLcode, _ words: String, url: String) {
+        // A proxy's URL that libcurl can't read is quoted, and needs no scheme by which a URL is known.
+        let words = words.replacing(/'.*@/, with: "'")
+        let reason = words.isEmpty ? String(cString: curl_easy_strerror(code)) : words
+        self.init(Self.kind(of: code), "\(url): \(reason)")
+    }
+
+    private static func kind(of code: CURLcode) -> Cause {
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_PROXY,
+            CURLE_SSL_CONNECT_ERROR:
+            .unreachable
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: .certificate
+        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE,
+            CURLE_OUT_OF_MEMORY, CURLE_TOO_MANY_REDIRECTS:
+            .misuse
+        default: .interrupted
+        }
+    }
+}
