@@ -372,15 +372,15 @@ def calls(lone, tmp_path_factory):
 
 
 def test_a_withdrawal_is_answered_when_the_file_is_hidden_for_good_and_that_is_committed(calls):
-    # Fails without LocalBlobs.synchronize in LocalBlobs.move, or when `hide` leaves the transaction.
-    order = [("rename", "/withdrawn/", 0), ("fsync", "/withdrawn", 0), ("fsync", "/blobs/", 0), ("sendto", "COMMIT", 1),
+    # Fails without DurableRename.synchronize in LocalBlobs.move, or when `hide` leaves the transaction.
+    order = [("renameat", "/withdrawn", 0), ("fsync", "/withdrawn", 0), ("fsync", "/blobs/", 0), ("sendto", "COMMIT", 1),
              ("recvfrom", "COMMIT", 0), ("write", "204 No Content", 0)]
     places = [position(calls, *call) for call in order]
     assert None not in places and places == sorted(places), list(zip(order, places))
 
 
 STEPS = {
-    "moves the file": ("rename", "/withdrawn/", 0, False), "makes that durable": ("fsync", "/withdrawn", 0, False),
+    "moves the file": ("renameat", "/withdrawn", 0, False), "makes that durable": ("fsync", "/withdrawn", 0, False),
     "commits": ("sendto", "COMMIT", 1, False), "learns that it committed": ("recvfrom", "COMMIT", 0, True),
     "answers": ("write", "204 No Content", 0, True)}
 
@@ -428,7 +428,7 @@ def test_workers_put_right_what_they_can_where_one_file_is_in_the_way(lone, tmp_
     assert check_store(lone) == set()
 
 
-@pytest.mark.parametrize("fault, status", [("rename:error=EIO", 500), ("fsync:error=EIO", 500)])
+@pytest.mark.parametrize("fault, status", [("renameat:error=EIO", 500), ("fsync:error=EIO", 500)])
 def test_a_withdrawal_that_the_disk_refuses_hides_nothing(fault, status, lone, tmp_path):
     account, data = Uploader(lone, tmp_path, "--role", "blobs", "--role", "withdraw"), os.urandom(1000)
     assert account.post(data).status == 201
