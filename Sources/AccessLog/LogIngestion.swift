@@ -69,7 +69,7 @@ public struct LogIngestion {
             guard summary.lines > 0 else { break }
             // Truncated by logrotate's copytruncate, and written anew: these are no lines of this log.
             guard try file.fingerprint() == log.fingerprint else { return true }
-            guard try counters.add(sums, of: log, from: position, to: lines.position) else { return false }
+            guard try counters.addSums(sums, of: log, from: position, to: lines.position) else { return false }
             self.summary.lines += summary.lines
             self.summary.unreadable += summary.unreadable
         }

@@ -49,9 +49,9 @@ struct LogLine {
         guard method == "GET" else { return }
         switch try? Route.find(target, below: mount) {
         case .blob(let digest):
-            if let count = download(bufferSize: bufferSize) { sums.add(count, blob: digest, on: day) }
+            if let count = download(bufferSize: bufferSize) { sums.countBlob(count, of: digest, on: day) }
         case .entries(let key):
-            if let count = lookup { sums.add(count, key: key, on: day) }
+            if let count = lookup { sums.countKey(count, of: key, on: day) }
         case .blobs, .existence, .live, .ready, .metrics, nil: return
         }
     }

@@ -1,17 +1,17 @@
 extension Exposition {
     /// What the workers of a host counted, and what the kernel says of their processes.
-    public mutating func add(_ snapshots: [Snapshot]) {
+    public mutating func addWorkers(_ snapshots: [Snapshot]) {
         for metric in Metric.allCases {
-            add(metric.declaration.family, snapshots.flatMap { $0.samples(of: metric) })
+            addFamily(metric.declaration.family, snapshots.flatMap { $0.samples(of: metric) })
         }
-        add(.build, snapshots.map { Sample(1, $0.label, ("version", $0.header.version)) })
-        add(.processStart, snapshots.map { Sample(Double($0.header.start) / 1000, $0.label) })
+        addFamily(.build, snapshots.map { Sample(1, $0.label, ("version", $0.header.version)) })
+        addFamily(.processStart, snapshots.map { Sample(Double($0.header.start) / 1000, $0.label) })
         let processes = snapshots.compactMap { snapshot in
             ProcessFigures(process: snapshot.header.process).map { (snapshot.label, $0) }
         }
-        add(.processCPU, processes.map { Sample($1.cpuSeconds, $0) })
-        add(.processMemory, processes.map { Sample(Double($1.residentBytes), $0) })
-        add(.processFiles, processes.map { Sample(Double($1.openFiles), $0) })
+        addFamily(.processCPU, processes.map { Sample($1.cpuSeconds, $0) })
+        addFamily(.processMemory, processes.map { Sample(Double($1.residentBytes), $0) })
+        addFamily(.processFiles, processes.map { Sample(Double($1.openFiles), $0) })
     }
 }
 
@@ -23,7 +23,7 @@ extension Snapshot {
         return Layout.series(of: metric).flatMap { values -> [Exposition.Sample] in
             let labels = [label] + zip(declaration.labels.map(\.name), values)
             let cell = Layout.cell(of: metric, values)!
-            if declaration.family.kind == .histogram { return histogram(at: cell, labels) }
+            if declaration.family.type == .histogram { return histogram(at: cell, labels) }
             guard declaration.showsZeros || self[cell] != 0 else { return [] }
             return [Exposition.Sample(value(at: cell, declaration.unit), labels: labels)]
         }

@@ -25,9 +25,9 @@ public struct Exposition {
     }
 
     /// A family without samples is left out.
-    public mutating func add(_ family: Family, _ samples: [Sample]) {
+    public mutating func addFamily(_ family: Family, _ samples: [Sample]) {
         guard !samples.isEmpty else { return }
-        text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
+        text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.type.rawValue)\n"
         for sample in samples {
             let labels = sample.labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
             text += family.name + sample.suffix + (labels.isEmpty ? "" : "{\(labels)}")

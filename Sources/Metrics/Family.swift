@@ -2,19 +2,19 @@ import ShaCache
 
 /// A metric family, as Prometheus calls it: what is counted or measured under one name.
 public struct Family: Sendable {
-    public enum Kind: String, Sendable {
+    public enum MetricType: String, Sendable {
         case counter, gauge, histogram
     }
 
     /// With `_total` where it counts, and the base unit (seconds, bytes) where it has one.
     public let name: String
-    public let kind: Kind
+    public let type: MetricType
     /// One line, for people.
     public let help: String
 
-    public init(_ name: String, _ kind: Kind, _ help: String) {
+    public init(_ name: String, _ type: MetricType, _ help: String) {
         self.name = name
-        self.kind = kind
+        self.type = type
         self.help = help
     }
 

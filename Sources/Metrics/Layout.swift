@@ -5,7 +5,7 @@ enum Layout {
     /// Changes with every name, label and bucket, so that a file of another version is never taken for one of this.
     static let version = Metric.allCases.reduce(into: FNV()) { hash, metric in
         let declaration = metric.declaration
-        hash.add("\(declaration.family.name) \(declaration.labels) \(cells(of: metric)) \(Family.bounds)")
+        hash.mix("\(declaration.family.name) \(declaration.labels) \(cells(of: metric)) \(Family.bounds)")
     }.value
 
     /// The first cell of each metric, and after the last one the end.
@@ -16,7 +16,7 @@ enum Layout {
 
     /// Of one series: a histogram's buckets (the last is without bound), and their sum.
     static func cells(of metric: Metric) -> Int {
-        metric.declaration.family.kind == .histogram ? Family.bounds.count + 2 : 1
+        metric.declaration.family.type == .histogram ? Family.bounds.count + 2 : 1
     }
 
     /// - Parameter values: one for each label, in the order of the declaration.
@@ -47,7 +47,7 @@ enum Layout {
 struct FNV {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
-    mutating func add(_ text: String) {
+    mutating func mix(_ text: String) {
         for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
 }

@@ -19,7 +19,7 @@ public final class Recorder: @unchecked Sendable {
     public static func alone(version: String) -> Recorder { Recorder(MetricCells.ofProcess(version: version)) }
 
     public func add(_ amount: Int = 1, to metric: Metric, _ labels: String...) {
-        add(amount, cell: Layout.cell(of: metric, labels))
+        increase(by: amount, cell: Layout.cell(of: metric, labels))
     }
 
     public func set(_ metric: Metric, to value: Int, _ labels: String...) {
@@ -28,8 +28,8 @@ public final class Recorder: @unchecked Sendable {
     }
 
     /// Of a metric whose unit is time.
-    public func add(_ duration: Duration, to metric: Metric, _ labels: String...) {
-        add(duration.nanoseconds, cell: Layout.cell(of: metric, labels))
+    public func addTime(_ duration: Duration, to metric: Metric, _ labels: String...) {
+        increase(by: duration.nanoseconds, cell: Layout.cell(of: metric, labels))
     }
 
     /// Of a histogram.
@@ -37,11 +37,11 @@ public final class Recorder: @unchecked Sendable {
         guard let first = Layout.cell(of: metric, labels) else { return }
         let seconds = duration / .seconds(1)
         let bucket = Family.bounds.firstIndex { seconds <= $0 } ?? Family.bounds.count
-        add(1, cell: first + bucket)
-        add(duration.nanoseconds, cell: first + Family.bounds.count + 1)
+        increase(by: 1, cell: first + bucket)
+        increase(by: duration.nanoseconds, cell: first + Family.bounds.count + 1)
     }
 
-    private func add(_ amount: Int, cell: Int?) {
+    private func increase(by amount: Int, cell: Int?) {
         guard let cell else { return }
         cells[cell].wrappingAdd(UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
     }

@@ -28,7 +28,7 @@ public struct CertificateAuthority {
         try chain[0].verify(trusting: chain, asClient: false)
     }
 
-    public enum CertificateRole {
+    public enum CertificateProfile {
         /// Signs other certificates.
         case authority
         /// Proves an account to the server, and can't serve as a server's certificate.
@@ -64,12 +64,12 @@ public struct CertificateAuthority {
 
     /// A new authority that vouches for itself.
     public static func create(name: String, key: PrivateKey, days: Int) throws -> Certificate {
-        try build(commonName: name, publicKey: key.handle, role: .authority, days: days, issuer: nil, signer: key)
+        try build(commonName: name, publicKey: key.handle, profile: .authority, days: days, issuer: nil, signer: key)
     }
 
     /// A certificate that vouches for itself, for nodes to list among those that they trust.
     public static func createSigner(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
-        try build(commonName: commonName, publicKey: key.handle, role: .signer, days: days, issuer: nil, signer: key)
+        try build(commonName: commonName, publicKey: key.handle, profile: .signer, days: days, issuer: nil, signer: key)
     }
 
     /// Seconds since 1970. What it issues and signs ends no later.
@@ -106,13 +106,13 @@ public struct CertificateAuthority {
     /// Nobody gets a certificate that nginx would refuse: as it verifies what clients show, so it is verified first.
     private func certify(_ key: OpaquePointer, commonName: String, days: Int) throws -> Certificate {
         let made = try Self.build(
-            commonName: commonName, publicKey: key, role: .client, days: days, issuer: certificate, signer: self.key)
+            commonName: commonName, publicKey: key, profile: .client, days: days, issuer: certificate, signer: self.key)
         try made.verify(trusting: chain, asClient: true)
         return made
     }
 
     private static func build(
-        commonName: String, publicKey: OpaquePointer, role: CertificateRole, days: Int, issuer: Certificate?,
+        commonName: String, publicKey: OpaquePointer, profile: CertificateProfile, days: Int, issuer: Certificate?,
         signer: PrivateKey
     ) throws -> Certificate {
         let certificate = Certificate(owning: try require(X509_new(), "make a certificate"))
@@ -132,7 +132,7 @@ public struct CertificateAuthority {
         let issuerHandle = issuer?.handle ?? handle
         try check(X509_set_issuer_name(handle, X509_get_subject_name(issuerHandle)), "set the issuer")
         try check(X509_set_pubkey(handle, publicKey), "set the key")
-        for (identifier, value) in role.extensions {
+        for (identifier, value) in profile.extensions {
             try add(identifier, value, to: handle, issuer: issuerHandle)
         }
         // An authority that others made may have no identifier to name.

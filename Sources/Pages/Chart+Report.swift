@@ -2,7 +2,7 @@ import Storage
 
 extension Chart {
     /// Day by day: a chart for each kind of what is counted, where there is more than one day.
-    static func charts(of figure: DailyFigure, _ days: [Reports.FigureOfDay]) -> [Chart] {
+    static func charts(of figure: DailyFigure, _ days: [DayFigure]) -> [Chart] {
         Dictionary(grouping: days, by: \.kind).sorted { $0.key < $1.key }.compactMap { kind, days in
             let measure = figure.measure ?? figure.report
             let points = points(days, areTotals: measure.hasPrefix("total"))
@@ -11,7 +11,7 @@ extension Chart {
     }
 
     /// On a day of which the report says nothing, nothing happened: a total stays, anything else is none.
-    private static func points(_ days: [Reports.FigureOfDay], areTotals: Bool) -> [(label: String, value: Int)] {
+    private static func points(_ days: [DayFigure], areTotals: Bool) -> [(label: String, value: Int)] {
         guard areTotals else { return days.map { ($0.day, $0.value ?? 0) } }
         var total = 0
         return days.drop { $0.value == nil }.map { day in
@@ -26,6 +26,6 @@ extension Chart {
         self.measure = name
         self.points = points
         shape = measure.hasPrefix("total") ? .area : .columns
-        write = measure.hasSuffix("bytes") ? { Amounts.bytes($0) } : { Amounts.count($0) }
+        write = measure.hasSuffix("bytes") ? { Format.bytes($0) } : { Format.count($0) }
     }
 }

@@ -16,7 +16,7 @@ extension Pages {
             limit: Self.entriesPerPage)
         var model: Templates.Model = [
             "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
-            "count": Amounts.plural(count, "entry", "entries"), "entries": entries.map { self.model($0, view) },
+            "count": Format.plural(count, "entry", "entries"), "entries": entries.map { entryModel($0, view) },
             "page": page, "pages": pages, "isPaged": pages > 1,
         ]
         if page > 1 { model["previous"] = "\(Self.href(ofKey: key))&page=\(page - 1)" }
@@ -31,22 +31,22 @@ extension Pages {
             let metadata = try browsing.metadata(ofEntry: number, limit: Self.metadataShown)
         else { return message(.nothingHere, view) }
         let address = SiteAddress(site, view.request)
-        var model = self.model(entry, view)
+        var model = entryModel(entry, view)
         model["download"] = entry.blobSize == nil ? nil : "/shacache/\(entry.sha512)"
         model["plainDownload"] = "\(address.downloads)/shacache/\(entry.sha512)"
         let isWhole = metadata.beginning.utf8.count == metadata.bytes
         let raw = raw(metadata.beginning, isWhole: isWhole)
         model["metadata"] = raw.text?.shown(lines: true) ?? false as Any
         model["isMasked"] = raw.isMasked
-        model["metadataBytes"] = Amounts.plural(metadata.bytes, "byte", "bytes")
-        model["cut"] = isWhole ? nil : Amounts.plural(metadata.beginning.utf8.count, "byte", "bytes")
+        model["metadataBytes"] = Format.plural(metadata.bytes, "byte", "bytes")
+        model["cut"] = isWhole ? nil : Format.plural(metadata.beginning.utf8.count, "byte", "bytes")
         let members = isWhole ? members(metadata.beginning) : []
         model["members"] = Array(members.prefix(Self.membersShown))
         model["hasMembers"] = !members.isEmpty
-        model["membersOf"] = members.count > Self.membersShown ? Amounts.count(members.count) : nil
-        if let downloads = try browsing.downloads(ofBlob: entry.sha512) { model["fetched"] = self.model(downloads) }
+        model["membersOf"] = members.count > Self.membersShown ? Format.count(members.count) : nil
+        if let downloads = try browsing.downloads(ofBlob: entry.sha512) { model["fetched"] = downloadsModel(downloads) }
         let others = try entries(naming: entry.sha512, view)
-        model.merge(self.model(others.found?.filter { $0.id != number }, view)) { $1 }
+        model.merge(namedEntriesModel(others.found?.filter { $0.id != number }, view)) { $1 }
         return render("entry", title: "Entry \(number)", view, model).caused(by: others.failure)
     }
 
@@ -72,11 +72,11 @@ extension Pages {
     }
 
     /// Of entries that name a blob, for `named.mustache`.
-    private func model(_ entries: [EntrySummary]?, _ view: View) -> Templates.Model {
+    private func namedEntriesModel(_ entries: [EntrySummary]?, _ view: View) -> Templates.Model {
         [
-            "named": (entries ?? []).prefix(Self.entriesNamed).map { self.model($0, view) },
+            "named": (entries ?? []).prefix(Self.entriesNamed).map { entryModel($0, view) },
             "hasNamed": entries?.isEmpty == false, "areNamedAway": entries == nil,
-            "moreNamed": (entries ?? []).count > Self.entriesNamed ? Amounts.count(Self.entriesNamed) : false as Any,
+            "moreNamed": (entries ?? []).count > Self.entriesNamed ? Format.count(Self.entriesNamed) : false as Any,
         ]
     }
 
@@ -84,10 +84,10 @@ extension Pages {
     private static let metadataShown = 65_536
     private static let entriesNamed = 20
 
-    func model(_ downloads: DownloadTotals) -> Templates.Model {
+    func downloadsModel(_ downloads: DownloadTotals) -> Templates.Model {
         [
-            "requests": Amounts.count(downloads.requests), "whole": Amounts.count(downloads.whole),
-            "sent": Amounts.bytes(downloads.bytes),
+            "requests": Format.count(downloads.requests), "whole": Format.count(downloads.whole),
+            "sent": Format.bytes(downloads.bytes),
         ]
     }
 
@@ -112,11 +112,11 @@ extension Pages {
                 ?? message(.nothingHere, view)
         }
         var model: Templates.Model =
-            blob.map { self.model($0, view) }
+            blob.map { blobModel($0, view) }
             ?? absentBlob(digest).merging(["wasWithdrawn": stored != nil]) { $1 }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
-        model.merge(self.model(entries.found, view)) { $1 }
-        if let downloads = try browsing.downloads(ofBlob: digest) { model["fetched"] = self.model(downloads) }
+        model.merge(namedEntriesModel(entries.found, view)) { $1 }
+        if let downloads = try browsing.downloads(ofBlob: digest) { model["fetched"] = downloadsModel(downloads) }
         return render("blob", title: "Blob \(digest.description.prefix(16))…", view, model).caused(by: entries.failure)
     }
 }

@@ -3,7 +3,7 @@ import Storage
 extension Pages {
     func home(_ view: View) throws -> PageAnswer {
         // How to use the cache is told without figures, too.
-        let figures = figures.fresh(countedFigures, otherwise: ["areFiguresAway": true])
+        let figures = statistics.fresh(countedFigures, otherwise: ["areFiguresAway": true])
         let page = render("home", title: site.name, view, figures.model.merging(instructions(view)) { $1 })
         return page.caused(by: figures.failure)
     }
@@ -40,14 +40,14 @@ extension Pages {
         let days = try answers.days(Self.daysShown)
         return [
             "totals": [
-                ["number": Amounts.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
-                ["number": Amounts.count(totals.blobs), "what": totals.blobs == 1 ? "blob" : "blobs"],
-                ["number": Amounts.bytes(totals.bytes), "what": "stored"],
+                ["number": Format.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
+                ["number": Format.count(totals.blobs), "what": totals.blobs == 1 ? "blob" : "blobs"],
+                ["number": Format.bytes(totals.bytes), "what": "stored"],
             ],
             "charts": [
                 Chart.days("Uploads a day", "uploads", days) { $0.uploads }.model,
                 Chart.days("Downloads a day", "downloads", days) { $0.downloads }.model,
-                Chart.days("Bytes sent a day", "bytes", days, write: Amounts.bytes) { $0.sentBytes }.model,
+                Chart.days("Bytes sent a day", "bytes", days, write: Format.bytes) { $0.sentBytes }.model,
                 Chart.space(days, total: totals.bytes).model,
             ],
         ]
@@ -56,8 +56,8 @@ extension Pages {
 
 extension Chart {
     fileprivate static func days(
-        _ title: String, _ measure: String, _ days: [Reports.Day],
-        write: @escaping (Int) -> String = Amounts.count, _ value: (Reports.Day) -> Int
+        _ title: String, _ measure: String, _ days: [DailyTotals],
+        write: @escaping (Int) -> String = Format.count, _ value: (DailyTotals) -> Int
     ) -> Chart {
         Chart(
             title: title, measure: measure, points: days.map { ($0.name, value($0)) }, shape: .columns,
@@ -65,7 +65,7 @@ extension Chart {
     }
 
     /// Each day's total is the next one's without what that one brought.
-    fileprivate static func space(_ days: [Reports.Day], total: Int) -> Chart {
+    fileprivate static func space(_ days: [DailyTotals], total: Int) -> Chart {
         var total = total
         let points = days.reversed().map { day in
             defer { total -= day.newBytes }
@@ -73,6 +73,6 @@ extension Chart {
         }
         return Chart(
             title: "Space used", measure: "bytes", points: points.reversed(), shape: .area,
-            write: Amounts.bytes)
+            write: Format.bytes)
     }
 }

@@ -20,7 +20,7 @@ extension Pages {
         }
     }
 
-    private func answer(_ report: Report, _ settings: [Report.Setting: String], _ view: View) throws -> PageAnswer {
+    private func answer(_ report: Report, _ settings: [ReportFilter: String], _ view: View) throws -> PageAnswer {
         var tables: [Table] = []
         try answers.read(report, asking: settings, limit: Self.rowsShown + 1, asJSON: false) { tables.append($0) }
         // The last batch is an empty one, which tells of the columns as any.
@@ -29,11 +29,11 @@ extension Pages {
         )
         let shown = rows.prefix(Self.rowsShown)
         var model = report.model
-        model["settings"] = self.model(report.settings, as: settings)
+        model["settings"] = filterModels(report.settings, as: settings)
         model["hasSettings"] = !report.settings.isEmpty
         model["columns"] = columns.map(\.model)
         model["rows"] = shown.map { row in ["cells": zip(columns, row).map { $0.cell($1) }] }
-        model["count"] = Amounts.plural(shown.count, "row", "rows")
+        model["count"] = Format.plural(shown.count, "row", "rows")
         if rows.count > Self.rowsShown { model["command"] = Self.command(for: report, settings) }
         model["isEmpty"] = shown.isEmpty
         let charts = try charts(of: report, settings)
@@ -42,8 +42,8 @@ extension Pages {
     }
 
     /// The fields of a form, with what was asked for in them.
-    private func model(_ obeyed: Set<Report.Setting>, as settings: [Report.Setting: String]) -> [Templates.Model] {
-        Report.Setting.allCases.filter(obeyed.contains).map { setting in
+    private func filterModels(_ obeyed: Set<ReportFilter>, as settings: [ReportFilter: String]) -> [Templates.Model] {
+        ReportFilter.allCases.filter(obeyed.contains).map { setting in
             [
                 "name": setting.rawValue, "label": setting.rawValue.capitalisedFirst, "value": settings[setting] ?? "",
                 "kind": setting == .account ? "text" : "date",
@@ -57,7 +57,7 @@ extension Pages {
     /// From all of its days, however few of them the table shows. None, and the reason for the log, when they can't be drawn
     /// in time: the table is there.
     private func charts(
-        of report: Report, _ settings: [Report.Setting: String]
+        of report: Report, _ settings: [ReportFilter: String]
     ) throws -> (drawn: [Templates.Model], failure: String?) {
         do {
             let drawn = try report.charts.flatMap { figure in
@@ -70,14 +70,14 @@ extension Pages {
     }
 
     /// What shows all rows, to be copied.
-    private static func command(for report: Report, _ settings: [Report.Setting: String]) -> String {
-        let options = Report.Setting.allCases.compactMap { setting in
+    private static func command(for report: Report, _ settings: [ReportFilter: String]) -> String {
+        let options = ReportFilter.allCases.compactMap { setting in
             settings[setting].map { " --\(setting.rawValue) \($0)" }
         }
         return "shacache-admin report \(report.name.replacing("_", with: "-"))\(options.joined()) --format csv"
     }
 
-    /// For whom these pages are not, and how he would get in.
+    /// For visitors who aren't operators: how to become one for this page.
     private func closed(_ view: View) -> PageAnswer {
         var model: Templates.Model = [
             "isPlain": !view.request.isSecure,
@@ -105,8 +105,8 @@ extension String {
 
 extension Form {
     /// What a report is asked for; nil when a day is none.
-    fileprivate func settings(of report: Report) -> [Report.Setting: String]? {
-        var settings: [Report.Setting: String] = [:]
+    fileprivate func settings(of report: Report) -> [ReportFilter: String]? {
+        var settings: [ReportFilter: String] = [:]
         for setting in report.settings {
             guard let value = self[setting.rawValue] else { continue }
             guard setting == .account || CalendarDay(value) != nil else { return nil }

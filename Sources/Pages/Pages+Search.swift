@@ -44,13 +44,13 @@ extension Pages {
         let includingHidden = view.visitor.isOperator
         let stored = try browsing.blobs(
             from: first, to: last, includingHidden: includingHidden, limit: Self.mostFound + 1)
-        guard stored.isEmpty, first == last else { return stored.map { model($0, view) } }
+        guard stored.isEmpty, first == last else { return stored.map { blobModel($0, view) } }
         let isNamed = try !browsing.entriesNaming(first, includingHidden: includingHidden, limit: 1).isEmpty
         return isNamed ? [absentBlob(first)] : []
     }
 
     private func found(_ key: String, _ entries: Int) -> Templates.Model {
-        ["key": key.shown(), "href": Self.href(ofKey: key), "entries": Amounts.plural(entries, "entry", "entries")]
+        ["key": key.shown(), "href": Self.href(ofKey: key), "entries": Format.plural(entries, "entry", "entries")]
     }
 
     static func href(ofKey key: String) -> String { "\(PageRoute.root)/key?key=\(percentEncoded(key))" }

@@ -4,23 +4,23 @@ import Postgres
 import ShaCache
 public import Storage
 
-/// Answers requests for pages. It belongs to one thread, as its catalog does.
+/// Answers requests for pages. It belongs to one thread, as its session does.
 public final class Pages {
-    let catalog: Catalog
+    let session: Session
     let browsing: Browsing
     let answers: Reports
     let site: Configuration.Site
     let templates: Templates
-    let figures: HomeFigures
+    let statistics: HomeStatisticsCache
 
-    /// - Parameter figures: those that all threads share.
-    public init(catalog: Catalog, site: Configuration.Site, templates: Templates, figures: HomeFigures) {
-        self.catalog = catalog
-        browsing = Browsing(catalog.session)
-        answers = Reports(catalog.session)
+    /// - Parameter statistics: those that all threads share.
+    public init(session: Session, site: Configuration.Site, templates: Templates, statistics: HomeStatisticsCache) {
+        self.session = session
+        browsing = Browsing(session)
+        answers = Reports(session)
         self.site = site
         self.templates = templates
-        self.figures = figures
+        self.statistics = statistics
     }
 
     public func answer(_ request: PageRequest) -> PageAnswer {
@@ -33,7 +33,8 @@ public final class Pages {
             switch route {
             case .style(let version):
                 return file("text/css", templates.style, isCurrent: version == templates.styleVersion)
-            case .icon(let version): return file("image/svg+xml", Band.icon, isCurrent: version == Self.iconVersion)
+            case .icon(let version):
+                return file("image/svg+xml", HashGlyph.icon, isCurrent: version == Self.iconVersion)
             default: return try page(route, for: View(request, try visitor(request)))
             }
         } catch let error as DatabaseError where error.tookTooLong {
@@ -58,7 +59,7 @@ public final class Pages {
         }
     }
 
-    private static let iconVersion = Templates.version(of: Band.icon)
+    private static let iconVersion = Templates.version(of: HashGlyph.icon)
 
     /// - Parameter isCurrent: it is asked for by its version, and may be kept for ever. While several servers are brought up
     ///   to date, one is asked for what it doesn't have, or has no more.
@@ -77,7 +78,7 @@ public final class Pages {
             "icon": Self.iconVersion,
             "isOperator": view.visitor.isOperator, "isHome": template == "home", "isReports": template == "reports",
             "isReport": template == "report", "q": "", "root": PageRoute.root,
-            "siteBand": ["svg": Band.svg(hexOfName)],
+            "siteBand": ["svg": HashGlyph.svg(hexOfName)],
         ]
         if case .operates(let account) = view.visitor { whole["operator"] = account.name }
         whole.merge(model) { $1 }

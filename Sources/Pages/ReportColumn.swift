@@ -4,16 +4,16 @@ import Storage
 /// A column of a report, and how its values are shown.
 struct ReportColumn {
     private let name: String
-    private let kind: Rows.Kind
+    private let kind: ColumnKind
 
-    init(_ name: String, _ kind: Rows.Kind) {
+    init(_ name: String, _ kind: ColumnKind) {
         self.name = name
         self.kind = kind
     }
 
     var model: Templates.Model { ["name": name.replacing("_", with: " "), "isNumber": kind == .number] }
 
-    func cell(_ value: Table.Value) -> Templates.Model {
+    func cell(_ value: TableValue) -> Templates.Model {
         let text = value.text
         var cell: Templates.Model = [
             "text": written(text), "isNumber": kind == .number, "isShort": text.count <= Self.shortest,
@@ -32,14 +32,14 @@ struct ReportColumn {
         }
         if cell["isHash"] as? Bool == true { cell["title"] = text }
         if kind == .time, value != .null { cell["title"] = text }
-        if isBytes, let bytes = Int(text) { cell["title"] = Amounts.plural(bytes, "byte", "bytes") }
+        if isBytes, let bytes = Int(text) { cell["title"] = Format.plural(bytes, "byte", "bytes") }
         return cell
     }
 
     private func written(_ text: String) -> String {
         switch kind {
         case .number where name == "entry_id": text
-        case .number: Int(text).map(isBytes ? Amounts.bytes : Amounts.count) ?? text
+        case .number: Int(text).map(isBytes ? Format.bytes : Format.count) ?? text
         case .truth: text == "t" ? "yes" : "no"
         case .list: Self.elements(text).map { $0.shown() }.joined(separator: ", ")
         // To the second; that it is UTC stands below all pages.

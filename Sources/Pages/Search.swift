@@ -1,6 +1,6 @@
 import ShaCache
 
-/// What somebody may mean by what he typed.
+/// What a visitor may mean by a typed text.
 struct Search {
     /// Keys that deployed clients make of it, each with what that is.
     private(set) var keys: [(what: String, key: Key)] = []

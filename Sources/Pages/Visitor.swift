@@ -27,7 +27,7 @@ extension Pages {
         guard let fingerprint = ClientCertificate(escaped: request.certificate)?.fingerprint else {
             return .refused("the certificate can't be read")
         }
-        switch try Identities(catalog.session).status(ofCertificate: fingerprint) {
+        switch try Identities(session).status(ofCertificate: fingerprint) {
         case .valid(let account):
             guard account.roles.contains(.operator) else {
                 return .refused("the account \(account.name) doesn't have the role operator")

@@ -3,29 +3,7 @@ import Glibc
 
 /// A session with PostgreSQL, of one thread. It connects at its first use, and again after the server went away.
 public final class Connection {
-    /// How to reach the server, and as whom.
-    public struct Target: Sendable {
-        /// libpq's keyword/value form or URI, without a user.
-        public let connectionString: String
-        /// The database role to log in as.
-        public let role: String
-        /// After this many seconds a statement is ended, also one that waits for a lock; a server that doesn't even do
-        /// that is given up soon after. 0: never.
-        public let statementTimeLimit: Int
-        /// It changes nothing, even by mistake.
-        public let isReadOnly: Bool
-
-        public init(
-            connectionString: String, role: String, statementTimeLimit: Int = 0, isReadOnly: Bool = false
-        ) {
-            self.connectionString = connectionString
-            self.role = role
-            self.statementTimeLimit = statementTimeLimit
-            self.isReadOnly = isReadOnly
-        }
-    }
-
-    private let target: Target
+    private let options: ConnectionOptions
     private let bulkhead: DatabaseBulkhead?
     private var keepsWaiting = false
     private var handle: OpaquePointer?  // PGconn *
@@ -39,8 +17,8 @@ public final class Connection {
     public private(set) var statistics = Statistics()
 
     /// - Parameter bulkhead: of threads that must not all wait when the server hangs.
-    public init(_ target: Target, bulkhead: DatabaseBulkhead? = nil) {
-        self.target = target
+    public init(_ options: ConnectionOptions, bulkhead: DatabaseBulkhead? = nil) {
+        self.options = options
         self.bulkhead = bulkhead
     }
 
@@ -219,11 +197,11 @@ public final class Connection {
     }
 
     private func connect() throws -> OpaquePointer {
-        // What stands before the connection string (dbname) is a default that it may change; what stands after it is
-        // not to be changed. A server that vanished without a word is given up after so many seconds, and milliseconds.
+        // The keywords before the connection string (dbname) are defaults, which it may override; those after it
+        // override it. A server that vanished without a word is given up after so many seconds, and milliseconds.
         let keywords = ["connect_timeout", "tcp_user_timeout", "keepalives_idle", "dbname", "user", "client_encoding"]
         let values = try Parameters(
-            ["3", "15000", "10", target.connectionString, target.role, "UTF8"].map { .text($0) })
+            ["3", "15000", "10", options.connectionString, options.role, "UTF8"].map { .text($0) })
         let opened = try values.withPointers { values in
             try Parameters(keywords.map { .text($0) }).withPointers { keywords in
                 PQconnectdbParams(keywords + [nil], values + [nil], 1)
@@ -250,7 +228,7 @@ public final class Connection {
         // Or libpq would wait by itself, without a limit, to send what the server doesn't take.
         PQsetnonblocking(opened, 1)
         do {
-            _ = try conclude(on: opened, statement: "set up a session") { PQsendQuery(opened, target.settings) }
+            _ = try conclude(on: opened, statement: "set up a session") { PQsendQuery(opened, options.settings) }
         } catch {
             disconnect()
             throw error
@@ -313,7 +291,7 @@ public final class Connection {
 
     /// - Returns: nil when a statement has no more.
     private func nextResult(on handle: OpaquePointer, of statement: String) throws -> OpaquePointer? {
-        let limit = target.statementTimeLimit
+        let limit = options.statementTimeLimit
         let deadline = limit == 0 ? nil : ContinuousClock.now + .seconds(limit + Self.grace)
         while case let isUnsent = PQflush(handle) > 0, isUnsent || PQisBusy(handle) == 1 {
             guard hears(handle, isUnsent ? POLLIN | POLLOUT : POLLIN, until: deadline) else {

@@ -2,19 +2,7 @@ import CPostgres
 
 /// What PostgreSQL refused or could not answer, with the statement that was asked.
 public struct DatabaseError: Error, CustomStringConvertible {
-    public enum Kind: Equatable, Sendable {
-        /// The server can't be reached, is starting or stopping, lacks room or took too long: nothing was done, and the
-        /// same call may succeed later.
-        case unavailable
-        /// The session ended before the server answered.
-        case lost
-        /// The connection was lost while a COMMIT was under way: it may or may not have happened.
-        case unknownOutcome
-        /// The server understood and said no. The code is PostgreSQL's SQLSTATE (manual, appendix A).
-        case rejected(sqlState: String)
-    }
-
-    public let kind: Kind
+    public let kind: DatabaseFailureMode
     public let message: String
     public let statement: String
     /// The name of the constraint that a row would have broken.
@@ -22,7 +10,10 @@ public struct DatabaseError: Error, CustomStringConvertible {
     /// The statement was ended because it took longer than it may.
     public let tookTooLong: Bool
 
-    init(_ kind: Kind, _ message: String, statement: String, constraint: String? = nil, tookTooLong: Bool = false) {
+    init(
+        _ kind: DatabaseFailureMode, _ message: String, statement: String, constraint: String? = nil,
+        tookTooLong: Bool = false
+    ) {
         self.kind = kind
         self.message = message
         self.statement = statement
@@ -43,7 +34,7 @@ public struct DatabaseError: Error, CustomStringConvertible {
             tookTooLong: field("C") == "57014")
     }
 
-    private static func kind(sqlState: String?, connection: OpaquePointer) -> Kind {
+    private static func kind(sqlState: String?, connection: OpaquePointer) -> DatabaseFailureMode {
         guard PQstatus(connection) == CONNECTION_OK, let sqlState else { return .lost }
         // By class: connection, transaction rollback, resources, operator intervention (also the statement
         // time limit); and 25006, which is what a primary that was demoted to standby says.
@@ -67,4 +58,16 @@ public struct DatabaseError: Error, CustomStringConvertible {
 extension Error {
     /// Whether it is the database's, and passes: nothing was done, and the same call may succeed later.
     public var isTransient: Bool { (self as? DatabaseError)?.isTransient ?? false }
+}
+
+public enum DatabaseFailureMode: Equatable, Sendable {
+    /// The server can't be reached, is starting or stopping, lacks room or took too long: nothing was done, and the
+    /// same call may succeed later.
+    case unavailable
+    /// The session ended before the server answered.
+    case lost
+    /// The connection was lost while a COMMIT was under way: it may or may not have happened.
+    case unknownOutcome
+    /// The server understood and said no. The code is PostgreSQL's SQLSTATE (manual, appendix A).
+    case rejected(sqlState: String)
 }

@@ -10,7 +10,7 @@ struct Parameters {
     init(_ sql: SQL) throws { try self.init(sql.values, statement: sql.text) }
 
     /// - Throws: `DatabaseError` for a text with a NUL in it, which libpq would cut short without a word.
-    init(_ values: [SQL.Value?], statement: String = "") throws {
+    init(_ values: [BoundValue?], statement: String = "") throws {
         for value in values {
             switch value {
             case nil:

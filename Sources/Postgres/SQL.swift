@@ -5,16 +5,9 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
     /// With `$1`, `$2`, … where the values stand.
     public let text: String
     /// nil is NULL.
-    let values: [Value?]
+    let values: [BoundValue?]
     /// The text before, between and behind the values.
     fileprivate let literals: [String]
-
-    enum Value: Sendable {
-        /// In PostgreSQL's text format for whatever type the statement wants there.
-        case text(String)
-        /// A bytea as it is.
-        case bytes([UInt8])
-    }
 
     public init(stringLiteral text: String) {
         self.text = text
@@ -36,7 +29,7 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
 
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var literals = [""]
-        fileprivate var values: [Value?] = []
+        fileprivate var values: [BoundValue?] = []
 
         public init(literalCapacity: Int, interpolationCount: Int) {
             literals.reserveCapacity(interpolationCount + 1)
@@ -45,7 +38,7 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
 
         public mutating func appendLiteral(_ literal: String) { literals[literals.count - 1] += literal }
 
-        private mutating func append(_ value: Value?) {
+        private mutating func append(_ value: BoundValue?) {
             values.append(value)
             literals.append("")
         }
@@ -89,4 +82,11 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
                 })
         }
     }
+}
+
+enum BoundValue: Sendable {
+    /// In PostgreSQL's text format for whatever type the statement wants there.
+    case text(String)
+    /// A bytea as it is.
+    case bytes([UInt8])
 }

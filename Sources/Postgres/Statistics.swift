@@ -6,14 +6,7 @@ public struct Statistics: Sendable {
     /// Connections that were made.
     public internal(set) var sessions = 0
     /// Statements that failed.
-    public private(set) var failures: [Failure: Int] = [:]
-
-    /// `DatabaseError.Kind`, without the cases' details.
-    public enum Failure: String, CaseIterable, Sendable {
-        case unavailable, lost
-        case unknownOutcome = "unknown outcome"
-        case rejected
-    }
+    public private(set) var failures: [StatementFailure: Int] = [:]
 
     public init() {}
 
@@ -23,8 +16,8 @@ public struct Statistics: Sendable {
     }
 }
 
-extension DatabaseError.Kind {
-    fileprivate var failure: Statistics.Failure {
+extension DatabaseFailureMode {
+    fileprivate var failure: StatementFailure {
         switch self {
         case .unavailable: .unavailable
         case .lost: .lost
@@ -32,4 +25,11 @@ extension DatabaseError.Kind {
         case .rejected: .rejected
         }
     }
+}
+
+/// `DatabaseFailureMode`, without the cases' details.
+public enum StatementFailure: String, CaseIterable, Sendable {
+    case unavailable, lost
+    case unknownOutcome = "unknown outcome"
+    case rejected
 }

@@ -5,41 +5,43 @@ import Storage
 
 extension Exposition {
     /// What the store's file system says, without a label: it is one for all workers. Nothing when it says nothing.
-    mutating func add(_ store: LocalBlobs) {
+    mutating func addStore(_ store: LocalBlobs) {
         if let free = try? store.free() {
-            add(.storeSize, [Sample(Double(free.totalBytes))])
-            add(.storeFree, [Sample(Double(free.bytes))])
-            add(.storeReserved, [Sample(Double(free.reservedBytes))])
-            add(.storeInodes, [Sample(Double(free.totalInodes))])
-            add(.storeFreeInodes, [Sample(Double(free.inodes))])
+            addFamily(.storeSize, [Sample(Double(free.totalBytes))])
+            addFamily(.storeFree, [Sample(Double(free.bytes))])
+            addFamily(.storeReserved, [Sample(Double(free.reservedBytes))])
+            addFamily(.storeInodes, [Sample(Double(free.totalInodes))])
+            addFamily(.storeFreeInodes, [Sample(Double(free.inodes))])
         }
         if let spool = try? store.spooled() {
-            add(.temporaries, [Sample(Double(spool.files))])
-            add(.temporaryBytes, [Sample(Double(spool.bytes))])
+            addFamily(.temporaries, [Sample(Double(spool.files))])
+            addFamily(.temporaryBytes, [Sample(Double(spool.bytes))])
             let age = spool.oldest.map { max(0, Date.now.timeIntervalSince1970 - Double($0)) }
-            add(.temporaryAge, [Sample((age ?? 0).rounded(.down))])
+            addFamily(.temporaryAge, [Sample((age ?? 0).rounded(.down))])
         }
     }
 
-    mutating func add(_ database: DatabaseFigures) {
-        add(.databaseUp, [Sample(database.isUp ? 1 : 0)])
-        add(.neededSchema, [Sample(Double(Migrations.needed))])
-        if let schema = database.schema { add(.databaseSchema, [Sample(Double(schema))]) }
-        if let entries = database.entriesOfFullestKey { add(.fullestKey, [Sample(Double(entries))]) }
-        add(.firstExpiry, database.expiries.prefix(1).map { Sample(Double($0.at)) })
+    mutating func addDatabase(_ database: DatabaseFigures) {
+        addFamily(.databaseUp, [Sample(database.isUp ? 1 : 0)])
+        addFamily(.neededSchema, [Sample(Double(Migrations.needed))])
+        if let schema = database.schema { addFamily(.databaseSchema, [Sample(Double(schema))]) }
+        if let entries = database.entriesOfFullestKey { addFamily(.fullestKey, [Sample(Double(entries))]) }
+        addFamily(.firstExpiry, database.expiries.prefix(1).map { Sample(Double($0.at)) })
         let soon = Date.now.timeIntervalSince1970 + Self.horizon
-        add(
+        addFamily(
             .accountExpiry,
             database.expiries.filter { Double($0.at) < soon }.map { Sample(Double($0.at), ("account", $0.account)) })
     }
 
     /// What commands of `shacache-admin` have left in the database.
     mutating func addUpkeep(_ database: DatabaseFigures) {
-        add(.lastRun, database.runs.map { $0.sample($0.at) })
-        add(.lastFindings, database.runs.map { $0.sample($0.findings) })
-        add(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
-        add(.surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
-        add(.surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
+        addFamily(.lastRun, database.runs.map { $0.sample($0.at) })
+        addFamily(.lastFindings, database.runs.map { $0.sample($0.findings) })
+        addFamily(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
+        addFamily(
+            .surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
+        addFamily(
+            .surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
     }
 
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are nobody's concern yet.
@@ -48,8 +50,9 @@ extension Exposition {
     /// - Parameter files: in PEM, each with one certificate or several.
     mutating func addCertificates(in files: [String]) {
         let found = files.map { (name: $0, certificates: Certificate.all(inFile: $0)) }
-        add(.certificateReadable, found.map { Sample($0.certificates.areReadable ? 1 : 0, ("file", $0.name)) })
-        add(.certificateExpiry, found.flatMap { Self.expiries(of: $0.certificates.compactMap(\.self), in: $0.name) })
+        addFamily(.certificateReadable, found.map { Sample($0.certificates.areReadable ? 1 : 0, ("file", $0.name)) })
+        addFamily(
+            .certificateExpiry, found.flatMap { Self.expiries(of: $0.certificates.compactMap(\.self), in: $0.name) })
     }
 
     /// An authority and its successor may have one name; numbers are each authority's own; and one certificate may

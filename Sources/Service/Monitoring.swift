@@ -35,11 +35,11 @@ public final class Monitoring: Sendable {
     /// What only the database knows. One thread asks at a time. Whoever can't wait for it gets what was known before:
     /// when the database hangs, that costs one thread.
     ///
-    /// - Parameter certificate: the SHA-256 of the one that was shown; nil for who needs none.
-    /// - Returns: nil when nobody can say now whether it is an operator's.
+    /// - Parameter certificate: the SHA-256 of the one that was shown; nil where none is needed.
+    /// - Returns: nil when it can't be found out now whether it is an operator's.
     /// - Throws: `Refusal.notAuthorized`, when it is not.
     func databaseFigures(for certificate: [UInt8]?) throws -> DatabaseFigures? {
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = ContinuousClock.now + Self.timeout
         repeat {
             let asked = try session.withLockIfAvailable { try figures(from: $0, for: certificate) }
             if let asked { return asked }
@@ -49,11 +49,11 @@ public final class Monitoring: Sendable {
     }
 
     /// A database that doesn't hang has answered another scrape by then.
-    private static let patience = Duration.seconds(1)
+    private static let timeout = Duration.seconds(1)
 
     private func figures(from session: Session, for certificate: [UInt8]?) throws -> DatabaseFigures? {
         do {
-            if let certificate { try check(certificate, asking: session) }
+            if let certificate { try checkOperator(certificate, asking: session) }
         } catch  where error.isTransient {
             // It would hang, or be away, for the other questions as well.
             return remembers(certificate) ? DatabaseFigures() : nil
@@ -63,8 +63,8 @@ public final class Monitoring: Sendable {
         return figures
     }
 
-    private func check(_ certificate: [UInt8], asking session: Session) throws {
-        let isOperator = try Identities(session).status(ofCertificate: certificate).isOperators
+    private func checkOperator(_ certificate: [UInt8], asking session: Session) throws {
+        let isOperator = try Identities(session).status(ofCertificate: certificate).isByOperator
         operators.withLock { $0.note(certificate, isOperator: isOperator) }
         guard isOperator else { throw Refusal.notForStrangers }
     }
@@ -76,7 +76,7 @@ public final class Monitoring: Sendable {
 }
 
 extension CertificateStatus {
-    var isOperators: Bool {
+    var isByOperator: Bool {
         guard case .valid(let account) = self else { return false }
         return account.roles.contains(.operator)
     }

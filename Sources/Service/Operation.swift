@@ -1,7 +1,7 @@
 import ShaCache
 
 /// A method of HTTP that something here allows, in the order in which the header Allow lists them.
-enum Method: String, CaseIterable {
+enum RequestMethod: String, CaseIterable {
     case get = "GET"
     case head = "HEAD"
     case post = "POST"
@@ -37,7 +37,7 @@ enum Operation {
     }
 
     /// - Returns: nil when that method isn't possible there.
-    init?(_ method: Method, _ route: Route) {
+    init?(_ method: RequestMethod, _ route: Route) {
         switch (method, route) {
         case (.get, .blob(let digest)), (.head, .blob(let digest)): self = .downloadBlob(digest)
         case (.get, .entries(let key)), (.head, .entries(let key)): self = .listEntries(key)
@@ -59,6 +59,6 @@ enum Operation {
 extension Route {
     /// For the header Allow.
     var allowedMethods: String {
-        Method.allCases.filter { Operation($0, self) != nil }.map(\.rawValue).joined(separator: ", ")
+        RequestMethod.allCases.filter { Operation($0, self) != nil }.map(\.rawValue).joined(separator: ", ")
     }
 }

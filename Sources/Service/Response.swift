@@ -5,17 +5,11 @@ import Storage
 public struct Response: Sendable {
     public var status: Status
     public var headers: [(name: String, value: String)]
-    public var body: Body
+    public var body: ResponseBody
     /// What follows the status in place of its usual words.
     private var phrase: String?
 
-    public enum Body: Sendable {
-        case bytes([UInt8])
-        /// nginx sends it, with its length and the ranges that are asked for.
-        case file(BlobFile)
-    }
-
-    init(_ status: Status, headers: [(name: String, value: String)] = [], body: Body = .bytes([])) {
+    init(_ status: Status, headers: [(name: String, value: String)] = [], body: ResponseBody = .bytes([])) {
         self.status = status
         self.headers = headers
         self.body = body
@@ -86,4 +80,10 @@ extension Response {
         case .file: []
         }
     }
+}
+
+public enum ResponseBody: Sendable {
+    case bytes([UInt8])
+    /// nginx sends it, with its length and the ranges that are asked for.
+    case file(BlobFile)
 }

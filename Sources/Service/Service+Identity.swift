@@ -53,8 +53,6 @@ extension Service {
             throw Refusal.notAuthorized("the account \(owner.name) is disabled", mend: Self.askOperator)
         }
     }
-
-    private var session: Session { catalog.session }
     private var identities: Identities { Identities(session) }
 }
 
@@ -66,7 +64,7 @@ extension Service {
 extension Request {
     /// In the words of the deployed clients' options, which are of blobs (`shacache`) and of entries (`shadir`).
     fileprivate var needsCertificate: Refusal {
-        let isUpload = method != Method.delete.rawValue
+        let isUpload = method != RequestMethod.delete.rawValue
         let what = isUpload ? "upload" : "withdrawal"
         if certificateVerification.isEmpty {
             return .notAuthorized(
@@ -82,14 +80,14 @@ extension Request {
 
 extension Account {
     /// - Parameter what: the role allows, as a verb.
-    func check(_ role: Role, to what: String) throws(Refusal) {
+    func checkRole(_ role: Role, to what: String) throws(Refusal) {
         guard roles.contains(role) else {
             throw .notAuthorized(
                 "the account \(name) may not \(what)", mend: "ask the operator for its role \(role.rawValue)")
         }
     }
 
-    func check(_ key: Key) throws(Refusal) {
+    func checkKeyPrefix(of key: Key) throws(Refusal) {
         guard let keyPrefixes, !keyPrefixes.contains(where: { key.text.utf8.starts(with: $0.utf8) }) else { return }
         throw .notAuthorized(
             "the account \(name) may put entries only under keys that begin with \(keyPrefixes.joined(separator: " or "))"

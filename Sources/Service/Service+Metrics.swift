@@ -9,9 +9,9 @@ extension Service {
     func metrics(for request: Request) throws -> Response {
         let database = try databaseFigures(for: request)
         var exposition = Exposition()
-        exposition.add(monitoring.snapshots)
-        exposition.add(store)
-        exposition.add(database)
+        exposition.addWorkers(monitoring.snapshots)
+        exposition.addStore(store)
+        exposition.addDatabase(database)
         exposition.addUpkeep(database)
         exposition.addCertificates(in: monitoring.certificates)
         return Response(
@@ -22,8 +22,8 @@ extension Service {
     private func databaseFigures(for request: Request) throws -> DatabaseFigures {
         let certificate = request.isMonitor ? nil : try certificate(of: request)
         if let figures = try monitoring.databaseFigures(for: certificate) { return figures }
-        // Whom nobody knows waits as long as others who ask the database.
-        guard let certificate, try Identities(catalog.session).status(ofCertificate: certificate).isOperators else {
+        // An unknown certificate: this waits for the database as long as any other request does.
+        guard let certificate, try Identities(session).status(ofCertificate: certificate).isByOperator else {
             throw Refusal.notForStrangers
         }
         return DatabaseFigures()
@@ -37,13 +37,13 @@ extension Service {
     }
 
     /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
-    func count(_ request: Request, _ route: Route?, _ answer: Answer) {
+    func countRequest(_ request: Request, _ route: Route?, _ answer: AnsweredRequest) {
         let (recorder, response) = (monitoring.recorder, answer.response)
         // Strangers who try /metrics say nothing about the cache.
-        if let failure = answer.failure, route?.name != Route.metrics.name { recorder.count(failure) }
-        if let upload = answer.upload { recorder.count(upload, isAccepted: response.status == .created) }
-        recorder.count(catalog.session.statistics, since: counted)
-        counted = catalog.session.statistics
+        if let failure = answer.failure, route?.name != Route.metrics.name { recorder.countFailure(failure) }
+        if let upload = answer.upload { recorder.countUpload(upload, isAccepted: response.status == .created) }
+        recorder.countStatements(session.statistics, since: counted)
+        counted = session.statistics
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
         guard request.purpose != .admission || response.status.isError else { return }
         recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status.rawValue)")
@@ -54,25 +54,25 @@ extension Service {
 }
 
 extension Recorder {
-    fileprivate func count(_ failure: Failure) {
-        switch failure.kind {
+    fileprivate func countFailure(_ failure: RequestFailure) {
+        switch failure.origin {
         case .failed(let name): add(to: .failures, name.rawValue)
         case .damagedBlob: add(to: .damagedBlobs)
         case .refused(let name): add(to: .refusals, name.rawValue)
         }
     }
 
-    fileprivate func count(_ upload: UploadRecord, isAccepted: Bool) {
+    fileprivate func countUpload(_ upload: UploadRecord, isAccepted: Bool) {
         for (name, duration) in upload.stages { observe(duration, in: .uploadStageSeconds, name) }
         if let bytes = upload.bytes { add(bytes, to: .receivedBytes, upload.target.rawValue) }
         if let result = upload.signatureResult { add(to: .signatures, result.name) }
         if isAccepted { observe(upload.start.duration(to: .now), in: .uploadSeconds, upload.target.rawValue) }
     }
 
-    fileprivate func count(_ now: Statistics, since before: Statistics) {
+    fileprivate func countStatements(_ now: Statistics, since before: Statistics) {
         guard now.statements > before.statements else { return }
         add(now.statements - before.statements, to: .databaseStatements)
-        add(now.waited - before.waited, to: .databaseSeconds)
+        addTime(now.waited - before.waited, to: .databaseSeconds)
         add(now.sessions - before.sessions, to: .databaseSessions)
         for (kind, number) in now.failures {
             add(number - before.failures[kind, default: 0], to: .databaseErrors, kind.rawValue)

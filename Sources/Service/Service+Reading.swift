@@ -25,7 +25,7 @@ extension Service {
         var presence = try store.presence(of: digest)
         if case .unconfirmed(let size) = presence {
             guard let stored = try blobs.size(of: digest) else { return false }
-            presence = try store.confirm(digest, size: size, stored: stored)
+            presence = try store.confirmSize(of: digest, size: size, stored: stored)
         }
         if case .damaged(let damage) = presence { throw DamagedBlob(digest: digest, damage: damage) }
         return presence == .intact
@@ -51,7 +51,7 @@ extension Service {
     func readiness(for uploads: Bool) -> Response {
         do {
             if uploads, let obstacle = try obstacleToUploads() { return Response(.serviceUnavailable, line: obstacle) }
-            let schema = try Migrations(catalog.session).newestApplied() ?? 0
+            let schema = try Migrations(session).newestApplied() ?? 0
             guard schema >= Migrations.needed else {
                 return Response(
                     .serviceUnavailable,
@@ -65,7 +65,7 @@ extension Service {
     }
 
     private func obstacleToUploads() throws -> String? {
-        switch try catalog.session.readOnlyReason() {
+        switch try session.readOnlyReason() {
         case .standby: return "the database is a standby, which takes no uploads"
         case .settings: return "the database is read-only, and takes no uploads"
         case nil: break

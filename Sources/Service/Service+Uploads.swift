@@ -6,7 +6,7 @@ extension Service {
     /// the transaction, by what they are now.
     func upload(_ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord) throws -> Response {
         let untouched = upload
-        // Who only asks is answered by what is so now, and for the rest of his request as well.
+        // A question before the body is answered by the state now, and for the rest of the request as well.
         if request.purpose == .admission {
             remembered.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
         }
@@ -29,8 +29,8 @@ extension Service {
     ) throws -> Response {
         let account = try identify(request, certificate: &upload.certificate, account: &upload.account)
         upload.isIdentified = true
-        try account.check(upload.target.role, to: "upload \(upload.target.role)")
-        if let key = upload.key { try account.check(key) }
+        try account.checkRole(upload.target.role, to: "upload \(upload.target.role)")
+        if let key = upload.key { try account.checkKeyPrefix(of: key) }
         let length = try request.declaredLength(of: upload.target)
         if length == nil { try checkChunks(of: upload.target, by: account) }
         try checkLimit(length ?? 0, for: upload.target, of: account)
@@ -61,7 +61,7 @@ extension Service {
     /// transaction that stores them decides.
     private func admit(_ upload: UploadRecord, length: Int?, of account: Account) throws {
         guard upload.target == .blob else { return }
-        try catalog.session.retryingWhileUnavailable { try blobs.admit(upload.sha512, size: length, of: account) }
+        try session.retryingWhileUnavailable { try blobs.admit(upload.sha512, size: length, of: account) }
     }
 
     private func measure(
@@ -76,7 +76,7 @@ extension Service {
     }
 
     /// What comes in chunks has no length before it is there: it would take room first and be refused then.
-    private func checkChunks(of target: UploadRecord.Target, by account: Account) throws(Refusal) {
+    private func checkChunks(of target: UploadTarget, by account: Account) throws(Refusal) {
         guard target == .blob else { throw .entryWithoutLength }
         guard rules.blobSize == nil else {
             throw .lengthRequired("blobs have a limit in bytes here: send a Content-Length")
@@ -86,13 +86,13 @@ extension Service {
         }
     }
 
-    private func checkLimit(_ bytes: Int, for target: UploadRecord.Target, of account: Account) throws(Refusal) {
+    private func checkLimit(_ bytes: Int, for target: UploadTarget, of account: Account) throws(Refusal) {
         switch target {
         case .entry where bytes > Entry.sizeLimit:
             throw .entryTooLarge(limit: Entry.sizeLimit)
         case .blob:
             if let limit = rules.blobSize, bytes > limit { throw .blobTooLarge(limit: limit) }
-            try account.check(.blobSize, used: 0, adding: bytes)
+            try account.checkLimit(.blobSize, used: 0, adding: bytes)
         case .entry:
             return
         }
@@ -112,9 +112,8 @@ extension Service {
     private func verify(_ entry: Entry, upload: inout UploadRecord) throws {
         guard !entry.signature.isEmpty else {
             upload.signatureResult = .unsigned
-            return try rules.signatures.check(.unsigned)
+            return try rules.signatures.checkResult(.unsigned)
         }
-        let session = catalog.session
         let signers = try remembered.signers {
             try session.retryingWhileUnavailable { try Signers(session).known() }
         }
@@ -126,11 +125,11 @@ extension Service {
         } else if try entry.verify(against: signers.compromised) != .unknownSigner {
             throw Refusal.revokedSigner
         }
-        try rules.signatures.check(result)
+        try rules.signatures.checkResult(result)
     }
 }
 
-extension UploadRecord.Target {
+extension UploadTarget {
     fileprivate var role: Role {
         switch self {
         case .blob: .blobs
@@ -151,7 +150,7 @@ extension Entry {
 }
 
 extension SignaturePolicy {
-    fileprivate func check(_ result: SignatureResult) throws(Refusal) {
+    fileprivate func checkResult(_ result: SignatureResult) throws(Refusal) {
         switch (self, result) {
         case (.record, _), (.require, .verified): return
         case (.require, .unsigned): throw .unsigned
@@ -162,7 +161,7 @@ extension SignaturePolicy {
 
 extension Request {
     /// In bytes; nil when the body comes in chunks.
-    fileprivate func declaredLength(of target: UploadRecord.Target) throws(Refusal) -> Int? {
+    fileprivate func declaredLength(of target: UploadTarget) throws(Refusal) -> Int? {
         guard contentLength.isEmpty else {
             guard let length = Int(contentLength), length >= 0 else {
                 throw .malformedRequest("the Content-Length is not a number")

@@ -5,12 +5,12 @@ public import Storage
 public struct WithdrawalAttempt: Sendable {
     public let clientAddress: String
     public var account: Account?
-    /// SHA-256 of the client certificate that was shown, also when nobody knows it.
+    /// SHA-256 of the client certificate that was shown, also when it is unknown.
     public var certificate: [UInt8]?
     public var key: Key?
     public var sha512: Digest?
     public var reason: Reason?
-    public var outcome: Withdrawal.Outcome?
+    public var result: WithdrawalResult?
 
     /// - Parameter operation: nil when its path can't be read.
     init(_ operation: Operation.Withdrawn?, clientAddress: String) {
@@ -29,7 +29,7 @@ extension Service {
     ) throws -> Response {
         remembered.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
         let account = try identify(request, certificate: &attempt.certificate, account: &attempt.account)
-        if !account.roles.contains(.operator) { try account.check(.withdraw, to: "withdraw") }
+        if !account.roles.contains(.operator) { try account.checkRole(.withdraw, to: "withdraw") }
         // Asked only for certificates that are refused anyhow.
         guard request.purpose != .admission else { return Response(.noContent) }
         if let named = try request.query("sha512") { try attempt.narrow(to: try Digest(named: named)) }
@@ -40,7 +40,7 @@ extension Service {
         }
         attempt.reason = reason
         let (withdrawal, chosen) = (Withdrawal(by: account, reason: reason), attempt.sha512)
-        attempt.outcome = try catalog.session.retryingWhileUnavailable {
+        attempt.result = try session.retryingWhileUnavailable {
             switch operation {
             case .blob(let digest): try blobs.withdraw(digest, withdrawal)
             case .entries(let key): try listing.withdraw(under: key, naming: chosen, pair: pair, withdrawal)

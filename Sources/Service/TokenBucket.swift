@@ -12,7 +12,7 @@ struct TokenBucket {
     }
 
     /// - Returns: whether there was a token, which is spent by this.
-    mutating func take(at now: ContinuousClock.Instant) -> Bool { pause(before: 1, at: now) == nil }
+    mutating func spend(at now: ContinuousClock.Instant) -> Bool { pause(before: 1, at: now) == nil }
 
     /// Takes so many tokens together.
     ///

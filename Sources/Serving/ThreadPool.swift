@@ -9,16 +9,16 @@ public struct ThreadPool {
     public init() {}
 
     /// What a thread does with a request, and, when its client has the answer, afterwards.
-    public typealias Work = (borrowing FastCGIRequest) -> () -> Void
+    public typealias Responder = (borrowing FastCGIRequest) -> () -> Void
 
-    /// - Parameter makeWork: called once in each thread, for what that thread alone is to own.
-    public func start(_ count: Int, on listener: Listener, _ makeWork: @escaping @Sendable () -> Work) {
+    /// - Parameter makeResponder: called once in each thread, for what that thread alone is to own.
+    public func start(_ count: Int, on listener: Listener, _ makeResponder: @escaping @Sendable () -> Responder) {
         for _ in 0..<count {
             atWork.enter()
             Thread { [shutdown, atWork] in
                 let acceptor = Acceptor(listener: listener, shutdown: shutdown)
-                let work = makeWork()
-                while let conclude = acceptor.next({ work($0) }) { conclude() }
+                let respond = makeResponder()
+                while let conclude = acceptor.next({ respond($0) }) { conclude() }
                 atWork.leave()
             }.start()
         }

@@ -6,16 +6,16 @@ import OpenSSL
 import Storage
 
 extension AccountCommand {
-    struct Bundle: ParsableCommand {
+    struct AccountBundle: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make one archive with all that a new uploader needs.",
+            commandName: "bundle", abstract: "Make one archive with all that a new uploader needs.",
             discussion: """
                 NAME-shacache.tar.gz: a key and a certificate, the server's authority, a configuration for \
                 shacache and the older clients, and a README.txt with commands to try. The URLs are those of [site] in \
                 the configuration. The archive holds a private key: hand it over as you would a password, then remove \
                 it. With --csr it holds none: its README.txt says how to make a key and to ask for the certificate.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "The account.") var name: String
         @Option(
             help: """
@@ -32,9 +32,9 @@ extension AccountCommand {
             let site = try ToldSite(configuration)
             let session = try options.session()
             guard let account = try Identities(session).enabledAccount(named: name) else {
-                throw Failure("there is no account \(name), or it is disabled")
+                throw CommandError("there is no account \(name), or it is disabled")
             }
-            let bundle = AccountBundle(account: account, site: site, keyIsMadeByOwner: csr)
+            let bundle = BundleArchive(account: account, site: site, keyIsMadeByOwner: csr)
             if csr {
                 try writeWithoutKey(bundle)
             } else {
@@ -45,7 +45,7 @@ extension AccountCommand {
             }
         }
 
-        private func issue(_ bundle: AccountBundle, _ certificates: Certificates, _ authority: CertificateAuthority)
+        private func issue(_ bundle: BundleArchive, _ certificates: Certificates, _ authority: CertificateAuthority)
             throws
         {
             let key = try PrivateKey.generate()
@@ -57,7 +57,7 @@ extension AccountCommand {
             options.reportEnd(of: certificate, from: authority)
         }
 
-        private func writeWithoutKey(_ bundle: AccountBundle) throws {
+        private func writeWithoutKey(_ bundle: BundleArchive) throws {
             try write([archive(bundle.archive())])
             options.report(
                 """
@@ -83,13 +83,13 @@ struct ToldSite {
     /// The authorities by which clients know the server, in PEM; nil when every system knows them.
     let authority: [UInt8]?
 
-    /// - Throws: `Failure` that names the option which is missing.
+    /// - Throws: `CommandError` that names the option which is missing.
     init(_ configuration: Configuration) throws {
         let site = configuration.site
         guard let downloadURL = site.downloadURL else { throw Self.missing("download-url", "download") }
         guard let uploadURL = site.uploadURL else { throw Self.missing("upload-url", "upload") }
         guard uploadURL.hasPrefix("https:") else {
-            throw Failure("site.upload-url is \(uploadURL): over plain HTTP no certificate proves an account")
+            throw CommandError("site.upload-url is \(uploadURL): over plain HTTP no certificate proves an account")
         }
         name = site.name
         (self.downloadURL, self.uploadURL) = (downloadURL, uploadURL)
@@ -98,12 +98,12 @@ struct ToldSite {
             do { return try Certificate.list(pem: contents(of: file)).flatMap { Array(try $0.pem().utf8) } } catch let
                 error as OpenSSLError
             {
-                throw Failure("site.authority, \(file): \(error)")
+                throw CommandError("site.authority, \(file): \(error)")
             }
         }
     }
 
-    private static func missing(_ option: String, _ what: String) -> Failure {
-        Failure("the configuration lacks \(option) in [site]: the bundle says where to \(what)")
+    private static func missing(_ option: String, _ what: String) -> CommandError {
+        CommandError("the configuration lacks \(option) in [site]: the bundle says where to \(what)")
     }
 }

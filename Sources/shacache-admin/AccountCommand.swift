@@ -5,17 +5,18 @@ struct AccountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "account", abstract: "Who may upload.",
         subcommands: [
-            Add.self, Set.self, Bundle.self, List.self, Show.self, Disable.self, Enable.self, Recount.self,
+            AccountAdd.self, AccountSet.self, AccountBundle.self, AccountList.self, AccountShow.self,
+            AccountDisable.self, AccountEnable.self, AccountRecount.self,
         ])
 
-    struct Add: ParsableCommand {
+    struct AccountAdd: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make an account.",
+            commandName: "add", abstract: "Make an account.",
             discussion: """
                 It can upload once it has a certificate. The account `local` is special: where nginx includes \
                 local-writers.conf, chosen addresses write as it without a certificate.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Lowercase letters, digits, dot, dash, underscore; at most 63.")
         var name: String
         @Option(help: "Who that is, for people.")
@@ -28,14 +29,14 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct Set: ParsableCommand {
+    struct AccountSet: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Change what an account may do, and how much.",
+            commandName: "set", abstract: "Change what an account may do, and how much.",
             discussion: """
                 What isn't given stays as it is. A limit counts what the account was the first to upload; what it has \
                 stored already stays, also beyond a new limit.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument var name: String
         @OptionGroup(title: "What it may do") var settings: AccountOptions
 
@@ -50,10 +51,10 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct List: ParsableCommand {
+    struct AccountList: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List all accounts, with what they may do and have used.")
-        @OptionGroup var options: CommonOptions
+            commandName: "list", abstract: "List all accounts, with what they may do and have used.")
+        @OptionGroup var options: AdminOptions
 
         func run() throws {
             let accounts = try Accounts(options.session()).table()
@@ -61,16 +62,16 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct Show: ParsableCommand {
+    struct AccountShow: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show one account and its certificates.")
-        @OptionGroup var options: CommonOptions
+            commandName: "show", abstract: "Show one account and its certificates.")
+        @OptionGroup var options: AdminOptions
         @Argument var name: String
 
         func run() throws {
             let session = try options.session()
             let account = try Accounts(session).table(named: name)
-            guard !account.rows.isEmpty else { throw Failure("there is no account \(name)") }
+            guard !account.rows.isEmpty else { throw CommandError("there is no account \(name)") }
             let certificates = try Certificates(session).table(of: name)
             try output(
                 options.json
@@ -79,10 +80,11 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct Disable: ParsableCommand {
+    struct AccountDisable: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "disable",
             abstract: "Refuse uploads of an account from its next request on; what it uploaded stays.")
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument var name: String
 
         func run() throws {
@@ -91,9 +93,10 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct Enable: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Let a disabled account upload again.")
-        @OptionGroup var options: CommonOptions
+    struct AccountEnable: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "enable", abstract: "Let a disabled account upload again.")
+        @OptionGroup var options: AdminOptions
         @Argument var name: String
 
         func run() throws {
@@ -102,11 +105,12 @@ struct AccountCommand: ParsableCommand {
         }
     }
 
-    struct Recount: ParsableCommand {
+    struct AccountRecount: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "recount",
             abstract: "Compare what accounts have stored, as uploads added it up, with the blobs themselves.",
             discussion: "Uploads may go on meanwhile. Exits with 1 when something differs, and wasn't repaired.")
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Only this account.") var name: String?
         @Flag(help: "Put right what differs.") var repair = false
 
@@ -116,7 +120,9 @@ struct AccountCommand: ParsableCommand {
                 try repair ? usage.repair(name, by: options.actor) : usage.compare(name)
             try options.show(table)
             if isRight { return }
-            guard repair else { throw Failure("what is on record differs from what is stored: --repair puts it right") }
+            guard repair else {
+                throw CommandError("what is on record differs from what is stored: --repair puts it right")
+            }
             options.report("what differed is repaired")
         }
     }

@@ -13,15 +13,15 @@ struct AccountOptions: ParsableArguments {
     @Flag(help: "It puts entries under any key.")
     var anyKey = false
     @Option(help: "The most that it may store, in bytes, or as 500M or 10G (K, M, G, T: powers of 1024); or none.")
-    var bytesLimit: Limit<Size>?
+    var bytesLimit: LimitOption<Size>?
     @Option(help: "How many blobs it may store; or none.")
-    var blobsLimit: Limit<Int>?
+    var blobsLimit: LimitOption<Int>?
     @Option(help: "The largest blob that it may store, as --bytes-limit.")
-    var blobSizeLimit: Limit<Size>?
+    var blobSizeLimit: LimitOption<Size>?
     @Option(help: "How many new entries it may put in a day (of UTC); or none.")
-    var entriesPerDayLimit: Limit<Int>?
+    var entriesPerDayLimit: LimitOption<Int>?
     @Option(help: "How many entries it may have under one key; or none.")
-    var entriesPerKeyLimit: Limit<Int>?
+    var entriesPerKeyLimit: LimitOption<Int>?
 
     func validate() throws {
         guard keyPrefix.isEmpty || !anyKey else {
@@ -32,7 +32,7 @@ struct AccountOptions: ParsableArguments {
         }
     }
 
-    private var limits: [(Account.Limit, Int??)] {
+    private var limits: [(AccountLimit, Int??)] {
         [
             (.bytes, bytesLimit.map { $0.value?.bytes }), (.blobs, blobsLimit.map(\.value)),
             (.blobSize, blobSizeLimit.map { $0.value?.bytes }), (.entriesPerDay, entriesPerDayLimit.map(\.value)),
@@ -64,7 +64,8 @@ struct RoleChoice: ExpressibleByArgument {
 }
 
 /// A number that isn't negative, or `none`.
-struct Limit<Value: ExpressibleByArgument & Comparable & ExpressibleByIntegerLiteral & Sendable>: ExpressibleByArgument,
+struct LimitOption<Value: ExpressibleByArgument & Comparable & ExpressibleByIntegerLiteral & Sendable>:
+    ExpressibleByArgument,
     Sendable
 {
     let value: Value?

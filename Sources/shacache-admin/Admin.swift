@@ -23,8 +23,9 @@ struct Admin: ParsableCommand {
         version: Configuration.version,
         subcommands: [
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
-            WithdrawalCommand.self, AuthorityCommand.self, Migrate.self, Status.self, ReportCommand.self, Maintain.self,
-            IngestLog.self, SurveyCommand.self, HostCommand.self,
+            WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
+            MaintainCommand.self,
+            IngestLogCommand.self, SurveyCommand.self, HostCommand.self,
         ])
 
     static func main() {
@@ -42,7 +43,7 @@ struct Admin: ParsableCommand {
 }
 
 /// What every command takes.
-struct CommonOptions: ParsableArguments {
+struct AdminOptions: ParsableArguments {
     @Option(help: "The configuration file; /usr/share/shacache/shacache.toml explains every option.")
     var config = "/etc/shacache/shacache.toml"
 
@@ -52,8 +53,6 @@ struct CommonOptions: ParsableArguments {
     func configuration() throws -> Configuration { try Configuration(file: config) }
 
     func session() throws -> Session { Session(try configuration().adminDatabase) }
-
-    func catalog() throws -> Catalog { Catalog(try session()) }
 
     /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what names
     /// a thing to another command is its number.

@@ -5,17 +5,18 @@ import OpenSSL
 
 struct AuthorityCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ca", abstract: "The authority that makes client certificates.", subcommands: [Create.self])
+        commandName: "ca", abstract: "The authority that makes client certificates.",
+        subcommands: [AuthorityCreate.self])
 
-    struct Create: ParsableCommand {
+    struct AuthorityCreate: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make the authority's key and certificate, in the files that [ca] names.",
+            commandName: "create", abstract: "Make the authority's key and certificate, in the files that [ca] names.",
             discussion: """
                 nginx trusts the certificate (ssl_client_certificate). The key makes accounts' certificates: keep it \
                 where only operators come, which need not be the server. Nothing is ever overwritten. With the \
                 authority end all certificates that it made, so it lasts ten years.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Option(help: "The authority's common name.")
         var name = "ShaCache CA"
         @Option(help: "How long it is valid.")
@@ -38,7 +39,7 @@ struct AuthorityCommand: ParsableCommand {
 
 extension Configuration {
     func authorityFiles() throws -> CertificateAuthorityFiles {
-        guard let ca else { throw Failure("the configuration has no section [ca]") }
+        guard let ca else { throw CommandError("the configuration has no section [ca]") }
         return ca
     }
 
@@ -46,7 +47,7 @@ extension Configuration {
         let files = try authorityFiles()
         let end = try Certificate(pem: contents(of: files.certificate)).notAfter
         guard end > Int(Date.now.timeIntervalSince1970) else {
-            throw Failure("\(files.certificate): the authority expired at \(Timestamp(end))")
+            throw CommandError("\(files.certificate): the authority expired at \(Timestamp(end))")
         }
         return try files.authority { passphraseFromTerminal("Passphrase of \(files.key): ") }
     }

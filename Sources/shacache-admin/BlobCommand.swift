@@ -4,16 +4,16 @@ import Storage
 
 struct BlobCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "blob", abstract: "Single blobs.", subcommands: [Withdraw.self])
+        commandName: "blob", abstract: "Single blobs.", subcommands: [BlobWithdraw.self])
 
-    struct Withdraw: ParsableCommand {
+    struct BlobWithdraw: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Hide a blob at once, and block its name; its bytes are kept.",
+            commandName: "withdraw", abstract: "Hide a blob at once, and block its name; its bytes are kept.",
             discussion: """
                 Until the withdrawal is lifted, downloads of it get 404, and uploads 403 with the reason. To be run on \
                 the machine that has the store.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Its SHA-512, 128 hexadecimal digits.", transform: BlobCommand.digest) var hash: Digest
         @OptionGroup var why: ReasonOption
 

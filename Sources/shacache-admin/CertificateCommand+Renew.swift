@@ -6,15 +6,16 @@ import Storage
 import System
 
 extension CertificateCommand {
-    struct Renew: ParsableCommand {
+    struct CertificateRenew: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "renew",
             abstract: "Make the next certificate for a key that its owner has: nothing secret travels.",
             discussion: """
                 The old certificate goes on until it expires or is revoked. Refused are certificates that are revoked, \
                 or whose key has another one that is; those of disabled accounts; and those of other authorities, \
                 which renew theirs: their next ones are for `certificate register`.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(
             help: """
                 The fingerprint, or the unique beginning of it (at least 8 digits); or the certificate's file, in PEM.
@@ -49,18 +50,18 @@ extension CertificateCommand {
             }
             let record = try certificates.record(digits(ofFingerprint: certificate))
             guard let kept = try record.certificate() else {
-                throw Failure("\(record.fingerprint): only its fingerprint was kept, so give its file")
+                throw CommandError("\(record.fingerprint): only its fingerprint was kept, so give its file")
             }
             return (record, kept)
         }
 
         private func check(_ record: CertificateRecord) throws {
             let name = record.fingerprint
-            if record.isRevoked { throw Failure("\(name): is revoked") }
-            if !record.isEnabled { throw Failure("\(name): the account \(record.account) is disabled") }
+            if record.isRevoked { throw CommandError("\(name): is revoked") }
+            if !record.isEnabled { throw CommandError("\(name): the account \(record.account) is disabled") }
             // Its authority may revoke it, and a certificate of ours for the same key would stay valid.
             if record.origin == .registered {
-                throw Failure("\(name): another authority made it, and renews it; register the next one")
+                throw CommandError("\(name): another authority made it, and renews it; register the next one")
             }
         }
     }

@@ -9,11 +9,15 @@ struct CertificateCommand: ParsableCommand {
             An account may have several valid certificates at once: to change one, renew it, which keeps its key, or \
             issue the next, hand it over, then revoke the old one.
             """,
-        subcommands: [Issue.self, Sign.self, Renew.self, Register.self, List.self, Revoke.self])
+        subcommands: [
+            CertificateIssue.self, CertificateSign.self, CertificateRenew.self, CertificateRegister.self,
+            CertificateList.self, CertificateRevoke.self,
+        ])
 
-    struct Issue: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Make a key and a certificate with our authority.")
-        @OptionGroup var options: CommonOptions
+    struct CertificateIssue: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "issue", abstract: "Make a key and a certificate with our authority.")
+        @OptionGroup var options: AdminOptions
         @Argument var account: String
         @Option(
             help: "The directory for ACCOUNT.key and ACCOUNT.crt, made if need be; nothing in it is overwritten.")
@@ -34,11 +38,12 @@ struct CertificateCommand: ParsableCommand {
         }
     }
 
-    struct Sign: ParsableCommand {
+    struct CertificateSign: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "sign",
             abstract: "Make a certificate for a key that stays with its owner, from a certificate signing request.",
             discussion: "Of the request only the key counts; the certificate's name is the account's.")
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument var account: String
         @Argument(help: "The request, PKCS#10 in PEM.") var request: String
         @Option(help: "The certificate's file; it is not overwritten.")
@@ -57,11 +62,11 @@ struct CertificateCommand: ParsableCommand {
         }
     }
 
-    struct Register: ParsableCommand {
+    struct CertificateRegister: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Accept a certificate that another authority made.",
+            commandName: "register", abstract: "Accept a certificate that another authority made.",
             discussion: "nginx must trust that authority too: append its certificate to ssl_client_certificate's file.")
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument var account: String
         @Argument(help: "The certificate in PEM.") var file: String
 
@@ -79,19 +84,20 @@ struct CertificateCommand: ParsableCommand {
         }
     }
 
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List certificates.")
-        @OptionGroup var options: CommonOptions
+    struct CertificateList: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List certificates.")
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Only those of this account.") var account: String?
 
         func run() throws { try options.show(try Certificates(options.session()).table(of: account)) }
     }
 
-    struct Revoke: ParsableCommand {
+    struct CertificateRevoke: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "revoke",
             abstract: "Refuse a certificate from its next request on, also on connections that stand.",
             discussion: "Another certificate for the same key goes on, and is named.")
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Its SHA-256 fingerprint, or the unique beginning of it (at least 8 digits).")
         var fingerprint: String
 
@@ -132,7 +138,7 @@ struct Validity: ParsableArguments {
     }
 }
 
-extension CommonOptions {
+extension AdminOptions {
     /// Says so when a certificate got less time than was asked for.
     func reportEnd(of certificate: Certificate, from authority: CertificateAuthority) {
         guard certificate.notAfter == authority.notAfter else { return }

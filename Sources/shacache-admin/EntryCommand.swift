@@ -4,12 +4,12 @@ import Storage
 
 struct EntryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "entry", abstract: "What stands under a key.", subcommands: [List.self, Withdraw.self])
+        commandName: "entry", abstract: "What stands under a key.", subcommands: [EntryList.self, EntryWithdraw.self])
 
-    struct List: ParsableCommand {
+    struct EntryList: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List a key's entries, oldest first, withdrawn ones too.")
-        @OptionGroup var options: CommonOptions
+            commandName: "list", abstract: "List a key's entries, oldest first, withdrawn ones too.")
+        @OptionGroup var options: AdminOptions
         @Argument(help: "As it is, without percent escapes.") var key: String
 
         func run() throws {
@@ -18,14 +18,14 @@ struct EntryCommand: ParsableCommand {
         }
     }
 
-    struct Withdraw: ParsableCommand {
+    struct EntryWithdraw: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Hide entries at once; nothing of them is erased.",
+            commandName: "withdraw", abstract: "Hide entries at once; nothing of them is erased.",
             discussion: """
                 All or none of them. The same pair can't be put under the same key again until the withdrawal is \
                 lifted: its uploader gets 403 with the reason.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Their numbers, as `entry list` shows them.") var number: [Int]
         @OptionGroup var why: ReasonOption
 
@@ -37,7 +37,7 @@ struct EntryCommand: ParsableCommand {
     }
 }
 
-extension Withdrawal.Outcome {
+extension WithdrawalResult {
     /// Of entries.
     var sentence: String { "withdrawal \(number): \(count == 1 ? "1 entry is" : "\(count) entries are") hidden" }
 }

@@ -5,7 +5,7 @@ import Storage
 import System
 
 /// Why a command could not do what it was asked to.
-struct Failure: Error, CustomStringConvertible {
+struct CommandError: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
@@ -17,7 +17,7 @@ func output(_ text: String, terminator: String = "\n") throws {
         try FileHandle.standardOutput.write(contentsOf: Data((text + terminator).fileNameBytes))
     } catch let error as CocoaError {
         let code = (error.underlying as NSError?)?.code ?? Int(EIO)
-        throw Failure("\(SystemError("write", "standard output", errno: CInt(code)))")
+        throw CommandError("\(SystemError("write", "standard output", errno: CInt(code)))")
     }
 }
 
@@ -25,14 +25,14 @@ func contents(of path: String) throws -> [UInt8] {
     do {
         return try contentsOfFile(path)
     } catch {
-        throw Failure(error.description)
+        throw CommandError(error.description)
     }
 }
 
 /// Makes a directory for its owner alone, unless it is there.
 func makePrivateDirectory(_ path: String) throws {
     guard path.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }
-    throw Failure("\(SystemError("make", path))")
+    throw CommandError("\(SystemError("make", path))")
 }
 
 /// One to be written, never over an old one: that may hold the only copy of a key.

@@ -3,16 +3,16 @@ import Storage
 
 struct HostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "The servers that share this database.", subcommands: [Forget.self])
+        commandName: "host", abstract: "The servers that share this database.", subcommands: [HostForget.self])
 
-    struct Forget: ParsableCommand {
+    struct HostForget: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Miss a server no longer that was taken away.",
+            commandName: "forget", abstract: "Miss a server no longer that was taken away.",
             discussion: """
                 /metrics then shows no runs of its tasks, nor what its last survey found, so that no alert waits for \
                 it. Reports keep what they have. A host that runs something again is there again.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "As the label host at /metrics has it.")
         var name: String
 

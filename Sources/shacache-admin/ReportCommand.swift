@@ -17,13 +17,13 @@ struct ReportCommand: ParsableCommand {
             and keys may hold anything. A table leaves out columns in which nothing stands, and shows control characters \
             without sending them to the terminal. json gives everything as it is.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Argument(help: "The report, as the list names it.")
     var name: String?
     @Option(help: "The first day that counts, as YYYY-MM-DD.")
-    var since: Day?
+    var since: DayOption?
     @Option(help: "The last day that counts, as YYYY-MM-DD.")
-    var until: Day?
+    var until: DayOption?
     @Option(help: "Only what this account did.")
     var account: String?
     @Option(help: "At most so many rows. A table has 100 unless told otherwise, csv and json have all.")
@@ -36,19 +36,19 @@ struct ReportCommand: ParsableCommand {
         if name == nil, !asked.isEmpty { throw ValidationError("name the report that this is asked of") }
     }
 
-    private var asked: [Report.Setting: String] {
+    private var asked: [ReportFilter: String] {
         [.since: since?.text, .until: until?.text, .account: account].compactMapValues { $0 }
     }
 
     func run() throws {
         guard let name else { return try list(Report.all) }
         guard let report = Report.named(name.replacing("-", with: "_")) else {
-            throw Failure("there is no report \(name); shacache-admin report lists them")
+            throw CommandError("there is no report \(name); shacache-admin report lists them")
         }
-        for setting in Report.Setting.allCases where asked[setting] != nil && !report.settings.contains(setting) {
-            throw Failure("the report \(name) can't be asked for --\(setting): \(report.help)")
+        for setting in ReportFilter.allCases where asked[setting] != nil && !report.settings.contains(setting) {
+            throw CommandError("the report \(name) can't be asked for --\(setting): \(report.help)")
         }
-        try show(report, of: Reports(try options.session()))
+        try print(report, of: Reports(try options.session()))
     }
 
     private var usedFormat: ReportFormat { options.json ? .json : format }
@@ -61,7 +61,7 @@ struct ReportCommand: ParsableCommand {
         }
     }
 
-    private func show(_ report: Report, of reports: Reports) throws {
+    private func print(_ report: Report, of reports: Reports) throws {
         var printer = ReportPrinter(format: usedFormat)
         var columns: [String] = []
         let used = limit ?? usedFormat.usualLimit
@@ -76,7 +76,7 @@ struct ReportCommand: ParsableCommand {
     }
 }
 
-struct Day: ExpressibleByArgument {
+struct DayOption: ExpressibleByArgument {
     let text: String
 
     init?(argument: String) {

@@ -14,7 +14,7 @@ struct ReportPrinter {
     /// Of rows.
     private(set) var count = 0
     private var isBegun = false
-    private var held: [[Table.Value]] = []
+    private var held: [[TableValue]] = []
 
     init(format: ReportFormat) { self.format = format }
 

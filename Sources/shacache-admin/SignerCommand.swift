@@ -10,11 +10,12 @@ struct SignerCommand: ParsableCommand {
             Entries are marked with the signer whose key verifies them; with signatures = "require" no others are \
             taken. Nodes choose by themselves whom they trust: their own list is not this one.
             """,
-        subcommands: [Add.self, List.self, Revoke.self])
+        subcommands: [SignerAdd.self, SignerList.self, SignerRevoke.self])
 
-    struct Add: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Register a signature certificate.")
-        @OptionGroup var options: CommonOptions
+    struct SignerAdd: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "add", abstract: "Register a signature certificate.")
+        @OptionGroup var options: AdminOptions
         @Argument(help: "Lowercase letters, digits, dot, dash, underscore; at most 63.")
         var name: String
         @Argument(help: "The certificate in PEM. Only its RSA key counts: it may have expired.")
@@ -23,7 +24,7 @@ struct SignerCommand: ParsableCommand {
         func run() throws {
             let certificate = try Certificate(pem: contents(of: file))
             let key = try certificate.publicKey()
-            guard key.isRSA else { throw Failure("\(file): the protocol's signatures need an RSA key") }
+            guard key.isRSA else { throw CommandError("\(file): the protocol's signatures need an RSA key") }
             try Signers(options.session()).add(
                 name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
             if key.bits < 2048 { options.report("warning: a key of \(key.bits) bits can be broken") }
@@ -31,15 +32,16 @@ struct SignerCommand: ParsableCommand {
         }
     }
 
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List all signers.")
-        @OptionGroup var options: CommonOptions
+    struct SignerList: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List all signers.")
+        @OptionGroup var options: AdminOptions
 
         func run() throws { try options.show(try Signers(options.session()).table()) }
     }
 
-    struct Revoke: ParsableCommand {
+    struct SignerRevoke: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "revoke",
             abstract: "Count a signer's new signatures as unknown; entries that it signed before keep their mark.",
             discussion: """
                 This is for good: neither the name nor the key can be added again. Who only changes keys adds the new \
@@ -48,7 +50,7 @@ struct SignerCommand: ParsableCommand {
                 If its key came into other hands, say since when: the entries that it signed and that were put since \
                 then are hidden, by one withdrawal, and new ones are refused.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument var name: String
         @Option(help: "When its key came into other hands: 2026-11-22, or 2026-11-22T10:30:00 (UTC).")
         var since: Timestamp?

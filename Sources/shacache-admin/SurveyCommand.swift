@@ -16,7 +16,7 @@ struct SurveyCommand: ParsableCommand {
             first, and for no longer than --archive-seconds. The report unreadable-archives names those that nodes \
             can't unpack, and those that were not read yet.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Option(help: "Whose store it is; for people, when several servers share a database.")
     var host = ProcessInfo.processInfo.hostName
 
@@ -31,7 +31,7 @@ struct SurveyCommand: ParsableCommand {
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
         let report = try configuration.withStore { try StoreAudit.run(of: BlobRepository($0, session), host: host) }
-        try TaskRuns(session).record(.survey, on: host)
+        try TaskRuns(session).recordRun(of: .survey, on: host)
         try options.show(report.table)
         let archives = ReleaseArchives(session)
         try configuration.withStore {

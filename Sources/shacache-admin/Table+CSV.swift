@@ -7,7 +7,7 @@ extension Table {
     var csvLines: String { rows.map { csvLine($0.map(\.csvText)) }.joined() }
 }
 
-extension Table.Value {
+extension TableValue {
     /// A spreadsheet would run a text that begins like a formula; keys and metadata are anybody's.
     fileprivate var csvText: String {
         guard case .text(let text) = self, let first = text.unicodeScalars.first,

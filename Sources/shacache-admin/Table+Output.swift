@@ -18,7 +18,7 @@ extension Table {
     }
 }
 
-extension Table.Value {
+extension TableValue {
     fileprivate var withoutCredentials: Self {
         switch self {
         case .null, .number: self

@@ -4,23 +4,24 @@ import Storage
 struct WithdrawalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "withdrawal", abstract: "What was withdrawn, by whom and why.",
-        subcommands: [List.self, Lift.self])
+        subcommands: [WithdrawalList.self, WithdrawalLift.self])
 
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List all withdrawals, lifted ones too.")
-        @OptionGroup var options: CommonOptions
+    struct WithdrawalList: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List all withdrawals, lifted ones too.")
+        @OptionGroup var options: AdminOptions
 
         func run() throws { try options.show(try Withdrawals(options.session()).table()) }
     }
 
-    struct Lift: ParsableCommand {
+    struct WithdrawalLift: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show again, byte for byte, what a withdrawal has hidden.",
+            commandName: "lift", abstract: "Show again, byte for byte, what a withdrawal has hidden.",
             discussion: """
                 A blob's bytes are verified before; damaged ones stay hidden. To be run on the machine that has the \
                 store, if it was a blob.
                 """)
-        @OptionGroup var options: CommonOptions
+        @OptionGroup var options: AdminOptions
         @Argument(help: "As `withdrawal list` shows it.") var number: Int
 
         func run() throws {

@@ -55,11 +55,11 @@ struct ShacachePage: ParsableCommand {
         // While the database hangs, one is left that says so at once. What is slow doesn't hang: the server ends it itself.
         let bulkhead = DatabaseBulkhead(
             maximumWaiting: Self.threads - 1, stallTimeout: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
-        let figures = HomeFigures()
+        let statistics = HomeStatisticsCache()
         threads.start(Self.threads, on: listener) {
             let pages = Pages(
-                catalog: Catalog(configuration.pageDatabase, bulkhead: bulkhead), site: configuration.site,
-                templates: templates, figures: figures)
+                session: Session(configuration.pageDatabase, bulkhead: bulkhead), site: configuration.site,
+                templates: templates, statistics: statistics)
             return { request in answer(request, pages, log) }
         }
         log.info("started")

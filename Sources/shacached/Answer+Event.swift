@@ -2,8 +2,8 @@ import Logging
 import Service
 import Storage
 
-extension Service.Answer {
-    struct Event {
+extension AnsweredRequest {
+    struct LogEvent {
         let level: Logger.Level
         let message: Logger.Message
         let metadata: Logger.Metadata
@@ -11,18 +11,18 @@ extension Service.Answer {
 
     /// What the log says of it: every upload, every withdrawal, and whatever has a cause that an operator should know.
     /// Other downloads are in nginx's log.
-    var event: Event? {
+    var event: LogEvent? {
         if let failure, failure.status.isServerError {
-            return Event(level: .error, message: "failed", metadata: metadata)
+            return LogEvent(level: .error, message: "failed", metadata: metadata)
         }
-        if failure?.cause != nil { return Event(level: .warning, message: "failed", metadata: metadata) }
+        if failure?.cause != nil { return LogEvent(level: .warning, message: "failed", metadata: metadata) }
         if let withdrawal {
             // Not of a method that isn't possible there, nor of a question before the request itself.
-            guard failure != nil || withdrawal.outcome != nil else { return nil }
-            return Event(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
+            guard failure != nil || withdrawal.result != nil else { return nil }
+            return LogEvent(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
         }
         guard upload != nil, failure != nil || response.status == .created else { return nil }
-        return Event(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
+        return LogEvent(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
     }
 
     private var metadata: Logger.Metadata {
@@ -57,8 +57,8 @@ extension WithdrawalAttempt {
         metadata["key"] = key.map { "\($0.text)" }
         metadata["sha512"] = sha512.map { "\($0)" }
         metadata["because"] = reason.map { "\($0.text)" }
-        metadata["withdrawal"] = outcome.map { .stringConvertible($0.number) }
-        metadata["count"] = outcome.map { .stringConvertible($0.count) }
+        metadata["withdrawal"] = result.map { .stringConvertible($0.number) }
+        metadata["count"] = result.map { .stringConvertible($0.count) }
         return metadata
     }
 }

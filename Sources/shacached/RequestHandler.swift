@@ -36,15 +36,15 @@ struct RequestHandler: Sendable {
     /// - Parameters:
     ///   - socket: that it serves, as the figures name it.
     ///   - bulkhead: where not all threads may wait for a database that hangs.
-    func work(on socket: String, bulkhead: DatabaseBulkhead? = nil) -> ThreadPool.Work {
+    func work(on socket: String, bulkhead: DatabaseBulkhead? = nil) -> ThreadPool.Responder {
         recorder.add(to: .threads, socket)
         let service = Service(
-            store: store, catalog: Catalog(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
+            store: store, session: Session(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
             rules: configuration.uploads.rules, refusals: refusals, lists: lists,
             monitoring: monitoring)
         return { source in
             let request = Request(source)
-            // Whoever looks how busy the worker is would see himself.
+            // Whoever looks how busy the worker is would see its own request.
             let isWork = request.purpose != .health
             if isWork { recorder.add(to: .inFlight, socket) }
             defer { if isWork { recorder.add(-1, to: .inFlight, socket) } }
@@ -55,10 +55,10 @@ struct RequestHandler: Sendable {
         }
     }
 
-    private func conclude(_ answer: Service.Answer, _ service: Service) {
+    private func conclude(_ answer: AnsweredRequest, _ service: Service) {
         if let event = answer.event { log.log(level: event.level, event.message, metadata: event.metadata) }
         do {
-            let leftOut = try service.record(answer)
+            let leftOut = try service.recordFailure(of: answer)
             if leftOut > 0 {
                 log.notice("refusals not recorded", metadata: ["count": .stringConvertible(leftOut)])
             }

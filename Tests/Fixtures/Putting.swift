@@ -6,12 +6,12 @@ extension TestStore {
     /// Stores the text as a blob of an account, as the service would.
     ///
     /// - Parameter groups: with whom; nil: alone.
-    public func put(_ text: String, by account: Account, in catalog: Catalog, groups: BlobGroups? = nil) throws {
+    public func put(_ text: String, by account: Account, in session: Session, groups: BlobGroups? = nil) throws {
         let path = try files.spool(Array(text.utf8), in: directory)
         defer { unlink(path) }
         var upload = UploadRecord.of(account)
         upload.bytes = text.utf8.count
-        let blobs = BlobRepository(files, catalog.session, groups: groups ?? BlobGroups())
+        let blobs = BlobRepository(files, session, groups: groups ?? BlobGroups())
         _ = try blobs.store(SpooledBody(named: path, in: files), as: nil, record: &upload)
     }
 }
@@ -23,7 +23,7 @@ extension TestStore {
 ///   - most: how many the key may have.
 public func list(
     _ note: String, under key: String, by account: Account, naming digest: Digest? = nil,
-    result: SignatureResult = .unsigned, signers: KnownSigners.Version? = nil, in catalog: Catalog, most: Int = 100,
+    result: SignatureResult = .unsigned, signers: SignersVersion? = nil, in session: Session, most: Int = 100,
     groups: EntryGroups? = nil
 ) throws {
     let name = digest?.description ?? String(repeating: "c", count: 128)
@@ -34,6 +34,6 @@ public func list(
     (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (path, entry.sha512, 1, result)
     let limits = KeyLimits(entries: most, bytes: 1 << 20, entriesPerAccount: 100)
     upload.signersVersion = signers
-    try Entries(catalog.session, groups: groups ?? EntryGroups()).store(
+    try Entries(session, groups: groups ?? EntryGroups()).store(
         entry, under: path, upload: upload, limits: limits)
 }

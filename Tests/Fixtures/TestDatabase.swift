@@ -8,7 +8,7 @@ public struct TestDatabase: Sendable {
 
     public init() throws {
         name = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
-        let administrator = Connection(Connection.Target(connectionString: "dbname=postgres", role: "postgres"))
+        let administrator = Connection(ConnectionOptions(connectionString: "dbname=postgres", role: "postgres"))
         // Roles are the whole server's: tests that run at once make them one after the other.
         try administrator.transaction {
             try administrator.run("SELECT pg_advisory_xact_lock(1)")
@@ -19,16 +19,13 @@ public struct TestDatabase: Sendable {
         _ = try Migrations(session(as: "shacache_owner")).apply(from: "\(repository)/sql")
     }
 
-    public func target(as role: String, statementTimeLimit: Int = 0) -> Connection.Target {
-        Connection.Target(connectionString: "dbname=\(name)", role: role, statementTimeLimit: statementTimeLimit)
+    public func target(as role: String, statementTimeLimit: Int = 0) -> ConnectionOptions {
+        ConnectionOptions(connectionString: "dbname=\(name)", role: role, statementTimeLimit: statementTimeLimit)
     }
 
     public func connection(as role: String = "shacache_owner") -> Connection { Connection(target(as: role)) }
 
     public func session(as role: String = "shacache_worker") -> Session { Session(target(as: role)) }
-
-    public func catalog(as role: String = "shacache_worker") -> Catalog { Catalog(session(as: role)) }
-
     /// As operators keep them.
     public var accounts: Accounts { Accounts(session(as: "shacache_admin")) }
 

@@ -29,7 +29,7 @@ extension LocalBlobs {
 
 extension UploadRecord {
     /// By an account, as the service would fill it in.
-    public static func of(_ account: Account, target: Target = .blob) -> UploadRecord {
+    public static func of(_ account: Account, target: UploadTarget = .blob) -> UploadRecord {
         var record = UploadRecord(target: target, clientAddress: "127.0.0.1", requestID: "test", start: .now)
         record.account = account
         return record

@@ -15,7 +15,7 @@ struct MetricsDirectoryTests {
     /// What any worker of the host would show.
     private var shown: [Substring] {
         var exposition = Exposition()
-        exposition.add(metrics.snapshots())
+        exposition.addWorkers(metrics.snapshots())
         return exposition.text.split(separator: "\n")
     }
 
@@ -125,14 +125,14 @@ struct MetricsDirectoryTests {
 struct ExpositionTests {
     @Test func `what a label holds can't end it`() {
         var exposition = Exposition()
-        exposition.add(Family("x", .gauge, "Some help."), [Exposition.Sample(1.5, ("file", "a\"b\\c\nd"))])
+        exposition.addFamily(Family("x", .gauge, "Some help."), [Exposition.Sample(1.5, ("file", "a\"b\\c\nd"))])
         #expect(exposition.text == "# HELP x Some help.\n# TYPE x gauge\nx{file=\"a\\\"b\\\\c\\nd\"} 1.5\n")
     }
 
     @Test func `a family without samples is left out, and whole numbers have no exponent`() {
         var exposition = Exposition()
-        exposition.add(Family("y", .gauge, "Some help."), [])
-        exposition.add(Family("x", .gauge, "Some help."), [Exposition.Sample(1e15)])
+        exposition.addFamily(Family("y", .gauge, "Some help."), [])
+        exposition.addFamily(Family("x", .gauge, "Some help."), [Exposition.Sample(1e15)])
         #expect(exposition.text == "# HELP x Some help.\n# TYPE x gauge\nx 1000000000000000\n")
     }
 }

@@ -7,7 +7,7 @@ struct VocabularyTests {
 
     private var shown: String {
         var exposition = Exposition()
-        exposition.add([recorder.snapshot()!])
+        exposition.addWorkers([recorder.snapshot()!])
         return exposition.text
     }
 

@@ -41,11 +41,11 @@ struct ChartTests {
         (0, "0\u{A0}B"), (999, "999\u{A0}B"), (1024, "1.0\u{A0}KiB"), (1_047_552, "1.0\u{A0}MiB"),
         (102_400, "100\u{A0}KiB"), (Int.max, "8.0\u{A0}EiB"),
     ])
-    func `bytes are said in three digits`(_ number: Int, _ text: String) { #expect(Amounts.bytes(number) == text) }
+    func `bytes are said in three digits`(_ number: Int, _ text: String) { #expect(Format.bytes(number) == text) }
 
     @Test func `thousands stand apart`() {
-        #expect(Amounts.count(1_234_567) == "1\u{202F}234\u{202F}567")
-        #expect(Amounts.count(-123) == "−123")
-        #expect(Amounts.count(Int.min).hasPrefix("−9\u{202F}223"))
+        #expect(Format.count(1_234_567) == "1\u{202F}234\u{202F}567")
+        #expect(Format.count(-123) == "−123")
+        #expect(Format.count(Int.min).hasPrefix("−9\u{202F}223"))
     }
 }

@@ -19,7 +19,7 @@ struct ReadinessTests {
         var request = Request()
         (request.method, request.target, request.purpose) = ("GET", Array(target.utf8), .health)
         let service = Service(
-            store: store, catalog: database.catalog(), rules: .forTests(), refusals: RefusalRateLimiter(),
+            store: store, session: database.session(), rules: .forTests(), refusals: RefusalRateLimiter(),
             monitoring: .alone(database.session()))
         let response = service.answer(request).response
         return (response.status.rawValue, String(decoding: response.bytes, as: UTF8.self))

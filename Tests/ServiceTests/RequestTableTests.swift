@@ -21,7 +21,7 @@ struct RequestTableTests {
         let database = try TestDatabase()
         try database.accounts.add("local", comment: "", by: "tester")
         service = Service(
-            store: store, catalog: database.catalog(), rules: .forTests(), refusals: RefusalRateLimiter(),
+            store: store, session: database.session(), rules: .forTests(), refusals: RefusalRateLimiter(),
             monitoring: .alone(database.session()))
         table = try RequestTable.read()
         blob = Digest(bytes: Hash.digest(.sha512, of: table.given.blob.utf8))
@@ -103,7 +103,7 @@ struct RequestTableTests {
                 #expect(body.hasSuffix("\n") && !body.dropLast().contains("\n"), "\(example.name)")
                 #expect(try body.contains(Regex(filled(line))), "\(example.name): \(body)")
             }
-            _ = try service.record(answer)
+            _ = try service.recordFailure(of: answer)
         }
         let left = try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/incoming/\(store.host)")
         #expect(left.isEmpty)

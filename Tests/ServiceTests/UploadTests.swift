@@ -20,9 +20,9 @@ struct UploadTests {
         try database.accounts.add("local", comment: "", by: "tester")
     }
 
-    private func service(_ rules: UploadRules = .forTests(), database target: Connection.Target? = nil) -> Service {
+    private func service(_ rules: UploadRules = .forTests(), database target: ConnectionOptions? = nil) -> Service {
         Service(
-            store: store, catalog: Catalog(target ?? self.database.target(as: "shacache_worker")), rules: rules,
+            store: store, session: Session(target ?? self.database.target(as: "shacache_worker")), rules: rules,
             refusals: RefusalRateLimiter(), monitoring: .alone(self.database.session()))
     }
 
@@ -64,14 +64,14 @@ struct UploadTests {
         #expect(service.answer(try entry(signedBy: nil)).response.status.rawValue == 403)
         #expect(service.answer(try entry(signedBy: unknown)).response.status.rawValue == 403)
         #expect(service.answer(try entry(signedBy: known)).response.status.rawValue == 201)
-        try Signers(database.catalog(as: "shacache_admin").session).revoke("known", by: "tester")
+        try Signers(database.session(as: "shacache_admin")).revoke("known", by: "tester")
         #expect(service.answer(try entry(signedBy: known)).response.status.rawValue == 403)
         #expect(try results() == ["verified"])
     }
 
     private func register(_ key: SigningKey) throws {
         let certificate = try key.certificate()
-        try Signers(database.catalog(as: "shacache_admin").session).add(
+        try Signers(database.session(as: "shacache_admin")).add(
             "known", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
     }
 
@@ -134,9 +134,9 @@ struct UploadTests {
         var stranger = try upload("PUT", "/shadir/k", "[]")
         stranger.isLocalWriter = false
         var leftOut = 0
-        for _ in 0..<300 { leftOut += try service.record(service.answer(stranger)) }
+        for _ in 0..<300 { leftOut += try service.recordFailure(of: service.answer(stranger)) }
         let known = try upload("PUT", "/shadir/k", "[]")
-        for _ in 0..<5 { leftOut += try service.record(service.answer(known)) }
+        for _ in 0..<5 { leftOut += try service.recordFailure(of: service.answer(known)) }
         func count(_ condition: String) throws -> Int {
             let sql = SQL(stringLiteral: "SELECT count(*) FROM shacache.upload WHERE \(condition)")
             return try #require(try database.connection().run(sql).first?.int(0))
@@ -144,7 +144,7 @@ struct UploadTests {
         #expect(try (100..<200).contains(count("account_id IS NULL")))
         #expect(try count("account_id IS NOT NULL") == 5)
         #expect(leftOut < 200)
-        for _ in 0..<1300 { leftOut += try service.record(service.answer(known)) }
+        for _ in 0..<1300 { leftOut += try service.recordFailure(of: service.answer(known)) }
         #expect(try (1000..<1200).contains(count("account_id IS NOT NULL")))
         #expect(leftOut < 500)
     }
@@ -163,7 +163,7 @@ struct UploadTests {
         var request = try upload("PUT", "/shadir/k", "[]")
         request.certificateVerification = "SUCCESS"
         request.certificate = Array(try certificate.pem().replacing("\n", with: "%0A").replacing("+", with: "%2B").utf8)
-        for _ in 0..<300 { _ = try service.record(service.answer(request)) }
+        for _ in 0..<300 { _ = try service.recordFailure(of: service.answer(request)) }
         let count = try database.connection().run(
             "SELECT count(*) FROM shacache.upload JOIN shacache.account ON account.id = account_id")
         #expect((100..<200).contains(try #require(count.first?.int(0))))
@@ -172,10 +172,10 @@ struct UploadTests {
     /// Fails without hideFile in BlobRepository.storeAlone: it would lie where readers look for up to an hour.
     @Test func `an upload that is rolled back shows nothing that is withdrawn`() throws {
         try database.accounts.add("other", comment: "", by: "tester") { $0.roles = [.blobs, .withdraw] }
-        let other = try #require(try Identities(database.catalog().session).enabledAccount(named: "other"))
+        let other = try #require(try Identities(database.session()).enabledAccount(named: "other"))
         let digest = Digest(bytes: Hash.digest(.sha512, of: "1234".utf8))
-        try files.put("1234", by: other, in: database.catalog())
-        let blobs = BlobRepository(store, database.catalog().session)
+        try files.put("1234", by: other, in: database.session())
+        let blobs = BlobRepository(store, database.session())
         _ = try blobs.withdraw(digest, Withdrawal(by: other, reason: Reason("why")!))
         try database.connection().runScript(
             """
@@ -197,7 +197,7 @@ struct UploadTests {
     @Test func `without its database the service says so, and downloads go on`() throws {
         let digest = String(
             decoding: service().answer(try upload("POST", "/shacache", "1234")).response.bytes, as: UTF8.self)
-        let nowhere = Connection.Target(connectionString: "host=/nowhere dbname=x", role: "shacache_worker")
+        let nowhere = ConnectionOptions(connectionString: "host=/nowhere dbname=x", role: "shacache_worker")
         let service = service(database: nowhere)
         for (method, target) in [("POST", "/shacache"), ("GET", "/shadir/k")] {
             let response = service.answer(try upload(method, target, "1234")).response

@@ -8,13 +8,13 @@ import Testing
 
 struct AdministrationTests {
     private let database: TestDatabase
-    private let admin: Catalog
-    private let worker: Catalog
+    private let admin: Session
+    private let worker: Session
 
     init() throws {
         database = try TestDatabase()
-        admin = database.catalog(as: "shacache_admin")
-        worker = database.catalog()
+        admin = database.session(as: "shacache_admin")
+        worker = database.session()
         try database.accounts.add("alice", comment: "builds", by: "tester")
     }
 
@@ -23,7 +23,7 @@ struct AdministrationTests {
     }
 
     private func standing(_ certificate: Certificate) throws -> String {
-        switch try Identities(worker.session).status(ofCertificate: certificate.fingerprint()) {
+        switch try Identities(worker).status(ofCertificate: certificate.fingerprint()) {
         case .valid(let account): "valid \(account.name)"
         case .unknown: "unknown"
         case .revoked(let account): "revoked \(account.name)"
@@ -49,7 +49,7 @@ struct AdministrationTests {
         #expect(try standing(new) == "valid alice")
     }
 
-    /// On a TLS connection that stood already, or is resumed. Fails without not_after in Catalog.standing.
+    /// On a TLS connection that stood already, or is resumed. Fails without not_after in Session.standing.
     @Test func `a certificate counts until it expires, and one that is revoked is called so`() throws {
         let certificate = try certificate()
         try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
@@ -77,7 +77,7 @@ struct AdministrationTests {
         try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")
         try database.accounts.setEnabled(false, "alice", by: "tester")
         #expect(try standing(certificate) == "disabled alice")
-        #expect(try Identities(worker.session).enabledAccount(named: "alice") == nil)
+        #expect(try Identities(worker).enabledAccount(named: "alice") == nil)
         try database.accounts.setEnabled(true, "alice", by: "tester")
         #expect(try standing(certificate) == "valid alice")
     }
@@ -88,7 +88,7 @@ struct AdministrationTests {
             try database.accounts.add("Alice Smith", comment: "", by: "tester")
         }
         #expect(throws: AdministrationError.self) { try database.accounts.setEnabled(false, "bob", by: "tester") }
-        #expect(throws: AdministrationError.self) { try Signers(admin.session).revoke("bob", by: "tester") }
+        #expect(throws: AdministrationError.self) { try Signers(admin).revoke("bob", by: "tester") }
         try database.accounts.setEnabled(false, "alice", by: "other")
         let rows = try audit()
         #expect(rows == ["tester account add alice", "other account disable alice"])
@@ -97,14 +97,14 @@ struct AdministrationTests {
     @Test func `a revoked signer's signatures count no more`() throws {
         let key = try SigningKey()
         let certificate = try key.certificate()
-        try Signers(admin.session).add(
+        try Signers(admin).add(
             "bob", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
-        #expect(try Signers(worker.session).known().trusted.count == 1)
+        #expect(try Signers(worker).known().trusted.count == 1)
         #expect(throws: AdministrationError.self) {
-            try Signers(admin.session).add(
+            try Signers(admin).add(
                 "bobby", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
         }
-        try Signers(admin.session).revoke("bob", by: "tester")
-        #expect(try Signers(worker.session).known().trusted.isEmpty)
+        try Signers(admin).revoke("bob", by: "tester")
+        #expect(try Signers(worker).known().trusted.isEmpty)
     }
 }

@@ -20,7 +20,7 @@ struct GroupTests {
         database = try TestDatabase()
         store = try TestStore()
         try database.accounts.add("alice", comment: "", by: "tester")
-        alice = try #require(try Identities(database.catalog().session).enabledAccount(named: "alice"))
+        alice = try #require(try Identities(database.session()).enabledAccount(named: "alice"))
     }
 
     /// Does all at once, each in a thread with a session of its own, while the record of uploads is locked; so all but the
@@ -29,7 +29,7 @@ struct GroupTests {
     /// - Parameter meanwhile: before the lock is released.
     /// - Returns: what each threw.
     private func gather(
-        _ uploads: [@Sendable (Catalog) throws -> Void], meanwhile: () throws -> Void = {}
+        _ uploads: [@Sendable (Session) throws -> Void], meanwhile: () throws -> Void = {}
     ) throws -> [(any Error)?] {
         let outcomes = Mutex<[(any Error)?]>(Array(repeating: nil, count: uploads.count))
         let finished = DispatchGroup()
@@ -40,7 +40,7 @@ struct GroupTests {
                 finished.enter()
                 let database = database
                 Thread {
-                    do { try upload(database.catalog()) } catch { outcomes.withLock { $0[index] = error } }
+                    do { try upload(database.session()) } catch { outcomes.withLock { $0[index] = error } }
                     finished.leave()
                 }.start()
                 // The first leads a group of its own, and waits.
@@ -70,13 +70,13 @@ struct GroupTests {
             .first?.int(0)
     }
 
-    private func blob(_ text: String, by account: Account? = nil) -> @Sendable (Catalog) throws -> Void {
+    private func blob(_ text: String, by account: Account? = nil) -> @Sendable (Session) throws -> Void {
         { [store, alice, groups] in try store.put(text, by: account ?? alice, in: $0, groups: groups.blobs) }
     }
 
     private func entry(
         _ key: String, by account: Account? = nil, most: Int = 100
-    ) -> @Sendable (Catalog) throws -> Void {
+    ) -> @Sendable (Session) throws -> Void {
         { [alice, groups] in
             try list("1", under: key, by: account ?? alice, in: $0, most: most, groups: groups.entries)
         }
@@ -87,7 +87,7 @@ struct GroupTests {
     private func stored(_ text: String) throws -> Bool {
         let digest = Digest(bytes: Hash.digest(.sha512, of: text.utf8))
         let isVisible = try store.files.presence(of: digest) == .intact
-        #expect(try (BlobRepository(store.files, database.catalog().session).size(of: digest) != nil) == isVisible)
+        #expect(try (BlobRepository(store.files, database.session()).size(of: digest) != nil) == isVisible)
         return isVisible
     }
 
@@ -96,7 +96,7 @@ struct GroupTests {
         #expect(outcomes.allSatisfy { $0 == nil })
         for text in texts(9) { #expect(try stored(text)) }
         #expect(try transactions(of: "blob") == 2)
-        #expect(try AccountUsage(database.catalog(as: "shacache_admin").session).compare().isRight)
+        #expect(try AccountUsage(database.session(as: "shacache_admin")).compare().isRight)
     }
 
     @Test func `entries that wait are stored in one transaction`() throws {
@@ -105,7 +105,7 @@ struct GroupTests {
         #expect(try transactions(of: "entry") == 2)
     }
 
-    /// Of one key, or with the same bytes, one at a time. Fails without UploadGroups.State.busy: for the same row, one of a
+    /// Of one key, or with the same bytes, one at a time. Fails without UploadGroups.GroupQueue.busy: for the same row, one of a
     /// group would break the constraint for all.
     @Test func `the same uploads at once are stored once`() throws {
         let outcomes = try gather((texts(3) + texts(3) + texts(3)).map { blob($0) } + texts(6).map { _ in entry("k") })
@@ -117,7 +117,7 @@ struct GroupTests {
     /// Fails when an upload over its quota is an error of its group, and no verdict (admit_blobs).
     @Test func `of a group in which one blob is refused, the others are stored`() throws {
         try database.accounts.add("bob", comment: "", by: "tester") { $0.limits = [.bytes: 1] }
-        let bob = try Identities(database.catalog().session).enabledAccount(named: "bob")
+        let bob = try Identities(database.session()).enabledAccount(named: "bob")
         let outcomes = try gather(
             texts(5).map { blob($0) } + [blob("too large", by: bob)] + texts(9)[5...].map { blob($0) })
         #expect(outcomes.indices.filter { outcomes[$0] != nil } == [5])
@@ -129,20 +129,20 @@ struct GroupTests {
     /// Of an account with a quota, several in one group are counted together. Fails without the sums in admit_blobs.
     @Test func `a group keeps to a quota to the byte`() throws {
         try database.accounts.set("alice", by: "tester") { $0.limits = [.bytes: 5, .entriesPerDay: 3] }
-        let alice = try Identities(database.catalog().session).enabledAccount(named: "alice")
+        let alice = try Identities(database.session()).enabledAccount(named: "alice")
         let outcomes = try gather(texts(9).map { blob($0, by: alice) } + texts(9).map { entry($0, by: alice) })
         #expect(outcomes[..<9].count { $0 == nil } == 5)
         #expect(outcomes[9...].count { $0 == nil } == 3)
         #expect(outcomes.allSatisfy { $0 == nil || $0 is Refusal })
         #expect(try texts(9).count { try stored($0) } == 5)
-        #expect(try AccountUsage(database.catalog(as: "shacache_admin").session).compare().isRight)
+        #expect(try AccountUsage(database.session(as: "shacache_admin")).compare().isRight)
     }
 
     @Test func `of a group in which one entry is refused, the others are stored`() throws {
         let outcomes = try gather([entry("0"), entry("1"), entry("2"), { _ in throw Refusal.unsigned }])
         #expect(outcomes.prefix(3).allSatisfy { $0 == nil })
         try database.accounts.add("bob", comment: "", by: "tester")
-        let bob = try Identities(database.catalog().session).enabledAccount(named: "bob")
+        let bob = try Identities(database.session()).enabledAccount(named: "bob")
         try database.accounts.setEnabled(false, "bob", by: "tester")
         let again = try gather(texts(5).map { entry("again \($0)") } + [entry("k", by: bob)])
         #expect(again.indices.filter { again[$0] != nil } == [5])
@@ -164,9 +164,9 @@ struct GroupTests {
         let digest = Digest(bytes: Hash.digest(.sha512, of: "2".utf8))
         let finished = Mutex<[String]>([])
         let uploads = texts(5).map { text in
-            { @Sendable [blob = blob(text), entry = entry(text)] (catalog: Catalog) in
-                try blob(catalog)
-                try entry(catalog)
+            { @Sendable [blob = blob(text), entry = entry(text)] (session: Session) in
+                try blob(session)
+                try entry(session)
                 finished.withLock { $0.append(text) }
             }
         }
@@ -213,6 +213,7 @@ struct GroupTests {
             #expect(outcomes.allSatisfy { $0 == nil || ($0 as? DatabaseError)?.kind == .unknownOutcome })
             #expect(outcomes[1...].allSatisfy { $0 == nil })
         }
-        #expect(try database.connection().run("SELECT count(*) FROM shacache.upload WHERE duplicate").first?.int(0) == 0)
+        #expect(
+            try database.connection().run("SELECT count(*) FROM shacache.upload WHERE duplicate").first?.int(0) == 0)
     }
 }

@@ -10,21 +10,21 @@ import Testing
 struct LimitTests {
     private let database: TestDatabase
     private let files: TestStore
-    private let admin: Catalog
+    private let admin: Session
 
     init() throws {
         database = try TestDatabase()
         files = try TestStore()
-        admin = database.catalog(as: "shacache_admin")
+        admin = database.session(as: "shacache_admin")
     }
 
-    private func account(_ name: String, _ limits: [Account.Limit: Int] = [:]) throws -> Account {
+    private func account(_ name: String, _ limits: [AccountLimit: Int] = [:]) throws -> Account {
         try database.accounts.add(name, comment: "", by: "tester") { $0.limits = limits }
-        return try #require(try Identities(database.catalog().session).enabledAccount(named: name))
+        return try #require(try Identities(database.session()).enabledAccount(named: name))
     }
 
-    private func store(_ text: String, by account: Account, in catalog: Catalog? = nil) throws {
-        try files.put(text, by: account, in: catalog ?? database.catalog())
+    private func store(_ text: String, by account: Account, in session: Session? = nil) throws {
+        try files.put(text, by: account, in: session ?? database.session())
     }
 
     private func count(_ sql: SQL) throws -> Int { try #require(try database.connection().run(sql).first?.int(0)) }
@@ -48,7 +48,7 @@ struct LimitTests {
         try store("ab", by: alice)
         try store("ab", by: account("bob"))
         #expect(try stored(alice) == 10)
-        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try AccountUsage(admin).compare().isRight)
     }
 
     /// Fails when BlobRepository.admit takes a known name for a promise: any body would be received under it.
@@ -56,10 +56,10 @@ struct LimitTests {
         let alice = try account("alice", [.bytes: 3])
         try store("abc", by: alice)
         let digest = Digest(bytes: Hash.digest(.sha512, of: "abc".utf8))
-        let catalog = BlobRepository(files.files, database.catalog().session)
-        for size in [3, nil] { try catalog.admit(digest, size: size, of: alice) }
+        let blobs = BlobRepository(files.files, database.session())
+        for size in [3, nil] { try blobs.admit(digest, size: size, of: alice) }
         #expect(
-            refusal { try catalog.admit(digest, size: 4, of: alice) }
+            refusal { try blobs.admit(digest, size: 4, of: alice) }
                 == "the blob \(digest) has 3 bytes, and this body has 4")
     }
 
@@ -93,30 +93,30 @@ struct LimitTests {
         #expect(access(path(of: "12"), F_OK) != 0)
     }
 
-    /// Fails without the lock in AccountLimits.checkQuota.
+    /// Fails without the lock in AccountQuotas.checkQuota.
     @Test func `of two that race for the last bytes, one gets them`() throws {
         let alice = try account("alice", [.bytes: 0])
         let (database, files) = (database, files)
         for round in 1...20 {
             try database.accounts.set("alice", by: "tester") { $0.limits[.bytes] = 10 * round }
-            let limited = try #require(try Identities(database.catalog().session).enabledAccount(named: "alice"))
+            let limited = try #require(try Identities(database.session()).enabledAccount(named: "alice"))
             let taken = Mutex(0)
             DispatchQueue.concurrentPerform(iterations: 2) { number in
                 let text = "\(number)\(round)".padding(toLength: 10, withPad: ".", startingAt: 0)
-                let isTaken = (try? files.put(text, by: limited, in: database.catalog())) != nil
+                let isTaken = (try? files.put(text, by: limited, in: database.session())) != nil
                 if isTaken { taken.withLock { $0 += 1 } }
             }
             #expect(taken.withLock { $0 } == 1)
         }
         #expect(try stored(alice) == 200)
-        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try AccountUsage(admin).compare().isRight)
     }
 
-    /// Fails when AccountLimits.checkQuota takes its lock for everybody.
+    /// Fails when AccountQuotas.checkQuota takes its lock for everybody.
     @Test(.timeLimit(.minutes(1))) func `an account without a quota waits for no other upload of its own`() throws {
         let (free, limited) = (try account("free"), try account("limited", [.bytes: 100]))
         let other = database.connection(as: "shacache_worker")
-        let impatient = Catalog(database.target(as: "shacache_worker", statementTimeLimit: 1))
+        let impatient = Session(database.target(as: "shacache_worker", statementTimeLimit: 1))
         try other.transaction {
             for account in [free, limited] { try other.run("SELECT pg_advisory_xact_lock(1, \(account.id))") }
             try store("a", by: free, in: impatient)
@@ -129,29 +129,29 @@ struct LimitTests {
 
     @Test func `entries are limited by the day and by the key, withdrawn ones included`() throws {
         let alice = try account("alice", [.entriesPerDay: 3, .entriesPerKey: 2])
-        for note in ["1", "2", "2"] { try list(note, under: "k", by: alice, in: database.catalog()) }
+        for note in ["1", "2", "2"] { try list(note, under: "k", by: alice, in: database.session()) }
         #expect(
-            refusal { try list("3", under: "k", by: alice, in: database.catalog()) }
+            refusal { try list("3", under: "k", by: alice, in: database.session()) }
                 == "entries per key limit: the account alice may have 2 entries under a key, and has 2 under this one")
-        _ = try Entries(admin.session).withdraw(
+        _ = try Entries(admin).withdraw(
             under: Key("k"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
-        #expect(refusal { try list("3", under: "k", by: alice, in: database.catalog()) } != nil)
-        try list("1", under: "l", by: alice, in: database.catalog())
+        #expect(refusal { try list("3", under: "k", by: alice, in: database.session()) } != nil)
+        try list("1", under: "l", by: alice, in: database.session())
         #expect(
-            refusal { try list("1", under: "m", by: alice, in: database.catalog()) }
+            refusal { try list("1", under: "m", by: alice, in: database.session()) }
                 == "entries per day limit: the account alice may put 3 entries in a day (of UTC), and has put 3")
         try database.connection().run("UPDATE shacache.entry SET created_at = created_at - interval '1 day'")
-        try list("1", under: "m", by: alice, in: database.catalog())
+        try list("1", under: "m", by: alice, in: database.session())
     }
 
-    /// Fails without the lock in AccountLimits.checkDay: the two are put under different keys.
+    /// Fails without the lock in AccountQuotas.checkDay: the two are put under different keys.
     @Test func `of two that race for the last entry of the day, one gets it`() throws {
         let database = database
         for round in 1...20 {
             let alice = try account("alice-\(round)", [.entriesPerDay: 1])
             let taken = Mutex(0)
             DispatchQueue.concurrentPerform(iterations: 2) { number in
-                let isTaken = (try? list("1", under: "\(round) \(number)", by: alice, in: database.catalog())) != nil
+                let isTaken = (try? list("1", under: "\(round) \(number)", by: alice, in: database.session())) != nil
                 if isTaken { taken.withLock { $0 += 1 } }
             }
             #expect(taken.withLock { $0 } == 1)
@@ -162,11 +162,11 @@ struct LimitTests {
         let alice = try account("alice")
         for text in ["a", "bb", "ccc"] { try store(text, by: alice) }
         try database.connection().run("UPDATE shacache.account_usage SET bytes = bytes + 100, blobs = 1")
-        #expect(try !AccountUsage(admin.session).compare("alice").isRight)
-        #expect(throws: AdministrationError.self) { try AccountUsage(admin.session).compare("nobody") }
-        let found = try AccountUsage(admin.session).repair("alice", by: "tester")
+        #expect(try !AccountUsage(admin).compare("alice").isRight)
+        #expect(throws: AdministrationError.self) { try AccountUsage(admin).compare("nobody") }
+        let found = try AccountUsage(admin).repair("alice", by: "tester")
         #expect(!found.isRight)
-        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try AccountUsage(admin).compare().isRight)
         #expect(try stored(alice) == 6)
         #expect(
             try count("SELECT count(*) FROM shacache.audit WHERE action = 'account recount' AND subject = 'alice'") == 1
@@ -184,16 +184,16 @@ struct LimitTests {
             """)
         let (database, files) = (database, files)
         DispatchQueue.concurrentPerform(iterations: 4) { number in
-            let catalog = database.catalog(as: number == 0 ? "shacache_admin" : "shacache_worker")
+            let session = database.session(as: number == 0 ? "shacache_admin" : "shacache_worker")
             for round in 0..<20 {
                 if number == 0 {
-                    _ = try? AccountUsage(catalog.session).repair(by: "tester")
+                    _ = try? AccountUsage(session).repair(by: "tester")
                 } else {
-                    try? files.put("\(number) \(round)", by: alice, in: catalog)
+                    try? files.put("\(number) \(round)", by: alice, in: session)
                 }
             }
         }
         #expect(try count("SELECT count(*) FROM shacache.blob") == 61)
-        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try AccountUsage(admin).compare().isRight)
     }
 }

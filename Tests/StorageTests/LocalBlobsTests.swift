@@ -87,20 +87,20 @@ struct LocalBlobsTests {
         let digest = try upload(Array("bytes".utf8))
         _ = try output(of: "setfattr", "-x", "user.shacache.size", path(digest))
         #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
-        #expect(try store.confirm(digest, size: 5, stored: 6) == .damaged("has 5 bytes, and was stored with 6"))
+        #expect(try store.confirmSize(of: digest, size: 5, stored: 6) == .damaged("has 5 bytes, and was stored with 6"))
         #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
-        #expect(try store.confirm(digest, size: 5, stored: 5) == .intact)
+        #expect(try store.confirmSize(of: digest, size: 5, stored: 5) == .intact)
         #expect(try store.presence(of: digest) == .intact)
     }
 
-    /// Fails when LocalBlobs.confirm goes by the size alone.
+    /// Fails when LocalBlobs.confirmSize goes by the size alone.
     @Test func `a file that comes back with other bytes is damaged, and heals`() throws {
         let digest = try upload(Array("bytes".utf8))
         try FileManager.default.removeItem(atPath: path(digest))
         try Data("Bytes".utf8).write(to: URL(filePath: path(digest)))
         #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
         #expect(
-            try store.confirm(digest, size: 5, stored: 5) == .damaged("has other bytes than its name says"))
+            try store.confirmSize(of: digest, size: 5, stored: 5) == .damaged("has other bytes than its name says"))
         #expect(try store.presence(of: digest) == .unconfirmed(size: 5))
         _ = try upload(Array("bytes".utf8))
         #expect(try store.presence(of: digest) == .intact)
@@ -173,7 +173,7 @@ struct LocalBlobsTests {
 
     @Test func `more bytes than the disk has are not admitted`() throws {
         try store.admit(bytes: 1)
-        #expect { try store.admit(bytes: .max / 2) } throws: { ($0 as? StoreError)?.kind == .noSpace }
+        #expect { try store.admit(bytes: .max / 2) } throws: { ($0 as? StoreError)?.condition == .noSpace }
     }
 
     @Test func `the probe leaves nothing behind`() throws {

@@ -12,7 +12,7 @@ struct ReportTests {
 
     private struct View: Equatable {
         let name: String
-        let settings: Set<Report.Setting>
+        let settings: Set<ReportFilter>
         let comment: String?
     }
 
@@ -34,7 +34,7 @@ struct ReportTests {
             FROM pg_class WHERE relnamespace = 'report'::regnamespace AND relkind = 'v' ORDER BY relname
             """
         ).map { row in
-            let settings = zip(Report.Setting.allCases, 2...).filter { row.bool($0.1) }.map(\.0)
+            let settings = zip(ReportFilter.allCases, 2...).filter { row.bool($0.1) }.map(\.0)
             return View(name: row.text(0)!, settings: Set(settings), comment: row.text(1))
         }
     }

@@ -19,7 +19,7 @@ struct SessionSettingsTests {
 
     init() throws {
         database = try TestDatabase()
-        let administrator = Connection(Connection.Target(connectionString: "dbname=postgres", role: "postgres"))
+        let administrator = Connection(ConnectionOptions(connectionString: "dbname=postgres", role: "postgres"))
         for (name, value) in Self.hostile {
             try administrator.runScript("ALTER DATABASE \(database.name) SET \(name) = '\(value)'")
         }
@@ -55,14 +55,14 @@ struct SessionSettingsTests {
     }
 
     @Test func `one that only reads can't write`() throws {
-        let target = Connection.Target(
+        let target = ConnectionOptions(
             connectionString: "dbname=\(database.name)", role: "shacache_owner", isReadOnly: true)
         #expect(throws: DatabaseError.self) { try Connection(target).run("CREATE TABLE shacache.more ()") }
     }
 
     /// A commit may wait for more than the local disk: that is the operator's to say.
     @Test func `a stronger commit stays`() throws {
-        let administrator = Connection(Connection.Target(connectionString: "dbname=postgres", role: "postgres"))
+        let administrator = Connection(ConnectionOptions(connectionString: "dbname=postgres", role: "postgres"))
         try administrator.runScript(
             "ALTER ROLE shacache_worker IN DATABASE \(database.name) SET synchronous_commit = remote_apply")
         let setting = try database.connection(as: "shacache_worker").run("SHOW synchronous_commit").first?.text(0)

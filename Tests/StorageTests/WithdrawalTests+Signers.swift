@@ -10,9 +10,9 @@ import Testing
 extension WithdrawalTests {
     private func addSigner() throws -> Signer.ID {
         let certificate = try SigningKey().certificate()
-        try Signers(admin.session).add(
+        try Signers(admin).add(
             "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
-        return try #require(try Signers(worker.session).known().trusted.first?.id)
+        return try #require(try Signers(worker).known().trusted.first?.id)
     }
 
     @Test func `revoking a signer since a date hides what it signed from then on`() throws {
@@ -20,21 +20,21 @@ extension WithdrawalTests {
         for note in ["old", "new"] { try list(note, under: "k", by: alice, result: .verified(signer), in: worker) }
         try list("other", under: "k", by: alice, in: worker)
         try database.connection().run("UPDATE shacache.entry SET created_at = '2020-01-01' WHERE id = 1")
-        let outcome = try #require(try Signers(admin.session).revoke("carol", since: 1_600_000_000, by: "tester"))
+        let outcome = try #require(try Signers(admin).revoke("carol", since: 1_600_000_000, by: "tester"))
         #expect(outcome.count == 1)
         #expect(try notes("k") == ["old", "other"])
         #expect(try audit().contains("tester signer revoke since 2020-09-13 12:26:40 UTC"))
         #expect(try adminBlobs.lift(outcome.number, by: "tester"))
         #expect(try notes("k") == ["old", "new", "other"])
-        #expect(try Signers(admin.session).revoke("carol", since: 4_000_000_000, by: "tester") == nil)
+        #expect(try Signers(admin).revoke("carol", since: 4_000_000_000, by: "tester") == nil)
     }
 
     /// Fails without Signers.confirm, or the comparison of versions in store_entries.
     @Test func `an entry whose signer was revoked since it was verified is not stored as verified`() throws {
         let signer = try addSigner()
-        let version = try Signers(worker.session).known().version
+        let version = try Signers(worker).known().version
         try list("0", under: "k", by: alice, result: .verified(signer), signers: version, in: worker)
-        try Signers(admin.session).revoke("carol", by: "tester")
+        try Signers(admin).revoke("carol", by: "tester")
         #expect(throws: ChangedMeanwhile.signers) {
             try list("1", under: "k", by: alice, result: .verified(signer), signers: version, in: worker)
         }
@@ -47,32 +47,32 @@ extension WithdrawalTests {
         let gate = try gateBehindEntries()
         let (database, alice) = (database, alice)
         let listing = Thread {
-            try? list("1", under: "k", by: alice, result: .verified(signer), in: database.catalog())
+            try? list("1", under: "k", by: alice, result: .verified(signer), in: database.session())
         }
         listing.start()
         Thread.sleep(forTimeInterval: 1)
         let revoking = Thread {
-            _ = try? Signers(database.catalog(as: "shacache_admin").session).revoke("carol", since: 0, by: "tester")
+            _ = try? Signers(database.session(as: "shacache_admin")).revoke("carol", since: 0, by: "tester")
         }
         revoking.start()
         Thread.sleep(forTimeInterval: 1)
         #expect(!revoking.isFinished)
         try gate.run("SELECT pg_advisory_unlock(7, 7)")
         while !(listing.isFinished && revoking.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
-        #expect(try Entries(admin.session).table(under: Key("k")).rows.count == 1)
+        #expect(try Entries(admin).table(under: Key("k")).rows.count == 1)
         #expect(try notes("k") == [])
     }
 
     /// Fails when the version of the signers is compared only for signers that were known: the service had looked before
     /// the revocation.
     @Test func `what an unknown key signed is judged anew where that key was revoked meanwhile`() throws {
-        let version = try Signers(worker.session).known().version
+        let version = try Signers(worker).known().version
         _ = try addSigner()
-        try Signers(admin.session).revoke("carol", since: 0, by: "tester")
+        try Signers(admin).revoke("carol", since: 0, by: "tester")
         #expect(throws: ChangedMeanwhile.signers) {
             try list("1", under: "k", by: alice, result: .unknownSigner, signers: version, in: worker)
         }
-        #expect(try Entries(admin.session).table(under: Key("k")).rows.isEmpty)
+        #expect(try Entries(admin).table(under: Key("k")).rows.isEmpty)
     }
 
     /// More than a page of them. Fails when Signers.entriesOfUnknown reads one page only.
@@ -89,9 +89,9 @@ extension WithdrawalTests {
                 """)
         }
         let certificate = try key.certificate()
-        try Signers(admin.session).add(
+        try Signers(admin).add(
             "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
-        #expect(try Signers(admin.session).revoke("carol", since: 0, by: "tester")?.count == 245)
+        #expect(try Signers(admin).revoke("carol", since: 0, by: "tester")?.count == 245)
         #expect(try notes("k") == ["7", "57", "107", "157", "207"])
     }
 
@@ -105,13 +105,13 @@ extension WithdrawalTests {
         let gate = try gateBehindEntries("UPDATE OF is_shared")
         let (database, bob) = (database, bob)
         let again = Thread {
-            try? list("1", under: "k", by: bob, result: .verified(signer), in: database.catalog())
+            try? list("1", under: "k", by: bob, result: .verified(signer), in: database.session())
         }
         again.start()
         Thread.sleep(forTimeInterval: 1)
         let revoked = Mutex(0)
         let revoking = Thread {
-            let outcome = try? Signers(database.catalog(as: "shacache_admin").session).revoke(
+            let outcome = try? Signers(database.session(as: "shacache_admin")).revoke(
                 "carol", since: 0, by: "tester")
             revoked.withLock { $0 = outcome?.count ?? 0 }
         }

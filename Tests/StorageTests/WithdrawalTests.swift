@@ -11,8 +11,8 @@ struct WithdrawalTests {
     private var directory: TemporaryDirectory { store.directory }
     private var files: LocalBlobs { store.files }
     let database: TestDatabase
-    let admin: Catalog
-    let worker: Catalog
+    let admin: Session
+    let worker: Session
     let alice: Account
     let bob: Account
     let digest = Digest(bytes: Hash.digest(.sha512, of: "bytes".utf8))
@@ -20,12 +20,12 @@ struct WithdrawalTests {
     init() throws {
         store = try TestStore()
         database = try TestDatabase()
-        (admin, worker) = (database.catalog(as: "shacache_admin"), database.catalog())
+        (admin, worker) = (database.session(as: "shacache_admin"), database.session())
         for name in ["alice", "bob"] {
             try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
         }
-        alice = try #require(try Identities(worker.session).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
+        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
+        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
     }
 
     private var visible: String { "\(directory.path)/blobs/\(LocalBlobs.place(of: digest))" }
@@ -34,10 +34,10 @@ struct WithdrawalTests {
     func upload(by account: Account) throws { try store.put("bytes", by: account, in: worker) }
 
     /// As workers and shacache-admin have it.
-    var blobs: BlobRepository { BlobRepository(store.files, worker.session) }
-    var adminBlobs: BlobRepository { BlobRepository(store.files, admin.session) }
-    private var entries: Entries { Entries(worker.session) }
-    private var adminEntries: Entries { Entries(admin.session) }
+    var blobs: BlobRepository { BlobRepository(store.files, worker) }
+    var adminBlobs: BlobRepository { BlobRepository(store.files, admin) }
+    private var entries: Entries { Entries(worker) }
+    private var adminEntries: Entries { Entries(admin) }
 
     private func why(_ account: Account) -> Withdrawal { Withdrawal(by: account, reason: Reason("why")!) }
 
@@ -143,16 +143,16 @@ struct WithdrawalTests {
     /// As a worker, over HTTPS; and by number. Fails without Withdrawal.hideable.
     @Test func `an operator withdraws entries for everybody that an account withdrew for itself`() throws {
         try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
-        let bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
+        let bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
         for note in ["1", "2", "3"] { try list(note, under: "k", by: alice, in: worker) }
         let own = try entries.withdraw(under: Key("k"), naming: nil, why(alice))
         #expect(try adminEntries.withdraw([1], operators).count == 1)
         // It hides the others still.
-        #expect(try Withdrawals(admin.session).table().rows.first?.last == .null)
+        #expect(try Withdrawals(admin).table().rows.first?.last == .null)
         #expect(try entries.withdraw(under: Key("k"), naming: nil, why(bob)).count == 2)
         #expect(throws: AdministrationError.self) { try adminBlobs.lift(own.number, by: "tester") }
         try database.accounts.add("carol", comment: "", by: "tester")
-        let carol = try #require(try Identities(worker.session).enabledAccount(named: "carol"))
+        let carol = try #require(try Identities(worker).enabledAccount(named: "carol"))
         for note in ["1", "2", "3"] {
             #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
                 try list(note, under: "k", by: carol, in: worker)
@@ -206,12 +206,12 @@ struct WithdrawalTests {
         try upload(by: alice)
         let gate = try gateBehindEntries()
         let (database, store, alice, bob, digest) = (database, store, alice, bob, digest)
-        let listing = Thread { try? list("1", under: "k", by: bob, naming: digest, in: database.catalog()) }
+        let listing = Thread { try? list("1", under: "k", by: bob, naming: digest, in: database.session()) }
         listing.start()
         Thread.sleep(forTimeInterval: 1)
         let withdrawing = Thread {
             let withdrawal = Withdrawal(by: alice, reason: Reason("why")!)
-            _ = try? BlobRepository(store.files, database.catalog().session).withdraw(digest, withdrawal)
+            _ = try? BlobRepository(store.files, database.session()).withdraw(digest, withdrawal)
         }
         withdrawing.start()
         Thread.sleep(forTimeInterval: 1)
@@ -224,7 +224,7 @@ struct WithdrawalTests {
     @Test func `an account with the role of operators withdraws what others uploaded`() throws {
         try upload(by: alice)
         try database.accounts.set("bob", by: "tester") { $0.roles = [.operator] }
-        let bob = try #require(try Identities(worker.session).enabledAccount(named: "bob"))
+        let bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
         _ = try blobs.withdraw(digest, why(bob))
         #expect(try files.presence(of: digest) == .absent)
     }
@@ -275,7 +275,7 @@ struct WithdrawalTests {
         #expect(try files.presence(of: digest) == .intact)
     }
 
-    /// Fails without the look at the bytes in Catalog.lift.
+    /// Fails without the look at the bytes in Session.lift.
     @Test func `damaged bytes are not shown again, and lost ones come back with the next upload`() throws {
         try upload(by: alice)
         let number = try blobs.withdraw(digest, why(alice)).number
@@ -316,7 +316,7 @@ struct WithdrawalTests {
     @Test func `what was withdrawn still counts as stored`() throws {
         try upload(by: alice)
         _ = try blobs.withdraw(digest, why(alice))
-        #expect(try AccountUsage(admin.session).compare().isRight)
+        #expect(try AccountUsage(admin).compare().isRight)
         #expect(try database.accounts.table(named: "alice").rows[0].contains(.number("5")))
     }
 

@@ -1,31 +1,18 @@
 import ShaCache
 
+public typealias AccountID = Int
+
 /// An identity that uploads: its roles, key prefixes and limits.
 public struct Account: Sendable {
-    public typealias ID = Int
-
-    public let id: ID
+    public let id: AccountID
     public let name: String
     public var roles: Set<Role>
     /// It may put entries only under keys that begin with one of these; nil: under any key.
     public var keyPrefixes: [String]?
     /// A missing limit is unlimited, apart from the configuration's limits for all accounts.
-    public var limits: [Limit: Int]
+    public var limits: [AccountLimit: Int]
     /// What `identity_of` answers in SQL as long as nothing about the account changes; nil: unknown, and never compared.
     var version: Int?
-
-    /// How much an account may store, by the name of the column.
-    public enum Limit: String, CaseIterable, Sendable {
-        /// Of all blobs that the account was the first to upload, in bytes.
-        case bytes = "bytes_limit"
-        /// The number of these blobs.
-        case blobs = "blobs_limit"
-        /// Of a single blob, in bytes.
-        case blobSize = "blob_size_limit"
-        /// New entries in a day of UTC.
-        case entriesPerDay = "entries_per_day_limit"
-        case entriesPerKey = "entries_per_key_limit"
-    }
 
     /// - Parameter row: of shacache.account, as to_json writes it.
     /// - Throws: `SchemaIsOlder`: a worker may have been started before the database was migrated.
@@ -37,7 +24,7 @@ public struct Account: Sendable {
         self.roles = Set(roles.compactMap { Role(rawValue: $0) })
         keyPrefixes = row["key_prefixes"]?.strings
         limits = [:]
-        for limit in Limit.allCases { limits[limit] = row[limit.rawValue]?.int }
+        for limit in AccountLimit.allCases { limits[limit] = row[limit.rawValue]?.int }
     }
 }
 
@@ -73,4 +60,17 @@ extension JSON {
         guard case .array(let elements) = self else { return nil }
         return elements.compactMap(\.string)
     }
+}
+
+/// How much an account may store, by the name of the column.
+public enum AccountLimit: String, CaseIterable, Sendable {
+    /// Of all blobs that the account was the first to upload, in bytes.
+    case bytes = "bytes_limit"
+    /// The number of these blobs.
+    case blobs = "blobs_limit"
+    /// Of a single blob, in bytes.
+    case blobSize = "blob_size_limit"
+    /// New entries in a day of UTC.
+    case entriesPerDay = "entries_per_day_limit"
+    case entriesPerKey = "entries_per_key_limit"
 }

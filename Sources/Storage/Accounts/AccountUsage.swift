@@ -34,7 +34,7 @@ public struct AccountUsage {
     }
 
     /// Adds the difference rather than setting the sum: uploads that commit meanwhile add theirs to both sides.
-    private func addDifference(of row: Rows.Row, by actor: String) throws {
+    private func addDifference(of row: ResultRow, by actor: String) throws {
         let (blobs, bytes) = (row.int(2)! - row.int(1)!, row.int(4)! - row.int(3)!)
         try session.connection.run(
             """
@@ -56,7 +56,7 @@ public struct AccountUsage {
                 CASE WHEN (usage.blobs, usage.bytes) = (present.blobs, present.bytes)
                     THEN 'right' ELSE 'differs' END AS state
             FROM shacache.account
-            CROSS JOIN LATERAL \(AccountLimits.usage) AS usage
+            CROSS JOIN LATERAL \(AccountQuotas.usage) AS usage
             CROSS JOIN LATERAL (
                 SELECT count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes
                 FROM shacache.blob WHERE account_id = account.id) AS present
@@ -65,7 +65,7 @@ public struct AccountUsage {
     }
 }
 
-extension Rows.Row {
+extension ResultRow {
     /// Of a row of `counted`.
     fileprivate var differs: Bool { text(5) == "differs" }
 }

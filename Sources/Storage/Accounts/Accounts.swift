@@ -75,19 +75,19 @@ public struct Accounts {
                 SELECT name, CASE WHEN disabled_at IS NULL THEN 'enabled' ELSE 'disabled' END AS state,
                     array_to_string(roles, ',') AS roles, array_to_string(key_prefixes, ' ') AS key_prefixes,
                     usage.blobs, blobs_limit, usage.bytes, bytes_limit, blob_size_limit,
-                    \(AccountLimits.entriesToday) AS entries_today,
+                    \(AccountQuotas.entriesToday) AS entries_today,
                     entries_per_day_limit, entries_per_key_limit,
                     (SELECT count(*) FROM shacache.certificate
                         WHERE account_id = account.id AND revoked_at IS NULL AND not_after > now()) AS valid_certificates,
                     date_trunc('second', created_at) AS created_at, comment
                 FROM shacache.account
-                CROSS JOIN LATERAL \(AccountLimits.usage) AS usage
+                CROSS JOIN LATERAL \(AccountQuotas.usage) AS usage
                 WHERE name = coalesce(\(name), name) ORDER BY name
                 """))
     }
 
     /// - Throws: `AdministrationError.unknown`.
-    func id(of name: String) throws -> Account.ID {
+    func id(of name: String) throws -> AccountID {
         guard let row = try session.connection.run("SELECT id FROM shacache.account WHERE name = \(name)").first else {
             throw AdministrationError.unknown("account", name)
         }
@@ -102,7 +102,7 @@ extension Account {
     fileprivate var settings: [(name: String, value: String)] {
         let lists = [("roles", roleNames), ("key prefixes", keyPrefixes ?? [])]
         return lists.map { ($0, $1.isEmpty ? "none" : $1.joined(separator: " ")) }
-            + Limit.allCases.map { limit in
+            + AccountLimit.allCases.map { limit in
                 (limit.name, limits[limit].map { "\($0)" } ?? "none")
             }
     }

@@ -15,11 +15,11 @@ extension BlobRepository {
     /// Puts every file where its row says that it is. Hiding is the more urgent. What fails for one blob, because of the
     /// disk say, is no reason to leave out the others.
     public func reconcile() -> [Reconciliation] {
-        reconcile(try wronglyVisibleBlobs()) { try hideFile($0) ? .hidden($0) : nil }
-            + reconcile(try wronglyHiddenBlobs()) { try restoreFile($0) ? .restored($0) : nil }
+        reconcileEach(try wronglyVisibleBlobs()) { try hideFile($0) ? .hidden($0) : nil }
+            + reconcileEach(try wronglyHiddenBlobs()) { try restoreFile($0) ? .restored($0) : nil }
     }
 
-    private func reconcile(
+    private func reconcileEach(
         _ find: @autoclosure () throws -> [Digest], _ move: (Digest) throws -> Reconciliation?
     ) -> [Reconciliation] {
         do {
@@ -75,7 +75,7 @@ extension BlobRepository {
         }
     }
 
-    func isExposed(_ digest: Digest) throws -> Bool {
+    func isWronglyVisibleNow(_ digest: Digest) throws -> Bool {
         try connection.transaction { try isWronglyVisible(digest) }
     }
 

@@ -4,8 +4,8 @@ import ShaCache
 import Synchronization
 
 extension BlobRepository {
-    func store(_ upload: BlobUpload) throws {
-        switch groups.store(upload, lead: store) {
+    func submit(_ upload: BlobUpload) throws {
+        switch groups.submit(upload, lead: storeGroup) {
         case .stored: return
         case .failed(let error): throw error
         case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
@@ -14,7 +14,7 @@ extension BlobRepository {
 
     /// What needs no closer look, in two round trips, with the files in between. An error of the database rolls all back,
     /// and each goes by itself.
-    private func store(_ members: [BlobGroups.Member]) {
+    private func storeGroup(_ members: [BlobGroups.GroupMember]) {
         var group = PublishedGroup(members, files: files)
         let rows: SQL = "ARRAY[\(members.map(\.upload.row))]::shacache.blob_upload[]"
         do {
@@ -38,12 +38,12 @@ extension BlobRepository {
         do {
             try connection.transaction {
                 try session.lock(.blob(digest))
-                try Identities(session).confirm(upload.record)
+                try Identities(session).confirmIdentity(of: upload.record)
                 let known = try find(digest, for: account)?.blob
-                if known == nil { try AccountLimits(session).checkQuota(of: account, adding: upload.record.bytes!) }
+                if known == nil { try AccountQuotas(session).checkQuota(of: account, adding: upload.record.bytes!) }
                 isPublished = true
-                try files.publish(upload.descriptor, as: digest)
-                if let known { try restore(digest, known, for: account) }
+                try files.linkDurably(upload.descriptor, as: digest)
+                if let known { try liftForUpload(digest, known, for: account) }
                 try connection.run(
                     """
                     SELECT shacache.record_blobs(
@@ -57,7 +57,7 @@ extension BlobRepository {
         }
     }
 
-    private func restore(_ digest: Digest, _ known: ExistingUpload, for account: Account?) throws {
+    private func liftForUpload(_ digest: Digest, _ known: ExistingUpload, for account: Account?) throws {
         try Withdrawals(session).lift(known, for: account, "blob \(digest)") { number in
             try connection.run(
                 """

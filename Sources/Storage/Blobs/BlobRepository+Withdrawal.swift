@@ -5,13 +5,13 @@ extension BlobRepository {
     /// Hides a blob, and blocks its name until this is lifted.
     ///
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when the blob is another account's too.
-    public func withdraw(_ digest: Digest, _ withdrawal: Withdrawal) throws -> Withdrawal.Outcome {
+    public func withdraw(_ digest: Digest, _ withdrawal: Withdrawal) throws -> WithdrawalResult {
         do {
             return try connection.transaction {
                 try session.lock(.blob(digest))
-                let replaced = try check(withdrawal, of: digest)
+                let replaced = try checkMayWithdraw(withdrawal, of: digest)
                 let withdrawals = Withdrawals(session)
-                let number = try withdrawals.record(withdrawal, of: .blob, subject: digest.description)
+                let number = try withdrawals.insert(withdrawal, of: .blob, subject: digest.description)
                 try connection.run(
                     "UPDATE shacache.blob SET withdrawal_id = \(number) WHERE sha512 = \(digest.bytes)")
                 try session.audit.append(
@@ -19,7 +19,7 @@ extension BlobRepository {
                     detail: "withdrawal \(number): \(withdrawal.reason.text)")
                 if let replaced { try withdrawals.replace(replaced, by: number, withdrawal.actor) }
                 try files.hide(digest)
-                return Withdrawal.Outcome(number: number, count: 1)
+                return WithdrawalResult(number: number, count: 1)
             }
         } catch let refusal as Refusal {
             // Nothing was moved.
@@ -32,7 +32,7 @@ extension BlobRepository {
     }
 
     /// - Returns: the account's own withdrawal of which this one takes the place.
-    private func check(_ withdrawal: Withdrawal, of digest: Digest) throws -> Withdrawal.Number? {
+    private func checkMayWithdraw(_ withdrawal: Withdrawal, of digest: Digest) throws -> Withdrawal.Number? {
         let account = withdrawal.account?.id
         // Before what it hides, as whoever lifts it locks it.
         try connection.run(
@@ -68,7 +68,7 @@ extension BlobRepository {
     public func lift(_ number: Withdrawal.Number, by actor: String) throws -> Bool {
         let withdrawals = Withdrawals(session)
         let digest = try withdrawals.blob(of: number)
-        if let digest, case .damaged(let damage) = try files.presence(ofHidden: digest) {
+        if let digest, case .damaged(let damage) = try files.hiddenPresence(of: digest) {
             throw AdministrationError.cannotLift(number, "the file withdrawn/\(digest) \(damage)")
         }
         do {

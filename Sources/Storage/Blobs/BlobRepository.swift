@@ -27,7 +27,7 @@ public struct BlobRepository {
                 guard let size, size != stored else { return }
                 throw Refusal.sizeMismatch(digest, stored: stored, announced: size)
             }
-            try AccountLimits(session).checkUsage(of: account, adding: size ?? 0)
+            try AccountQuotas(session).checkUsage(of: account, adding: size ?? 0)
         }
     }
 
@@ -71,7 +71,7 @@ public struct BlobRepository {
         let size = record.bytes!
         try record.timing("synchronize") { try body.seal(size) }
         let upload = BlobUpload(digest: digest, descriptor: body.descriptor, record: record)
-        try record.timing("commit") { try store(upload) }
+        try record.timing("commit") { try submit(upload) }
         return digest
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 public import ShaCache
 import System
 
-/// Withdrawn blobs lie beside the others, where nobody is served from.
+/// Withdrawn blobs lie beside the others, where no reader looks.
 ///
 ///     DIRECTORY/withdrawn/3f9a…
 extension LocalBlobs {
@@ -34,7 +34,7 @@ extension LocalBlobs {
         // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. They
         // are read in no other case: a request that is refused must not cost that.
         let old = "\(source.path)/\(digest)"
-        let isNeedless = exists(old) ? try presence(of: digest, at: "\(target.path)/\(digest)") == .intact : false
+        let isNeedless = isFile(old) ? try verifiedPresence(of: digest, at: "\(target.path)/\(digest)") == .intact : false
         if isNeedless { try asStoreError(try systemCall("move a blob") { unlink(old) }) }
         let isMoved = try notingFailedSynchronization { () throws(SystemError) in
             try rename.moveIfThere("\(digest)", to: "\(digest)")
@@ -43,13 +43,13 @@ extension LocalBlobs {
     }
 
     /// Whether something of that name lies where readers look.
-    func isVisible(_ digest: Digest) -> Bool { exists(path(digest)) }
+    func isVisible(_ digest: Digest) -> Bool { isFile(path(digest)) }
 
     /// Whether something of that name lies anywhere.
-    func exists(_ digest: Digest) -> Bool { isVisible(digest) || exists(hiddenPath(digest)) }
+    func exists(_ digest: Digest) -> Bool { isVisible(digest) || isFile(hiddenPath(digest)) }
 
     /// Without AT_EACCESS, capabilities that lead to the store don't count.
-    private func exists(_ path: String) -> Bool {
+    private func isFile(_ path: String) -> Bool {
         faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW | AT_EACCESS) == 0
     }
 
@@ -66,14 +66,14 @@ extension LocalBlobs {
     }
 
     /// What a hidden file's bytes are.
-    func presence(ofHidden digest: Digest) throws(StoreError) -> Presence {
+    func hiddenPresence(of digest: Digest) throws(StoreError) -> Presence {
         _ = try openDirectory(hidden.path, hidden.name)
-        return try presence(of: digest, at: hiddenPath(digest))
+        return try verifiedPresence(of: digest, at: hiddenPath(digest))
     }
 
     /// All of the file is read.
-    private func presence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
-        try presence(at: path) { file, _ throws(StoreError) in
+    private func verifiedPresence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
+        try inspect(at: path) { file, _ throws(StoreError) in
             try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
         }
     }

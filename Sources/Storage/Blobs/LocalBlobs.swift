@@ -75,14 +75,14 @@ public final class LocalBlobs: Sendable {
 
     /// Whether a blob can be served, without asking the database.
     public func presence(of digest: Digest) throws(StoreError) -> Presence {
-        try presence(at: path(digest)) { file, size throws(StoreError) in
+        try inspect(at: path(digest)) { file, size throws(StoreError) in
             guard let stored = file.storedSize else { return .unconfirmed(size: size) }
             return stored == size ? .intact : .damaged(Self.damage(size: size, stored: stored))
         }
     }
 
     /// - Parameter judge: says what an ordinary file of that size is worth.
-    func presence(
+    func inspect(
         at path: String, judge: (borrowing Descriptor, Int) throws(StoreError) -> Presence
     ) throws(StoreError) -> Presence {
         do {
@@ -108,7 +108,7 @@ public final class LocalBlobs: Sendable {
     /// written down. A file system without attributes could not remember that it was, so there the size must do.
     ///
     /// - Parameter stored: how many bytes were acknowledged.
-    public func confirm(_ digest: Digest, size: Int, stored: Int) throws(StoreError) -> Presence {
+    public func confirmSize(of digest: Digest, size: Int, stored: Int) throws(StoreError) -> Presence {
         guard size == stored else { return .damaged(Self.damage(size: size, stored: stored)) }
         let file = try Descriptor(inStore: path(digest), named: "a blob")
         guard file.canStoreSize else { return .intact }
@@ -134,11 +134,11 @@ public final class LocalBlobs: Sendable {
     /// name survives a crash.
     ///
     public func publish(_ file: borrowing SpooledBody, as digest: Digest) throws(StoreError) {
-        try publish(file.descriptor, as: digest)
+        try linkDurably(file.descriptor, as: digest)
     }
 
     /// - Parameter descriptor: of the file.
-    func publish(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
+    func linkDurably(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
         try link(descriptor, as: digest)
         try synchronizeShelf(of: digest)
     }

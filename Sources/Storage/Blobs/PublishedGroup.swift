@@ -3,7 +3,7 @@ import Synchronization
 
 /// The files of a group of blobs, on their way to where readers look.
 struct PublishedGroup {
-    private let members: [BlobGroups.Member]
+    private let members: [BlobGroups.GroupMember]
     private let files: LocalBlobs
     /// What is to be recorded of each: new or duplicate; nil: nothing.
     private(set) var verdicts: [String?]
@@ -13,7 +13,7 @@ struct PublishedGroup {
     /// Since when a member's directory is too slow for the others. Longer than a flush of a disk usually takes.
     private static let deadline = DispatchTimeInterval.milliseconds(50)
 
-    init(_ members: [BlobGroups.Member], files: LocalBlobs) {
+    init(_ members: [BlobGroups.GroupMember], files: LocalBlobs) {
         self.members = members
         self.files = files
         verdicts = Array(repeating: nil, count: members.count)
@@ -69,7 +69,7 @@ struct PublishedGroup {
     /// Gives each member its outcome.
     ///
     /// - Parameter outcome: of those that were recorded.
-    func end(_ outcome: BlobGroups.Outcome) {
+    func end(_ outcome: BlobGroups.GroupOutcome) {
         for (index, member) in members.enumerated() {
             if let error = errors[index] {
                 member.order(.end(.failed(error)))

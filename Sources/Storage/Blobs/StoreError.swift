@@ -4,7 +4,7 @@ import System
 
 /// What the file system refused. The text is safe to show to a client: it names no path of the server.
 public struct StoreError: Error, CustomStringConvertible {
-    public enum Kind: Sendable {
+    public enum Condition: Sendable {
         /// No bytes or inodes are left, or a quota is used up.
         case noSpace
         /// An earlier fsync of this process failed, so it acknowledges nothing more: somebody should look at the disk.
@@ -13,13 +13,13 @@ public struct StoreError: Error, CustomStringConvertible {
         case broken
     }
 
-    public let kind: Kind
+    public let condition: Condition
     public let description: String
     /// The system call that failed, if one did.
     let cause: SystemError?
 
-    init(_ kind: Kind, _ description: String, cause: SystemError? = nil) {
-        self.kind = kind
+    init(_ condition: Condition, _ description: String, cause: SystemError? = nil) {
+        self.condition = condition
         self.description = description
         self.cause = cause
     }

@@ -64,7 +64,7 @@ public struct DownloadTotals: Sendable {
 
 extension EntrySummary {
     /// - Parameter row: its columns in the order of `Browsing.entryColumns`.
-    init(_ row: Rows.Row) {
+    init(_ row: ResultRow) {
         self.init(
             id: row.int(0)!, key: row.text(1)!, sha512: Digest(bytes: row.bytes(2)!), account: row.text(3)!,
             signatureResult: row.text(4)!, signer: row.text(5), signerRevokedAt: row.int(6), createdAt: row.int(7)!,
@@ -75,7 +75,7 @@ extension EntrySummary {
 
 extension BlobSummary {
     /// - Parameter row: its columns in the order of `Browsing.blobs`.
-    init(_ row: Rows.Row) {
+    init(_ row: ResultRow) {
         self.init(
             sha512: Digest(bytes: row.bytes(0)!), size: row.int(1)!, account: row.text(2)!, createdAt: row.int(3)!,
             lastReferencedAt: row.int(4)!, isHidden: row.bool(5), withdrawal: WithdrawalSummary(row, from: 6))
@@ -84,7 +84,7 @@ extension BlobSummary {
 
 extension WithdrawalSummary {
     /// - Parameter column: the first of its three columns.
-    fileprivate init?(_ row: Rows.Row, from column: Int) {
+    fileprivate init?(_ row: ResultRow, from column: Int) {
         guard let at = row.int(column) else { return nil }
         self.init(at: at, by: row.text(column + 1)!, reason: row.text(column + 2)!)
     }

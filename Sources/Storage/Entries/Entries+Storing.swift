@@ -7,7 +7,7 @@ extension Entries {
     /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `ChangedMeanwhile`; or `DatabaseError`.
     public func store(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
         let upload = EntryUpload(entry: entry, digest: entry.digest, key: key, record: upload, limits: limits)
-        switch groups.store(upload, lead: store) {
+        switch groups.submit(upload, lead: storeGroup) {
         case .stored: return
         case .failed(let error): throw error
         case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
@@ -15,7 +15,7 @@ extension Entries {
     }
 
     /// What needs no closer look, in one round trip. An error of any kind rolls all back, and each goes by itself.
-    private func store(_ members: [EntryGroups.Member]) {
+    private func storeGroup(_ members: [EntryGroups.GroupMember]) {
         let limits = members[0].upload.limits
         do {
             let verdicts = try connection.commit(
@@ -39,15 +39,15 @@ extension Entries {
         try connection.transaction {
             try session.lock(.storingEntries)
             try session.lock(.key(upload.key))
-            try Identities(session).confirm(upload.record)
-            try Signers(session).confirm(upload.record)
+            try Identities(session).confirmIdentity(of: upload.record)
+            try Signers(session).confirmSigners(of: upload.record)
             // Before the entry, so that whoever withdraws the blob meanwhile waits, and sees this entry.
             try connection.run(
                 "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
             let isDuplicate = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
             if !isDuplicate {
-                try AccountLimits(session).checkDay(of: account)
-                try check(upload.entry, under: upload.key, by: account, limits: upload.limits)
+                try AccountQuotas(session).checkDay(of: account)
+                try checkLimits(upload.entry, under: upload.key, by: account, limits: upload.limits)
             }
             try connection.run(
                 """
@@ -76,17 +76,17 @@ extension Entries {
         let row = rows.first { $0.bool(6) || entry.isSigned(likewise: $0.text(7)!) }
         guard let row, let id = row.int(0) else { return false }
         let known = try ExistingUpload(row, from: 2, what: "entry", for: account)
-        if known.withdrawal != nil { try limits.check(adding: entry, toKey: holdings(under: key, of: account).key) }
-        try restore(id, known, for: account)
+        if known.withdrawal != nil { try limits.checkKey(adding: entry, to: holdings(under: key, of: account).key) }
+        try liftForUpload(id, known, for: account)
         if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
         return true
     }
 
-    private func check(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {
+    private func checkLimits(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {
         let holdings = try holdings(under: key, of: account)
-        try account?.check(.entriesPerKey, used: holdings.own.entries, adding: 1)
-        try limits.check(adding: entry, toKey: holdings.key)
-        try limits.check(adding: entry, toOwn: holdings.own)
+        try account?.checkLimit(.entriesPerKey, used: holdings.own.entries, adding: 1)
+        try limits.checkKey(adding: entry, to: holdings.key)
+        try limits.checkAccount(adding: entry, to: holdings.own)
     }
 
     /// Of a key, what clients see counts; of an account, also what was withdrawn, or it could go on for ever.

@@ -2,8 +2,8 @@ import Postgres
 public import ShaCache
 
 extension Entries {
-    /// Hides the entries under a key that whoever withdraws may hide: his own that nobody else put as well; an operator
-    /// all.
+    /// Hides the entries under a key that the actor may hide: its own that no other account put as well; an
+    /// operator all.
     ///
     /// - Parameters:
     ///   - digest: only those that name this blob.
@@ -11,7 +11,7 @@ extension Entries {
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when all that is there is others' too.
     public func withdraw(
         under key: Key, naming digest: Digest?, pair: String? = nil, _ withdrawal: Withdrawal
-    ) throws -> Withdrawal.Outcome {
+    ) throws -> WithdrawalResult {
         try connection.transaction {
             try session.lock(.key(key))
             if withdrawal.isByOperator { try holdWithdrawals(under: key) }
@@ -38,7 +38,7 @@ extension Entries {
     /// Hides these entries, all or none.
     ///
     /// - Parameter numbers: as `table(under:)` lists them.
-    public func withdraw(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> Withdrawal.Outcome {
+    public func withdraw(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> WithdrawalResult {
         let wanted = numbers.map { "\($0)" }
         return try connection.transaction {
             try holdWithdrawals(of: wanted)
@@ -71,9 +71,9 @@ extension Entries {
     }
 
     /// - Parameter entries: their numbers, and those of the withdrawals of which this one takes the place.
-    func hide(_ entries: [Rows.Row], _ withdrawal: Withdrawal, subject: String) throws -> Withdrawal.Outcome {
+    func hide(_ entries: [ResultRow], _ withdrawal: Withdrawal, subject: String) throws -> WithdrawalResult {
         let withdrawals = Withdrawals(session)
-        let number = try withdrawals.record(withdrawal, of: .entries, subject: subject)
+        let number = try withdrawals.insert(withdrawal, of: .entries, subject: subject)
         try connection.run(
             """
             UPDATE shacache.entry SET withdrawal_id = \(number)
@@ -85,11 +85,11 @@ extension Entries {
         for old in Set(entries.compactMap { $0.int(1) }).sorted() {
             try withdrawals.replace(old, by: number, withdrawal.actor)
         }
-        return Withdrawal.Outcome(number: number, count: entries.count)
+        return WithdrawalResult(number: number, count: entries.count)
     }
 
     /// Shows a hidden entry again, because another account than the one that hid it puts it.
-    func restore(_ id: Int, _ known: ExistingUpload, for account: Account?) throws {
+    func liftForUpload(_ id: Int, _ known: ExistingUpload, for account: Account?) throws {
         try Withdrawals(session).lift(known, for: account, "entry \(id)") { number in
             try connection.run(
                 "UPDATE shacache.entry SET withdrawal_id = NULL WHERE id = \(id) AND withdrawal_id = \(number)")

@@ -22,7 +22,7 @@ public struct KeyLimits: Sendable {
 typealias Holdings = (entries: Int, bytes: Int)
 
 extension KeyLimits {
-    func check(adding entry: Entry, toKey present: Holdings) throws(Refusal) {
+    func checkKey(adding entry: Entry, to present: Holdings) throws(Refusal) {
         guard present.entries < entries else {
             throw .keyIsFull("the key has \(present.entries) entries, the most that a key may have")
         }
@@ -32,7 +32,7 @@ extension KeyLimits {
         }
     }
 
-    func check(adding entry: Entry, toOwn present: Holdings) throws(Refusal) {
+    func checkAccount(adding entry: Entry, to present: Holdings) throws(Refusal) {
         guard present.entries < entriesPerAccount else {
             throw .keyIsFull(
                 "this account has \(present.entries) entries under the key, the most that one account may have")

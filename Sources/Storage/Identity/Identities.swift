@@ -1,7 +1,7 @@
 import Postgres
 import ShaCache
 
-/// What the database knows of those who write.
+/// What the database knows of writers.
 public struct Identities {
     let session: Session
 
@@ -40,7 +40,7 @@ public struct Identities {
     /// they were when they were read.
     ///
     /// - Throws: `ChangedMeanwhile.identity`.
-    func confirm(_ upload: UploadRecord) throws {
+    func confirmIdentity(of upload: UploadRecord) throws {
         guard let account = upload.account, let version = account.version else { return }
         let current = try session.connection.run(
             "SELECT shacache.identity_of(\(account.id), \(upload.certificate))"
@@ -63,7 +63,7 @@ extension Account {
     static let columns: SQL = "to_json(account), hashtextextended(account::text, 0)"
 }
 
-extension Rows.Row {
+extension ResultRow {
     /// Of `Account.columns`, the first two of a row.
     fileprivate func account() throws -> Account {
         var account = try account(0)

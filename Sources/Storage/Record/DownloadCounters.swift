@@ -35,7 +35,7 @@ public struct DownloadCounters {
     ///
     /// - Returns: false when the log's position is not `start` any more, because a concurrent run has counted these lines:
     ///   then nothing was added.
-    public func add(_ sums: DownloadSums, of log: LogIdentity, from start: Int, to end: Int) throws -> Bool {
+    public func addSums(_ sums: DownloadSums, of log: LogIdentity, from start: Int, to end: Int) throws -> Bool {
         try session.connection.transaction {
             // First: a concurrent run over the same lines waits for this row, and then finds them counted.
             let moved = try session.connection.run(

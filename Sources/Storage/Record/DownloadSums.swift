@@ -44,13 +44,13 @@ public struct DownloadSums: Sendable {
     public init() {}
 
     /// - Parameter day: in UTC, `2026-01-31`.
-    public mutating func add(_ count: Count, blob: Digest, on day: String) {
+    public mutating func countBlob(_ count: Count, of blob: Digest, on day: String) {
         // Clients may ask for arbitrary digests: those without a blob are counted in the day's sum only.
         if count.notFound == 0 { blobs[Subject(day: day, name: blob.bytes), default: Count()] += count }
         days[Subject(day: day, name: Array("blob".utf8)), default: Count()] += count
     }
 
-    public mutating func add(_ count: Count, key: Key, on day: String) {
+    public mutating func countKey(_ count: Count, of key: Key, on day: String) {
         keys[Subject(day: day, name: Array(key.text.utf8)), default: Count()] += count
         days[Subject(day: day, name: Array("key".utf8)), default: Count()] += count
     }

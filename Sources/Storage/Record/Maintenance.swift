@@ -63,7 +63,7 @@ public struct Maintenance {
         }
     }
 
-    private func auditRecount(_ row: Rows.Row, by actor: String) throws {
+    private func auditRecount(_ row: ResultRow, by actor: String) throws {
         try session.audit.append(
             "maintain recount", of: row.text(0)!, by: actor,
             detail: "uploads \(row.text(1)!) → \(row.text(2)!); bytes \(row.text(3)!) → \(row.text(4)!)")

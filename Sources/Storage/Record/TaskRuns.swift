@@ -26,7 +26,7 @@ public struct TaskRuns {
     /// Records that a task has completed, also when there was nothing to do.
     ///
     /// - Parameter findings: how many problems an operator should look at.
-    public func record(_ task: TimedTask, on host: String, findings: Int = 0) throws {
+    public func recordRun(of task: TimedTask, on host: String, findings: Int = 0) throws {
         try session.connection.run(
             """
             INSERT INTO shacache.task_run (task, host, findings) VALUES (\(task.rawValue), \(host), \(findings))

@@ -2,19 +2,15 @@ public import ShaCache
 
 /// What the record of uploads says of one, beside how it ended.
 public struct UploadRecord: Sendable {
-    public enum Target: String, Sendable {
-        case blob, entry
-    }
-
-    public var target: Target
+    public var target: UploadTarget
     public let clientAddress: String
     public let requestID: String
     /// When the first byte of the request came.
     public let start: ContinuousClock.Instant
     public var account: Account?
-    /// Whether the account may be somebody's here: it is enabled, and its certificate counts.
+    /// Whether the account is enabled, and its certificate counts.
     public var isIdentified = false
-    /// SHA-256 of the client certificate that was shown, also when nobody knows it.
+    /// SHA-256 of the client certificate that was shown, also when it is unknown.
     public var certificate: [UInt8]?
     public var key: Key?
     public var sha512: Digest?
@@ -22,11 +18,11 @@ public struct UploadRecord: Sendable {
     public var bytes: Int?
     public var signatureResult: SignatureResult?
     /// Of the signers by whom the signature was judged; nil when none was asked for.
-    public var signersVersion: KnownSigners.Version?
+    public var signersVersion: SignersVersion?
     /// Where the time went, for the log.
     public private(set) var stages: [(name: String, duration: Duration)] = []
 
-    public init(target: Target, clientAddress: String, requestID: String, start: ContinuousClock.Instant) {
+    public init(target: UploadTarget, clientAddress: String, requestID: String, start: ContinuousClock.Instant) {
         self.target = target
         self.clientAddress = clientAddress
         self.requestID = requestID
@@ -43,19 +39,6 @@ public struct UploadRecord: Sendable {
         return try step()
     }
 
-    /// How an upload that was not taken ended.
-    public struct Failure: Sendable {
-        public let status: Int
-        /// A stable name to group by.
-        public let reason: String
-        public let detail: String
-
-        public init(status: Int, reason: String, detail: String) {
-            self.status = status
-            self.reason = reason
-            self.detail = detail
-        }
-    }
 }
 
 extension SignatureResult {
@@ -71,5 +54,23 @@ extension SignatureResult {
     var signer: Signer.ID? {
         guard case .verified(let id) = self else { return nil }
         return id
+    }
+}
+
+public enum UploadTarget: String, Sendable {
+    case blob, entry
+}
+
+/// How an upload that was not taken ended.
+public struct UploadFailure: Sendable {
+    public let status: Int
+    /// A stable name to group by.
+    public let reason: String
+    public let detail: String
+
+    public init(status: Int, reason: String, detail: String) {
+        self.status = status
+        self.reason = reason
+        self.detail = detail
     }
 }

@@ -1,13 +1,13 @@
 import Postgres
 
 /// The record of uploads. What was stored is written there in the transaction that stores it.
-public struct Uploads {
+public struct UploadRecords {
     let session: Session
 
     public init(_ session: Session) { self.session = session }
 
-    /// Records an upload that was not taken. Nobody was promised this row, so the disk need not be waited for.
-    public func record(_ upload: UploadRecord, failure: UploadRecord.Failure) throws {
+    /// Records an upload that was not taken. The row need not be durable: no client was promised it.
+    public func recordFailure(of upload: UploadRecord, _ failure: UploadFailure) throws {
         let connection = session.connection
         try connection.transaction {
             try connection.run("SET LOCAL synchronous_commit = off")

@@ -32,23 +32,12 @@ public struct DailyFigure: Sendable {
 }
 
 extension Reports {
-    /// What a report of days says of each of them, from the first that it has to the last, with none left out: one row
-    /// for a day and kind, by kind and day.
-    public struct FigureOfDay: Sendable {
-        /// `YYYY-MM-DD`.
-        public let day: String
-        /// Empty in a report that tells no kinds apart.
-        public let kind: String
-        /// nil where the report has no row.
-        public let value: Int?
-    }
-
     /// - Parameters:
     ///   - settings: those that the report obeys; an account that doesn't exist is an error.
     ///   - most: days, counted back from the last.
     public func days(
-        of figure: DailyFigure, asking settings: [Report.Setting: String], most: Int
-    ) throws -> [FigureOfDay] {
+        of figure: DailyFigure, asking settings: [ReportFilter: String], most: Int
+    ) throws -> [DayFigure] {
         try transaction(asking: settings) {
             try session.connection.run(
                 """
@@ -64,6 +53,17 @@ extension Reports {
                 LEFT JOIN summed USING (day, kind)
                 ORDER BY kind, day
                 """)
-        }.map { FigureOfDay(day: $0.text(0)!, kind: $0.text(1)!, value: $0.int(2)) }
+        }.map { DayFigure(day: $0.text(0)!, kind: $0.text(1)!, value: $0.int(2)) }
     }
+}
+
+/// What a report of days says of each of them, from the first that it has to the last, with none left out: one row
+/// for a day and kind, by kind and day.
+public struct DayFigure: Sendable {
+    /// `YYYY-MM-DD`.
+    public let day: String
+    /// Empty in a report that tells no kinds apart.
+    public let kind: String
+    /// nil where the report has no row.
+    public let value: Int?
 }

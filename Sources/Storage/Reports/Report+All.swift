@@ -1,6 +1,6 @@
 extension Report {
-    private static let days: Set<Setting> = [.since, .until]
-    private static let everything = Set(Setting.allCases)
+    private static let days: Set<ReportFilter> = [.since, .until]
+    private static let everything = Set(ReportFilter.allCases)
 
     /// By name.
     public static let all: [Report] = [

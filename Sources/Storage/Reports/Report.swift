@@ -5,23 +5,16 @@ public struct Report: Sendable {
     public let name: String
     public let question: String
     /// What it can be asked for; else the answer would be to another question than was asked.
-    public let settings: Set<Setting>
+    public let settings: Set<ReportFilter>
     /// How it obeys a setting, where that isn't plain.
-    private let notes: [Setting: String]
+    private let notes: [ReportFilter: String]
     /// What else limits the answer.
     public let limitation: String?
     /// What of each day is drawn.
     public let charts: [DailyFigure]
 
-    public enum Setting: String, CaseIterable, Sendable {
-        /// The first and the last day, in UTC, as `YYYY-MM-DD`.
-        case since, until
-        /// By its name.
-        case account
-    }
-
     init(
-        _ name: String, _ question: String, obeys settings: Set<Setting>, _ notes: [Setting: String] = [:],
+        _ name: String, _ question: String, obeys settings: Set<ReportFilter>, _ notes: [ReportFilter: String] = [:],
         limitation: String? = nil, charts: [DailyFigure] = []
     ) {
         self.name = name
@@ -34,7 +27,7 @@ public struct Report: Sendable {
 
     /// The question, and what can be asked for.
     public var help: String {
-        let obeyed = Setting.allCases.filter(settings.contains).map { setting in
+        let obeyed = ReportFilter.allCases.filter(settings.contains).map { setting in
             notes[setting].map { "\(setting) (\($0))" } ?? "\(setting)"
         }
         return "\(question) Obeys \(obeyed.joined(separator: ", "))\(limitation.map { "; \($0)" } ?? "")."
@@ -48,4 +41,11 @@ public struct Report: Sendable {
             "COMMENT ON VIEW report.\(report.name) IS '\(report.help.replacing("'", with: "''"))';\n"
         }.joined()
     }
+}
+
+public enum ReportFilter: String, CaseIterable, Sendable {
+    /// The first and the last day, in UTC, as `YYYY-MM-DD`.
+    case since, until
+    /// By its name.
+    case account
 }

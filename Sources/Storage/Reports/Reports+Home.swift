@@ -17,7 +17,7 @@ extension Reports {
     }
 
     /// Accepted uploads, downloads, new bytes and bytes sent on each of the last days, today's the last.
-    public func days(_ count: Int) throws -> [Day] {
+    public func days(_ count: Int) throws -> [DailyTotals] {
         let rows = try session.connection.transaction {
             try session.connection.run(
                 "SELECT set_config('report.since', ((now() AT TIME ZONE 'UTC')::date - \(count)::integer + 1)::text, true)"
@@ -38,19 +38,20 @@ extension Reports {
                 """)
         }
         return rows.map {
-            Day(
+            DailyTotals(
                 name: $0.text(0)!, uploads: $0.int(1)!, downloads: $0.int(2)!, newBytes: $0.int(3)!,
                 sentBytes: $0.int(4)!)
         }
     }
 
-    /// In UTC.
-    public struct Day: Sendable {
-        /// YYYY-MM-DD.
-        public let name: String
-        public let uploads: Int
-        public let downloads: Int
-        public let newBytes: Int
-        public let sentBytes: Int
-    }
+}
+
+/// In UTC.
+public struct DailyTotals: Sendable {
+    /// YYYY-MM-DD.
+    public let name: String
+    public let uploads: Int
+    public let downloads: Int
+    public let newBytes: Int
+    public let sentBytes: Int
 }

@@ -12,7 +12,7 @@ public struct Reports {
     /// - Parameter limit: nil is all rows.
     /// - Parameter asJSON: one column that holds each row as a JSON object.
     public func read(
-        _ report: Report, asking settings: [Report.Setting: String], limit: Int?, asJSON: Bool,
+        _ report: Report, asking settings: [ReportFilter: String], limit: Int?, asJSON: Bool,
         _ body: (Table) throws -> Void
     ) throws {
         try transaction(asking: settings) {
@@ -31,11 +31,11 @@ public struct Reports {
     }
 
     /// Calls `body` in a transaction whose reports obey these settings; an account that doesn't exist is an error.
-    func transaction<Result>(asking settings: [Report.Setting: String], _ body: () throws -> Result) throws -> Result {
+    func transaction<Result>(asking settings: [ReportFilter: String], _ body: () throws -> Result) throws -> Result {
         if let account = settings[.account] { _ = try Accounts(session).id(of: account) }
         return try session.connection.transaction {
             try session.connection.run("SET TRANSACTION READ ONLY")
-            for setting in Report.Setting.allCases {
+            for setting in ReportFilter.allCases {
                 try session.connection.run(
                     "SELECT set_config(\("report.\(setting)"), \(settings[setting] ?? ""), true)")
             }

@@ -43,7 +43,7 @@ public struct Migrations {
             try connection.run("SET LOCAL lock_timeout = '5s'")
             for (number, file) in lacking { try apply(file, number: number) }
             for file in files.repeatable { try run(file) }
-            try record(files.repeatable)
+            try recordRepeatable(files.repeatable)
             return lacking.map(\.file.name) + changed
         }
     }
@@ -64,7 +64,7 @@ public struct Migrations {
         """
 
     /// - Throws: when one that was applied has changed since, or the database has more than these.
-    private func lacking(_ migrations: [SchemaFiles.File]) throws -> [(number: Int, file: SchemaFiles.File)] {
+    private func lacking(_ migrations: [SchemaFile]) throws -> [(number: Int, file: SchemaFile)] {
         let applied = try connection.run("SELECT sha256 FROM shacache.migration ORDER BY number").map { $0.bytes(0) }
         guard applied.count <= migrations.count else {
             throw MigrationError(
@@ -79,7 +79,7 @@ public struct Migrations {
     }
 
     /// The names of those that the database has not as they are here, and of those that it has and that are gone.
-    private func changed(_ files: [SchemaFiles.File]) throws -> [String] {
+    private func changed(_ files: [SchemaFile]) throws -> [String] {
         let rows = try connection.run("SELECT name, sha256 FROM shacache.repeatable")
         var applied = Dictionary(uniqueKeysWithValues: rows.map { ($0.text(0)!, $0.bytes(1)) })
         let changed = files.filter { applied.removeValue(forKey: $0.name) != $0.sha256 }.map(\.name)
@@ -119,17 +119,17 @@ public struct Migrations {
     /// In PostgreSQL's appendix A.
     private static let lockNotAvailable = "55P03"
 
-    private func apply(_ file: SchemaFiles.File, number: Int) throws {
+    private func apply(_ file: SchemaFile, number: Int) throws {
         try run(file)
         try connection.run(
             "INSERT INTO shacache.migration (number, name, sha256) VALUES (\(number), \(file.name), \(file.sha256))")
     }
 
-    private func run(_ file: SchemaFiles.File) throws {
+    private func run(_ file: SchemaFile) throws {
         try givingUp(on: file.name) { try connection.runScript(file.text) }
     }
 
-    private func record(_ files: [SchemaFiles.File]) throws {
+    private func recordRepeatable(_ files: [SchemaFile]) throws {
         try connection.run("DELETE FROM shacache.repeatable")
         for file in files {
             try connection.run(

@@ -27,7 +27,7 @@ enum LockOrder {
     case blob(Digest)
     /// (1, account): uploads of an account with a quota or a daily limit, which count what those before them stored. All
     /// others of the account don't wait for it.
-    case account(Account.ID)
+    case account(AccountID)
 
     fileprivate var rank: Int {
         switch self {

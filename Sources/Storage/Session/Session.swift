@@ -7,8 +7,8 @@ public final class Session {
     let connection: Connection
     var lastLock: TakenLock?
 
-    public init(_ target: Connection.Target, bulkhead: DatabaseBulkhead? = nil) {
-        connection = Connection(target, bulkhead: bulkhead)
+    public init(_ options: ConnectionOptions, bulkhead: DatabaseBulkhead? = nil) {
+        connection = Connection(options, bulkhead: bulkhead)
     }
 
     /// What was asked of the server since this was made.
@@ -26,7 +26,7 @@ public final class Session {
     /// Tries again for a while when the database is away: a restart takes seconds, and a builder whose upload fails
     /// sleeps for half an hour.
     public func retryingWhileUnavailable<Result>(_ body: () throws -> Result) throws -> Result {
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = ContinuousClock.now + Self.retryTimeout
         while true {
             do {
                 return try body()
@@ -37,7 +37,7 @@ public final class Session {
         }
     }
 
-    private static let patience = Duration.seconds(5)
+    private static let retryTimeout = Duration.seconds(5)
 }
 
 /// Whether its server takes writes.

@@ -5,23 +5,10 @@ public import Postgres
 public struct Table: Sendable {
     public let columns: [String]
     /// Of each column, what the database says of its values, also where there are none. Empty when it wasn't read there.
-    public let kinds: [Rows.Kind]
-    public let rows: [[Value]]
+    public let kinds: [ColumnKind]
+    public let rows: [[TableValue]]
 
-    public enum Value: Equatable, Sendable {
-        case null
-        case number(String)
-        case text(String)
-
-        public var text: String {
-            switch self {
-            case .null: ""
-            case .number(let text), .text(let text): text
-            }
-        }
-    }
-
-    public init(columns: [String], kinds: [Rows.Kind] = [], rows: [[Value]]) {
+    public init(columns: [String], kinds: [ColumnKind] = [], rows: [[TableValue]]) {
         self.columns = columns
         self.kinds = kinds
         self.rows = rows
@@ -48,13 +35,26 @@ extension Table: Encodable {
     }
 }
 
-extension Table.Value: Encodable {
+extension TableValue: Encodable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .null: try container.encodeNil()
         case .text(let text): try container.encode(text)
         case .number(let text): try container.encode(Decimal(string: text))
+        }
+    }
+}
+
+public enum TableValue: Equatable, Sendable {
+    case null
+    case number(String)
+    case text(String)
+
+    public var text: String {
+        switch self {
+        case .null: ""
+        case .number(let text), .text(let text): text
         }
     }
 }

@@ -13,46 +13,46 @@ protocol GroupedUpload: Sendable {
 /// so a lone upload waits for nobody. It is a private matter of a process: exclusion is the database's locks.
 public final class UploadGroups<Upload: Sendable>: Sendable {
     /// One upload, and the thread that waits for its outcome.
-    final class Member: Sendable {
+    final class GroupMember: Sendable {
         let upload: Upload
-        private let orders = Mutex<[Order]>([])
+        private let orders = Mutex<[GroupOrder]>([])
         private let isOrdered = DispatchSemaphore(value: 0)
 
         init(_ upload: Upload) { self.upload = upload }
 
-        func order(_ order: Order) {
+        func order(_ order: GroupOrder) {
             orders.withLock { $0.append(order) }
             isOrdered.signal()
         }
 
-        fileprivate func nextOrder() -> Order {
+        fileprivate func nextOrder() -> GroupOrder {
             isOrdered.wait()
             return orders.withLock { $0.removeFirst() }
         }
     }
 
-    enum Order: Sendable {
+    enum GroupOrder: Sendable {
         /// Stores these, itself the first of them, and gives each its outcome.
-        case lead([Member])
+        case lead([GroupMember])
         /// A step that each does in its own thread.
         case step(@Sendable () -> Void)
-        case end(Outcome)
+        case end(GroupOutcome)
     }
 
-    enum Outcome: Sendable {
+    enum GroupOutcome: Sendable {
         case stored
         /// It is to be decided by itself, for whatever reason; nothing was stored of it.
         case alone
         case failed(any Error)
     }
 
-    private struct State {
-        var waiting: [Member] = []
+    private struct GroupQueue {
+        var waiting: [GroupMember] = []
         var groups = 0
         var busy: Set<[UInt8]> = []
     }
 
-    private let state = Mutex(State())
+    private let state = Mutex(GroupQueue())
     private let mostGroups: Int
     private let mostMembers: Int
 
@@ -69,8 +69,8 @@ extension UploadGroups where Upload: GroupedUpload {
     /// Waits until an upload is stored, by this thread or another.
     ///
     /// - Parameter lead: stores a group, and orders each member's end.
-    func store(_ upload: Upload, lead: ([Member]) -> Void) -> Outcome {
-        let member = Member(upload)
+    func submit(_ upload: Upload, lead: ([GroupMember]) -> Void) -> GroupOutcome {
+        let member = GroupMember(upload)
         state.withLock {
             $0.waiting.append(member)
             startGroups(&$0)
@@ -86,7 +86,7 @@ extension UploadGroups where Upload: GroupedUpload {
         }
     }
 
-    private func finish(_ members: [Member]) {
+    private func finish(_ members: [GroupMember]) {
         state.withLock {
             $0.groups -= 1
             for member in members { $0.busy.remove(member.upload.exclusion) }
@@ -94,9 +94,9 @@ extension UploadGroups where Upload: GroupedUpload {
         }
     }
 
-    private func startGroups(_ state: inout State) {
+    private func startGroups(_ state: inout GroupQueue) {
         while state.groups < mostGroups, !state.waiting.isEmpty {
-            var members: [Member] = []
+            var members: [GroupMember] = []
             var busy = state.busy
             state.waiting.removeAll { member in
                 guard members.count < mostMembers, busy.insert(member.upload.exclusion).inserted else {

@@ -2,15 +2,15 @@ import OpenSSL
 import Postgres
 import ShaCache
 
-/// Two steps, so that nobody who puts entries waits while many are read: after the first one nothing more comes with the
+/// Two steps, so that uploads of entries don't wait while many are read: after the first one nothing more comes with the
 /// signer's signature. A crash in between leaves its entries to be seen: revoking again hides them.
 extension Signers {
     /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
     ///
-    /// - Parameter since: in seconds since 1970: its key was in other hands from then on. What it signed is hidden as
+    /// - Parameter since: in seconds since 1970: its key was compromised from then on. What it signed is hidden as
     ///   far as it was put since, and more of it is refused.
     @discardableResult
-    public func revoke(_ name: String, since: Int? = nil, by actor: String) throws -> Withdrawal.Outcome? {
+    public func revoke(_ name: String, since: Int? = nil, by actor: String) throws -> WithdrawalResult? {
         let moment = try since.map { try text(ofMoment: $0) }
         let signer = try session.audit.transaction(changing: name) {
             let signer = try mark(name, since: since)
@@ -44,7 +44,7 @@ extension Signers {
 
     private func hideEntries(
         of signer: Signer, since: Int, _ withdrawal: Withdrawal, _ subject: String
-    ) throws -> Withdrawal.Outcome? {
+    ) throws -> WithdrawalResult? {
         let unknown = try entriesOfUnknown(signer, since: since)
         return try session.connection.transaction {
             let found = try session.connection.run(
@@ -58,7 +58,7 @@ extension Signers {
         }
     }
 
-    /// What came while nobody knew the signer: before he was registered, or after he was revoked without a date. In
+    /// What came while the signer was unknown: before the signer was registered, or after it was revoked without a date. In
     /// pages: an entry may have half a megabyte.
     private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
         var found: [String] = []
@@ -80,7 +80,7 @@ extension Signers {
     }
 }
 
-extension Rows.Row {
+extension ResultRow {
     /// Of an entry's number, metadata and signature.
     fileprivate func isSigned(by signer: Signer) throws -> Bool {
         guard let entry = try? Entry(metadata: text(1)!, signature: text(2)!) else { return false }

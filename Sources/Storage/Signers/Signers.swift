@@ -59,21 +59,21 @@ public struct Signers {
     /// whom it was judged.
     ///
     /// - Throws: `ChangedMeanwhile.signers`.
-    func confirm(_ upload: UploadRecord) throws {
+    func confirmSigners(of upload: UploadRecord) throws {
         guard let version = upload.signersVersion else { return }
         let current = try session.connection.run("SELECT shacache.signers_version()").first?.text(0)
         guard current == version else { throw ChangedMeanwhile.signers }
     }
 }
 
+/// What `signers_version` answers in SQL.
+public typealias SignersVersion = String
+
 /// The signers at one moment.
 public struct KnownSigners {
-    /// What `signers_version` answers in SQL.
-    public typealias Version = String
-
-    public let version: Version
+    public let version: SignersVersion
     /// Registered, and not revoked.
     public fileprivate(set) var trusted: [Signer] = []
-    /// Revoked since a date, because the key came into other hands. Nodes may still trust them: their lists are their own.
+    /// Revoked since a date, because the key is compromised. Nodes may still trust them: their lists are their own.
     public fileprivate(set) var compromised: [Signer] = []
 }

@@ -9,7 +9,7 @@ struct BlobRow {
     /// Whether a visible entry names it.
     let isReferenced: Bool
 
-    init(_ row: Rows.Row) {
+    init(_ row: ResultRow) {
         digest = Digest(bytes: row.bytes(0)!)
         size = row.int(1)!
         isWithdrawn = row.bool(2)

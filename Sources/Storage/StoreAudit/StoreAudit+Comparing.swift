@@ -19,8 +19,8 @@ extension StoreAudit {
     /// A file that was hidden since its shelf was read is counted where it lies now.
     private mutating func addVisible(_ file: StoredFile, of blob: BlobRow) throws {
         let path = self.path(of: blob.digest)
-        guard blob.isWithdrawn else { return add(file, of: blob, at: path) }
-        if try blobs.isExposed(blob.digest) { report.add(file, as: .exposed, name: path) }
+        guard blob.isWithdrawn else { return addBlob(file, of: blob, at: path) }
+        if try blobs.isWronglyVisibleNow(blob.digest) { report.add(file, as: .exposed, name: path) }
     }
 
     /// - Parameter files: the bytes of withdrawn blobs.
@@ -28,7 +28,7 @@ extension StoreAudit {
         var absent: [BlobRow] = []
         try rows.forEachWithdrawnBlob { blob in
             if let file = files.removeValue(forKey: blob.digest) {
-                add(file, of: blob, at: hiddenPath(of: blob.digest))
+                addBlob(file, of: blob, at: hiddenPath(of: blob.digest))
             } else {
                 absent.append(blob)
             }
@@ -48,7 +48,7 @@ extension StoreAudit {
     /// since then.
     private mutating func lookUpAgain(for blob: BlobRow, at path: String) throws {
         if let file = existingFile(at: path) {
-            add(file, of: blob, at: path)
+            addBlob(file, of: blob, at: path)
         } else if exists(at: self.path(of: blob.digest)) || exists(at: hiddenPath(of: blob.digest)) {
             // Being moved from one to the other; or a crash left it there, where it is counted as well.
             return
@@ -73,7 +73,7 @@ extension StoreAudit {
 
     private func hiddenPath(of digest: Digest) -> String { "withdrawn/\(digest)" }
 
-    private mutating func add(_ file: StoredFile, of blob: BlobRow, at path: String) {
+    private mutating func addBlob(_ file: StoredFile, of blob: BlobRow, at path: String) {
         guard file.bytes == blob.size else {
             return report.add(
                 file, as: .damaged, name: path, detail: "has \(file.bytes) bytes, and was stored with \(blob.size)")

@@ -27,7 +27,7 @@ public struct StoreAudit {
         guard let top = try Directory(inStore: store.directory) else {
             throw StoreError(.broken, "there is no such directory")
         }
-        try add(top)
+        try addDirectory(top)
         // Blobs first: a file with a second name in the spool is counted as a blob.
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
@@ -38,7 +38,7 @@ public struct StoreAudit {
         }
     }
 
-    private mutating func add(_ directory: Directory) throws {
+    private mutating func addDirectory(_ directory: Directory) throws {
         report.add(links.facts(try directory.status()), as: .directory, name: "")
     }
 
@@ -52,7 +52,7 @@ public struct StoreAudit {
             try compareShelf(number, &files)
         }
         guard let blobs else { return }
-        try add(blobs)
+        try addDirectory(blobs)
         try blobs.forEachItem { name, status in
             let text = String(cString: name)
             guard status.st_mode & S_IFMT != S_IFDIR || text.wholeMatch(of: /[0-9a-f]{2}/) == nil else { return }
@@ -69,13 +69,13 @@ public struct StoreAudit {
 
     private mutating func auditSpool(of top: Directory) throws {
         guard let spools = try top.subdirectory("incoming") else { return }
-        try add(spools)
+        try addDirectory(spools)
         try spools.forEachItem { name, status in
             let path = "incoming/\(String(cString: name))"
             guard let spool = try spools.subdirectory(name) else {
                 return try addTemporary(name, status, in: spools, path: path)
             }
-            try add(spool)
+            try addDirectory(spool)
             try spool.forEachItem { name, status in
                 try addTemporary(name, status, in: spool, path: "\(path)/\(String(cString: name))")
             }
@@ -93,7 +93,7 @@ public struct StoreAudit {
     private mutating func blobFiles(in directory: Directory, path: String, belongs: (Digest) -> Bool) throws
         -> [Digest: StoredFile]
     {
-        try add(directory)
+        try addDirectory(directory)
         var files: [Digest: StoredFile] = [:]
         try directory.forEachItem { name, status in
             let text = String(cString: name)
@@ -112,7 +112,7 @@ public struct StoreAudit {
             return report.add(links.facts(status), as: .unknown, name: path)
         }
         guard let directory = try parent.subdirectory(name) else { return }
-        try add(directory)
+        try addDirectory(directory)
         try directory.forEachItem { name, status in
             try addUnknown(name, status, in: directory, path: "\(path)/\(String(cString: name))")
         }

@@ -1,7 +1,7 @@
 import Postgres
 import ShaCache
 
-/// Something that is uploaded again, as the catalog has it.
+/// Something that is uploaded again, as the database has it.
 ///
 /// Nobody must block a name for others by uploading what they have, and withdrawing it. So what an account withdrew
 /// itself is shown again as soon as another one uploads the same, and is that one's too.
@@ -11,7 +11,7 @@ struct ExistingUpload {
 
     /// - Parameter column: the withdrawal's number; then its reason, whether it is an operator's, and its account.
     /// - Throws: `Refusal.withdrawn` when a withdrawal binds this account.
-    init(_ row: Rows.Row, from column: Int, what: String, for account: Account?) throws(Refusal) {
+    init(_ row: ResultRow, from column: Int, what: String, for account: Account?) throws(Refusal) {
         withdrawal = row.int(column)
         guard withdrawal != nil else { return }
         guard !row.bool(column + 2), let account, account.id != row.int(column + 3) else {

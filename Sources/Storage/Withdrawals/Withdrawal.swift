@@ -1,11 +1,11 @@
 import Postgres
 public import ShaCache
 
-/// Who withdraws something, and why.
+/// What withdraws something: the actor, and the reason.
 public struct Withdrawal: Sendable {
     public typealias Number = Int
 
-    /// As the audit names him.
+    /// As the audit log names the actor.
     let actor: String
     /// nil for an operator at the server.
     let account: Account?
@@ -27,25 +27,26 @@ public struct Withdrawal: Sendable {
     /// Whether it may hide what others uploaded, and binds them. Otherwise it binds its own account alone.
     var isByOperator: Bool { account?.roles.contains(.operator) ?? true }
 
-    /// Which rows he may hide. What accounts hid themselves comes back with others' uploads; operators hide it for good.
+    /// The condition for rows that it may hide. What accounts hid themselves comes back with others' uploads; operators hide it for good.
     var hideable: SQL {
         isByOperator
             ? "(withdrawal_id IS NULL OR NOT shacache.is_operators(withdrawal_id))" : "withdrawal_id IS NULL"
     }
 
-    enum Target: String {
-        case blob, entries
-    }
-
-    /// What came of it.
-    public struct Outcome: Sendable {
-        public let number: Number
-        /// How many blobs or entries were hidden.
-        public let count: Int
-    }
 }
 
 extension Account {
-    /// As the audit names it.
+    /// As the audit log names it.
     var actor: String { "account:\(name)" }
+}
+
+enum WithdrawalTarget: String {
+    case blob, entries
+}
+
+/// What came of it.
+public struct WithdrawalResult: Sendable {
+    public let number: Withdrawal.Number
+    /// How many blobs or entries were hidden.
+    public let count: Int
 }

@@ -21,8 +21,8 @@ public struct Withdrawals {
                 """))
     }
 
-    func record(
-        _ withdrawal: Withdrawal, of target: Withdrawal.Target, subject: String
+    func insert(
+        _ withdrawal: Withdrawal, of target: WithdrawalTarget, subject: String
     ) throws -> Withdrawal.Number {
         try connection.run(
             """
@@ -74,7 +74,7 @@ public struct Withdrawals {
             .first.flatMap { Digest($0.text(0)!) }
     }
 
-    /// Shows in the catalog what a withdrawal hides.
+    /// Shows in the database what a withdrawal hides.
     ///
     /// - Throws: `AdministrationError`, also when it is lifted already.
     func clear(_ number: Withdrawal.Number, by actor: String) throws {

@@ -6,16 +6,16 @@ import ShaCache
 import Storage
 import Testing
 
-struct CatalogTests {
+struct SessionTests {
     private let database: TestDatabase
-    private let catalog: Catalog
+    private let session: Session
     private let account: Account
 
     init() throws {
         database = try TestDatabase()
-        catalog = database.catalog()
+        session = database.session()
         try database.accounts.add("alice", comment: "", by: "tester")
-        account = try #require(try Identities(catalog.session).enabledAccount(named: "alice"))
+        account = try #require(try Identities(session).enabledAccount(named: "alice"))
     }
 
     private func put(_ note: String, under key: Key) throws {
@@ -24,7 +24,7 @@ struct CatalogTests {
 
     private func notes(under key: Key) throws -> [String] {
         var notes: [String] = []
-        _ = try Entries(catalog.session).forEach(of: key) { metadata, _ in
+        _ = try Entries(session).forEach(of: key) { metadata, _ in
             notes.append((try? JSON(Array(metadata))["note"]?.string) ?? "?")
         }
         return notes
@@ -55,7 +55,7 @@ struct CatalogTests {
         let key = try key("k")
         let uploaders = try (0..<4).map { number in
             try database.accounts.add("a\(number)", comment: "", by: "tester")
-            let account = try #require(try Identities(catalog.session).enabledAccount(named: "a\(number)"))
+            let account = try #require(try Identities(session).enabledAccount(named: "a\(number)"))
             return Uploader(account: account, database: database)
         }
         DispatchQueue.concurrentPerform(iterations: 16) { number in
@@ -85,7 +85,7 @@ struct CatalogTests {
             try put("1", under: key)
         }
         try database.accounts.add("bob", comment: "", by: "tester")
-        let bob = try #require(try Identities(catalog.session).enabledAccount(named: "bob"))
+        let bob = try #require(try Identities(session).enabledAccount(named: "bob"))
         try Uploader(account: bob, database: database).put(large.replacing("x", with: "y"), under: key)
         #expect(try notes(under: key).count == 2)
     }
@@ -93,42 +93,42 @@ struct CatalogTests {
     @Test func `a blob whose publishing fails is not recorded`() throws {
         let store = try TestStore()
         let digest = Digest(bytes: Hash.digest(.sha512, of: "x".utf8))
-        let blobs = BlobRepository(store.files, catalog.session)
+        let blobs = BlobRepository(store.files, session)
         try FileManager.default.createDirectory(
             atPath: "\(store.path(of: digest))/not empty", withIntermediateDirectories: true)
-        #expect(throws: StoreError.self) { try store.put("x", by: account, in: catalog) }
+        #expect(throws: StoreError.self) { try store.put("x", by: account, in: session) }
         #expect(try blobs.size(of: digest) == nil)
         try FileManager.default.removeItem(atPath: store.path(of: digest))
-        try store.put("x", by: account, in: catalog)
-        try store.put("x", by: account, in: catalog)
+        try store.put("x", by: account, in: session)
+        try store.put("x", by: account, in: session)
         #expect(try blobs.size(of: digest) == 1)
         #expect(try count("upload WHERE duplicate") == 1)
     }
 
     @Test func `what was refused is on record`() throws {
-        let failure = UploadRecord.Failure(status: 403, reason: "not authorized", detail: "none was shown")
-        try Uploads(catalog.session).record(UploadRecord.of(account), failure: failure)
+        let failure = UploadFailure(status: 403, reason: "not authorized", detail: "none was shown")
+        try UploadRecords(session).recordFailure(of: UploadRecord.of(account), failure)
         #expect(try count("upload WHERE outcome = 'refused' AND reason = 'not authorized'") == 1)
     }
 
     @Test func `a session that the server ended is replaced, and nobody notices`() throws {
-        #expect(try Identities(catalog.session).enabledAccount(named: "alice") != nil)
+        #expect(try Identities(session).enabledAccount(named: "alice") != nil)
         try database.connection(as: "postgres").run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shacache_worker' AND datname = current_database()"
         )
-        #expect(try Identities(catalog.session).enabledAccount(named: "alice") != nil)
+        #expect(try Identities(session).enabledAccount(named: "alice") != nil)
         try put("1", under: try key("k"))
     }
 
     /// A worker may be started before the database is migrated. Without the guard in Account.init it would die.
     @Test func `an account without roles is a schema that is older`() throws {
         try database.connection().run("ALTER TABLE shacache.account DROP COLUMN roles CASCADE")
-        #expect(throws: SchemaIsOlder.self) { try Identities(catalog.session).enabledAccount(named: "alice") }
+        #expect(throws: SchemaIsOlder.self) { try Identities(session).enabledAccount(named: "alice") }
     }
 
     @Test func `a server that is not there is unavailable`() throws {
-        let catalog = Catalog(Connection.Target(connectionString: "host=/nowhere dbname=x", role: "shacache_worker"))
-        #expect { try Identities(catalog.session).enabledAccount(named: "alice") } throws: {
+        let session = Session(ConnectionOptions(connectionString: "host=/nowhere dbname=x", role: "shacache_worker"))
+        #expect { try Identities(session).enabledAccount(named: "alice") } throws: {
             ($0 as? DatabaseError)?.kind == .unavailable
         }
     }
@@ -264,6 +264,6 @@ private struct Uploader: Sendable {
         var upload = UploadRecord.of(account, target: .entry)
         (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (key, entry.sha512, 1, .unsigned)
         let limits = KeyLimits(entries: 3, bytes: 2000, entriesPerAccount: 2)
-        try Entries(database.catalog().session).store(entry, under: key, upload: upload, limits: limits)
+        try Entries(database.session()).store(entry, under: key, upload: upload, limits: limits)
     }
 }

@@ -1,4 +1,26 @@
-extension Connection.Target {
+/// How to reach the server, and as whom.
+public struct ConnectionOptions: Sendable {
+    /// libpq's keyword/value form or URI, without a user.
+    public let connectionString: String
+    /// The database role to log in as.
+    public let role: String
+    /// After this many seconds a statement is ended, also one that waits for a lock; a server that doesn't even do
+    /// that is given up soon after. 0: never.
+    public let statementTimeLimit: Int
+    /// It changes nothing, even by mistake.
+    public let isReadOnly: Bool
+
+    public init(
+        connectionString: String, role: String, statementTimeLimit: Int = 0, isReadOnly: Bool = false
+    ) {
+        self.connectionString = connectionString
+        self.role = role
+        self.statementTimeLimit = statementTimeLimit
+        self.isReadOnly = isReadOnly
+    }
+}
+
+extension ConnectionOptions {
     /// What sets, at the beginning of each session, what ShaCache counts on: a database and its roles may have other
     /// defaults, and so may the environment of whoever runs a program. One text, and so one round trip.
     ///

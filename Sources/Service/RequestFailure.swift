@@ -4,9 +4,9 @@ public import ShaCache
 import Storage
 
 /// Why a request was not answered as it asked, in HTTP's terms.
-public struct Failure {
+public struct RequestFailure {
     public let status: Status
-    let kind: Kind
+    let origin: FailureOrigin
     /// For the client, and on record.
     public let message: String
     /// For the client: what to do about it.
@@ -15,7 +15,7 @@ public struct Failure {
     public let cause: String?
 
     /// On whose side it is.
-    enum Kind {
+    enum FailureOrigin {
         case refused(Refusal.Name)
         /// To the client, an absent blob.
         case damagedBlob
@@ -24,7 +24,7 @@ public struct Failure {
 
     /// A stable name to group by.
     public var name: String {
-        switch kind {
+        switch origin {
         case .refused(let name): name.rawValue
         case .damagedBlob: "damaged blob"
         case .failed(let name): name.rawValue
@@ -63,7 +63,7 @@ public struct Failure {
 
     private init(_ error: StoreError) {
         let (status, name): (Status, FailureName) =
-            switch error.kind {
+            switch error.condition {
             case .noSpace: (.insufficientStorage, .noSpace)
             case .readOnly: (.serviceUnavailable, .storeReadOnly)
             case .broken: (.internalServerError, .storeBroken)
@@ -73,9 +73,11 @@ public struct Failure {
 
     private static let tellOperator = "tell its operator, and send it again later"
 
-    private init(_ status: Status, _ kind: Kind, _ message: String, mend: String? = nil, cause: String? = nil) {
+    private init(
+        _ status: Status, _ origin: FailureOrigin, _ message: String, mend: String? = nil, cause: String? = nil
+    ) {
         self.status = status
-        self.kind = kind
+        self.origin = origin
         self.message = message
         self.mend = mend
         self.cause = cause
@@ -89,7 +91,7 @@ public struct Failure {
         Response(status, line: line, headers: status == .serviceUnavailable ? [("Retry-After", "10")] : [])
     }
 
-    var recorded: UploadRecord.Failure {
-        UploadRecord.Failure(status: status.rawValue, reason: name, detail: message)
+    var recorded: UploadFailure {
+        UploadFailure(status: status.rawValue, reason: name, detail: message)
     }
 }

@@ -3,7 +3,7 @@ import Foundation
 import Storage
 
 /// The files that a new uploader gets, in one directory.
-struct AccountBundle {
+struct BundleArchive {
     private let account: String
     /// One that it may list things under.
     private let trialKey: String

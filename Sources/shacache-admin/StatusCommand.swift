@@ -4,9 +4,9 @@ import Foundation
 import OpenSSL
 import Storage
 
-struct Status: ParsableCommand {
+struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say what is there, and what needs somebody.",
+        commandName: "status", abstract: "Say what is there, and what needs somebody.",
         discussion: """
             What this machine hasn't got is left out: the store, the authority's certificate. Exits with 1 when the \
             database or the store can't be used as they are.
@@ -16,7 +16,7 @@ struct Status: ParsableCommand {
             certificate for another key stops no warning, since it may be another machine's: revoke the one that \
             isn't used any more. Of the authority it warns a year ahead.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Option(help: "Warn of this one, too: the server's own, in PEM.")
     var serverCertificate: String?
 
@@ -25,14 +25,15 @@ struct Status: ParsableCommand {
         let session = Session(configuration.adminDatabase)
         let schema = try Migrations(session).newestApplied() ?? 0
         guard schema >= Migrations.needed else {
-            throw Failure("the database has schema \(schema), not \(Migrations.needed): run shacache-admin migrate")
+            throw CommandError(
+                "the database has schema \(schema), not \(Migrations.needed): run shacache-admin migrate")
         }
         let hasStore = FileManager.default.fileExists(atPath: configuration.store.directory)
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
         let expiring = try Certificates(session).expiring()
         let warnings = try warnings(configuration, of: expiring)
         warnOfUselessAuthority(configuration)
-        try show(
+        try printSummary(
             CacheSummary(session).table().adding([
                 ("expiring_within_\(Certificates.noticeDays)_days", .number("\(expiring.count)")),
                 ("authority_not_after", configuration.authorityEnd.map { .text("\(Timestamp($0))") }),
@@ -61,7 +62,7 @@ struct Status: ParsableCommand {
         do { _ = try configuration.ca?.check() } catch { options.report("warning: \(error)") }
     }
 
-    private func show(_ summary: Table, _ warnings: [ExpiryWarning]) throws {
+    private func printSummary(_ summary: Table, _ warnings: [ExpiryWarning]) throws {
         guard !options.json else { return try output(prettyJSON([StatusReport(summary: summary, warnings: warnings)])) }
         for (column, value) in zip(summary.columns, summary.rows[0]) where value != .null {
             try output(column.replacing("_", with: " ") + ": " + value.text)
@@ -77,13 +78,13 @@ private struct StatusReport: Encodable {
 
     func encode(to encoder: any Encoder) throws {
         var members = encoder.singleValueContainer()
-        let columns = zip(summary.columns, summary.rows[0]).map { ($0, Member.value($1)) }
+        let columns = zip(summary.columns, summary.rows[0]).map { ($0, StatusValue.value($1)) }
         try members.encode(
-            Dictionary(uniqueKeysWithValues: columns + [("warnings", Member.warnings(warnings))]))
+            Dictionary(uniqueKeysWithValues: columns + [("warnings", StatusValue.warnings(warnings))]))
     }
 
-    private enum Member: Encodable {
-        case value(Table.Value)
+    private enum StatusValue: Encodable {
+        case value(TableValue)
         case warnings([ExpiryWarning])
 
         func encode(to encoder: any Encoder) throws {
@@ -102,7 +103,7 @@ extension Configuration {
 
 extension Table {
     /// The same table with more columns, for a table of one row.
-    fileprivate func adding(_ more: [(name: String, value: Value?)]) -> Table {
+    fileprivate func adding(_ more: [(name: String, value: TableValue?)]) -> Table {
         Table(columns: columns + more.map(\.name), rows: [rows[0] + more.map { $0.value ?? .null }])
     }
 }

@@ -2,10 +2,10 @@ import System
 
 /// What the first page says in figures: counted by one thread for all, and anew only after a while, however many people
 /// look.
-public final class HomeFigures: Sendable {
-    private let state = Monitor(State())
+public final class HomeStatisticsCache: Sendable {
+    private let state = Monitor(CacheState())
 
-    private struct State {
+    private struct CacheState {
         var made: (at: ContinuousClock.Instant, model: Templates.Model)?
         var isBeingMade = false
     }
@@ -23,7 +23,7 @@ public final class HomeFigures: Sendable {
     {
         if case .show(let model) = turn() { return (model, nil) }
         let (model, failure) = counted(count, otherwise: otherwise)
-        state.change { $0 = State(made: (.now, model)) }
+        state.change { $0 = CacheState(made: (.now, model)) }
         return (model, failure)
     }
 

@@ -2,7 +2,7 @@ import Postgres
 public import ShaCache
 
 /// What an account may store, against what it has stored.
-struct AccountLimits {
+struct AccountQuotas {
     let session: Session
 
     init(_ session: Session) { self.session = session }
@@ -23,8 +23,8 @@ struct AccountLimits {
             FROM shacache.account CROSS JOIN LATERAL \(Self.usage) AS usage WHERE id = \(account.id)
             """
         ).first!
-        try account.check(.blobs, used: used.int(0)!, adding: 1)
-        try account.check(.bytes, used: used.int(1)!, adding: size)
+        try account.checkLimit(.blobs, used: used.int(0)!, adding: 1)
+        try account.checkLimit(.bytes, used: used.int(1)!, adding: size)
     }
 
     /// Withdrawn entries count as well: a day's work is not undone by hiding it.
@@ -34,11 +34,11 @@ struct AccountLimits {
         let used = try session.connection.run(
             "SELECT \(Self.entriesToday) FROM shacache.account WHERE id = \(account.id)"
         ).first!
-        try account.check(.entriesPerDay, used: used.int(0)!, adding: 1)
+        try account.checkLimit(.entriesPerDay, used: used.int(0)!, adding: 1)
     }
 }
 
-extension AccountLimits {
+extension AccountQuotas {
     /// Of each row of shacache.account, what it has stored: blobs and bytes.
     static let usage: SQL =
         """
@@ -58,7 +58,7 @@ extension Account {
     fileprivate var hasQuota: Bool { limits[.bytes] != nil || limits[.blobs] != nil }
 
     /// - Throws: `Refusal.accountLimit`.
-    public func check(_ limit: Limit, used: Int, adding: Int) throws(Refusal) {
+    public func checkLimit(_ limit: AccountLimit, used: Int, adding: Int) throws(Refusal) {
         // Not the sum of what clients say: it could overflow.
         guard let most = limits[limit], adding > most - used else { return }
         let words =
@@ -77,7 +77,7 @@ extension Int {
     fileprivate var entries: String { self == 1 ? "1 entry" : "\(self) entries" }
 }
 
-extension Account.Limit {
+extension AccountLimit {
     /// For people.
     var name: String { rawValue.replacing("_", with: " ") }
 }

@@ -4,12 +4,12 @@ import Testing
 
 @testable import Pages
 
-struct HomeFiguresTests {
+struct HomeStatisticsCacheTests {
     private struct Failure: Error {}
 
-    // Take the waiting out of HomeFigures.turn, and several count.
+    // Take the waiting out of HomeStatisticsCache.turn, and several count.
     @Test(arguments: [false, true]) func `one counts, the others wait for it, and all show the same`(_ fails: Bool) {
-        let figures = HomeFigures()
+        let figures = HomeStatisticsCache()
         let counted = Atomic(0)
         let told = Atomic(0)
         DispatchQueue.concurrentPerform(iterations: 8) { _ in

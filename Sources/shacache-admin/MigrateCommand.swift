@@ -2,14 +2,14 @@ import ArgumentParser
 import Configuration
 import Storage
 
-struct Migrate: ParsableCommand {
+struct MigrateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Bring the database's schema up to date.",
+        commandName: "migrate", abstract: "Bring the database's schema up to date.",
         discussion: """
             Applies the numbered files that the database lacks, and all functions and views when one has changed: as \
             the role shacache_owner, in one transaction. Once before, a superuser runs /usr/share/shacache/sql/roles.sql.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Option(help: "The directory with the SQL files.")
     var directory = "/usr/share/shacache/sql"
 

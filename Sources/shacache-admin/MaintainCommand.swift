@@ -2,8 +2,9 @@ import ArgumentParser
 import Foundation
 import Storage
 
-struct Maintain: ParsableCommand {
+struct MaintainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "maintain",
         abstract: "Do the daily upkeep of the record of uploads, and of the sums of downloads.",
         discussion: """
             Makes the record's partitions for this month and the next two, adds up the days that are over, so that \
@@ -17,7 +18,7 @@ struct Maintain: ParsableCommand {
             far as these are kept: a day may have been closed too early while the clock was wrong. It lists the days that \
             differ, and exits with 1 when there are any that it did not repair.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Flag(help: "Compare the sums of days with their uploads.")
     var recount = false
     @Flag(help: "With --recount: put right what differs.")
@@ -35,10 +36,10 @@ struct Maintain: ParsableCommand {
         let changes = try Maintenance(session).run(
             recordMonths: record.retentionMonths, downloadMonths: record.dailyDownloadMonths)
         try conclude(session)
-        try show(changes.parts)
+        try reportChanges(changes.parts)
     }
 
-    private func show(_ parts: [String: [String]]) throws {
+    private func reportChanges(_ parts: [String: [String]]) throws {
         guard !options.json else { return try output(prettyJSON(parts)) }
         for (what, dates) in parts.sorted(by: { $0.key < $1.key }) where !dates.isEmpty {
             options.report("\(what.replacing("_", with: " ")): \(dates.summary)")
@@ -51,14 +52,14 @@ struct Maintain: ParsableCommand {
         try options.show(days)
         if days.rows.isEmpty { return }
         guard repair else {
-            throw Failure("the sums of these days differ from their uploads: --repair puts them right")
+            throw CommandError("the sums of these days differ from their uploads: --repair puts them right")
         }
         options.report("what differed is repaired")
     }
 
     private func conclude(_ session: Session) throws {
         let wrong = try AccountUsage(session).countDiffering()
-        try TaskRuns(session).record(.maintain, on: ProcessInfo.processInfo.hostName, findings: wrong)
+        try TaskRuns(session).recordRun(of: .maintain, on: ProcessInfo.processInfo.hostName, findings: wrong)
         guard wrong > 0 else { return }
         options.report("warning: the sums of \(wrong) accounts are wrong: shacache-admin account recount shows them")
     }

@@ -3,15 +3,15 @@ import ArgumentParser
 import Foundation
 import Storage
 
-struct IngestLog: ParsableCommand {
+struct IngestLogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Count the downloads in nginx's access log, by day, for reports.",
+        commandName: "ingest-log", abstract: "Count the downloads in nginx's access log, by day, for reports.",
         discussion: """
             Reads on where the last run ended, also in the files that logrotate has made of the log since then: \
             FILE.1, FILE.2.gz and so on. It knows a file by its beginning, whatever its name is by now. Each line is \
             counted once, however often this runs and wherever it is killed. shacache-ingest-log.timer runs it.
             """)
-    @OptionGroup var options: CommonOptions
+    @OptionGroup var options: AdminOptions
     @Argument(help: "The log as nginx/log.conf has it written: one JSON object a line.")
     var files: [String]
     @Option(help: "Whose log it is; for people, when several servers share a database.")
@@ -31,7 +31,7 @@ struct IngestLog: ParsableCommand {
         let summary = ingestion.summary
         options.report("\(summary.lines) new lines, \(summary.unreadable) of them unreadable")
         for file in ingestion.foreign { options.report("warning: \(file): no line of it is as nginx/log.conf says") }
-        guard failures.isEmpty else { throw Failure(failures.joined(separator: "\n")) }
-        try TaskRuns(session).record(.ingestLog, on: host, findings: summary.unreadable)
+        guard failures.isEmpty else { throw CommandError(failures.joined(separator: "\n")) }
+        try TaskRuns(session).recordRun(of: .ingestLog, on: host, findings: summary.unreadable)
     }
 }

@@ -2,7 +2,7 @@ import ShaCache
 
 /// A hash as a row of strokes, one for each of its first digits: two that differ are told apart at a glance. It says
 /// nothing that the digits beside it don't say.
-enum Band {
+enum HashGlyph {
     static func svg(_ hash: String) -> String {
         var drawing = Drawing()
         drawing.open("svg", ["class": "band", "viewBox": "0 0 192 32", "aria-hidden": "true", "focusable": "false"])

@@ -1,7 +1,7 @@
 import Foundation
 
 /// Numbers and times as people read them.
-enum Amounts {
+enum Format {
     /// With a thin space between thousands, which no line breaks.
     static func count(_ number: Int) -> String {
         let digits = Array(String(number.magnitude))
