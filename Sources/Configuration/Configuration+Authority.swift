@@ -5,7 +5,7 @@ import System
 extension Configuration.CertificateAuthorityFiles {
     /// The authority that issues accounts' certificates.
     ///
-    /// - Parameter ask: for the passphrase that no file has; nil when there is nobody to ask.
+    /// - Parameter ask: for the passphrase that no file has; nil without a terminal.
     /// - Throws: `ConfigurationError`, also when nginx would refuse what it issues.
     public func authority(askingForPassphrase ask: () -> [UInt8]?) throws -> CertificateAuthority {
         let chain = try naming(certificate) { try Certificate.list(pem: contents(of: certificate)) }
@@ -15,7 +15,7 @@ extension Configuration.CertificateAuthorityFiles {
 
     /// Looks whether it can issue what nginx takes, as far as its files are on this machine: they need not be.
     ///
-    /// - Returns: what can't be looked at before somebody types it; nil when there is no such thing.
+    /// - Returns: which check has to wait for a typed passphrase; nil when none has.
     /// - Throws: `ConfigurationError`.
     public func check() throws -> String? {
         guard let pem = try? contentsOfFile(certificate) else { return nil }

@@ -113,9 +113,9 @@ public struct Configuration: Decodable, Sendable {
         public let uploadURL: String?
         /// The file of the authority by which clients know the server; nil when every system knows it.
         public let authority: String?
-        /// From whom one gets an account: an address, a URL, or words.
+        /// The contact for an account: an address, a URL, or words.
         public let contact: String?
-        /// Whether the page names who uploaded what.
+        /// Whether the page names the accounts of uploads.
         public let showsAccounts: Bool
 
         private enum CodingKeys: String, CodingKey {

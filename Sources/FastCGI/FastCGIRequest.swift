@@ -1,7 +1,7 @@
 import CFastCGI
 import Glibc
 
-/// One request from nginx, for as long as its connection stands.
+/// One request from nginx, for as long as its connection is open.
 public struct FastCGIRequest: ~Copyable {
     private let request: UnsafeMutablePointer<FCGX_Request>
 
@@ -33,7 +33,7 @@ public struct FastCGIRequest: ~Copyable {
         return body
     }
 
-    /// Sends status, headers and body. A client that has gone is nobody's error.
+    /// Sends status, headers and body. That the client has gone is no error.
     public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
         var head = "Status: \(status)\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }

@@ -1,5 +1,5 @@
 extension Exposition {
-    /// What the workers of a host counted, and what the kernel says of their processes.
+    /// What the workers of a host counted, and the kernel's figures of their processes.
     public mutating func addWorkers(_ snapshots: [Snapshot]) {
         for metric in Metric.allCases {
             addFamily(metric.declaration.family, snapshots.flatMap { $0.samples(of: metric) })

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What stands before the cells: the mark, `Layout.version` and these, in words of eight bytes and the machine's order,
+/// The header before the cells: the mark, `Layout.version` and these, in words of eight bytes and the machine's order,
 /// since no other machine reads it.
 struct Header {
     static let size = 64

@@ -2,7 +2,7 @@ import System
 
 /// A directory in which each worker of a host has a slot for its figures: `worker-1`, `worker-2` and so on.
 ///
-/// A worker takes the first slot that nobody has, so that those who take the place of others go on under their names.
+/// A worker takes the first free slot, so that its successor goes on under the same name.
 public struct MetricsDirectory: Sendable {
     private let directory: String
 

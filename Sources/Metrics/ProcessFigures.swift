@@ -1,7 +1,7 @@
 import Glibc
 import System
 
-/// What the kernel says of a process of the same user (proc(5)).
+/// The kernel's figures of a process of the same user (proc(5)).
 struct ProcessFigures {
     let cpuSeconds: Double
     let residentBytes: Int

@@ -3,7 +3,7 @@ import Synchronization
 
 /// The figures of this worker, which all of its threads write, and all workers of the host read.
 ///
-/// It costs some atomic additions, asks nobody and fails never. `@unchecked Sendable`: the cells are atomic, and the
+/// It costs some atomic additions, takes no lock and never fails. `@unchecked Sendable`: the cells are atomic, and the
 /// memory stays until the last owner has gone.
 public final class Recorder: @unchecked Sendable {
     private let cells: UnsafeMutablePointer<Atomic<UInt64>>
@@ -46,7 +46,7 @@ public final class Recorder: @unchecked Sendable {
         cells[cell].wrappingAdd(UInt64(bitPattern: Int64(amount)), ordering: .relaxed)
     }
 
-    /// What stands there now.
+    /// The figures at this moment.
     public func snapshot() -> Snapshot? { memory.snapshot() }
 }
 

@@ -22,7 +22,7 @@ extension Certificate {
         return "\(kind) key of \(EVP_PKEY_get_bits(key)) bits"
     }
 
-    /// What an authority lacks for those who check it strictly (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets
+    /// What an authority lacks for strict verifiers (OpenSSL's X509_V_FLAG_X509_STRICT, which Python sets
     /// from 3.13 on); nil when nothing.
     public var strictFault: String? {
         if X509_get_key_usage(handle) == .max { return "no keyUsage" }

@@ -33,7 +33,7 @@ public final class Certificate: @unchecked Sendable {
         try writtenText { bio in try check(PEM_write_bio_X509(bio, handle), "write a certificate") }
     }
 
-    /// The SHA-256 of the DER form: what names a certificate, whoever issued it.
+    /// The SHA-256 of the DER form: it identifies a certificate of any issuer.
     public func fingerprint() throws -> [UInt8] {
         Hash.digest(.sha256, of: try der())
     }

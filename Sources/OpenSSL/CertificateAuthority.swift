@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// Makes certificates: who may sign, for how long, and what each may be used for.
+/// Makes certificates: their signer, their lifetime, and their profile.
 public struct CertificateAuthority {
     private var certificate: Certificate { chain[0] }
     /// With those that vouch for it, if it doesn't itself.
@@ -98,12 +98,12 @@ public struct CertificateAuthority {
         return try certify(key, commonName: commonName, days: days)
     }
 
-    /// A client certificate for the key of one that we made before: its owner goes on with the key that he has.
+    /// A client certificate for the key of one that we made before: its owner keeps the key.
     public func renew(_ old: Certificate, commonName: String, days: Int) throws -> Certificate {
         try certify(old.publicKey().handle, commonName: commonName, days: days)
     }
 
-    /// Nobody gets a certificate that nginx would refuse: as it verifies what clients show, so it is verified first.
+    /// Verifies each new certificate as nginx verifies clients', so that none is issued which nginx would refuse.
     private func certify(_ key: OpaquePointer, commonName: String, days: Int) throws -> Certificate {
         let made = try Self.build(
             commonName: commonName, publicKey: key, profile: .client, days: days, issuer: certificate, signer: self.key)
@@ -122,7 +122,7 @@ public struct CertificateAuthority {
         // An hour back: the clients' clocks aren't all right.
         _ = try require(X509_gmtime_adj(X509_getm_notBefore(handle), -3600), "set the validity")
         _ = try require(X509_gmtime_adj(X509_getm_notAfter(handle), days * 86_400), "set the validity")
-        // Nobody takes a certificate whose authority has expired, whatever it says itself.
+        // A certificate is worth nothing once its authority has expired, whatever its own dates are.
         if let issuer, issuer.notAfter < certificate.notAfter {
             try check(X509_set1_notAfter(handle, X509_get0_notAfter(issuer.handle)), "set the validity")
         }

@@ -33,7 +33,7 @@ public final class PrivateKey: @unchecked Sendable {
         return PrivateKey(owning: try require(key, "make a key"))
     }
 
-    /// - Parameter passphrase: nobody is asked for it.
+    /// - Parameter passphrase: never asked for on the terminal.
     /// - Throws: `HasPassphrase` when the key has one and none is given, `WrongPassphrase` when it has another.
     public convenience init(pem: [UInt8], passphrase: [UInt8]? = nil) throws {
         let answer = PassphraseAnswer(passphrase)

@@ -10,7 +10,7 @@ extension Chart {
         }
     }
 
-    /// On a day of which the report says nothing, nothing happened: a total stays, anything else is none.
+    /// A day without a row had no events: a total stays, anything else is 0.
     private static func points(_ days: [DayFigure], areTotals: Bool) -> [(label: String, value: Int)] {
         guard areTotals else { return days.map { ($0.day, $0.value ?? 0) } }
         var total = 0

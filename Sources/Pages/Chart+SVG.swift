@@ -9,7 +9,7 @@ extension Chart {
         var drawing = Drawing()
         drawing.open(
             "svg",
-            // Its title stands beside it.
+            // Its title is beside it.
             ["class": "chart", "role": "img", "viewBox": "0 0 640 220", "aria-label": course])
         drawScale(on: &drawing)
         switch shape {

@@ -1,4 +1,4 @@
-/// Numbers over days, as a picture and as a table that says the same.
+/// Numbers over days, as a picture and as a table of the same.
 struct Chart {
     let title: String
     /// Of the numbers' column in the table.
@@ -14,7 +14,7 @@ struct Chart {
         case area
     }
 
-    /// What a screen reader says of the picture, and the table's caption.
+    /// The picture's description for screen readers, and the table's caption.
     var course: String {
         guard let first = points.first, let last = points.last, let most = points.max(by: { $0.value < $1.value })
         else {

@@ -4,7 +4,7 @@ import ShaCache
 struct Form {
     private let fields: [(name: String, value: String)]
 
-    /// - Parameter query: what stands behind the question mark. What is not UTF-8 is replaced; what is no escape stays.
+    /// - Parameter query: what follows the question mark. What is not UTF-8 is replaced; what is no escape stays.
     init(_ query: ArraySlice<UInt8>) {
         fields = query.split(separator: UInt8(ascii: "&")).map { field in
             let halves = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
@@ -18,7 +18,7 @@ struct Form {
         return String(decoding: percentDecoded(spaced) ?? spaced, as: UTF8.self).replacing("\0", with: "\u{FFFD}")
     }
 
-    /// The first field of this name; nil when it is empty, as one is that nobody filled in.
+    /// The first field of this name; nil when it is empty, as a field is that was left empty.
     subscript(name: String) -> String? {
         fields.first { $0.name == name && !$0.value.isEmpty }?.value
     }

@@ -1,7 +1,7 @@
 import ShaCache
 
-/// A hash as a row of strokes, one for each of its first digits: two that differ are told apart at a glance. It says
-/// nothing that the digits beside it don't say.
+/// A hash as a row of strokes, one for each of its first digits: two that differ are told apart at a glance. It has
+/// no information beyond the digits beside it.
 enum HashGlyph {
     static func svg(_ hash: String) -> String {
         var drawing = Drawing()

@@ -1,7 +1,6 @@
 import System
 
-/// What the first page says in figures: counted by one thread for all, and anew only after a while, however many people
-/// look.
+/// A cache of the home page's statistics: computed by one thread for all, at most once in its lifetime of a minute.
 public final class HomeStatisticsCache: Sendable {
     private let state = Monitor(CacheState())
 
@@ -14,10 +13,10 @@ public final class HomeStatisticsCache: Sendable {
 
     private static let last = Duration.seconds(60)
 
-    /// The figures; while somebody counts, those of before. A failure is kept as long: what took too long would take as
-    /// long again.
+    /// The statistics; while a thread computes new ones, the old. A failure is cached as long: a query that timed out would
+    /// time out again.
     ///
-    /// - Returns: `failure`, for the log: to the one who counted.
+    /// - Returns: `failure`, for the log: only to the thread that computed.
     func fresh(_ count: () throws -> Templates.Model, otherwise: Templates.Model)
         -> (model: Templates.Model, failure: String?)
     {

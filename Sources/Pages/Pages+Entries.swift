@@ -91,7 +91,7 @@ extension Pages {
         ]
     }
 
-    /// What the metadata says, a line each.
+    /// The members of the metadata, a line each.
     private func members(_ metadata: String) -> [Templates.Model] {
         guard case .object(let members)? = try? JSON(Array(metadata.utf8)) else { return [] }
         return members.map { name, value in

@@ -1,7 +1,7 @@
 import OpenSSL
 import ShaCache
 
-/// What stands in place of a page.
+/// A message in place of a page.
 enum Message: String {
     case nothingHere, tooLong, noSuchAccount, noSuchDay, tookTooLong, databaseAway, broken
 

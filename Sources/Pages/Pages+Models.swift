@@ -43,7 +43,7 @@ extension Pages {
         return model
     }
 
-    /// One that entries name, and nobody can have.
+    /// One that entries name, and the store doesn't have.
     func absentBlob(_ digest: Digest) -> Templates.Model {
         [
             "hash": digest.description, "blobHref": "\(PageRoute.root)/blob/\(digest)",

@@ -24,7 +24,7 @@ public final class Pages {
     }
 
     public func answer(_ request: PageRequest) -> PageAnswer {
-        // Who looks may be just what couldn't be found out.
+        // Identifying the visitor may be what failed.
         let unknown = View(request, .anybody)
         do {
             guard let route = PageRoute.find(request.target) else {
@@ -100,7 +100,7 @@ struct View {
         self.visitor = visitor
     }
 
-    /// What depends on a certificate is nobody else's.
+    /// A page that depends on a certificate is private.
     fileprivate var caching: String {
         if case .anybody = visitor { return "public, max-age=60" }
         return "private, no-store"

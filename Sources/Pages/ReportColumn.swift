@@ -42,7 +42,7 @@ struct ReportColumn {
         case .number: Int(text).map(isBytes ? Format.bytes : Format.count) ?? text
         case .truth: text == "t" ? "yes" : "no"
         case .list: Self.elements(text).map { $0.shown() }.joined(separator: ", ")
-        // To the second; that it is UTC stands below all pages.
+        // To the second; all pages have a footer that they are in UTC.
         case .time: String(text.prefix(19))
         case .other: text.shown()
         }

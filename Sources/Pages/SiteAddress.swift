@@ -1,8 +1,8 @@
 import Configuration
 
-/// Where clients reach this server: as the operator says, or else as the visitor did.
+/// Where clients reach this server: as configured, or else as the visitor did.
 struct SiteAddress {
-    /// Where nodes download, without a slash at the end. Over plain HTTP, unless the operator says otherwise: the deployed
+    /// Where nodes download, without a slash at the end. Over plain HTTP, unless configured otherwise: the deployed
     /// clients fail over HTTPS without a certificate.
     let downloads: String
     /// Where builders upload, and operators look.

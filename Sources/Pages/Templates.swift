@@ -19,7 +19,7 @@ public struct Templates: Sendable {
         var templates: [String: MustacheTemplate] = [:]
         for file in try FileManager.default.contentsOfDirectory(atPath: directory) where file.hasSuffix(suffix) {
             let text = try String(contentsOfFile: "\(directory)/\(file)", encoding: .utf8)
-            // Every one says it: a partial would go back to Mustache's own escaping.
+            // In every one: a partial without it would use Mustache's own escaping.
             templates[String(file.dropLast(suffix.count))] = try MustacheTemplate(
                 string: "{{% CONTENT_TYPE:\(Self.contentType)}}\(text)")
         }

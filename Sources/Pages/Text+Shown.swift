@@ -2,7 +2,7 @@ import ShaCache
 
 extension String {
     /// For the eye: what doesn't show, looks like a space and is none, or turns the direction of what follows, is written
-    /// as its code point, so that nobody's text looks like another. And no URL in it has a user or a password.
+    /// as its code point, so that no two texts look alike. And no URL in it has a user or a password.
     ///
     /// - Parameter lines: whether line ends and tabs stay.
     func shown(lines: Bool = false) -> String {
@@ -23,7 +23,7 @@ extension Unicode.Scalar {
         switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned: false
         case .spaceSeparator: self == " "
-        // Letters and marks that nobody draws, as Hangul's fillers; and the one pattern of Braille without a dot.
+        // Letters and marks that fonts don't draw, as Hangul's fillers; and the one pattern of Braille without a dot.
         default: !properties.isDefaultIgnorableCodePoint && self != "\u{2800}"
         }
     }

@@ -1,7 +1,7 @@
 import ShaCache
 import Storage
 
-/// Who looks at a page.
+/// The visitor of a page.
 enum Visitor {
     case anybody
     /// An enabled account with the role `operator`.
@@ -16,7 +16,7 @@ enum Visitor {
 }
 
 extension Pages {
-    /// As things stand at this moment: a connection outlives a revocation, and this question does not.
+    /// Asked at each request, since a connection outlives a revocation.
     func visitor(_ request: PageRequest) throws -> Visitor {
         switch request.certificateVerification {
         case "", "NONE": return .anybody

@@ -92,7 +92,7 @@ public final class Connection {
         do {
             result = try body()
         } catch {
-            // A session that can't roll back is in a state that nobody knows: the next use opens a new one.
+            // The state of a session that can't roll back is unknown: the next use opens a new one.
             do { try run("ROLLBACK") } catch { disconnect() }
             throw error
         }
@@ -130,7 +130,7 @@ public final class Connection {
         do {
             isWarned = false
             let result = try body()
-            // Somebody has cancelled its wait for a standby: then it succeeds, and says only here that it didn't wait.
+            // When its wait for a standby is cancelled, a COMMIT succeeds with a warning, though it isn't durable there.
             if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: statement) }
             return result
         } catch let error as DatabaseError where error.kind == .lost {
@@ -154,7 +154,7 @@ public final class Connection {
             do {
                 rows.append(try rowsOfNext(statement.text, on: handle))
             } catch let error as DatabaseError {
-                // Of what comes behind it, the server says only that it was left out.
+                // Of what comes behind it, the server answers only that it was left out.
                 failure = failure ?? error
                 guard self.handle != nil, PQstatus(handle) == CONNECTION_OK else { throw error }
             }
@@ -188,7 +188,7 @@ public final class Connection {
         return try connect()
     }
 
-    /// Whether an idle session still stands. An idle server says nothing, except that it ends.
+    /// Whether an idle session is still connected. An idle server sends nothing, except its end.
     private func isAlive(_ handle: OpaquePointer) -> Bool {
         var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
         guard PQstatus(handle) == CONNECTION_OK else { return false }
@@ -243,7 +243,7 @@ public final class Connection {
 
     /// In the middle of a statement.
     private func giveUp(_ handle: OpaquePointer) {
-        // What it says from now on, in another thread, is nobody's matter.
+        // Its notices from now on, in another thread, are ignored.
         PQsetNoticeReceiver(handle, { _, _ in }, nil)
         GivenUpSession(owning: handle).end()
         forget()
@@ -303,7 +303,7 @@ public final class Connection {
         return PQgetResult(handle)
     }
 
-    /// Seconds. What a server may take to end a statement and say so.
+    /// Seconds. What a server may take to end a statement and answer.
     private static let grace = 2
 
     /// Waits until there is something to read, or to write.

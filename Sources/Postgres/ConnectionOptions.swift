@@ -1,4 +1,4 @@
-/// How to reach the server, and as whom.
+/// How to reach the server, the role, and the timeouts.
 public struct ConnectionOptions: Sendable {
     /// libpq's keyword/value form or URI, without a user.
     public let connectionString: String
@@ -22,13 +22,13 @@ public struct ConnectionOptions: Sendable {
 
 extension ConnectionOptions {
     /// What sets, at the beginning of each session, what ShaCache counts on: a database and its roles may have other
-    /// defaults, and so may the environment of whoever runs a program. One text, and so one round trip.
+    /// defaults, and so may the environment of the user of a program. One text, and so one round trip.
     ///
     /// Left to the server are the language of its messages, which only superusers may set, and what is merely fast or slow.
     var settings: String {
         // The time limit first, or the rest might take too long for another one; from the search path on, names mean
         // PostgreSQL's own. A setting that this release of PostgreSQL doesn't know is left out. A commit waits for the
-        // disk at least; for a standby, if the role says so.
+        // disk at least; for a standby, if the role's settings ask for it.
         """
         SET statement_timeout = '\(statementTimeLimit)s'; SET search_path = pg_catalog, pg_temp; \
         SELECT set_config(name, value, false) FROM (VALUES \(values), \
@@ -58,7 +58,7 @@ extension ConnectionOptions {
             ("row_security", "on"),
             ("plan_cache_mode", "auto"),
         ]
-        // Workers have a limit by their role, which may be shortened there. Who reads a report in a pager takes his time.
+        // Workers have a limit by their role, which may be shortened there. A report in a pager may take longer.
         let idle = statementTimeLimit == 0 ? [("idle_in_transaction_session_timeout", "0")] : []
         return (settings + idle).map { "('\($0)', '\($1)')" }.joined(separator: ", ")
     }

@@ -4,7 +4,7 @@ import Synchronization
 /// many wait for it, and the others are free for what needs no database. Shared by these threads.
 public final class DatabaseBulkhead: Sendable {
     private let maximumWaiting: Int
-    /// A server that says nothing for so long hangs.
+    /// A server that doesn't answer for so long hangs.
     let stallTimeout: Duration
     private let inside = Atomic(0)
     private let waiting = Atomic(0)
@@ -12,7 +12,7 @@ public final class DatabaseBulkhead: Sendable {
 
     /// - Parameters:
     ///   - maximumWaiting: at least one, or no thread would learn that the server answers again.
-    ///   - stallTimeout: a server that says nothing for so long hangs. Longer than statements usually take.
+    ///   - stallTimeout: a server that doesn't answer for so long hangs. Longer than statements usually take.
     public init(maximumWaiting: Int, stallTimeout: Duration = .seconds(1)) {
         self.maximumWaiting = maximumWaiting
         self.stallTimeout = stallTimeout

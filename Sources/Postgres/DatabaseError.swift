@@ -37,7 +37,7 @@ public struct DatabaseError: Error, CustomStringConvertible {
     private static func kind(sqlState: String?, connection: OpaquePointer) -> DatabaseFailureMode {
         guard PQstatus(connection) == CONNECTION_OK, let sqlState else { return .lost }
         // By class: connection, transaction rollback, resources, operator intervention (also the statement
-        // time limit); and 25006, which is what a primary that was demoted to standby says.
+        // time limit); and 25006, which a primary answers that was demoted to standby.
         let passing = ["08", "40", "53", "57"].contains(sqlState.prefix(2)) || sqlState == "25006"
         return passing ? .unavailable : .rejected(sqlState: sqlState)
     }

@@ -8,7 +8,7 @@ import System
 /// has gone: it would keep its locks, and its place among `max_connections`, for as long. So the statement is cancelled
 /// before the session is closed. What a COMMIT has written stays, as it does when the connection is lost.
 ///
-/// `@unchecked Sendable`: whoever makes one lets go of the handle.
+/// `@unchecked Sendable`: it becomes the only owner of the handle.
 struct GivenUpSession: @unchecked Sendable {
     private let handle: OpaquePointer  // PGconn *
     private static let pending = Atomic(0)

@@ -1,6 +1,6 @@
 import CPostgres
 
-/// What a statement answered. Columns are counted from 0, as they stand in the SELECT.
+/// What a statement answered. Columns are counted from 0, in the order of the SELECT.
 public final class Rows: Sequence {
     fileprivate let result: OpaquePointer  // PGresult *
 
@@ -65,7 +65,7 @@ public struct ResultRow {
     }
 }
 
-/// What a column's values are, as far as somebody asks.
+/// The kind of a column's values, as far as the programs tell them apart.
 public enum ColumnKind: Sendable {
     case number
     /// `t` or `f`.

@@ -2,7 +2,7 @@
 ///
 ///     connection.run("SELECT metadata FROM shacache.entry WHERE key = \(key)")
 public struct SQL: ExpressibleByStringInterpolation, Sendable {
-    /// With `$1`, `$2`, … where the values stand.
+    /// With `$1`, `$2`, … in place of the values.
     public let text: String
     /// nil is NULL.
     let values: [BoundValue?]

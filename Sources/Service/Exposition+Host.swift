@@ -4,7 +4,7 @@ import OpenSSL
 import Storage
 
 extension Exposition {
-    /// What the store's file system says, without a label: it is one for all workers. Nothing when it says nothing.
+    /// Room and spool of the store, without a label: it is one for all workers. A figure that can't be read is left out.
     mutating func addStore(_ store: LocalBlobs) {
         if let free = try? store.free() {
             addFamily(.storeSize, [Sample(Double(free.totalBytes))])
@@ -44,7 +44,7 @@ extension Exposition {
             .surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
     }
 
-    /// Seconds. Accounts may be many; those that can upload for longer than 60 days are nobody's concern yet.
+    /// Seconds. Accounts may be many; those that can upload for longer than 60 days are left out.
     private static let horizon = 60 * 86_400.0
 
     /// - Parameter files: in PEM, each with one certificate or several.
@@ -56,7 +56,7 @@ extension Exposition {
     }
 
     /// An authority and its successor may have one name; numbers are each authority's own; and one certificate may
-    /// stand there twice.
+    /// occur twice.
     private static func expiries(of certificates: [Certificate], in file: String) -> [Sample] {
         let named = certificates.map { ([$0.subject, $0.serial], $0) }
         let each = Dictionary(named, uniquingKeysWith: { first, _ in first }).values
@@ -78,7 +78,7 @@ extension [Certificate?] {
 }
 
 extension Certificate {
-    /// nil for one that can't be read. What stands between them may be any bytes, as it may to nginx.
+    /// nil for one that can't be read. The text between them may be any bytes, as nginx allows.
     fileprivate static func all(inFile path: String) -> [Certificate?] {
         let text = String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
         let end = "-----END CERTIFICATE-----"

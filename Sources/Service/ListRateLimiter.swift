@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// How many names one address may ask for in lists: two full lists at once, then as many a second as nginx allows it
+/// A token bucket of the names that an address asks for in lists: two full lists at once, then as many a second as nginx allows
 /// requests (limits.conf), since each name is the work of one. nginx counts a list once, whatever it has in it.
 ///
 /// Shared by the threads of a worker; each worker has its own.

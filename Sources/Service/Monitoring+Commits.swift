@@ -3,7 +3,7 @@ import Storage
 import Synchronization
 
 extension Monitoring {
-    /// What became of the last commit that somebody asked for to see whether there are any.
+    /// The result of the last commit that was made as a health check.
     struct CommitProbe: Sendable {
         let doesCommit: Bool
         let end: ContinuousClock.Instant
@@ -20,7 +20,7 @@ extension Monitoring {
     func databaseCommits() throws -> Bool {
         let known = lastCommit.withLock { $0 }
         if let known, known.isFresh { return known.doesCommit }
-        // Whoever finds another thread at it goes by what was known before.
+        // While another thread probes, the last result counts.
         guard let doesCommit = try session.withLockIfAvailable({ try commits($0) }) else {
             return known?.doesCommit ?? true
         }
@@ -35,7 +35,7 @@ extension Monitoring {
             return true
         } catch let error as DatabaseError where error.kind == .lost {
             guard begin.duration(to: .now) < .seconds(1) else { return false }
-            // A session that had ended, unnoticed since its last use, says so at once.
+            // A session that had ended, unnoticed since its last use, fails at once.
             guard !isSecondTry else { throw error }
             return try commits(session, isSecondTry: true)
         }

@@ -32,8 +32,8 @@ public final class Monitoring: Sendable {
         return directory.snapshots()
     }
 
-    /// What only the database knows. One thread asks at a time. Whoever can't wait for it gets what was known before:
-    /// when the database hangs, that costs one thread.
+    /// The database's figures. One thread asks at a time; the others get the latest answer after a timeout: a database
+    /// that hangs costs one thread.
     ///
     /// - Parameter certificate: the SHA-256 of the one that was shown; nil where none is needed.
     /// - Returns: nil when it can't be found out now whether it is an operator's.
@@ -101,7 +101,7 @@ struct DatabaseFigures: Sendable {
         do {
             schema = try Migrations(session).newestApplied()
             isUp = true
-            // An older schema lacks what the others ask for; that it is too old, the figures say.
+            // An older schema lacks what the others ask for; the figure of the schema shows it.
             guard schema ?? 0 >= Migrations.needed else { return }
             expiries = try Certificates(session).accountExpiries()
             runs = try TaskRuns(session).latest()

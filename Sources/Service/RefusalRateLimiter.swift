@@ -1,7 +1,7 @@
 import Storage
 import Synchronization
 
-/// How many refused uploads go on record: some at once, then one a second. Anybody can be refused any number of times,
+/// A token bucket for refused uploads on record: some at once, then one a second. Anybody can be refused any number of times,
 /// and rows are kept for months, or for good. All requests without a valid account take from one token bucket; each account has its own, which is
 /// larger. Shared by the threads of a worker.
 public final class RefusalRateLimiter: Sendable {
@@ -30,7 +30,7 @@ public final class RefusalRateLimiter: Sendable {
 
     public init() {}
 
-    /// - Parameter account: that was refused; nil for whoever has none, or a certificate that doesn't count.
+    /// - Parameter account: that was refused; nil for a request without one, or with a certificate that isn't valid.
     /// - Returns: how many were left out since the last that was allowed; nil when this one is left out as well.
     func admit(for account: AccountID?, at now: ContinuousClock.Instant = .now) -> Int? {
         let capacity = account == nil ? Self.capacityOfStrangers : Self.capacityOfAccount

@@ -1,7 +1,7 @@
 import ShaCache
 import Storage
 
-/// What one thread has read of those who write, so that an upload needs no round trip for it. It may be outdated: the
+/// One thread's cache of accounts and signers, so that an upload needs no round trip for them. It may be outdated: the
 /// transaction that stores something confirms it, and nothing is refused because of it before it was read anew.
 struct Remembered {
     /// By certificate; nil is for writers without one.

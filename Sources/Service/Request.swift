@@ -3,7 +3,7 @@ public import ShaCache
 /// One HTTP request as nginx hands it on. Texts are empty where the client sent nothing.
 public struct Request: Sendable {
     public var method = "GET"
-    /// As the client sent it, not normalised: bytes, since nothing says that they are UTF-8.
+    /// As the client sent it, not normalised: bytes, which may be no UTF-8.
     public var target: [UInt8] = []
     /// What a virtual host's root stands for.
     public var mount = Mount.prefixes

@@ -33,7 +33,7 @@ public struct Response: Sendable {
 
     /// Says a line behind the status, too: of an answer that isn't 2xx, the log of a deployed client has no more than that.
     mutating func say(_ line: String) {
-        // What else could stand in a header's line, some client may not read: an operator's reason may be in any language.
+        // Other characters in a header break some clients, and an operator's reason may be in any language.
         let bytes = line.utf8.map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: "?") }
         phrase = String(decoding: bytes.prefix(300), as: UTF8.self)
     }
@@ -63,12 +63,12 @@ extension Response {
     /// What is sent through nginx: the status line's text.
     public var statusLine: String { "\(status.rawValue) \(phrase ?? status.reasonPhrase)" }
 
-    /// What is sent through nginx: every header, with what stands for the body.
+    /// What is sent through nginx: every header, with those that describe the body.
     public var allHeaders: [(name: String, value: String)] {
         switch body {
         case .file(let file): headers + [("X-Accel-Redirect", "\(file.way.rawValue)/\(file.path)")]
         case .bytes where status == .noContent || status == .notModified: headers
-        // nginx would send a body of unknown length in chunks, which tells nobody how much is missing.
+        // nginx would send a body of unknown length in chunks, where a client can't tell how much is missing.
         case .bytes(let bytes): headers + [("Content-Length", "\(bytes.count)")]
         }
     }

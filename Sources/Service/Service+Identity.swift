@@ -2,8 +2,8 @@ import ShaCache
 import Storage
 
 extension Service {
-    /// Finds out who writes: kept-alive and resumed TLS connections outlive a revocation, and this question does not. What
-    /// is remembered, the transaction that stores something confirms.
+    /// Identifies the account of a request: at each request, since TLS connections (kept alive or resumed) outlive a
+    /// revocation. A remembered identity is confirmed by the transaction that stores something.
     ///
     /// - Parameter certificate: becomes the SHA-256 of the one that was shown, also when it counts for nothing.
     /// - Parameter account: becomes whose that is, also when the account is refused.

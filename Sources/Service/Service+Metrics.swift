@@ -39,7 +39,7 @@ extension Service {
     /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
     func countRequest(_ request: Request, _ route: Route?, _ answer: AnsweredRequest) {
         let (recorder, response) = (monitoring.recorder, answer.response)
-        // Strangers who try /metrics say nothing about the cache.
+        // Refused requests for /metrics are no figures of the cache.
         if let failure = answer.failure, route?.name != Route.metrics.name { recorder.countFailure(failure) }
         if let upload = answer.upload { recorder.countUpload(upload, isAccepted: response.status == .created) }
         recorder.countStatements(session.statistics, since: counted)
@@ -81,7 +81,7 @@ extension Recorder {
 }
 
 extension Route {
-    /// As the label says it.
+    /// The value of the label `route`.
     fileprivate var name: String {
         switch self {
         case .blobs: "blobs"

@@ -1,7 +1,7 @@
 public import ShaCache
 public import Storage
 
-/// What the log says of a request to withdraw something, whatever came of it.
+/// A request to withdraw something, for the log, whatever its result.
 public struct WithdrawalAttempt: Sendable {
     public let clientAddress: String
     public var account: Account?
@@ -78,7 +78,7 @@ extension Digest {
 }
 
 extension Request {
-    /// What the target's query says of `name`, its percent escapes decoded; nil when it says nothing.
+    /// The value of `name` in the target's query, its percent escapes decoded; nil when it has none.
     fileprivate func query(_ name: String) throws(Refusal) -> String? {
         let query = target.drop { $0 != UInt8(ascii: "?") }.dropFirst()
         let prefix = "\(name)=".utf8

@@ -1,4 +1,4 @@
-/// Allows so many events at once, and then as many as come in at a steady rate.
+/// A token bucket: allows a burst of events, then a steady rate.
 struct TokenBucket {
     private let capacity: Double
     /// Tokens in a second.

@@ -20,7 +20,7 @@ public struct SignalSet {
         return withUnsafePointer(to: set) { set in
             withUnsafePointer(to: limit) { limit in
                 var arrived: Int32
-                // Whoever attaches to the process, or stops it for a while, interrupts it; the time begins anew then.
+                // A debugger that attaches, or a SIGSTOP, interrupts it; the timeout then begins anew.
                 repeat { arrived = sigtimedwait(set, nil, limit) } while arrived < 0 && errno == EINTR
                 return arrived > 0
             }

@@ -1,6 +1,6 @@
 extension Entry {
     /// What reports want to know of the metadata. Anything of another shape than usual is left out, not refused:
-    /// the metadata belongs to who signed it.
+    /// the metadata belongs to its signer.
     public struct Facts: Sendable {
         public let softwareURL: String?
         public let multiarch: String?

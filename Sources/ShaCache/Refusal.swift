@@ -10,7 +10,7 @@ public enum Refusal: Error, Equatable {
     case digestMismatch(expected: Digest, received: Digest)
     /// Known before the body comes: both are sizes, in bytes.
     case sizeMismatch(Digest, stored: Int, announced: Int)
-    /// - Parameter limit: in bytes; the protocol's, which nobody can raise.
+    /// - Parameter limit: in bytes; the protocol's, which can't be raised.
     case entryTooLarge(limit: Int)
     /// - Parameter limit: in bytes; the operator's.
     case blobTooLarge(limit: Int)
@@ -25,7 +25,7 @@ public enum Refusal: Error, Equatable {
     case keyIsFull(String)
     /// A limit of the account's own. The text names it, its value, and what is used of it.
     case accountLimit(String)
-    /// - Parameter reason: as it was given by whoever withdrew it.
+    /// - Parameter reason: as given with the withdrawal.
     case withdrawn(_ what: String, reason: String)
     case revokedSigner
     case nothingToWithdraw(String)

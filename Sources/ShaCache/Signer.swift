@@ -1,6 +1,6 @@
 public import OpenSSL
 
-/// Somebody whose signatures this server knows. Nodes choose by themselves whom they trust.
+/// A signer whose signatures this server knows. Nodes choose by themselves which signers they trust.
 public struct Signer: Sendable {
     public typealias ID = Int
 
@@ -45,8 +45,8 @@ extension Entry {
         return .unknownSigner
     }
 
-    /// Refuses what stands behind a signature's end, where somebody else could put anything: one signature would make any
-    /// number of entries.
+    /// Refuses bytes behind a signature's end, where others could append anything: one signature would make any number of
+    /// entries.
     ///
     /// - Throws: `Refusal.malformedEntry`.
     public func checkSignatureLength(as signer: Signer) throws(Refusal) {

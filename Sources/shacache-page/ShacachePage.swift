@@ -41,7 +41,7 @@ struct ShacachePage: ParsableCommand {
         }
     }
 
-    /// People who look are few; more could only ask the database for more at once.
+    /// Visitors are few; more threads would only put more load on the database at once.
     private static let threads = 4
 
     private func serve(_ configuration: Configuration, _ templates: Templates) throws {
@@ -52,7 +52,7 @@ struct ShacachePage: ParsableCommand {
         signals.block()
         let listener = try Sockets.inherited().named("page")
         let threads = ThreadPool()
-        // While the database hangs, one is left that says so at once. What is slow doesn't hang: the server ends it itself.
+        // While the database hangs, one is left that answers 503 at once. What is slow doesn't hang: the server ends it itself.
         let bulkhead = DatabaseBulkhead(
             maximumWaiting: Self.threads - 1, stallTimeout: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
         let statistics = HomeStatisticsCache()

@@ -9,7 +9,7 @@ extension AnsweredRequest {
         let metadata: Logger.Metadata
     }
 
-    /// What the log says of it: every upload, every withdrawal, and whatever has a cause that an operator should know.
+    /// Its line in the log: every upload, every withdrawal, and whatever has a cause that an operator should know.
     /// Other downloads are in nginx's log.
     var event: LogEvent? {
         if let failure, failure.status.isServerError {

@@ -26,7 +26,7 @@ extension Request {
         clientAddress = source.text("REMOTE_ADDR")
         isLimited = !source.text("LIMITED").isEmpty
         requestID = source.text("REQUEST_ID")
-        // nginx passes the request on when its body is complete, and says how many seconds that took.
+        // nginx passes the request on when its body is complete, with the number of seconds that this took.
         start = .now - .seconds(Double(source.text("RECEIVE_SECONDS")) ?? 0)
     }
 }

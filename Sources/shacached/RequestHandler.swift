@@ -44,7 +44,7 @@ struct RequestHandler: Sendable {
             monitoring: monitoring)
         return { source in
             let request = Request(source)
-            // Whoever looks how busy the worker is would see its own request.
+            // Or each scrape would count itself.
             let isWork = request.purpose != .health
             if isWork { recorder.add(to: .inFlight, socket) }
             defer { if isWork { recorder.add(-1, to: .inFlight, socket) } }

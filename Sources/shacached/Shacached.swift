@@ -55,7 +55,7 @@ struct Shacached: ParsableCommand {
         // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
         let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
         signals.block()
-        // Whoever opens a file in the spool while it is swept, a backup say, makes the kernel send this.
+        // The kernel sends it when a process, a backup say, opens a file in the spool while it is swept.
         signal(SIGIO, SIG_IGN)
         let sockets = Sockets.inherited()
         let (lookups, uploads) = (try sockets.named("read"), try sockets.named("write"))

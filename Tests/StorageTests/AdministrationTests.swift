@@ -49,7 +49,7 @@ struct AdministrationTests {
         #expect(try standing(new) == "valid alice")
     }
 
-    /// On a TLS connection that stood already, or is resumed. Fails without not_after in Session.standing.
+    /// On a TLS connection that stood already, or is resumed. Fails without not_after in Identities.status.
     @Test func `a certificate counts until it expires, and one that is revoked is called so`() throws {
         let certificate = try certificate()
         try database.certificates.add(certificate, of: "alice", origin: .registered, by: "tester")

@@ -275,7 +275,7 @@ struct WithdrawalTests {
         #expect(try files.presence(of: digest) == .intact)
     }
 
-    /// Fails without the look at the bytes in Session.lift.
+    /// Fails without the look at the bytes in BlobRepository.lift.
     @Test func `damaged bytes are not shown again, and lost ones come back with the next upload`() throws {
         try upload(by: alice)
         let number = try blobs.withdraw(digest, why(alice)).number

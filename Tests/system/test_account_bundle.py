@@ -218,7 +218,7 @@ def test_an_archive_that_can_not_be_written_whole_is_removed_and_nothing_is_on_r
     assert certificates(closed, account) == []
 
 
-# Catalog.add in Files.swift: a key and a certificate that are on no record are taken back.
+# Certificates.handOver in Files.swift: a key and a certificate that are on no record are taken back.
 @pytest.mark.parametrize("command", ["bundle", "issue"])
 def test_what_was_written_is_removed_when_the_record_fails(closed, account, machine, command):
     Database(closed).run(

@@ -180,7 +180,7 @@ def test_a_certificate_that_verifies_and_is_registered_uploads(closed, accounts,
     assert ask(closed, closed.tls(certificate, key)).status == 201
 
 
-# Catalog.standing asks the database at every request.
+# Identities.status asks the database at every request.
 @pytest.mark.parametrize("length", [20, LARGE])
 def test_revoking_works_on_the_next_request_of_a_kept_alive_connection(closed, client, length):
     with Wire(closed, tls(closed, client.certificate, client.key)) as wire:

@@ -527,7 +527,7 @@ def test_migrating_again_does_nothing_and_an_altered_migration_is_refused(closed
     assert_refused(closed.admin("migrate", "--directory", sql, check=False), "0001", "changed")
 
 
-# Catalog.change: the change and its audit are one transaction.
+# Audit.change: the change and its audit are one transaction.
 def test_every_change_is_written_down_with_who_made_it(closed, tmp_path, monkeypatch):
     account, signer = name(), name()
     signature, _ = self_signed(tmp_path, "signature", "RSA:1024")

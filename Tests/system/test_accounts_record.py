@@ -63,7 +63,7 @@ CASES = {
 MENDS = {"too large": "leave something out of its metadata"}
 
 
-# Service.record and Catalog.record.
+# Service.recordFailure and UploadRecords.recordFailure.
 @pytest.mark.parametrize("method, target, body, columns", CASES.values(), ids=CASES)
 def test_an_upload_is_one_row(closed, method, target, body, columns):
     marked = record.mark()

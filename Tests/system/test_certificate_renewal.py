@@ -122,7 +122,7 @@ def test_a_key_that_had_a_certificate_revoked_gets_no_other(closed, account, tmp
     assert not new.exists() and len(listed(closed, "certificate", "list", account)) == 1
 
 
-# Catalog.standing: nginx looked at the certificate when the connection was made.
+# Identities.status: nginx looked at the certificate when the connection was made.
 def test_a_certificate_that_expires_counts_no_more_on_a_connection_that_stands(closed, account, tmp_path):
     certificate, key = issue(closed, account, tmp_path)
     connection = closed.connect(closed.tls(certificate, key))

@@ -68,7 +68,7 @@ def test_no_page_shows_it(cache):
     assert "https://example.org/@scope" in page(cache, f"/-/page/entry/{cache.secret_number}")
 
 
-# Catalog+Page.swift: the last condition of `keys`; Pages+Search.swift: the filter, and `q`.
+# Browsing.swift: the last condition of `keys`; Pages+Search.swift: the filter, and `q`.
 def test_no_search_finds_or_repeats_it(cache):
     for typed in (cache.secret_key, URL, URL + "a.tar.gz", f"https://alice:{PASSWORD[:5]}", "https://alice", PASSWORD):
         document = page(cache, "/?q=" + quote(typed, safe=""), cache.tls())

@@ -61,7 +61,7 @@ def test_the_schema_comes_into_a_database_with_other_settings(cache, tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-# The last, since its settings stay. Connection+Settings.swift: without `target.settings`, nothing of this works.
+# The last, since its settings stay. ConnectionOptions.swift: without `target.settings`, nothing of this works.
 def test_on_a_database_with_other_settings_everything_works_and_says_the_same(cache):
     database = Database(cache)
     cache.admin("survey")

@@ -136,7 +136,7 @@ def test_with_the_documented_string_all_find_the_primary_and_its_successor(pair)
 
 
 def test_a_worker_that_reaches_only_a_standby_is_not_ready_for_uploads(pair):
-    # Fails without Catalog.readOnly in Service.readiness.
+    # Fails without Session.readOnlyReason in Service.readiness.
     stack, standby = pair
     connect(stack, [standby.host, stack.state / "run/postgresql"], "target_session_attrs=any connect_timeout=2")
     assert eventually(lambda: ready(stack)) == (503, "the database is a standby, which takes no uploads\n")

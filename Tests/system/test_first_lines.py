@@ -111,7 +111,7 @@ MORE = {
 }
 
 
-# Refusal+Mend.swift: `mend` of `entryTooLarge`: no operator can raise the protocol's limit.
+# Refusal.swift: `mend` of `entryTooLarge`: no operator can raise the protocol's limit.
 @pytest.mark.parametrize("case", MORE)
 def test_what_is_not_there_or_not_possible_is_named(cache, case):
     method, target, body, said = MORE[case]

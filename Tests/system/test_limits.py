@@ -41,7 +41,7 @@ def assert_refused(uploader, answer, marked, reason, line):
 BYTES = "bytes limit: the account {} may store %d bytes, has stored %d, and this blob has %d"
 
 
-# Service.admit asks before the body, Catalog.checkQuota for good. The first is seen by a client that sends none of it.
+# Service.admit asks before the body, AccountQuotas.checkQuota for good. The first is seen by a client that sends none of it.
 @pytest.mark.parametrize("size, is_sent", [(101, True), (LARGE, True), (LARGE, False)])
 def test_a_blob_over_the_bytes_limit_is_refused(uploader, size, is_sent):
     account, data, marked = uploader("--bytes-limit", "100"), os.urandom(size), record.mark()
@@ -218,7 +218,7 @@ def test_shacache_shows_which_limit(over_limit, tmp_path):
     assert done.returncode == FAILED and f"403 {over_limit.line}" in done.stderr.decode(), done
 
 
-# Catalog.admit: whatever has another size isn't that blob.
+# BlobRepository.admit: whatever has another size isn't that blob.
 def test_under_the_name_of_a_blob_no_body_of_another_size_is_received(uploader):
     account, data, marked = uploader("--bytes-limit", "2M"), os.urandom(LARGE), record.mark()
     assert account.post(data).status == 201
@@ -232,7 +232,7 @@ def test_under_the_name_of_a_blob_no_body_of_another_size_is_received(uploader):
     assert account.ask("PUT", f"/shacache/{name(data)}", data).status == 201
 
 
-# Catalog.checkQuota: the lock. The large ones are both admitted before either is there.
+# AccountQuotas.checkQuota: the lock. The large ones are both admitted before either is there.
 @pytest.mark.parametrize("size, rounds", [(1000, 30), (LARGE, 6)])
 def test_of_two_uploads_that_race_for_the_last_byte_of_a_quota_exactly_one_is_stored(uploader, size, rounds):
     account = uploader("--bytes-limit", "0")
@@ -264,7 +264,7 @@ def test_a_recount_finds_repairs_and_audits_what_differs(uploader, stack):
     assert Database(stack).run(audit) == [("blobs 1 → 1; bytes 107 → 100",)]
 
 
-# Catalog.insert counts in the transaction that stores: wherever the worker dies, a blob is stored and counted, or neither.
+# record_blobs counts in the transaction that stores: wherever the worker dies, a blob is stored and counted, or neither.
 @pytest.mark.parametrize("step", ["link", "COMMIT", "after COMMIT"])
 def test_a_worker_that_is_killed_in_an_upload_leaves_nothing_counted_that_is_not_stored(step, tmp_path, lone, calls):
     account = Uploader(lone, tmp_path, "--bytes-limit", "1500")

@@ -220,7 +220,7 @@ def test_a_signature_key_as_the_client_makes_it_is_registered_and_counts(stack, 
 # One blob, many uploads
 
 
-# Catalog.lock: without it, two of them find no row, and both insert one.
+# The lock in BlobRepository.storeAlone: without it, two of them find no row, and both insert one.
 def test_64_uploads_of_one_blob_at_once_are_all_answered_and_it_is_stored_once(stack):
     data, context = os.urandom(200_000), stack.tls()
 

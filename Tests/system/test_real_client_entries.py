@@ -128,7 +128,7 @@ def test_entries_come_oldest_first(stack):
     assert [json.loads(metadata)["n"] for metadata, _ in stack.entries(key)] == list(range(20))
 
 
-# CONSTRAINT entry_is_once_under_its_key, and the advisory lock in Catalog.recordEntry.
+# CONSTRAINT entry_is_once_under_its_key, and the advisory lock in Entries.storeAlone.
 def test_the_same_pair_stands_once_however_often_and_at_once_it_is_sent(stack):
     key, metadata = new_key(), metadata_of()
     body = json.dumps([metadata, sign(stack, metadata)]).encode()
@@ -175,7 +175,7 @@ def test_a_key_and_an_account_under_it_may_have_so_many_entries(ruled, tmp_path)
     assert len(ruled.entries(key)) == 5
 
 
-# The lock in Catalog.recordEntry: those who count must not count at once.
+# The lock in Entries.storeAlone: those who count must not count at once.
 def test_the_limit_of_a_key_holds_when_many_come_at_once(ruled):
     ruled.configure("[uploads]\nentries-per-key = 5\n")
     key, context = new_key(), ruled.tls()

@@ -87,7 +87,7 @@ def test_a_blob_that_is_withdrawn_is_404_and_blocked_and_comes_back(cache, uploa
     assert account.recount() == 0
 
 
-# Catalog.admit: of a large blob under its name, not a byte is received.
+# BlobRepository.admit: of a large blob under its name, not a byte is received.
 def test_a_large_blob_that_is_withdrawn_is_refused_before_it_comes(uploader):
     account, data = uploader(), os.urandom(LARGE)
     assert account.post(data).status == 201
@@ -194,7 +194,7 @@ def test_of_a_key_the_entries_of_one_blob_are_withdrawn(uploader):
     assert account.withdraw(f"/shadir/{key}?sha512={'1' * 128}").status == 404
 
 
-# Catalog.withdrawEntries: two pairs may name the same blob.
+# Entries.withdraw: two pairs may name the same blob.
 def test_of_a_key_one_entry_is_withdrawn_by_its_hash(uploader):
     account, key = uploader(), new_key()
     for n in 1, 2:
@@ -239,7 +239,7 @@ def test_the_hash_in_a_query_withdraws_no_blob(uploader):
         assert account.stack.request("GET", f"/shacache/{name(blob)}")[2] == blob
 
 
-# Promise 3 of appending alone: Catalog.withdrawEntries and Catalog.check, is_shared.
+# Promise 3 of appending alone: Entries.withdraw and BlobRepository.checkMayWithdraw, is_shared.
 def test_no_account_hides_what_another_one_uploaded(uploader):
     owner, other, key, data = uploader(), uploader(), new_key(), os.urandom(100)
     assert owner.post(data).status == 201
@@ -289,10 +289,10 @@ def signed_put(cache, key, signing_key, **metadata):
     return put(cache, key, json.dumps([text, sign(cache, text, signing_key)]).encode())
 
 
-# Catalog.revokeSigner and Service.refuseSignersInOtherHands.
+# Signers.revoke, and `compromised` in Service.verify.
 def test_a_signer_is_revoked_since_a_date_and_its_later_entries_are_hidden(cache, tmp_path):
     certificate, signing_key = self_signed(tmp_path, "stolen", "RSA:1024")
-    # Catalog.entriesOfUnknown: on record as of an unknown signer, and in other hands all the same.
+    # Signers.entriesOfUnknown: on record as of an unknown signer, and compromised all the same.
     assert signed_put(cache, early := new_key(), signing_key).status == 201
     cache.admin("signer", "add", signer := f"s{os.urandom(4).hex()}", certificate)
     client, key = client_of(cache, certificate, signing_key), new_key()
@@ -453,7 +453,7 @@ def test_a_withdrawn_blob_that_a_restore_brings_back_is_hidden_when_workers_star
         copy(hidden, file)
         os.chown(file, hidden.stat().st_uid, hidden.stat().st_gid)  # as rsync does there
 
-    # Catalog.size: a file without attributes is confirmed by the database.
+    # BlobRepository.size: a file without attributes is confirmed by the database.
     restore(shutil.copy)
     assert lone.request("GET", f"/shacache/{name(data)}")[0] == 404
     file.unlink()

@@ -7,8 +7,8 @@ struct AccountQuotas {
 
     init(_ session: Session) { self.session = session }
 
-    /// For good, in the transaction that stores the blob. Uploads of an account with a quota are done one after the
-    /// other from here on: each counts what those before it have stored. An account without one waits for nobody.
+    /// The final check, in the transaction that stores the blob. Uploads of an account with a quota are done one after the
+    /// other from here on: each counts what those before it have stored. An account without a quota takes no lock.
     func checkQuota(of account: Account?, adding size: Int) throws {
         guard let account, account.hasQuota else { return }
         try session.lock(.account(account.id))
@@ -59,7 +59,7 @@ extension Account {
 
     /// - Throws: `Refusal.accountLimit`.
     public func checkLimit(_ limit: AccountLimit, used: Int, adding: Int) throws(Refusal) {
-        // Not the sum of what clients say: it could overflow.
+        // Not `used + adding`: a client's number could make it overflow.
         guard let most = limits[limit], adding > most - used else { return }
         let words =
             switch limit {

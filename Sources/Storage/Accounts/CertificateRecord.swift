@@ -22,7 +22,7 @@ public struct CertificateRecord: Sendable {
 
     /// Whether another certificate takes its place: for the same account and key, and valid for longer.
     ///
-    /// One for another key may belong to another machine, which says nothing about this one.
+    /// One for another key may belong to another machine, so this one stays in use.
     func isReplaced(by other: CertificateRecord) throws -> Bool {
         guard other.account == account, !other.isRevoked, other.notAfter > notAfter else { return false }
         guard let certificate = try certificate() else { return false }

@@ -2,7 +2,7 @@ public import OpenSSL
 import Postgres
 import ShaCache
 
-/// The client certificates by which accounts prove who they are.
+/// The client certificates of accounts.
 public struct Certificates {
     let session: Session
 

@@ -12,7 +12,7 @@ public enum Reconciliation {
 }
 
 extension BlobRepository {
-    /// Puts every file where its row says that it is. Hiding is the more urgent. What fails for one blob, because of the
+    /// Reconciles files with rows: each file goes where its row has it. Hiding is the more urgent. What fails for one blob, because of the
     /// disk say, is no reason to leave out the others.
     public func reconcile() -> [Reconciliation] {
         reconcileEach(try wronglyVisibleBlobs()) { try hideFile($0) ? .hidden($0) : nil }
@@ -79,7 +79,7 @@ extension BlobRepository {
         try connection.transaction { try isWronglyVisible(digest) }
     }
 
-    /// Behind the lock: whoever uploads or withdraws the blob at this moment is waited for.
+    /// Behind the blob's lock, so that a concurrent upload or withdrawal has ended.
     private func isWronglyVisible(_ digest: Digest) throws -> Bool {
         try session.lock(.blob(digest))
         return try state(of: digest) == .withdrawn && files.isVisible(digest)

@@ -31,7 +31,7 @@ extension BlobRepository {
         }
     }
 
-    /// All of it is decided here, and whoever holds a lock is waited for.
+    /// Decides everything step by step, and waits for its locks.
     private func storeAlone(_ upload: BlobUpload) throws {
         let (digest, account) = (upload.digest, upload.record.account)
         var isPublished = false

@@ -34,7 +34,7 @@ extension BlobRepository {
     /// - Returns: the account's own withdrawal of which this one takes the place.
     private func checkMayWithdraw(_ withdrawal: Withdrawal, of digest: Digest) throws -> Withdrawal.Number? {
         let account = withdrawal.account?.id
-        // Before what it hides, as whoever lifts it locks it.
+        // The withdrawal's row first, as lifting does, or the two could deadlock.
         try connection.run(
             """
             SELECT FROM shacache.withdrawal
@@ -79,7 +79,7 @@ extension BlobRepository {
             }
         }
         guard let digest else { return true }
-        // A worker may have been first, or somebody has withdrawn it anew.
+        // A worker may have restored it first, or it was withdrawn anew.
         return try restoreFile(digest) || files.exists(digest)
     }
 }

@@ -19,7 +19,7 @@ public struct BlobRepository {
     /// Whether an account may store one more blob, before its bytes come. `store` asks again.
     ///
     /// - Parameter digest: the blob's, where the request names it: what we have already costs nothing.
-    /// - Parameter size: in bytes; nil when the request doesn't say.
+    /// - Parameter size: in bytes; nil when the request doesn't announce it.
     /// - Throws: `Refusal.accountLimit`, `.withdrawn`, or `.sizeMismatch`: what isn't that blob is not to be received.
     public func admit(_ digest: Digest?, size: Int?, of account: Account) throws {
         try session.reading {
@@ -56,7 +56,7 @@ public struct BlobRepository {
     /// Makes a body a blob: when this returns, its bytes, its name and its row have reached the disk.
     ///
     /// - Parameters:
-    ///   - expected: the digest that the body must have; nil when the request doesn't say.
+    ///   - expected: the digest that the body must have; nil when the request doesn't announce it.
     ///   - record: of the upload; its size is known.
     /// - Throws: `Refusal.digestMismatch`, `.withdrawn` or `.accountLimit`; `ChangedMeanwhile`; `StoreError` or
     ///   `DatabaseError`.

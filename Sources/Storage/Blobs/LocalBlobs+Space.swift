@@ -20,8 +20,8 @@ extension LocalBlobs {
         /// One part in a hundred. 0 on file systems that don't count inodes.
         let reservedInodes: Int
 
-        /// These numbers are a file system's own, and any of 64 bits: CephFS says 2^64-1 free inodes, beside a number
-        /// of files that is smaller; a file system in user space that says nothing at all has no blocks.
+        /// These numbers are a file system's own, and any of 64 bits: CephFS has 2^64-1 free inodes, beside a smaller
+        /// number of files; a file system in user space that answers nothing at all has no blocks.
         init(_ status: statvfs) {
             let countsInodes = status.f_files > 0 && status.f_favail <= status.f_files
             inodes = countsInodes ? Int(clamping: status.f_favail) : 0
@@ -55,7 +55,7 @@ extension LocalBlobs {
         return try body(file.number)
     }
 
-    /// Reads a blob's whole file, and says whether it has the bytes that its name says.
+    /// Reads a blob's whole file: whether its SHA-512 is its name.
     public func isAsStored(_ digest: Digest) -> Bool {
         guard let file = try? Descriptor(inStore: path(digest), named: "a blob") else { return false }
         return (try? file.digest()) == digest

@@ -5,7 +5,7 @@ import System
 extension LocalBlobs {
     /// Where a body lies.
     ///
-    /// - Parameter name: as nginx says it. Whatever the store is called there, it is in a host's spool, also another one's
+    /// - Parameter name: as nginx passes it. Whatever the store is called there, it is in a host's spool, also another one's
     ///   than this host's, as in containers of their own; or in `incoming` itself, which older sites' configurations name
     ///   for all.
     func place(ofBody name: String) -> String {
@@ -40,7 +40,7 @@ extension LocalBlobs {
     public struct Spool: Sendable {
         public internal(set) var files = 0
         public internal(set) var bytes = 0
-        /// When the one that nobody has written to for longest was last written to, in seconds since 1970.
+        /// The oldest modification time, in seconds since 1970.
         public internal(set) var oldest: Int?
     }
 
@@ -69,9 +69,9 @@ extension LocalBlobs {
         }
     }
 
-    /// nginx keeps a body open until its request has ended, so a file that nobody has open belongs to no request.
-    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and whoever opens it then
-    /// waits until we are done. Where it grants none at all, as on NFS, age decides.
+    /// nginx keeps a body open until its request has ended, so a file that no process has open belongs to no request.
+    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and a process that opens it
+    /// then waits until this is done. Where it grants none at all, as on NFS, age decides.
     private func removeIfAbandoned(_ path: String) -> Bool {
         guard let file = try? Descriptor(inStore: path, named: "a leftover"), let status = try? file.status(),
             status.isOrdinary

@@ -66,7 +66,7 @@ public final class LocalBlobs: Sendable {
     public enum Presence: Equatable, Sendable {
         case intact
         case absent
-        /// The disk, or somebody, has cut it, added to it or closed it. The text says how, of the file.
+        /// The file was truncated, appended to or made unreadable. The text describes how.
         case damaged(String)
         /// The file does not know the size that it should have: it came back from a backup without its attributes,
         /// or lies on a file system that has none.
@@ -81,7 +81,7 @@ public final class LocalBlobs: Sendable {
         }
     }
 
-    /// - Parameter judge: says what an ordinary file of that size is worth.
+    /// - Parameter judge: decides about an ordinary file of that size.
     func inspect(
         at path: String, judge: (borrowing Descriptor, Int) throws(StoreError) -> Presence
     ) throws(StoreError) -> Presence {
@@ -95,7 +95,7 @@ public final class LocalBlobs: Sendable {
             guard let cause = error.cause, cause.isOfOpening else { throw error }
             switch cause.code {
             case ENOENT: return .absent
-            // These say nothing of the file: there are too many others.
+            // These are about the process, not the file: it has too many others open.
             case EMFILE, ENFILE, ENOMEM: throw error
             default: return .damaged("can't be opened: \(cause.reason)")
             }
@@ -120,7 +120,7 @@ public final class LocalBlobs: Sendable {
         return .intact
     }
 
-    /// Size, in bytes, and time of storing, in seconds since 1970, as nginx says them of a download; nil when the blob
+    /// Size, in bytes, and time of storing, in seconds since 1970, as nginx sends them with a download; nil when the blob
     /// isn't there.
     public func attributes(of digest: Digest) -> (size: Int, modified: Int)? {
         var status = stat()
@@ -132,7 +132,6 @@ public final class LocalBlobs: Sendable {
 
     /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the
     /// name survives a crash.
-    ///
     public func publish(_ file: borrowing SpooledBody, as digest: Digest) throws(StoreError) {
         try linkDurably(file.descriptor, as: digest)
     }
@@ -175,7 +174,7 @@ public final class LocalBlobs: Sendable {
         try asStoreError(try systemCall("rename the upload") { rename(own, path) })
     }
 
-    /// A shelf that somebody has removed.
+    /// Makes a shelf that was removed.
     private func makeShelf(of digest: Digest) throws(StoreError) {
         try makeDirectory(shelf(digest))
         try synchronize(openDirectory("\(directory)/blobs", "the store"))

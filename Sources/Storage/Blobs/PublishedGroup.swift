@@ -42,7 +42,7 @@ struct PublishedGroup {
     }
 
     /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and a slow one holds
-    /// up none. The leader, whose thread this is, only waits; the first of the others does it for him behind its own.
+    /// up none. The leader, whose thread this is, only waits; the first of the others does its step behind its own.
     private mutating func synchronize(_ linked: [Int]) {
         let results = Results()
         let files = files

@@ -7,7 +7,7 @@ public struct StoreError: Error, CustomStringConvertible {
     public enum Condition: Sendable {
         /// No bytes or inodes are left, or a quota is used up.
         case noSpace
-        /// An earlier fsync of this process failed, so it acknowledges nothing more: somebody should look at the disk.
+        /// An earlier fsync of this process failed, so it acknowledges nothing more: the disk needs a check.
         case readOnly
         /// Anything else: a wrong permission, a broken disk, a spool that nginx and the worker don't share.
         case broken

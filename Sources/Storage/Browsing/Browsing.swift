@@ -3,7 +3,7 @@ public import ShaCache
 
 /// The read-only lookups behind the pages.
 ///
-/// `includingHidden` is for operators, who see withdrawn entries and blobs as well.
+/// `includingHidden` is for operators: withdrawn entries and blobs as well.
 public struct Browsing {
     let session: Session
 

@@ -2,7 +2,7 @@ import Postgres
 public import ShaCache
 
 extension Entries {
-    /// Puts an entry under a key, unless the same pair stands there already.
+    /// Puts an entry under a key, unless it has the same pair already: idempotent.
     ///
     /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `ChangedMeanwhile`; or `DatabaseError`.
     public func store(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
@@ -33,7 +33,7 @@ extension Entries {
         }
     }
 
-    /// All of it is decided here, and whoever holds a lock is waited for.
+    /// Decides everything step by step, and waits for its locks.
     private func storeAlone(_ upload: EntryUpload) throws {
         let account = upload.record.account
         try connection.transaction {
@@ -41,7 +41,7 @@ extension Entries {
             try session.lock(.key(upload.key))
             try Identities(session).confirmIdentity(of: upload.record)
             try Signers(session).confirmSigners(of: upload.record)
-            // Before the entry, so that whoever withdraws the blob meanwhile waits, and sees this entry.
+            // Before the entry, so that a concurrent withdrawal of the blob waits, and sees this entry.
             try connection.run(
                 "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
             let isDuplicate = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
@@ -57,10 +57,10 @@ extension Entries {
         }
     }
 
-    /// Notes that an account puts a pair that stands there already, in this or another writing of its signature, and
-    /// shows it again when only others had hidden it.
+    /// Notes that an account puts a pair that the key has already, in this or another spelling of its signature, and
+    /// makes it visible again when only others had hidden it.
     ///
-    /// - Returns: false when it doesn't stand there.
+    /// - Returns: false when the key doesn't have it.
     private func reuse(
         _ entry: Entry, _ digest: [UInt8], under key: Key, by account: Account?, _ limits: KeyLimits
     ) throws -> Bool {

@@ -2,7 +2,7 @@ import Postgres
 public import ShaCache
 
 extension Entries {
-    /// Which keys have entries that anybody sees.
+    /// Which keys have visible entries.
     ///
     /// - Parameter keys: any number; one statement asks for all.
     /// - Returns: for each whether it has at least one entry that isn't withdrawn.

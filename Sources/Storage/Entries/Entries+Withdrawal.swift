@@ -55,7 +55,7 @@ extension Entries {
         }
     }
 
-    /// Before what they hide, as whoever lifts them locks them.
+    /// The withdrawals' rows first, as lifting does, or the two could deadlock.
     private func holdWithdrawals(under key: Key) throws {
         try holdWithdrawals(
             of: try connection.run("SELECT id FROM shacache.entry WHERE key = \(key.text)").map { $0.text(0)! })

@@ -1,7 +1,7 @@
 import Postgres
 public import ShaCache
 
-/// What stands under keys.
+/// The entries under keys.
 public struct Entries {
     let session: Session
     let groups: EntryGroups
@@ -35,7 +35,7 @@ public struct Entries {
         return rows.count
     }
 
-    /// What stands under a key, oldest first, withdrawn entries too.
+    /// The entries under a key, oldest first, withdrawn ones too.
     public func table(under key: Key) throws -> Table {
         Table(
             try connection.run(

@@ -37,6 +37,6 @@ extension UploadRecord {
     /// From the first byte of the request until now.
     var duration: String { "\(start.duration(to: .now) / .milliseconds(1)) milliseconds" }
 
-    /// nginx says `unix:` for a client on a unix socket, which is no address to PostgreSQL.
+    /// nginx passes `unix:` for a client on a unix socket, which is no address to PostgreSQL.
     var inetAddress: String? { clientAddress.isEmpty || clientAddress == "unix:" ? nil : clientAddress }
 }

@@ -1,6 +1,6 @@
 import ShaCache
 
-/// How much may stand under one key. The deployed clients check every entry of a key with a process of its own, so
+/// How much one key may hold. The deployed clients check every entry of a key with a process of its own, so
 /// a flooded key is an attack on them.
 public struct KeyLimits: Sendable {
     public let entries: Int

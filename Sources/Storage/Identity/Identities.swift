@@ -71,6 +71,6 @@ extension ResultRow {
         return account
     }
 
-    /// Of a row of shacache.account as JSON: whoever reads one reads it whole.
+    /// Of a row of shacache.account as JSON: always the whole row.
     func account(_ column: Int) throws -> Account { try Account(row: try withBytes(column) { try JSON(Array($0)) }) }
 }

@@ -1,6 +1,6 @@
 public import ShaCache
 
-/// What the record of uploads says of one, beside how it ended.
+/// One upload's row in the record of uploads, apart from its outcome.
 public struct UploadRecord: Sendable {
     public var target: UploadTarget
     public let clientAddress: String
@@ -17,7 +17,7 @@ public struct UploadRecord: Sendable {
     /// Of the body.
     public var bytes: Int?
     public var signatureResult: SignatureResult?
-    /// Of the signers by whom the signature was judged; nil when none was asked for.
+    /// The version of the signers that the signature was checked against; nil when there was no signature.
     public var signersVersion: SignersVersion?
     /// Where the time went, for the log.
     public private(set) var stages: [(name: String, duration: Duration)] = []

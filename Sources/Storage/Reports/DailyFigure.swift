@@ -22,7 +22,7 @@ public struct DailyFigure: Sendable {
         DailyFigure(report: report, measure: nil, day: moment, hasKinds: false)
     }
 
-    // Names of the schema, not of anybody's choice.
+    // Names of the schema, never input.
     fileprivate var view: SQL { SQL(stringLiteral: "report.\"\(report)\"") }
     fileprivate var kind: SQL { hasKinds ? "kind" : "''" }
     fileprivate var value: SQL { measure.map { SQL(stringLiteral: "sum(\"\($0)\")") } ?? "count(*)" }

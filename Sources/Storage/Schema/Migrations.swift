@@ -39,7 +39,7 @@ public struct Migrations {
             let changed = try changed(files.repeatable)
             guard !lacking.isEmpty || !changed.isEmpty else { return [] }
             try dropViews()
-            // Whoever waits for a table holds up everybody who comes after, so this doesn't wait for long.
+            // A statement that waits for a table blocks all later ones on it: so a short timeout.
             try connection.run("SET LOCAL lock_timeout = '5s'")
             for (number, file) in lacking { try apply(file, number: number) }
             for file in files.repeatable { try run(file) }

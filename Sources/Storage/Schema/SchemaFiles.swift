@@ -17,7 +17,7 @@ struct SchemaFiles {
     }
 
     /// Each may use what is in those before it. Within one, no file needs another: a view that is made of another view
-    /// stands in its file, behind it.
+    /// is in its file, behind it.
     private static let subdirectories = ["functions", "views", "report", "page"]
 
     private static func migrations(in directory: String) throws -> [SchemaFile] {

@@ -6,7 +6,7 @@ import ShaCache
 /// Each is held to the end of its transaction.
 ///
 /// The SQL functions of the fast path (`store_entries`, `admit_blobs`) take the locks of several uploads at once. They
-/// never wait for one: `pg_try_advisory_xact_lock`, and who doesn't get his goes by himself, through `Session.lock`.
+/// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through `Session.lock`.
 ///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
 /// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted.

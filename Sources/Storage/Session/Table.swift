@@ -4,7 +4,7 @@ public import Postgres
 /// What a query answered, for people and for scripts.
 public struct Table: Sendable {
     public let columns: [String]
-    /// Of each column, what the database says of its values, also where there are none. Empty when it wasn't read there.
+    /// The kind of each column's values, also of a table without rows. Empty when it wasn't read from the database.
     public let kinds: [ColumnKind]
     public let rows: [[TableValue]]
 

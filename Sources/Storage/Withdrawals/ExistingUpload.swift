@@ -3,8 +3,8 @@ import ShaCache
 
 /// Something that is uploaded again, as the database has it.
 ///
-/// Nobody must block a name for others by uploading what they have, and withdrawing it. So what an account withdrew
-/// itself is shown again as soon as another one uploads the same, and is that one's too.
+/// No account can block a name for others by uploading and withdrawing it: what an account withdrew itself is visible
+/// again as soon as another account uploads the same, and belongs to that one too.
 struct ExistingUpload {
     /// Why it is hidden, though not from the account that uploads it now: another one had withdrawn what was its own.
     let withdrawal: Withdrawal.Number?

@@ -1,7 +1,7 @@
 import Postgres
 import ShaCache
 
-/// The record of what was hidden, by whom and why.
+/// The record of withdrawals: what was hidden, the actor and the reason.
 public struct Withdrawals {
     let session: Session
     private var connection: Connection { session.connection }
