@@ -1,5 +1,6 @@
 import CFastCGI
 import Glibc
+import Synchronization
 
 /// Takes one request after the other from a listener, for one thread.
 public final class Acceptor {
@@ -53,4 +54,85 @@ public final class Acceptor {
             while FCGX_GetStr(buffer.baseAddress, Int32(buffer.count), request.pointee.in) == buffer.count {}
         }
     }
+}
+
+/// One request from nginx, for as long as its connection is open.
+public struct FastCGIRequest: ~Copyable {
+    private let request: UnsafeMutablePointer<FCGX_Request>
+
+    init(_ request: UnsafeMutablePointer<FCGX_Request>) { self.request = request }
+
+    /// A parameter that nginx set; empty when it did not.
+    public func bytes(_ name: String) -> [UInt8] {
+        guard let value = FCGX_GetParam(name, request.pointee.envp) else { return [] }
+        return Array(UnsafeRawBufferPointer(start: value, count: strlen(value)))
+    }
+
+    /// The same as text, in which what is not UTF-8 is replaced.
+    public func text(_ name: String) -> String {
+        guard let value = FCGX_GetParam(name, request.pointee.envp) else { return "" }
+        return String(cString: value)
+    }
+
+    /// The body, which nginx has received before; what is beyond `limit` bytes isn't read.
+    public func body(upTo limit: Int) -> [UInt8] {
+        var body: [UInt8] = []
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64 << 10) { piece in
+            while body.count < limit {
+                let count = FCGX_GetStr(
+                    piece.baseAddress, Int32(min(piece.count, limit - body.count)), request.pointee.in)
+                guard count > 0 else { break }
+                body.append(contentsOf: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(piece)[..<Int(count)]))
+            }
+        }
+        return body
+    }
+
+    /// Sends status, headers and body. That the client has gone is no error.
+    public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
+        var head = "Status: \(status)\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        head += "\r\n"
+        write(Array(head.utf8))
+        write(body)
+    }
+
+    private func write(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { buffer in
+            _ = FCGX_PutStr(
+                buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count), request.pointee.out)
+        }
+    }
+}
+
+/// A listening socket that was handed to this process, and is shared with other workers and with the next generation
+/// of this one: so it is never shut down here.
+public struct Listener: Sendable {
+    let descriptor: Int32
+
+    /// How long a thread waits for a connection before it looks whether a shutdown was requested.
+    private static let acceptTimeout = timeval(tv_sec: 0, tv_usec: 500_000)
+
+    /// - Parameter descriptor: inherited, listening. It blocks, for all who share it: of the threads that wait in
+    ///   accept(2), the kernel wakes one for each connection, and that one finds it. With epoll(7), even exclusive, a
+    ///   thread that has just answered takes the connection first, and the one that was woken comes for nothing.
+    public init(inherited descriptor: Int32) {
+        self.descriptor = descriptor
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        withUnsafePointer(to: Self.acceptTimeout) {
+            _ = setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+}
+
+/// Tells every thread to finish what it does and take nothing new.
+public final class Shutdown: Sendable {
+    private let isRequestedFlag = Atomic(false)
+
+    public init() {}
+
+    public var isRequested: Bool { isRequestedFlag.load(ordering: .acquiring) }
+
+    public func request() { isRequestedFlag.store(true, ordering: .releasing) }
 }

@@ -1,3 +1,5 @@
+import CPostgres
+
 /// A statement whose interpolated values travel beside its text, never within it.
 ///
 ///     connection.run("SELECT metadata FROM shacache.entry WHERE key = \(key)")
@@ -89,4 +91,71 @@ enum BoundValue: Sendable {
     case text(String)
     /// A bytea as it is.
     case bytes([UInt8])
+}
+
+/// A statement that the server has prepared, with its values.
+struct Prepared {
+    let text: String
+    private let name: String
+    private let values: Parameters
+
+    /// - Parameter name: the server's, of the text.
+    init(_ sql: SQL, name: String) throws {
+        text = sql.text
+        self.name = name
+        values = try Parameters(sql)
+    }
+
+    /// - Returns: 1, or 0 when it could not be sent.
+    func send(on handle: OpaquePointer) -> Int32 {
+        values.withPointers { pointers in
+            PQsendQueryPrepared(handle, name, Int32(pointers.count), pointers, values.lengths, values.formats, 0)
+        }
+    }
+}
+
+/// The values of a statement in the shape that libpq takes them: one block of memory, and pointers into it.
+struct Parameters {
+    private var storage: [UInt8] = []
+    private var offsets: [Int?] = []
+    /// In bytes; libpq reads the length only of values in binary format.
+    private(set) var lengths: [Int32] = []
+    /// 0 is text, 1 binary.
+    private(set) var formats: [Int32] = []
+
+    init(_ sql: SQL) throws { try self.init(sql.values, statement: sql.text) }
+
+    /// - Throws: `DatabaseError` for a text with a NUL in it, which libpq would cut short without a word.
+    init(_ values: [BoundValue?], statement: String = "") throws {
+        for value in values {
+            switch value {
+            case nil:
+                append([UInt8]?.none, format: 0)
+            case .bytes(let bytes):
+                append(bytes, format: 1)
+            case .text(let text):
+                guard !text.utf8.contains(0) else {
+                    throw DatabaseError(.rejected(sqlState: "22021"), "a value holds a NUL", statement: statement)
+                }
+                append(text.utf8, format: 0)
+            }
+        }
+    }
+
+    private mutating func append(_ bytes: (some Collection<UInt8>)?, format: Int32) {
+        formats.append(format)
+        lengths.append(Int32(bytes?.count ?? 0))
+        offsets.append(bytes == nil ? nil : storage.count)
+        guard let bytes else { return }
+        storage.append(contentsOf: bytes)
+        storage.append(0)
+    }
+
+    /// The pointers hold for as long as `body` runs.
+    func withPointers<Result>(_ body: ([UnsafePointer<CChar>?]) throws -> Result) rethrows -> Result {
+        try storage.withUnsafeBytes { buffer in
+            let base = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+            return try body(offsets.map { offset in offset.flatMap { base?.advanced(by: $0) } })
+        }
+    }
 }

@@ -115,3 +115,59 @@ struct DatabaseFigures: Sendable {
         }
     }
 }
+
+/// A cache of which certificates are operators', for as long as the database can't be asked: its
+/// metrics must be seen also while it is away.
+struct KnownOperators {
+    private var seen: [[UInt8]: ContinuousClock.Instant] = [:]
+
+    /// Longer than most outages. One that was revoked just before is then good for that long, and for looking only.
+    private static let lifetime = Duration.seconds(3600)
+
+    /// Notes the database's answer about a certificate.
+    mutating func note(_ certificate: [UInt8], isOperator: Bool) { seen[certificate] = isOperator ? .now : nil }
+
+    func remembers(_ certificate: [UInt8]) -> Bool {
+        seen[certificate].map { $0.duration(to: .now) < Self.lifetime } ?? false
+    }
+}
+
+extension Monitoring {
+    /// The result of the last commit that was made as a health check.
+    struct CommitProbe: Sendable {
+        let doesCommit: Bool
+        let end: ContinuousClock.Instant
+
+        var isFresh: Bool { end.duration(to: .now) < .seconds(5) }
+    }
+
+    /// Whether the database commits. A server may answer every question, and let each COMMIT wait: for a synchronous
+    /// standby that is dead, or a disk that hangs.
+    ///
+    /// A commit costs an fsync there, so a worker makes one every few seconds at most, however many ask.
+    ///
+    /// - Throws: `DatabaseError` for any other reason than that a commit takes too long.
+    func databaseCommits() throws -> Bool {
+        let known = lastCommit.withLock { $0 }
+        if let known, known.isFresh { return known.doesCommit }
+        // While another thread probes, the last result counts.
+        guard let doesCommit = try session.withLockIfAvailable({ try commits($0) }) else {
+            return known?.doesCommit ?? true
+        }
+        lastCommit.withLock { $0 = CommitProbe(doesCommit: doesCommit, end: .now) }
+        return doesCommit
+    }
+
+    private func commits(_ session: Session, isSecondTry: Bool = false) throws -> Bool {
+        let begin = ContinuousClock.now
+        do {
+            try session.probeCommit()
+            return true
+        } catch let error as DatabaseError where error.kind == .lost {
+            guard begin.duration(to: .now) < .seconds(1) else { return false }
+            // A session that had ended, unnoticed since its last use, fails at once.
+            guard !isSecondTry else { throw error }
+            return try commits(session, isSecondTry: true)
+        }
+    }
+}

@@ -64,3 +64,50 @@ public indirect enum JSON: Sendable {
         self = try reader.document()
     }
 }
+
+extension JSON {
+    /// Whether a URL in a string or a name has a user or a password.
+    public var hasCredentials: Bool {
+        switch self {
+        case .string(let text): text.hasCredentials
+        case .array(let elements): elements.contains(where: \.hasCredentials)
+        case .object(let members): members.contains { $0.name.hasCredentials || $0.value.hasCredentials }
+        case .null, .bool, .number: false
+        }
+    }
+}
+
+extension JSON.Text {
+    fileprivate var hasCredentials: Bool { String(decoding: bytes, as: UTF8.self).hasCredentials }
+}
+
+extension String {
+    /// Whether a URL in it has a user or a password.
+    public var hasCredentials: Bool { !withoutCredentials(in: self).utf8.elementsEqual(utf8) }
+}
+
+extension [UInt8] {
+    /// Appends text as a JSON string. Only what JSON demands is escaped, so that readers get the same bytes back.
+    ///
+    /// - Parameter utf8: not checked to be UTF-8.
+    public mutating func appendJSONString(_ utf8: UnsafeRawBufferPointer) {
+        append(UInt8(ascii: "\""))
+        for byte in utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                append(UInt8(ascii: "\\"))
+                append(byte)
+            case 0..<0x20:
+                append(contentsOf: "\\u00\(hex([byte]))".utf8)
+            default:
+                append(byte)
+            }
+        }
+        append(UInt8(ascii: "\""))
+    }
+
+    public mutating func appendJSONString(_ text: String) {
+        var text = text
+        text.withUTF8 { appendJSONString(UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -5,6 +5,7 @@ import Metrics
 import Postgres
 import Service
 import Serving
+import ShaCache
 import Storage
 
 /// Answers the requests of a worker. Each of its threads has a service and a database session of its own; they share the
@@ -65,5 +66,95 @@ struct RequestHandler: Sendable {
         } catch {
             log.error("upload not recorded", metadata: ["cause": "\(error)"])
         }
+    }
+}
+
+extension Request {
+    /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the worker
+    /// under no name that they did not choose.
+    init(_ source: borrowing FastCGIRequest) {
+        self.init()
+        method = source.text("REQUEST_METHOD")
+        target = source.bytes("REQUEST_URI")
+        mount = Mount(rawValue: source.text("MOUNT")) ?? .prefixes
+        purpose = Purpose(rawValue: source.text("PURPOSE")) ?? .request
+        contentLength = source.text("CONTENT_LENGTH")
+        transferEncoding = source.text("TRANSFER_ENCODING")
+        bodyFile = source.text("BODY_FILE")
+        if purpose == .existence { list = source.body(upTo: ExistenceList.byteLimit + 1) }
+        range = source.text("RANGE")
+        ifMatch = source.text("IF_MATCH")
+        ifNoneMatch = source.text("IF_NONE_MATCH")
+        ifRange = source.text("IF_RANGE")
+        certificateVerification = source.text("CERTIFICATE_VERIFICATION")
+        certificate = source.bytes("CERTIFICATE")
+        isLocalWriter = source.text("LOCAL_WRITER") == "1"
+        isMonitor = source.text("MONITOR") == "1"
+        clientAddress = source.text("REMOTE_ADDR")
+        isLimited = !source.text("LIMITED").isEmpty
+        requestID = source.text("REQUEST_ID")
+        // nginx passes the request on when its body is complete, with the number of seconds that this took.
+        start = .now - .seconds(Double(source.text("RECEIVE_SECONDS")) ?? 0)
+    }
+}
+
+extension AnsweredRequest {
+    struct LogEvent {
+        let level: Logger.Level
+        let message: Logger.Message
+        let metadata: Logger.Metadata
+    }
+
+    /// Its line in the log: every upload, every withdrawal, and whatever has a cause that an operator should know.
+    /// Other downloads are in nginx's log.
+    var event: LogEvent? {
+        if let failure, failure.status.isServerError {
+            return LogEvent(level: .error, message: "failed", metadata: metadata)
+        }
+        if failure?.cause != nil { return LogEvent(level: .warning, message: "failed", metadata: metadata) }
+        if let withdrawal {
+            // Not of a method that isn't possible there, nor of a question before the request itself.
+            guard failure != nil || withdrawal.result != nil else { return nil }
+            return LogEvent(level: .info, message: failure == nil ? "withdrawn" : "refused", metadata: metadata)
+        }
+        guard upload != nil, failure != nil || response.status == .created else { return nil }
+        return LogEvent(level: .info, message: failure == nil ? "stored" : "refused", metadata: metadata)
+    }
+
+    private var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "request_id": "\(requestID)", "status": .stringConvertible((failure?.status ?? response.status).rawValue),
+        ]
+        if let failure {
+            metadata["reason"] = "\(failure.name)"
+            metadata["detail"] = "\(failure.message)"
+            metadata["cause"] = failure.cause.map { "\($0)" }
+        }
+        if let withdrawal { metadata.merge(withdrawal.metadata) { $1 } }
+        guard let upload else { return metadata }
+        metadata["target"] = "\(upload.target)"
+        metadata["client"] = "\(upload.clientAddress)"
+        metadata["account"] = upload.account.map { "\($0.name)" }
+        metadata["key"] = upload.key.map { "\($0.text)" }
+        metadata["sha512"] = upload.sha512.map { "\($0)" }
+        metadata["bytes"] = upload.bytes.map { .stringConvertible($0) }
+        let stages = [("total", upload.start.duration(to: .now))] + upload.stages
+        for (name, duration) in stages {
+            metadata["\(name)_milliseconds"] = .stringConvertible(Int(duration / .milliseconds(1)))
+        }
+        return metadata
+    }
+}
+
+extension WithdrawalAttempt {
+    fileprivate var metadata: Logger.Metadata {
+        var metadata: Logger.Metadata = ["target": "withdrawal", "client": "\(clientAddress)"]
+        metadata["account"] = account.map { "\($0.name)" }
+        metadata["key"] = key.map { "\($0.text)" }
+        metadata["sha512"] = sha512.map { "\($0)" }
+        metadata["because"] = reason.map { "\($0.text)" }
+        metadata["withdrawal"] = result.map { .stringConvertible($0.number) }
+        metadata["count"] = result.map { .stringConvertible($0.count) }
+        return metadata
     }
 }

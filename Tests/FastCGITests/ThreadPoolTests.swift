@@ -40,7 +40,7 @@ import Testing
     /// Those who share the socket answer it.
     @Test func `a finished pool leaves requests to others`() {
         let (pool, successor) = (ThreadPool(), ThreadPool())
-        let answering: @Sendable (String) -> ThreadPool.Work = { name in
+        let answering: @Sendable (String) -> ThreadPool.Responder = { name in
             { request in
                 request.send(status: "200 OK", headers: [], body: Array(name.utf8))
                 return {}

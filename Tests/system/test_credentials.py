@@ -52,7 +52,7 @@ def test_the_key_has_what_was_signed(cache):
     assert status == 200 and json.loads(json.loads(body)[0][0])["url"] == WITH["url"]
 
 
-# Text+Shown.swift: `withoutCredentials`; Pages+Entries.swift: `raw`; Pages+Models.swift: `isKeyShown`.
+# Markup.swift: `withoutCredentials`; Pages+Entries.swift: `raw`; Templates.swift: `isKeyShown`.
 def test_no_page_shows_it(cache):
     for context in (None, cache.tls()):
         for number in (cache.number, cache.secret_number, *cache.escaped):

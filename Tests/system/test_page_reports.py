@@ -42,7 +42,7 @@ def names(stack):
     return re.findall('href="/-/page/report/([a-z_]+)"', page(stack, "/-/page/reports", stack.tls()))
 
 
-# Markup.swift, Drawing.swift, Text+Shown.swift.
+# Markup.swift, Markup.swift, Markup.swift.
 def test_a_strangers_text_is_text_on_every_report(cache):
     seen = set()
     for name in names(cache):

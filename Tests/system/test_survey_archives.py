@@ -103,7 +103,7 @@ def test_each_archive_that_tarfile_cannot_read_is_named(cache):
     assert set(suspects) == set(rows)
 
 
-# ArchiveReading.swift: `deadline`, `record`.
+# SurveyCommand.swift: `deadline`, `record`.
 def test_what_was_read_is_not_read_again_and_what_is_left_is_said(cache):
     number, key, data = release(cache, "https://example.org/once", lambda key: gzip.compress(tar(f"{key}/once")))
     assert "1 archives of compiled releases were not read yet" in cache.admin("survey", "--archive-seconds", "0").stderr
@@ -131,7 +131,7 @@ def test_what_has_no_file_is_left_for_the_next_time(cache):
     assert number not in said(cache)
 
 
-# ArchiveReading.swift: `isAsStored`. Such a record would stay when the blob has long been healed.
+# SurveyCommand.swift: `isAsStored`. Such a record would stay when the blob has long been healed.
 def test_a_damaged_file_is_left_until_it_is_healed(cache):
     number, key, data = release(cache, "https://example.org/rotten", lambda key: gzip.compress(tar(f"{key}/rotten")))
     file = cache.blob_file(hashlib.sha512(data).hexdigest())

@@ -61,3 +61,91 @@ extension LocalBlobs {
         return (try? file.digest()) == digest
     }
 }
+
+extension LocalBlobs {
+    /// Where a body lies.
+    ///
+    /// - Parameter name: as nginx passes it. Whatever the store is called there, it is in a host's spool, also another one's
+    ///   than this host's, as in containers of their own; or in `incoming` itself, which older sites' configurations name
+    ///   for all.
+    func place(ofBody name: String) -> String {
+        let parts = name.split(separator: "/").suffix(3)
+        // A store that is called `incoming` itself has an older site's bodies in `incoming/incoming`.
+        guard parts.count == 3, parts.first == "incoming", let host = parts.dropFirst().first,
+            !["..", "incoming"].contains(host), let file = parts.last
+        else { return "\(incoming)/\(parts.last ?? "")" }
+        return "\(incoming)/\(host)/\(file)"
+    }
+
+    /// Removes the bodies that a killed nginx or worker left: in this host's spool what no process has open, and
+    /// elsewhere what is old. What another host has open, only that host's kernel knows.
+    ///
+    /// - Returns: how many were removed; 0 while another worker is at it.
+    public func sweep() throws -> Int {
+        // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
+        let lock = try openDirectory(spool, "the spool")
+        guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else { return 0 }
+        var removed = 0
+        try forEachBody { name, status, directory, isOurs in
+            let isRemoved =
+                isOurs
+                ? removeIfAbandoned("\(spool)/\(String(cString: name))")
+                : status.isOld && unlinkat(directory.number, name, 0) == 0
+            if isRemoved { removed += 1 }
+        }
+        return removed
+    }
+
+    /// What lies in the spools: bodies that are being received or stored, and leftovers.
+    public struct Spool: Sendable {
+        public internal(set) var files = 0
+        public internal(set) var bytes = 0
+        /// The oldest modification time, in seconds since 1970.
+        public internal(set) var oldest: Int?
+    }
+
+    public func spooled() throws -> Spool {
+        var spool = Spool()
+        try forEachBody { _, status, _, _ in
+            spool.files += 1
+            spool.bytes += Int(status.st_size)
+            spool.oldest = min(spool.oldest ?? .max, Int(status.st_mtim.tv_sec))
+        }
+        return spool
+    }
+
+    /// One that is gone meanwhile was stored, and is left out.
+    private func forEachBody(
+        _ body: (UnsafePointer<CChar>, stat, _ directory: Directory, _ isOurs: Bool) throws -> Void
+    ) throws {
+        guard let all = try Directory(inStore: incoming) else { throw StoreError(.broken, "there is no spool") }
+        try all.forEachItem { name, status in
+            if status.isOrdinary { try body(name, status, all, false) }
+            guard let spool = try all.subdirectory(name) else { return }
+            let isOurs = String(cString: name) == host
+            try spool.forEachItem { name, status in
+                if status.isOrdinary { try body(name, status, spool, isOurs) }
+            }
+        }
+    }
+
+    /// nginx keeps a body open until its request has ended, so a file that no process has open belongs to no request.
+    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and a process that opens it
+    /// then waits until this is done. Where it grants none at all, as on NFS, age decides.
+    private func removeIfAbandoned(_ path: String) -> Bool {
+        guard let file = try? Descriptor(inStore: path, named: "a leftover"), let status = try? file.status(),
+            status.isOrdinary
+        else { return false }
+        if fcntl(file.number, f_setlease, Int32(F_WRLCK)) != 0 {
+            guard errno != EAGAIN, status.isOld else { return false }
+        }
+        return unlink(path) == 0
+    }
+}
+
+extension stat {
+    fileprivate var isOrdinary: Bool { st_mode & S_IFMT == S_IFREG }
+
+    /// Whether no request can have written to it any more: the deployed clients give up after one hour.
+    fileprivate var isOld: Bool { Int(st_mtim.tv_sec) < time(nil) - 24 * 3600 }
+}

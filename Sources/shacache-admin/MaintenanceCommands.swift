@@ -1,4 +1,6 @@
+import AccessLog
 import ArgumentParser
+import Configuration
 import Foundation
 import Storage
 
@@ -78,5 +80,77 @@ extension [String] {
     /// The first run closes years of days.
     fileprivate var summary: String {
         count < 4 ? joined(separator: ", ") : "\(count), from \(first!) to \(last!)"
+    }
+}
+
+struct IngestLogCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ingest-log", abstract: "Count the downloads in nginx's access log, by day, for reports.",
+        discussion: """
+            Reads on where the last run ended, also in the files that logrotate has made of the log since then: \
+            FILE.1, FILE.2.gz and so on. It knows a file by its beginning, whatever its name is by now. Each line is \
+            counted once, however often this runs and wherever it is killed. shacache-ingest-log.timer runs it.
+            """)
+    @OptionGroup var options: AdminOptions
+    @Argument(help: "The log as nginx/log.conf has it written: one JSON object a line.")
+    var files: [String]
+    @Option(help: "Whose log it is; for people, when several servers share a database.")
+    var host = ProcessInfo.processInfo.hostName
+
+    func run() throws {
+        let session = try options.session()
+        var ingestion = LogIngestion(into: DownloadCounters(session), host: host)
+        var failures: [String] = []
+        for file in files {
+            do {
+                try ingestion.read(file)
+            } catch let error as LogError {
+                failures.append("\(error)")
+            }
+        }
+        let summary = ingestion.summary
+        options.report("\(summary.lines) new lines, \(summary.unreadable) of them unreadable")
+        for file in ingestion.foreign { options.report("warning: \(file): no line of it is as nginx/log.conf says") }
+        guard failures.isEmpty else { throw CommandError(failures.joined(separator: "\n")) }
+        try TaskRuns(session).recordRun(of: .ingestLog, on: host, findings: summary.unreadable)
+    }
+}
+
+struct HostCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "host", abstract: "The servers that share this database.", subcommands: [HostForget.self])
+
+    struct HostForget: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "forget", abstract: "Miss a server no longer that was taken away.",
+            discussion: """
+                /metrics then shows no runs of its tasks, nor what its last survey found, so that no alert waits for \
+                it. Reports keep what they have. A host that runs something again is there again.
+                """)
+        @OptionGroup var options: AdminOptions
+        @Argument(help: "As the label host at /metrics has it.")
+        var name: String
+
+        func run() throws {
+            try TaskRuns(options.session()).forgetHost(name, by: options.actor)
+            options.report("host \(name) forgotten")
+        }
+    }
+}
+
+struct MigrateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "migrate", abstract: "Bring the database's schema up to date.",
+        discussion: """
+            Applies the numbered files that the database lacks, and all functions and views when one has changed: as \
+            the role shacache_owner, in one transaction. Once before, a superuser runs /usr/share/shacache/sql/roles.sql.
+            """)
+    @OptionGroup var options: AdminOptions
+    @Option(help: "The directory with the SQL files.")
+    var directory = "/usr/share/shacache/sql"
+
+    func run() throws {
+        let applied = try Migrations(Session(try options.configuration().ownerDatabase)).apply(from: directory)
+        options.report(applied.isEmpty ? "the schema is up to date" : "applied \(applied.joined(separator: ", "))")
     }
 }
