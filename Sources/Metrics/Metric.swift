@@ -126,8 +126,8 @@ public struct Family: Sendable {
         self.help = help
     }
 
-    /// The upper bounds of a histogram's buckets, in seconds: what a blob in memory takes, and what the largest image on
-    /// a slow line does. The deployed clients give up after an hour.
+    /// The upper bounds of a histogram's buckets, in seconds: what a blob in memory takes, and what the largest image
+    /// on a slow line does. The deployed clients give up after an hour.
     static let bounds = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600,
     ]

@@ -66,8 +66,8 @@ final class LockedFile {
         guard code == 0 else { throw SlotError(SystemError("make room", errno: code)) }
     }
 
-    /// What a file holds that a living process has locked, read without a mapping: one that is truncated meanwhile then does
-    /// no harm. nil for any other.
+    /// What a file holds that a living process has locked, read without a mapping: one that is truncated meanwhile then
+    /// does no harm. nil for any other.
     ///
     /// It only asks for the lock: taking it for a moment would keep a worker that starts from its slot.
     static func contents(ofLocked path: String, size: Int) -> [UInt8]? {

@@ -44,7 +44,8 @@ public final class PrivateKey: @unchecked Sendable {
             let error = OpenSSLError("read a private key")
             guard answer.wasAsked else { throw error }
             guard passphrase != nil else { throw HasPassphrase() }
-            // A wrong one fails in many ways, since it may yield bytes that look decrypted; a cipher of old in this one.
+            // A wrong one fails in many ways, since it may yield bytes that look decrypted; a cipher of old in this
+            // one.
             guard error.reasons.contains(where: { $0.hasSuffix(":digital envelope routines::unsupported") }) else {
                 throw WrongPassphrase()
             }

@@ -26,8 +26,8 @@ struct Markup: MustacheContentType {
 }
 
 extension String {
-    /// For the eye: what doesn't show, looks like a space and is none, or turns the direction of what follows, is written
-    /// as its code point, so that no two texts look alike. And no URL in it has a user or a password.
+    /// For the eye: what doesn't show, looks like a space and is none, or turns the direction of what follows, is
+    /// written as its code point, so that no two texts look alike. And no URL in it has a user or a password.
     ///
     /// - Parameter lines: whether line ends and tabs stay.
     func shown(lines: Bool = false) -> String {

@@ -59,8 +59,8 @@ extension Pages {
         return metadata.contains(/(?i)@|%40|\\u0040/) ? (nil, true) : (metadata, false)
     }
 
-    /// Those that name a blob, one of which may be left out, and one more than is shown. When they can't be found in time,
-    /// none, and the reason for the log: a page has more to say.
+    /// Those that name a blob, one of which may be left out, and one more than is shown. When they can't be found in
+    /// time, none, and the reason for the log: a page has more to say.
     private func entries(naming digest: Digest, _ view: View) throws -> (found: [EntrySummary]?, failure: String?) {
         do {
             let found = try browsing.entriesNaming(

@@ -91,8 +91,8 @@ public final class HomeStatisticsCache: Sendable {
 
     private static let last = Duration.seconds(60)
 
-    /// The statistics; while a thread computes new ones, the old. A failure is cached as long: a query that timed out would
-    /// time out again.
+    /// The statistics; while a thread computes new ones, the old. A failure is cached as long: a query that timed out
+    /// would time out again.
     ///
     /// - Returns: `failure`, for the log: only to the thread that computed.
     func fresh(_ count: () throws -> Templates.Model, otherwise: Templates.Model)

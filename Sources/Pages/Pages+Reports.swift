@@ -54,8 +54,8 @@ extension Pages {
     private static let rowsShown = 200
     private static let daysDrawn = 366
 
-    /// From all of its days, however few of them the table shows. None, and the reason for the log, when they can't be drawn
-    /// in time: the table is there.
+    /// From all of its days, however few of them the table shows. None, and the reason for the log, when they can't be
+    /// drawn in time: the table is there.
     private func charts(
         of report: Report, _ settings: [ReportFilter: String]
     ) throws -> (drawn: [Templates.Model], failure: String?) {

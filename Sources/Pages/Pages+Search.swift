@@ -98,8 +98,8 @@ struct Search {
         }
     }
 
-    /// A requirement of Python's, with `pypi:` before it or not: `name`, `name==version`, `name=version`, `name (version)`,
-    /// `name[extra]==version`.
+    /// A requirement of Python's, with `pypi:` before it or not: `name`, `name==version`, `name=version`, `name
+    /// (version)`, `name[extra]==version`.
     private mutating func lookForPython(_ text: String) {
         let text = text.hasPrefix("pypi:") ? String(text.dropFirst(5)) : text
         let requirement =

@@ -61,8 +61,8 @@ public final class Pages {
 
     private static let iconVersion = Templates.version(of: HashGlyph.icon)
 
-    /// - Parameter isCurrent: it is asked for by its version, and may be kept for ever. While several servers are brought up
-    ///   to date, one is asked for what it doesn't have, or has no more.
+    /// - Parameter isCurrent: it is asked for by its version, and may be kept for ever. While several servers are
+    ///   brought up to date, one is asked for what it doesn't have, or has no more.
     private func file(_ type: String, _ text: String, isCurrent: Bool) -> PageAnswer {
         PageAnswer(
             .ok, type: type, caching: isCurrent ? "public, max-age=31556926, immutable" : "public, max-age=60",

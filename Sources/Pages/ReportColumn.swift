@@ -52,8 +52,8 @@ struct ReportColumn {
 
     private static let sizes = ["bytes", "size", "allocated", "bytes_limit", "blob_size_limit"]
 
-    /// Of an array of texts as PostgreSQL writes it: between braces and commas, where need be in quotes, with a backslash
-    /// before what would end them.
+    /// Of an array of texts as PostgreSQL writes it: between braces and commas, where need be in quotes, with a
+    /// backslash before what would end them.
     static func elements(_ array: String) -> [String] {
         var elements: [String] = []
         var (element, isQuoted, isEscaped) = (String.UnicodeScalarView(), false, false)

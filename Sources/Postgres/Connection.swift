@@ -130,7 +130,8 @@ public final class Connection {
         do {
             isWarned = false
             let result = try body()
-            // When its wait for a standby is cancelled, a COMMIT succeeds with a warning, though it isn't durable there.
+            // When its wait for a standby is cancelled, a COMMIT succeeds with a warning, though it isn't durable
+            // there.
             if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: statement) }
             return result
         } catch let error as DatabaseError where error.kind == .lost {

@@ -24,7 +24,8 @@ extension ConnectionOptions {
     /// What sets, at the beginning of each session, what ShaCache counts on: a database and its roles may have other
     /// defaults, and so may the environment of the user of a program. One text, and so one round trip.
     ///
-    /// Left to the server are the language of its messages, which only superusers may set, and what is merely fast or slow.
+    /// Left to the server are the language of its messages, which only superusers may set, and what is merely fast or
+    /// slow.
     var settings: String {
         // The time limit first, or the rest might take too long for another one; from the search path on, names mean
         // PostgreSQL's own. A setting that this release of PostgreSQL doesn't know is left out. A commit waits for the

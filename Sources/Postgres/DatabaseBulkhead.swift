@@ -2,8 +2,8 @@ import CPostgres
 import Synchronization
 import System
 
-/// Keeps a server that hangs from taking all threads of a process: while it answers, all may ask; while it hangs, only so
-/// many wait for it, and the others are free for what needs no database. Shared by these threads.
+/// Keeps a server that hangs from taking all threads of a process: while it answers, all may ask; while it hangs, only
+/// so many wait for it, and the others are free for what needs no database. Shared by these threads.
 public final class DatabaseBulkhead: Sendable {
     private let maximumWaiting: Int
     /// A server that doesn't answer for so long hangs.

@@ -4,7 +4,8 @@ import OpenSSL
 import Storage
 
 extension Exposition {
-    /// Room and spool of the store, without a label: it is one for all workers. A figure that can't be read is left out.
+    /// Room and spool of the store, without a label: it is one for all workers. A figure that can't be read is left
+    /// out.
     mutating func addStore(_ store: LocalBlobs) {
         if let free = try? store.free() {
             addFamily(.storeSize, [Sample(Double(free.totalBytes))])

@@ -41,9 +41,9 @@ struct TokenBucket {
     }
 }
 
-/// A token bucket for refused uploads on record: some at once, then one a second. Anybody can be refused any number of times,
-/// and rows are kept for months, or for good. All requests without a valid account take from one token bucket; each account has its own, which is
-/// larger. Shared by the threads of a worker.
+/// A token bucket for refused uploads on record: some at once, then one a second. Anybody can be refused any number of
+/// times, and rows are kept for months, or for good. All requests without a valid account take from one token bucket;
+/// each account has its own, which is larger. Shared by the threads of a worker.
 public final class RefusalRateLimiter: Sendable {
     private struct Allocation {
         var bucket: TokenBucket
@@ -81,8 +81,9 @@ public final class RefusalRateLimiter: Sendable {
     }
 }
 
-/// A token bucket of the names that an address asks for in lists: two full lists at once, then as many a second as nginx allows
-/// requests (limits.conf), since each name is the work of one. nginx counts a list once, whatever it has in it.
+/// A token bucket of the names that an address asks for in lists: two full lists at once, then as many a second as
+/// nginx allows requests (limits.conf), since each name is the work of one. nginx counts a list once, whatever it has
+/// in it.
 ///
 /// Shared by the threads of a worker; each worker has its own.
 public final class ListRateLimiter: Sendable {

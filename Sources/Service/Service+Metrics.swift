@@ -36,7 +36,8 @@ extension Service {
         return certificate.fingerprint
     }
 
-    /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a client's.
+    /// Counts a request with its answer. What nginx asks for itself, and what is then agreed to, is no request of a
+    /// client's.
     func countRequest(_ request: Request, _ route: Route?, _ answer: AnsweredRequest) {
         let (recorder, response) = (monitoring.recorder, answer.response)
         // Refused requests for /metrics are no figures of the cache.

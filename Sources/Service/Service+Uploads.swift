@@ -2,8 +2,8 @@ import ShaCache
 import Storage
 
 extension Service {
-    /// Optimistic: decides by the thread's cached accounts and signers, and again by fresh ones where those would refuse, or
-    /// have changed by the time of the transaction.
+    /// Optimistic: decides by the thread's cached accounts and signers, and again by fresh ones where those would
+    /// refuse, or have changed by the time of the transaction.
     func upload(_ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord) throws -> Response {
         let untouched = upload
         // A question before the body is answered by the state now, and for the rest of the request as well.

@@ -71,7 +71,8 @@ public final class Service {
 
     private func answer(_ request: Request, for route: Result<Route?, any Error>) -> AnsweredRequest {
         switch route {
-        // An upload under a name that can't be read is on record, and a withdrawal in the log, like any that is refused.
+        // An upload under a name that can't be read is on record, and a withdrawal in the log, like any that is
+        // refused.
         case .failure(let error):
             return AnsweredRequest(
                 to: request, .failure(error), upload: request.presumedUpload, withdrawal: request.withdrawalAttempt)

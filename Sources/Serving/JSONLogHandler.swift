@@ -2,8 +2,8 @@ import Foundation
 public import Logging
 import ShaCache
 
-/// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event. Of
-/// URLs in it, users and passwords are left out: more people read logs than databases.
+/// Writes each event as one JSON object on one line, so that nothing that a client sent can look like a second event.
+/// Of URLs in it, users and passwords are left out: more people read logs than databases.
 public struct JSONLogHandler: LogHandler {
     public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]

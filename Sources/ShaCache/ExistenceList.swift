@@ -1,8 +1,8 @@
 /// The lists of `POST /-/have`, which asks for many blobs and keys at once.
 ///
-/// A question has a line for each: what stands behind the mount's slash in a GET for it. The answer has as many lines, in
-/// the same order: `no`, or `yes`, which for a blob goes on with its size in bytes and the time when it was stored, in
-/// seconds since 1970.
+/// A question has a line for each: what stands behind the mount's slash in a GET for it. The answer has as many lines,
+/// in the same order: `no`, or `yes`, which for a blob goes on with its size in bytes and the time when it was stored,
+/// in seconds since 1970.
 public enum ExistenceList {
     /// Behind the mount's slash.
     public static let name = "-/have"
@@ -26,7 +26,8 @@ public enum ExistenceList {
         }
     }
 
-    /// The names that a question asks for, in order. The last line may lack its end, and any may have a carriage return.
+    /// The names that a question asks for, in order. The last line may lack its end, and any may have a carriage
+    /// return.
     ///
     /// - Throws: `Refusal.malformedRequest` or `.listTooLong`.
     public static func names(in question: [UInt8]) throws(Refusal) -> [ArraySlice<UInt8>] {

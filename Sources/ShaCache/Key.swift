@@ -38,8 +38,8 @@ public struct Key: Sendable {
     init(known text: String) { self.text = text }
 }
 
-/// The keys that the deployed clients make of what they look for. Those with an MD5 can be made unless OpenSSL was built
-/// without it.
+/// The keys that the deployed clients make of what they look for. Those with an MD5 can be made unless OpenSSL was
+/// built without it.
 extension Key {
     /// Of a source archive, by the URL of its origin.
     public static func source(url: String) throws(OpenSSLError) -> Key {

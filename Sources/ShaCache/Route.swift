@@ -25,8 +25,8 @@ public enum Route: Sendable {
     /// - Returns: nil when it names nothing.
     public static func findHealth(_ target: [UInt8]) throws(Refusal) -> Route? { health(try path(of: target)) }
 
-    /// Of lists that ask what is there: beside the mounts, too, and below the directory's, where the same path names a key
-    /// for all other methods.
+    /// Of lists that ask what is there: beside the mounts, too, and below the directory's, where the same path names a
+    /// key for all other methods.
     ///
     /// - Returns: nil when it names nothing.
     public static func findExistence(_ target: [UInt8], below mount: Mount) throws(Refusal) -> Route? {
@@ -53,7 +53,8 @@ public enum Route: Sendable {
         }
         switch mount {
         case .prefixes: return try underPrefix(path)
-        // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in use.
+        // A blob's name can't be mistaken for a prefix, so this host offers both: shacache.example.org/shadir/… is in
+        // use.
         case .shacache:
             if let route = blob(path.dropFirst()) { return route }
             return try underPrefix(path)

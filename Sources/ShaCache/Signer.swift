@@ -45,8 +45,8 @@ extension Entry {
         return .unknownSigner
     }
 
-    /// Refuses bytes behind a signature's end, where others could append anything: one signature would make any number of
-    /// entries.
+    /// Refuses bytes behind a signature's end, where others could append anything: one signature would make any number
+    /// of entries.
     ///
     /// - Throws: `Refusal.malformedEntry`.
     public func checkSignatureLength(as signer: Signer) throws(Refusal) {

@@ -125,8 +125,8 @@ extension [UInt8] {
     }
 }
 
-/// Parameters of a URL, in its query or its fragment, that seem to grant access with the URL alone: a signature, a token,
-/// a password. Their names, as they are spelled there.
+/// Parameters of a URL, in its query or its fragment, that seem to grant access with the URL alone: a signature, a
+/// token, a password. Their names, as they are spelled there.
 public func secretParameters(of url: String) -> [String] {
     guard let start = url.utf8.firstIndex(where: { "?#".utf8.contains($0) }) else { return [] }
     return url.utf8[start...].split { "?#&;".utf8.contains($0) }.compactMap { parameter in

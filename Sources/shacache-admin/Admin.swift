@@ -54,8 +54,8 @@ struct AdminOptions: ParsableArguments {
 
     func session() throws -> Session { Session(try configuration().adminDatabase) }
 
-    /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what names
-    /// a thing to another command is its number.
+    /// Prints a list in the form that was asked for. Users and passwords in URLs are left out, as reports do: what
+    /// names a thing to another command is its number.
     func show(_ table: Table) throws {
         let shown = table.withoutCredentials
         try output(json ? prettyJSON(shown) : shown.text())

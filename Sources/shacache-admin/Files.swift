@@ -103,8 +103,8 @@ extension Certificates {
                 written = new
             }
         } catch {
-            // The commit failed, or its outcome is unknown: then the certificate may be on record, and has to be revoked,
-            // but without its files it can't be used.
+            // The commit failed, or its outcome is unknown: then the certificate may be on record, and has to be
+            // revoked, but without its files it can't be used.
             remove(written)
             throw error
         }

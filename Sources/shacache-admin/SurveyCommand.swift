@@ -67,16 +67,16 @@ struct ArchiveReading {
     /// Bytes in a second, of what lies on the disk: others read there, too.
     private static let rate = 64.0 * 1024 * 1024
 
-    /// Of a core, for one archive, in seconds: what takes more is made to take long. A slow disk, and the rate above, don't
-    /// count.
+    /// Of a core, for one archive, in seconds: what takes more is made to take long. A slow disk, and the rate above,
+    /// don't count.
     private static let workLimit = 1800
 
-    /// Archives that are asked for at once, which takes the database as long however few they are: more than are read in the
-    /// time that there is.
+    /// Archives that are asked for at once, which takes the database as long however few they are: more than are read
+    /// in the time that there is.
     private static let page = 1000
 
-    /// One that was begun is read to its end. What has no file, or a damaged one that the next upload heals, is left for a
-    /// survey that finds what was stored.
+    /// One that was begun is read to its end. What has no file, or a damaged one that the next upload heals, is left
+    /// for a survey that finds what was stored.
     func run() throws {
         var isGoingOn = true
         var missing = 0

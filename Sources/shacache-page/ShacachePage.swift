@@ -52,7 +52,8 @@ struct ShacachePage: ParsableCommand {
         signals.block()
         let listener = try Sockets.inherited().named("page")
         let threads = ThreadPool()
-        // While the database hangs, one is left that answers 503 at once. What is slow doesn't hang: the server ends it itself.
+        // While the database hangs, one is left that answers 503 at once. What is slow doesn't hang: the server ends it
+        // itself.
         let bulkhead = DatabaseBulkhead(
             maximumWaiting: Self.threads - 1, stallTimeout: .seconds(configuration.pageDatabase.statementTimeLimit + 1))
         let statistics = HomeStatisticsCache()

@@ -4,12 +4,11 @@ import Logging
 import Metrics
 import Postgres
 import Service
-import Serving
 import ShaCache
 import Storage
 
-/// Answers the requests of a worker. Each of its threads has a service and a database session of its own; they share the
-/// store, and what is counted.
+/// Answers the requests of a worker. Each of its threads has a service and a database session of its own; they share
+/// the store, and what is counted.
 struct RequestHandler: Sendable {
     let configuration: Configuration
     let store: LocalBlobs
@@ -70,8 +69,8 @@ struct RequestHandler: Sendable {
 }
 
 extension Request {
-    /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the worker
-    /// under no name that they did not choose.
+    /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the
+    /// worker under no name that they did not choose.
     init(_ source: borrowing FastCGIRequest) {
         self.init()
         method = source.text("REQUEST_METHOD")

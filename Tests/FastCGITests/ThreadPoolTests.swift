@@ -1,7 +1,6 @@
 import FastCGI
 import Fixtures
 import Foundation
-import Serving
 import Synchronization
 import Testing
 

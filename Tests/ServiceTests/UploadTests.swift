@@ -56,7 +56,7 @@ struct UploadTests {
         #expect(try results() == ["verified", "unsigned", "unknown signer"])
     }
 
-    /// Fails without SignaturePolicy.check.
+    /// Fails without SignaturePolicy.checkResult.
     @Test func `where signatures are required, only registered signers' entries are taken`() throws {
         let (known, unknown) = (try SigningKey(), try SigningKey())
         try register(known)
@@ -89,7 +89,7 @@ struct UploadTests {
         #expect(verdict.header("X-Refusal") == "a blob may have at most 4 bytes: ask the operator for more")
     }
 
-    /// Fails without the comparison of size and length in Service.take.
+    /// Fails without the comparison of size and length in Service.measure.
     @Test func `a body that is shorter than announced is refused`() throws {
         var request = try upload("POST", "/shacache", "1234")
         request.contentLength = "5"
@@ -149,7 +149,7 @@ struct UploadTests {
         #expect(leftOut < 500)
     }
 
-    /// Fails when Service.record goes by the account alone: it is known whose a revoked certificate was.
+    /// Fails when Service.recordFailure goes by the account alone: it is known whose a revoked certificate was.
     @Test(arguments: ["revoked", "disabled"])
     func `who isn't valid any more has the strangers' allowance`(_ what: String) throws {
         let certificate = try CertificateAuthority.create(name: "self", key: .generate(), days: 1)

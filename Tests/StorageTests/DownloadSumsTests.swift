@@ -19,7 +19,7 @@ struct DownloadSumsTests {
         #expect(sums.keys.isEmpty)
     }
 
-    /// Fails without the look at notFound in DownloadSums.add: a row for each name that a client makes up.
+    /// Fails without the look at notFound in DownloadSums.countBlob: a row for each name that a client makes up.
     @Test func `a blob that is not there counts for its day only`() {
         var sums = DownloadSums()
         sums.countBlob(DownloadSums.Count(notFound: 1, bytes: 100), of: digest, on: "2026-01-31")

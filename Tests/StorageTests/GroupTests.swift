@@ -186,7 +186,7 @@ struct GroupTests {
     }
 
     /// An error of any kind rolls all back, and each goes by itself. Fails without `.alone` for errors in
-    /// BlobRepository.store and Entries.store.
+    /// BlobRepository.storeGroup and Entries.storeGroup.
     @Test func `of a group in which a statement fails, the others are stored`() throws {
         try database.connection().runScript(
             """

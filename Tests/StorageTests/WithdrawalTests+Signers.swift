@@ -29,7 +29,7 @@ extension WithdrawalTests {
         #expect(try Signers(admin).revoke("carol", since: 4_000_000_000, by: "tester") == nil)
     }
 
-    /// Fails without Signers.confirm, or the comparison of versions in store_entries.
+    /// Fails without Signers.confirmSigners, or the comparison of versions in store_entries.
     @Test func `an entry whose signer was revoked since it was verified is not stored as verified`() throws {
         let signer = try addSigner()
         let version = try Signers(worker).known().version

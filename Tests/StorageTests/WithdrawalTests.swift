@@ -87,7 +87,7 @@ struct WithdrawalTests {
         #expect(throws: AdministrationError.self) { try adminBlobs.lift(7, by: "tester") }
     }
 
-    /// Fails without blob.is_shared, or without the look at others' entries in BlobRepository.check.
+    /// Fails without blob.is_shared, or without the look at others' entries in BlobRepository.checkMayWithdraw.
     @Test func `no account withdraws a blob that others uploaded or list`() throws {
         try upload(by: alice)
         #expect(throws: Refusal.self) { try blobs.withdraw(digest, why(bob)) }

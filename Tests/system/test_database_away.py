@@ -46,7 +46,7 @@ def timed(action):
 
 def test_without_the_database_downloads_go_on_and_everything_works_again_when_it_is_back(two):
     # Fails when a download asks the database (LocalBlobs.presence), without Retry-After in RequestFailure.response, without a
-    # new session in Connection.session, or without the end of Service.patience.
+    # new session in Connection.session, or without the end of Session.retryTimeout.
     body, late = os.urandom(5000), os.urandom(1000)
     digest = hashlib.sha512(body).hexdigest()
     assert two.request("POST", "/shacache", body, context=two.tls())[0] == 201

@@ -161,7 +161,7 @@ def test_a_damaged_blob_is_absent_to_clients_and_a_warning_to_operators(is_told_
     assert post(lone, body)[0] == 201
 
 
-# LocalBlobs.presence and LocalBlobs.confirm: a 500 would keep the clients from the upload that heals it.
+# LocalBlobs.presence and LocalBlobs.confirmSize: a 500 would keep the clients from the upload that heals it.
 @pytest.mark.parametrize("damage", ["closed", "restored wrong"])
 def test_a_blob_that_can_not_be_served_is_404_until_the_next_upload_heals_it(damage, lone):
     body = os.urandom(1000)

@@ -78,7 +78,7 @@ def test_a_refused_upload_says_what_to_mend(cache, tmp_path, case):
     assert answer.reason == (line if is_received else "Forbidden")
 
 
-# Response.swift: `say`.
+# Request.swift: `say`.
 def test_words_of_another_language_are_said_as_well_as_can_be(cache, tmp_path):
     account = Uploader(cache, tmp_path)
     context = cache.tls(account.certificate, account.key)
@@ -129,7 +129,7 @@ def test_nginx_says_so_too_where_it_answers_itself(cache, stranger):
     assert re.fullmatch(rb"the client certificate was refused \(FAILED:[^)]+\): ask the operator for one of an account\n", line)
 
 
-# Response.swift: `say`. slapgrid writes the error into its log, before it sleeps for half an hour.
+# Request.swift: `say`. slapgrid writes the error into its log, before it sleeps for half an hour.
 def test_the_deployed_client_shows_the_line(cache, tmp_path):
     account = Uploader(cache, tmp_path, "--role", "blobs")
     client = client_of(cache, **{"shadir-cert-file": str(account.certificate), "shadir-key-file": str(account.key)})

@@ -471,7 +471,7 @@ def long(counted):
     return log, {digest: (1 + chosen.count(digest), 0, 0, 10 + 10 * chosen.count(digest)) for digest in digests}
 
 
-# DownloadCounters.add: the position and the sums in one transaction. With two, this fails.
+# DownloadCounters.addSums: the position and the sums in one transaction. With two, this fails.
 def test_killed_at_any_point_it_loses_and_doubles_nothing(counted, long):
     log, expected = long
     chance = random.Random(1)
@@ -495,7 +495,7 @@ def test_killed_at_any_point_it_loses_and_doubles_nothing(counted, long):
     assert {digest: counted.blob(digest) for digest in expected} == expected
 
 
-# DownloadCounters.add: WHERE known.position = …; without it, both add the same.
+# DownloadCounters.addSums: WHERE known.position = …; without it, both add the same.
 def test_two_at_once_count_once(counted, long):
     log, expected = long
     runs = [

@@ -190,7 +190,7 @@ def over_limit(request, uploader):
     return OverLimit(uploader, *request.param)
 
 
-# It shows what stands behind the status, and never the body, which it has closed by then. Response.swift: `say`.
+# It shows what stands behind the status, and never the body, which it has closed by then. Request.swift: `say`.
 def test_the_deployed_client_meets_each_limit_as_a_403_and_the_record_says_which(over_limit):
     account = over_limit.account
     client = client_of(account.stack, **credentials(account))

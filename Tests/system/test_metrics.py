@@ -46,7 +46,7 @@ def put(stack, target, body):
     return stack.request("PUT", target, body, context=stack.tls())[0]
 
 
-# Service.count, and each line of its extensions; RequestHandler for what no request of a client's is.
+# Service.countRequest, and each line of its extensions; RequestHandler for what no request of a client's is.
 def test_every_request_is_counted_once_whichever_worker_answers_it(two):
     before = scrape(two)
     small, large = os.urandom(1000), os.urandom(LARGE)
@@ -249,7 +249,7 @@ def test_what_looks_like_a_header_of_nginxs_makes_nobody_a_monitor(elsewhere):
             assert wire.request("GET", "/metrics", headers=headers).status == 403
 
 
-# Service.count. Or anybody could make ShacacheRefusals fire.
+# Service.countRequest. Or anybody could make ShacacheRefusals fire.
 def test_what_strangers_are_refused_here_counts_as_a_request_and_no_refusal(elsewhere):
     before = scrape(elsewhere)
     with Wire(elsewhere) as wire:
@@ -374,7 +374,7 @@ def watched(start, tmp_path):
     return stack, fingerprint(tmp_path / "watcher.crt"), look
 
 
-# KnownOperators.remembers; Monitoring.databaseFigures, which is asked once (DatabaseFigures() in figures).
+# OperatorCache.remembers; Monitoring.databaseFigures, which is asked once (DatabaseFigures() in figures).
 @pytest.mark.parametrize("outage", [stopped_database, hanging_database])
 def test_an_operator_is_known_while_the_database_is_away(watched, outage):
     stack, _, look = watched
@@ -390,7 +390,7 @@ def test_an_operator_is_known_while_the_database_is_away(watched, outage):
     eventually(lambda: look().value("shacache_database_up") == 1)
 
 
-# KnownOperators.note forgets him.
+# OperatorCache.note forgets it.
 def test_an_operator_who_is_none_any_more_is_not_known(watched):
     stack, certificate, look = watched
     assert look().value("shacache_database_up") == 1
@@ -545,7 +545,7 @@ def test_a_damaged_blob_that_was_asked_for_is_counted(two):
     file.unlink()
 
 
-# Service.count sets it from LocalBlobs.isReadOnly.
+# Service.countRequest sets it from LocalBlobs.isReadOnly.
 def test_a_worker_that_takes_no_uploads_after_a_failed_fsync_says_so(start, tmp_path):
     stack = start(WORKERS="1")
     assert scrape(stack).value("shacache_store_read_only") == 0
@@ -612,7 +612,7 @@ def ages(stack):
     return {task: round((time.time() - at) / 3600) for (task,), at in scrape(stack).by(RUN, "task").items()}
 
 
-# TaskRuns.record, and its call in each command. An unused cache's timers are no less alive.
+# TaskRuns.recordRun, and its call in each command. An unused cache's timers are no less alive.
 def test_a_run_counts_that_had_nothing_to_do(two):
     run_tasks(two)
     Database(two).run("UPDATE shacache.task_run SET at = at - interval '5 hours'")

@@ -284,7 +284,7 @@ def test_served_by_nginx_alone_a_deleted_file_is_404_until_it_is_uploaded_again(
     assert client.download(digest).read() == data
 
 
-# LocalBlobs.publish replaces the file, whatever it holds. The client asks first and so doesn't upload again; others do.
+# LocalBlobs.replace replaces the file, whatever it holds. The client asks first and so doesn't upload again; others do.
 def test_a_file_with_a_flipped_bit_is_healed_by_the_next_upload(stack):
     data = os.urandom(100_000)
     digest = stack.upload(data)

@@ -198,7 +198,7 @@ def test_the_entries_of_a_key_may_have_so_many_bytes(ruled):
     assert ruled.entries(key) == [[first, ""]]
 
 
-# SignaturePolicy.check.
+# SignaturePolicy.checkResult.
 def test_the_policy_require_takes_entries_of_registered_signers_alone(ruled, tmp_path):
     certificate, signing_key = self_signed(tmp_path, "signature", "RSA:1024")
     ruled.configure('[uploads]\nsignatures = "require"\n')

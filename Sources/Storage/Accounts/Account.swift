@@ -12,7 +12,8 @@ public struct Account: Sendable {
     public var keyPrefixes: [String]?
     /// A missing limit is unlimited, apart from the configuration's limits for all accounts.
     public var limits: [AccountLimit: Int]
-    /// What `identity_of` answers in SQL as long as nothing about the account changes; nil: unknown, and never compared.
+    /// What `identity_of` answers in SQL as long as nothing about the account changes; nil: unknown, and never
+    /// compared.
     var version: Int?
 
     /// - Parameter row: of shacache.account, as to_json writes it.

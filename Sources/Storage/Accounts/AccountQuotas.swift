@@ -7,8 +7,8 @@ struct AccountQuotas {
 
     init(_ session: Session) { self.session = session }
 
-    /// The final check, in the transaction that stores the blob. Uploads of an account with a quota are done one after the
-    /// other from here on: each counts what those before it have stored. An account without a quota takes no lock.
+    /// The final check, in the transaction that stores the blob. Uploads of an account with a quota are done one after
+    /// the other from here on: each counts what those before it have stored. An account without a quota takes no lock.
     func checkQuota(of account: Account?, adding size: Int) throws {
         guard let account, account.hasQuota else { return }
         try session.lock(.account(account.id))

@@ -8,8 +8,8 @@ public struct Certificates {
 
     public init(_ session: Session) { self.session = session }
 
-    /// - Parameter handOver: delivers the certificate to its owner; when that fails, nothing is recorded. No certificate is
-    ///   revoked meanwhile, and no account disabled.
+    /// - Parameter handOver: delivers the certificate to its owner; when that fails, nothing is recorded. No
+    ///   certificate is revoked meanwhile, and no account disabled.
     /// - Throws: `AdministrationError.keyWasRevoked` when another certificate for the same key is revoked.
     public func add(
         _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
@@ -131,8 +131,8 @@ extension Certificates {
     /// How long before it expires a certificate is warned of, in days.
     public static let noticeDays = 21
 
-    /// The certificates that expire within `noticeDays` and are in use: of enabled accounts, neither revoked nor renewed.
-    /// The first to expire comes first.
+    /// The certificates that expire within `noticeDays` and are in use: of enabled accounts, neither revoked nor
+    /// renewed. The first to expire comes first.
     public func expiring() throws -> [CertificateRecord] {
         try CertificateRecord.expiring(try records(), withinDays: Self.noticeDays, daysLeft: daysLeftInUse())
     }

@@ -12,8 +12,8 @@ public enum Reconciliation {
 }
 
 extension BlobRepository {
-    /// Reconciles files with rows: each file goes where its row has it. Hiding is the more urgent. What fails for one blob, because of the
-    /// disk say, is no reason to leave out the others.
+    /// Reconciles files with rows: each file goes where its row has it. Hiding is the more urgent. What fails for one
+    /// blob, because of the disk say, is no reason to leave out the others.
     public func reconcile() -> [Reconciliation] {
         reconcileEach(try wronglyVisibleBlobs()) { try hideFile($0) ? .hidden($0) : nil }
             + reconcileEach(try wronglyHiddenBlobs()) { try restoreFile($0) ? .restored($0) : nil }

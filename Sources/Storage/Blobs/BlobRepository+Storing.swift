@@ -12,8 +12,8 @@ extension BlobRepository {
         }
     }
 
-    /// What needs no closer look, in two round trips, with the files in between. An error of the database rolls all back,
-    /// and each goes by itself.
+    /// What needs no closer look, in two round trips, with the files in between. An error of the database rolls all
+    /// back, and each goes by itself.
     private func storeGroup(_ members: [BlobGroups.GroupMember]) {
         var group = PublishedGroup(members, files: files)
         let rows: SQL = "ARRAY[\(members.map(\.upload.row))]::shacache.blob_upload[]"
@@ -102,8 +102,8 @@ struct PublishedGroup {
         verdicts = Array(repeating: nil, count: members.count)
     }
 
-    /// Links each admitted file into place, under the locks of the blobs, and makes the names durable. One that fails, or
-    /// takes too long, is left out: then its file lies there without a row, which is harmless.
+    /// Links each admitted file into place, under the locks of the blobs, and makes the names durable. One that fails,
+    /// or takes too long, is left out: then its file lies there without a row, which is harmless.
     ///
     /// - Parameter verdicts: the database's.
     mutating func publish(_ verdicts: [String?]) {
@@ -124,8 +124,9 @@ struct PublishedGroup {
         errors[index] = error
     }
 
-    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and a slow one holds
-    /// up none. The leader, whose thread this is, only waits; the first of the others does its step behind its own.
+    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and a slow one
+    /// holds up none. The leader, whose thread this is, only waits; the first of the others does its step behind its
+    /// own.
     private mutating func synchronize(_ linked: [Int]) {
         let results = Results()
         let files = files

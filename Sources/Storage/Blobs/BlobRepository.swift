@@ -1,8 +1,8 @@
 import Postgres
 public import ShaCache
 
-/// What a blob is, as its row says. The invariant, kept by `BlobRepository` alone: **a file lies where readers look if and
-/// only if its row is visible**, but for what a crash leaves, which is harmless and healed.
+/// What a blob is, as its row says. The invariant, kept by `BlobRepository` alone: **a file lies where readers look if
+/// and only if its row is visible**, but for what a crash leaves, which is harmless and healed.
 ///
 ///     state       row                       file
 ///     absent      none                      none
@@ -20,8 +20,8 @@ public import ShaCache
 ///     lift        withdrawn → visible   row, COMMIT, then the file            the same
 ///     reconcile   none                  the file goes where its row says      what was there before
 ///
-/// A failure that isn't a crash is undone at once, by `hideFile` and `restoreFile`; where a COMMIT's outcome is unknown,
-/// these ask the database.
+/// A failure that isn't a crash is undone at once, by `hideFile` and `restoreFile`; where a COMMIT's outcome is
+/// unknown, these ask the database.
 enum BlobState {
     case absent, visible, withdrawn
 }
@@ -35,8 +35,8 @@ extension BlobRepository {
     }
 }
 
-/// The owner of a blob's life: bytes in files, and rows in the database. `BlobState` has the states, and what a crash in
-/// each step leaves.
+/// The owner of a blob's life: bytes in files, and rows in the database. `BlobState` has the states, and what a crash
+/// in each step leaves.
 public struct BlobRepository {
     public let files: LocalBlobs
     let session: Session
@@ -65,8 +65,8 @@ public struct BlobRepository {
         }
     }
 
-    /// The size with which a blob was acknowledged, in bytes; nil when it never was, or is withdrawn: a restore may have
-    /// brought its file back where readers look.
+    /// The size with which a blob was acknowledged, in bytes; nil when it never was, or is withdrawn: a restore may
+    /// have brought its file back where readers look.
     public func size(of digest: Digest) throws -> Int? {
         try session.reading {
             try connection.run(

@@ -65,9 +65,9 @@ extension LocalBlobs {
 extension LocalBlobs {
     /// Where a body lies.
     ///
-    /// - Parameter name: as nginx passes it. Whatever the store is called there, it is in a host's spool, also another one's
-    ///   than this host's, as in containers of their own; or in `incoming` itself, which older sites' configurations name
-    ///   for all.
+    /// - Parameter name: as nginx passes it. Whatever the store is called there, it is in a host's spool, also another
+    ///   one's than this host's, as in containers of their own; or in `incoming` itself, which older sites'
+    ///   configurations name for all.
     func place(ofBody name: String) -> String {
         let parts = name.split(separator: "/").suffix(3)
         // A store that is called `incoming` itself has an older site's bodies in `incoming/incoming`.
@@ -130,8 +130,8 @@ extension LocalBlobs {
     }
 
     /// nginx keeps a body open until its request has ended, so a file that no process has open belongs to no request.
-    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and a process that opens it
-    /// then waits until this is done. Where it grants none at all, as on NFS, age decides.
+    /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and a process that opens
+    /// it then waits until this is done. Where it grants none at all, as on NFS, age decides.
     private func removeIfAbandoned(_ path: String) -> Bool {
         guard let file = try? Descriptor(inStore: path, named: "a leftover"), let status = try? file.status(),
             status.isOrdinary

@@ -120,8 +120,8 @@ public final class LocalBlobs: Sendable {
         return .intact
     }
 
-    /// Size, in bytes, and time of storing, in seconds since 1970, as nginx sends them with a download; nil when the blob
-    /// isn't there.
+    /// Size, in bytes, and time of storing, in seconds since 1970, as nginx sends them with a download; nil when the
+    /// blob isn't there.
     public func attributes(of digest: Digest) -> (size: Int, modified: Int)? {
         var status = stat()
         guard stat(path(digest), &status) == 0 else { return nil }

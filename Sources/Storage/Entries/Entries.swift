@@ -59,7 +59,8 @@ extension Entries {
     public func areVisible(_ keys: [Key]) throws -> [Bool] {
         let texts = keys.map(\.text)
         let rows = try session.reading {
-            // Limited to one row, a key costs an index lookup, whatever is listed under it, and no plan reads all entries.
+            // Limited to one row, a key costs an index lookup, whatever is listed under it, and no plan reads all
+            // entries.
             try session.connection.run(
                 """
                 SELECT number FROM unnest(\(texts)::text[]) WITH ORDINALITY AS asked (key, number)

@@ -49,8 +49,8 @@ public struct Identities {
     }
 }
 
-/// What was decided about an upload goes by what was read before; that has changed by the time of its transaction: decide
-/// anew.
+/// What was decided about an upload goes by what was read before; that has changed by the time of its transaction:
+/// decide anew.
 public enum ChangedMeanwhile: Error {
     /// The account, or whether its certificate counts.
     case identity

@@ -33,8 +33,8 @@ public struct DownloadCounters {
 
     /// Adds the sums of the lines between two positions in a log, and moves its position, both or neither.
     ///
-    /// - Returns: false when the log's position is not `start` any more, because a concurrent run has counted these lines:
-    ///   then nothing was added.
+    /// - Returns: false when the log's position is not `start` any more, because a concurrent run has counted these
+    ///   lines: then nothing was added.
     public func addSums(_ sums: DownloadSums, of log: LogIdentity, from start: Int, to end: Int) throws -> Bool {
         try session.connection.transaction {
             // First: a concurrent run over the same lines waits for this row, and then finds them counted.

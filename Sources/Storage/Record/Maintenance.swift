@@ -15,8 +15,8 @@ public struct Maintenance {
         public let monthsFolded: [String]
     }
 
-    /// Makes partitions ahead, adds up past days, and drops or adds up what exceeds its retention. It is idempotent, and
-    /// concurrent runs wait for each other. Each step commits by itself: it stays done when a later step fails.
+    /// Makes partitions ahead, adds up past days, and drops or adds up what exceeds its retention. It is idempotent,
+    /// and concurrent runs wait for each other. Each step commits by itself: it stays done when a later step fails.
     ///
     /// - Parameters:
     ///   - months: how many months of the record are kept before the current one; nil keeps all.

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A question that the database answers: a view of the schema `report`, and what the programs know of it. Declared once,
-/// in `Report.all`; its SQL is in sql/report.
+/// A question that the database answers: a view of the schema `report`, and what the programs know of it. Declared
+/// once, in `Report.all`; its SQL is in sql/report.
 public struct Report: Sendable {
     /// Of the view.
     public let name: String

@@ -28,7 +28,8 @@ public struct Migrations {
     }
 
     /// Applies the migrations that the database lacks, and all functions and views when the text of one has changed: in
-    /// one transaction, so that everything is of one release. Of two calls at once, the second waits and finds nothing to do.
+    /// one transaction, so that everything is of one release. Of two calls at once, the second waits and finds nothing
+    /// to do.
     ///
     /// - Parameter directory: see `SchemaFiles`.
     /// - Returns: the names of the files that were new.
@@ -88,8 +89,8 @@ public struct Migrations {
         return changed + applied.keys.sorted()
     }
 
-    /// They hold no data, and a view whose columns change can't be replaced in place. Without CASCADE: what others made of
-    /// them is not ours to drop.
+    /// They hold no data, and a view whose columns change can't be replaced in place. Without CASCADE: what others made
+    /// of them is not ours to drop.
     private func dropViews() throws {
         let views = try connection.run(
             """
@@ -101,8 +102,9 @@ public struct Migrations {
         if let views { try dropYieldingToReports("DROP VIEW \(views)") }
     }
 
-    /// A report of several views may hold one and wait for another while this waits for the first. Each attempt is shorter
-    /// than PostgreSQL's deadlock_timeout, a second, and then releases what it had: so no report fails of a deadlock.
+    /// A report of several views may hold one and wait for another while this waits for the first. Each attempt is
+    /// shorter than PostgreSQL's deadlock_timeout, a second, and then releases what it had: so no report fails of a
+    /// deadlock.
     private func dropYieldingToReports(_ statement: String) throws {
         try connection.run("SET LOCAL lock_timeout = '500ms'")
         try connection.run("SAVEPOINT views")

@@ -1,12 +1,13 @@
 import Postgres
 import ShaCache
 
-/// Every advisory lock that is taken in the database, in the order in which one transaction may take several of them: the
-/// cases below, from the first to the last. Since all transactions keep to it, none of these locks is part of a deadlock.
-/// Each is held to the end of its transaction.
+/// Every advisory lock that is taken in the database, in the order in which one transaction may take several of them:
+/// the cases below, from the first to the last. Since all transactions keep to it, none of these locks is part of a
+/// deadlock. Each is held to the end of its transaction.
 ///
 /// The SQL functions of the fast path (`store_entries`, `admit_blobs`) take the locks of several uploads at once. They
-/// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through `Session.lock`.
+/// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through
+/// `Session.lock`.
 ///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
 /// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted.
@@ -25,8 +26,8 @@ enum LockOrder {
     /// 64 bits, by the function `blob_lock`: one upload, withdrawal or move of a blob's file at a time. It shares the
     /// space of keys: two with one number merely wait for each other.
     case blob(Digest)
-    /// (1, account): uploads of an account with a quota or a daily limit, which count what those before them stored. All
-    /// others of the account don't wait for it.
+    /// (1, account): uploads of an account with a quota or a daily limit, which count what those before them stored.
+    /// All others of the account don't wait for it.
     case account(AccountID)
 
     fileprivate var rank: Int {

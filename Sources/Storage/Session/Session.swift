@@ -1,8 +1,8 @@
 import Glibc
 public import Postgres
 
-/// One thread's conversation with the database: the types that hold the statements of a subject (accounts, entries, blobs,
-/// …) are made on it. It belongs to one thread.
+/// One thread's conversation with the database: the types that hold the statements of a subject (accounts, entries,
+/// blobs, …) are made on it. It belongs to one thread.
 public final class Session {
     let connection: Connection
     var lastLock: TakenLock?

@@ -9,8 +9,9 @@ protocol GroupedUpload: Sendable {
 
 /// What several threads of a process store at once, one of them stores for all in one transaction.
 ///
-/// There is no timer: an upload that comes while few groups are under way leads the next one at once, with all that wait
-/// by then; so a lone upload never waits. Groups are private to a process: mutual exclusion is the database's locks.
+/// There is no timer: an upload that comes while few groups are under way leads the next one at once, with all that
+/// wait by then; so a lone upload never waits. Groups are private to a process: mutual exclusion is the database's
+/// locks.
 public final class UploadGroups<Upload: Sendable>: Sendable {
     /// One upload, and the thread that waits for its outcome.
     final class GroupMember: Sendable {

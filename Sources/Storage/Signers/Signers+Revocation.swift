@@ -2,8 +2,8 @@ import OpenSSL
 import Postgres
 import ShaCache
 
-/// Two steps, so that uploads of entries don't wait while many are read: after the first one nothing more comes with the
-/// signer's signature. A crash in between leaves its entries to be seen: revoking again hides them.
+/// Two steps, so that uploads of entries don't wait while many are read: after the first one nothing more comes with
+/// the signer's signature. A crash in between leaves its entries to be seen: revoking again hides them.
 extension Signers {
     /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
     ///
@@ -29,8 +29,8 @@ extension Signers {
     }
 
     private func mark(_ name: String, since: Int?) throws -> Signer {
-        // Waits for the entries that are being stored, and lets no other begin: either this sees an entry, or the entry's
-        // transaction sees this.
+        // Waits for the entries that are being stored, and lets no other begin: either this sees an entry, or the
+        // entry's transaction sees this.
         try session.lock(.revokingSigner)
         let revoked = try session.connection.run(
             """
@@ -58,8 +58,8 @@ extension Signers {
         }
     }
 
-    /// What came while the signer was unknown: before the signer was registered, or after it was revoked without a date. In
-    /// pages: an entry may have half a megabyte.
+    /// What came while the signer was unknown: before the signer was registered, or after it was revoked without a
+    /// date. In pages: an entry may have half a megabyte.
     private func entriesOfUnknown(_ signer: Signer, since: Int) throws -> [String] {
         var found: [String] = []
         var last = 0

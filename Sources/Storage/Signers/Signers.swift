@@ -55,8 +55,8 @@ public struct Signers {
         return known
     }
 
-    /// In the transaction that stores an entry, behind `LockOrder.storingEntries`: whether the signers still are those by
-    /// whom it was judged.
+    /// In the transaction that stores an entry, behind `LockOrder.storingEntries`: whether the signers still are those
+    /// by whom it was judged.
     ///
     /// - Throws: `ChangedMeanwhile.signers`.
     func confirmSigners(of upload: UploadRecord) throws {

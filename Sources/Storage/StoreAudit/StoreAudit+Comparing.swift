@@ -44,8 +44,8 @@ extension StoreAudit {
         }
     }
 
-    /// For a blob whose file was not there when the directory was read: it may have been uploaded, withdrawn or restored
-    /// since then.
+    /// For a blob whose file was not there when the directory was read: it may have been uploaded, withdrawn or
+    /// restored since then.
     private mutating func lookUpAgain(for blob: BlobRow, at path: String) throws {
         if let file = existingFile(at: path) {
             addBlob(file, of: blob, at: path)

@@ -27,7 +27,8 @@ public struct Withdrawal: Sendable {
     /// Whether it may hide what others uploaded, and binds them. Otherwise it binds its own account alone.
     var isByOperator: Bool { account?.roles.contains(.operator) ?? true }
 
-    /// The condition for rows that it may hide. What accounts hid themselves comes back with others' uploads; operators hide it for good.
+    /// The condition for rows that it may hide. What accounts hid themselves comes back with others' uploads; operators
+    /// hide it for good.
     var hideable: SQL {
         isByOperator
             ? "(withdrawal_id IS NULL OR NOT shacache.is_operators(withdrawal_id))" : "withdrawal_id IS NULL"
