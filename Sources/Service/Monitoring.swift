@@ -14,7 +14,7 @@ public final class Monitoring: Sendable {
     let session: Mutex<Session>
     let lastCommit = Mutex<CommitProbe?>(nil)
     private let latest = Mutex(DatabaseFigures())
-    private let operators = Mutex(KnownOperators())
+    private let operators = Mutex(OperatorCache())
 
     /// - Parameters:
     ///   - directory: where the figures of the host's workers are; nil when this one has no slot there.
@@ -118,7 +118,7 @@ struct DatabaseFigures: Sendable {
 
 /// A cache of which certificates are operators', for as long as the database can't be asked: its
 /// metrics must be seen also while it is away.
-struct KnownOperators {
+struct OperatorCache {
     private var seen: [[UInt8]: ContinuousClock.Instant] = [:]
 
     /// Longer than most outages. One that was revoked just before is then good for that long, and for looking only.

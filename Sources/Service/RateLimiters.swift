@@ -50,7 +50,7 @@ public final class RefusalRateLimiter: Sendable {
         /// Since the last that was allowed.
         var leftOut = 0
 
-        mutating func admit(at now: ContinuousClock.Instant) -> Int? {
+        mutating func allow(at now: ContinuousClock.Instant) -> Int? {
             guard bucket.spend(at: now) else {
                 leftOut += 1
                 return nil
@@ -72,11 +72,11 @@ public final class RefusalRateLimiter: Sendable {
 
     /// - Parameter account: that was refused; nil for a request without one, or with a certificate that isn't valid.
     /// - Returns: how many were left out since the last that was allowed; nil when this one is left out as well.
-    func admit(for account: AccountID?, at now: ContinuousClock.Instant = .now) -> Int? {
+    func allow(for account: AccountID?, at now: ContinuousClock.Instant = .now) -> Int? {
         let capacity = account == nil ? Self.capacityOfStrangers : Self.capacityOfAccount
         return allocations.withLock { allocations in
             let full = Allocation(bucket: TokenBucket(capacity: capacity, rate: Self.rate, at: now))
-            return allocations[account, default: full].admit(at: now)
+            return allocations[account, default: full].allow(at: now)
         }
     }
 }

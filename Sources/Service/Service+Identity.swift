@@ -14,7 +14,7 @@ extension Service {
             return try identify(certificate, account: &account)
         case "", "NONE":
             guard request.isLocalWriter else { throw request.needsCertificate }
-            let local = try remembered.account(nil) {
+            let local = try identityCache.account(nil) {
                 guard
                     let local = try session.retryingWhileUnavailable({ try identities.enabledAccount(named: "local") })
                 else { throw Refusal.notAuthorized("there is no enabled account named local", mend: Self.askOperator) }
@@ -31,7 +31,7 @@ extension Service {
         guard let certificate else {
             throw Refusal.notAuthorized("the client certificate can't be read", mend: Self.askForAnother)
         }
-        let owner = try remembered.account(certificate) { try self.owner(of: certificate, account: &account) }
+        let owner = try identityCache.account(certificate) { try self.owner(of: certificate, account: &account) }
         account = owner
         return owner
     }
@@ -97,7 +97,7 @@ extension Account {
 
 /// One thread's cache of accounts and signers, so that an upload needs no round trip for them. It may be outdated: the
 /// transaction that stores something confirms it, and nothing is refused because of it before it was read anew.
-struct Remembered {
+struct IdentityCache {
     /// By certificate; nil is for writers without one.
     private var accounts: [[UInt8]?: Account] = [:]
     private var signers: KnownSigners?

@@ -8,14 +8,14 @@ extension Service {
         let untouched = upload
         // A question before the body is answered by the state now, and for the rest of the request as well.
         if request.purpose == .admission {
-            remembered.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
+            identityCache.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
         }
         for _ in 1...Self.mostAttempts {
             do {
-                remembered.beginAttempt()
+                identityCache.beginAttempt()
                 return try attempt(request, operation, upload: &upload)
-            } catch  where error is ChangedMeanwhile || (error is Refusal && remembered.wasUsed) {
-                remembered.forget(upload.certificate)
+            } catch  where error is ChangedMeanwhile || (error is Refusal && identityCache.wasUsed) {
+                identityCache.forget(upload.certificate)
                 upload = untouched
             }
         }
@@ -36,7 +36,7 @@ extension Service {
         try checkLimit(length ?? 0, for: upload.target, of: account)
         guard request.purpose != .admission else {
             try store.admit(bytes: length ?? 0)
-            try admit(upload, length: length, of: account)
+            try checkRoom(for: upload, length: length, of: account)
             return Response(.noContent)
         }
         // The bytes that came with the request have their room already.
@@ -59,7 +59,7 @@ extension Service {
 
     /// What has no room in its account is refused before it comes. Small bodies come unasked; and of all, the
     /// transaction that stores them decides.
-    private func admit(_ upload: UploadRecord, length: Int?, of account: Account) throws {
+    private func checkRoom(for upload: UploadRecord, length: Int?, of account: Account) throws {
         guard upload.target == .blob else { return }
         try session.retryingWhileUnavailable { try blobs.admit(upload.sha512, size: length, of: account) }
     }
@@ -114,7 +114,7 @@ extension Service {
             upload.signatureResult = .unsigned
             return try rules.signatures.checkResult(.unsigned)
         }
-        let signers = try remembered.signers {
+        let signers = try identityCache.signers {
             try session.retryingWhileUnavailable { try Signers(session).known() }
         }
         upload.signersVersion = signers.version

@@ -16,7 +16,7 @@ public final class Service {
     var counted = Statistics()
     private let refusals: RefusalRateLimiter
     let lists: ListRateLimiter
-    var remembered = Remembered()
+    var identityCache = IdentityCache()
 
     /// - Parameters:
     ///   - groups: of the process.
@@ -64,7 +64,7 @@ public final class Service {
     /// - Returns: how many were left out since the last time.
     public func recordFailure(of answer: AnsweredRequest) throws -> Int {
         guard let upload = answer.upload, let failure = answer.failure else { return 0 }
-        guard let leftOut = refusals.admit(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
+        guard let leftOut = refusals.allow(for: upload.isIdentified ? upload.account?.id : nil) else { return 0 }
         try UploadRecords(session).recordFailure(of: upload, failure.recorded)
         return leftOut
     }

@@ -118,7 +118,7 @@ extension Refusal {
         case .revokedSigner:
             Terms(
                 .revokedSigner, .forbidden,
-                "the key that signed this entry was revoked, because it was in other hands",
+                "the key that signed this entry was revoked, because it was compromised",
                 mend: "make a new one, by shacache generate-signature-key")
         case .nothingToWithdraw(let reason): Terms(.nothingToWithdraw, .notFound, reason, mend: nil)
         }

@@ -47,12 +47,12 @@ struct SignerCommand: ParsableCommand {
                 This is for good: neither the name nor the key can be added again. Who only changes keys adds the new \
                 one under a new name first.
 
-                If its key came into other hands, say since when: the entries that it signed and that were put since \
+                If its key was compromised, say since when: the entries that it signed and that were put since \
                 then are hidden, by one withdrawal, and new ones are refused.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument var name: String
-        @Option(help: "When its key came into other hands: 2026-11-22, or 2026-11-22T10:30:00 (UTC).")
+        @Option(help: "When its key was compromised: 2026-11-22, or 2026-11-22T10:30:00 (UTC).")
         var since: Timestamp?
 
         func validate() throws {

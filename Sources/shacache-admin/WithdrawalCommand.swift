@@ -30,7 +30,7 @@ struct EntryCommand: ParsableCommand {
         @OptionGroup var why: ReasonOption
 
         func run() throws {
-            let outcome = try Entries(options.session()).withdraw(
+            let outcome = try Entries(options.session()).withdrawNumbered(
                 number, Withdrawal(by: options.actor, reason: why.reason))
             options.report(outcome.sentence)
         }

@@ -146,7 +146,7 @@ struct WithdrawalTests {
         let bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
         for note in ["1", "2", "3"] { try list(note, under: "k", by: alice, in: worker) }
         let own = try entries.withdraw(under: Key("k"), naming: nil, why(alice))
-        #expect(try adminEntries.withdraw([1], operators).count == 1)
+        #expect(try adminEntries.withdrawNumbered([1], operators).count == 1)
         // It hides the others still.
         #expect(try Withdrawals(admin).table().rows.first?.last == .null)
         #expect(try entries.withdraw(under: Key("k"), naming: nil, why(bob)).count == 2)
@@ -390,11 +390,11 @@ struct WithdrawalTests {
 
     @Test func `entries are withdrawn by number, all or none`() throws {
         for note in ["1", "2"] { try list(note, under: "k", by: alice, in: worker) }
-        #expect(throws: AdministrationError.self) { try adminEntries.withdraw([1, 3], operators) }
+        #expect(throws: AdministrationError.self) { try adminEntries.withdrawNumbered([1, 3], operators) }
         #expect(try notes("k") == ["1", "2"])
-        #expect(try adminEntries.withdraw([2], operators).count == 1)
+        #expect(try adminEntries.withdrawNumbered([2], operators).count == 1)
         #expect(try notes("k") == ["1"])
-        #expect(throws: AdministrationError.self) { try adminEntries.withdraw([1, 2], operators) }
+        #expect(throws: AdministrationError.self) { try adminEntries.withdrawNumbered([1, 2], operators) }
         #expect(try notes("k") == ["1"])
     }
 }

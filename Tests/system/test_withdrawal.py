@@ -307,7 +307,7 @@ def test_a_signer_is_revoked_since_a_date_and_its_later_entries_are_hidden(cache
     assert cache.entries(early) == []
     answer = signed_put(cache, new_key(), signing_key, mark="newest")
     assert (answer.status, answer.line) == (
-        403, "the key that signed this entry was revoked, because it was in other hands: "
+        403, "the key that signed this entry was revoked, because it was compromised: "
         "make a new one, by shacache generate-signature-key")
     cache.admin("withdrawal", "lift", str(last_number(cache)))
     assert [found["mark"] for found in selected(client, key)] == ["old", "new"]

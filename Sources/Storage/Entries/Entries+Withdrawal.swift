@@ -38,7 +38,7 @@ extension Entries {
     /// Hides these entries, all or none.
     ///
     /// - Parameter numbers: as `table(under:)` lists them.
-    public func withdraw(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> WithdrawalResult {
+    public func withdrawNumbered(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> WithdrawalResult {
         let wanted = numbers.map { "\($0)" }
         return try connection.transaction {
             try holdWithdrawals(of: wanted)

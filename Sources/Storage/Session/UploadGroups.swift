@@ -1,4 +1,6 @@
 import Dispatch
+import Postgres
+import ShaCache
 import Synchronization
 
 /// Something that may be stored together with others.
@@ -112,5 +114,103 @@ extension UploadGroups where Upload: GroupedUpload {
             state.groups += 1
             leader.order(.lead(members))
         }
+    }
+}
+
+/// The files of a group of blobs, on their way to where readers look.
+struct PublishedGroup {
+    private let members: [BlobGroups.GroupMember]
+    private let files: LocalBlobs
+    /// What is to be recorded of each: new or duplicate; nil: nothing.
+    private(set) var verdicts: [String?]
+    /// Of those whose file could not be published.
+    private var errors: [Int: any Error] = [:]
+
+    /// Since when a member's directory is too slow for the others. Longer than a flush of a disk usually takes.
+    private static let deadline = DispatchTimeInterval.milliseconds(50)
+
+    init(_ members: [BlobGroups.GroupMember], files: LocalBlobs) {
+        self.members = members
+        self.files = files
+        verdicts = Array(repeating: nil, count: members.count)
+    }
+
+    /// Links each admitted file into place, under the locks of the blobs, and makes the names durable. One that fails,
+    /// or takes too long, is left out: then its file lies there without a row, which is harmless.
+    ///
+    /// - Parameter verdicts: the database's.
+    mutating func publish(_ verdicts: [String?]) {
+        self.verdicts = verdicts
+        for index in members.indices where verdicts[index] != nil {
+            let upload = members[index].upload
+            do {
+                try files.link(upload.descriptor, as: upload.digest)
+            } catch {
+                leaveOut(index, error)
+            }
+        }
+        synchronize(members.indices.filter { self.verdicts[$0] != nil })
+    }
+
+    private mutating func leaveOut(_ index: Int, _ error: (any Error)?) {
+        verdicts[index] = nil
+        errors[index] = error
+    }
+
+    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and a slow one
+    /// holds up none. The leader, whose thread this is, only waits; the first of the others does its step behind its
+    /// own.
+    private mutating func synchronize(_ linked: [Int]) {
+        let results = Results()
+        let files = files
+        func work(_ index: Int) -> @Sendable () -> Void {
+            let digest = members[index].upload.digest
+            return { results.set(index, Result { try files.synchronizeShelf(of: digest) }) }
+        }
+        if linked.count == 1 {
+            work(linked[0])()
+        } else {
+            for index in linked where index > 0 { members[index].order(.step(work(index))) }
+            if linked.first == 0 { members[linked[1]].order(.step(work(0))) }
+        }
+        let finished = results.wait(for: linked.count, atMost: Self.deadline)
+        for index in linked {
+            switch finished[index] {
+            case .success: break
+            case .failure(let error): leaveOut(index, error)
+            case nil: leaveOut(index, nil)
+            }
+        }
+    }
+
+    /// Gives each member its outcome.
+    ///
+    /// - Parameter outcome: of those that were recorded.
+    func end(_ outcome: BlobGroups.GroupOutcome) {
+        for (index, member) in members.enumerated() {
+            if let error = errors[index] {
+                member.order(.end(.failed(error)))
+            } else {
+                member.order(.end(verdicts[index] == nil ? .alone : outcome))
+            }
+        }
+    }
+}
+
+/// What became of steps in several threads.
+private final class Results: Sendable {
+    private let results = Mutex<[Int: Result<Void, any Error>]>([:])
+    private let isSet = DispatchSemaphore(value: 0)
+
+    func set(_ index: Int, _ result: Result<Void, any Error>) {
+        results.withLock { $0[index] = result }
+        isSet.signal()
+    }
+
+    /// - Returns: those that are there by then.
+    func wait(for count: Int, atMost limit: DispatchTimeInterval) -> [Int: Result<Void, any Error>] {
+        let deadline = DispatchTime.now() + limit
+        for _ in 0..<count where isSet.wait(timeout: deadline) == .timedOut { break }
+        return results.withLock { $0 }
     }
 }
