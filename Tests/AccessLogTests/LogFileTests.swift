@@ -113,7 +113,8 @@ struct LogFileTests {
         #expect(try fingerprint([]) == nil)
         #expect(try fingerprint("other\nlines\n".utf8) == nil)
         #expect(try fingerprint(line("1").utf8.dropLast()) == nil)
-        let far = String(repeating: "other\n", count: LogLineReader.lengthLimit / 6 + 1)
+        let other = String(repeating: "x", count: 1023) + "\n"
+        let far = String(repeating: other, count: LogLineReader.lengthLimit / 1024 + 1)
         #expect(try fingerprint((far + line("1")).utf8) == nil)
     }
 }
