@@ -42,7 +42,7 @@ struct HeadTests {
     }
 
     @Test func `a body's bytes are read from any offset`() throws {
-        let body = Body(Array("abcdef".utf8))
+        let body = RequestBody(Array("abcdef".utf8))
         var buffer = [UInt8](repeating: 0, count: 4)
         let pieces = try [0, 4, 6, 2].map { offset in
             let count = try buffer.withUnsafeMutableBytes { try body.read(offset, $0) }

@@ -15,7 +15,7 @@ import Testing
         return try session.send(request)
     }
 
-    private func failure(_ body: () throws -> Void) -> HTTPFailure.Kind? {
+    private func failure(_ body: () throws -> Void) -> HTTPFailure.Cause? {
         do {
             try body()
             return nil
@@ -125,7 +125,7 @@ import Testing
         return (Got(text: text, part: part, status: response.status), server.requests[0].lowercased())
     }
 
-    private func kind(_ answer: String, from start: Int = 0, of size: Int? = nil) -> HTTPFailure.Kind? {
+    private func kind(_ answer: String, from start: Int = 0, of size: Int? = nil) -> HTTPFailure.Cause? {
         do {
             _ = try file(answer, from: start, of: size)
             return nil

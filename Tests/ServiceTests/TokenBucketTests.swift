@@ -33,7 +33,7 @@ struct TokenBucketEdgeTests {
 
     @Test func `it is full when nothing is left to work off`() {
         var bucket = bucket
-        #expect([bucket.isFull(at: start), bucket.take(at: start)] == [true, true])
+        #expect([bucket.isFull(at: start), bucket.spend(at: start)] == [true, true])
         let times = [0, 0.25, 0.5, 0.75].map { start + .seconds($0) }
         #expect(times.map { bucket.isFull(at: $0) } == [false, false, true, true])
     }
