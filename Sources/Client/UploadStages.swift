@@ -65,7 +65,8 @@ final class UploadStages: Sendable {
     private func ask(for files: [StagedFile], _ cache: Cache) {
         do {
             guard let isThere = try presence(of: files, cache) else {
-                return files.forEach { lacking.add(.unasked($0)) }
+                for file in files { lacking.add(.unasked(file)) }
+                return
             }
             for (file, isThere) in zip(files, isThere) {
                 if isThere { finishUnsent(file) } else { lacking.add(.file(file)) }

@@ -33,8 +33,8 @@ extension LocalBlobs {
                 to: Descriptor(target.path, flags: flags, named: target.name)))
         // Both are there after a restore, or an upload of what is hidden: then the one that is intact must stay. They
         // are read in no other case: a request that is refused must not cost that.
-        let old = "\(source.path)/\(digest)"
-        let isNeedless = isFile(old) ? try verifiedPresence(of: digest, at: "\(target.path)/\(digest)") == .intact : false
+        let (old, new) = ("\(source.path)/\(digest)", "\(target.path)/\(digest)")
+        let isNeedless = isFile(old) ? try verifiedPresence(of: digest, at: new) == .intact : false
         if isNeedless { try asStoreError(try systemCall("move a blob") { unlink(old) }) }
         let isMoved = try notingFailedSynchronization { () throws(SystemError) in
             try rename.moveIfThere("\(digest)", to: "\(digest)")
