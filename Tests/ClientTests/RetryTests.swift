@@ -9,7 +9,7 @@ private final class Play {
     /// What comes next: a status, with Retry-After, or a failure.
     enum Event {
         case status(Int, String? = nil)
-        case failure(HTTPFailure.Kind)
+        case failure(HTTPFailure.Cause)
     }
 
     private let pauses = Pauses()
@@ -41,7 +41,7 @@ private final class Play {
     }
 
     struct Failed: Error, Equatable {
-        let kind: HTTPFailure.Kind?
+        let kind: HTTPFailure.Cause?
     }
 
     /// In seconds.
@@ -92,8 +92,8 @@ struct RetryTests {
         #expect(play.tries == 1)
     }
 
-    @Test(arguments: [HTTPFailure.Kind.silent, .notTheFile, .redirect, .certificate, .misuse])
-    func `failures that another try can't help come out at once`(_ kind: HTTPFailure.Kind) {
+    @Test(arguments: [HTTPFailure.Cause.silent, .notTheFile, .redirect, .certificate, .misuse])
+    func `failures that another try can't help come out at once`(_ kind: HTTPFailure.Cause) {
         #expect(play.run([.failure(kind)]) == .failure(Play.Failed(kind: kind)))
         #expect(play.tries == 1 && play.waited.isEmpty)
     }
