@@ -8,7 +8,7 @@ extension Service {
         let untouched = upload
         // A question before the body is answered by the state now, and for the rest of the request as well.
         if request.purpose == .admission {
-            identityCache.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
+            identityCache.forget(identityCache.fingerprint(of: request.certificate))
         }
         for _ in 1...Self.mostAttempts {
             do {

@@ -27,7 +27,7 @@ extension Service {
     func withdraw(
         _ request: Request, _ operation: Operation.Withdrawn, attempt: inout WithdrawalAttempt
     ) throws -> Response {
-        identityCache.forget(ClientCertificate(escaped: request.certificate)?.fingerprint)
+        identityCache.forget(identityCache.fingerprint(of: request.certificate))
         let account = try identify(request, certificate: &attempt.certificate, account: &attempt.account)
         if !account.roles.contains(.operator) { try account.checkRole(.withdraw, to: "withdraw") }
         // Asked only for certificates that are refused anyhow.
