@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 import Postgres
 import ShaCache
 import Synchronization
@@ -35,8 +36,8 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
     }
 
     enum GroupOrder: Sendable {
-        /// Stores these, itself the first of them, and gives each its outcome.
-        case lead([GroupMember])
+        /// Stores what waits, itself the first, and gives each its outcome.
+        case lead
         /// A step that each does in its own thread.
         case step(@Sendable () -> Void)
         case end(GroupOutcome)
@@ -80,7 +81,11 @@ extension UploadGroups where Upload: GroupedUpload {
         }
         while true {
             switch member.nextOrder() {
-            case .lead(let members):
+            case .lead:
+                // No wait: where a processor is free, this returns at once. Where none is, threads with an upload ready
+                // join this group.
+                sched_yield()
+                let members = gather(behind: member)
                 lead(members)
                 finish(members)
             case .step(let step): step()
@@ -97,22 +102,29 @@ extension UploadGroups where Upload: GroupedUpload {
         }
     }
 
+    /// Lets the first that may be stored now lead a group. The others wait for uploads of the same that are under way.
     private func startGroups(_ state: inout GroupQueue) {
-        while state.groups < mostGroups, !state.waiting.isEmpty {
-            var members: [GroupMember] = []
+        while state.groups < mostGroups,
+            let first = state.waiting.firstIndex(where: { !state.busy.contains($0.upload.exclusion) })
+        {
+            let leader = state.waiting.remove(at: first)
+            state.busy.insert(leader.upload.exclusion)
+            state.groups += 1
+            leader.order(.lead)
+        }
+    }
+
+    private func gather(behind leader: GroupMember) -> [GroupMember] {
+        state.withLock { state in
+            var members = [leader]
             var busy = state.busy
             state.waiting.removeAll { member in
-                guard members.count < mostMembers, busy.insert(member.upload.exclusion).inserted else {
-                    return false
-                }
+                guard members.count < mostMembers, busy.insert(member.upload.exclusion).inserted else { return false }
                 members.append(member)
                 return true
             }
             state.busy = busy
-            // The others wait for uploads of the same that are under way.
-            guard let leader = members.first else { return }
-            state.groups += 1
-            leader.order(.lead(members))
+            return members
         }
     }
 }
