@@ -2,8 +2,9 @@ import Fixtures
 import Foundation
 import OpenSSL
 import ShaCache
-import Storage
 import Testing
+
+@testable import Storage
 
 struct LocalBlobsTests {
     private let directory: TemporaryDirectory
@@ -22,7 +23,7 @@ struct LocalBlobsTests {
         let file = try SpooledBody(named: path, in: store)
         let digest = try file.digest()
         try file.seal(file.size())
-        try store.publish(file, as: digest)
+        try store.linkDurably(file.descriptor, as: digest)
         return digest
     }
 
@@ -34,7 +35,7 @@ struct LocalBlobsTests {
         try file.seal(file.size())
         try FileManager.default.moveItem(atPath: path, toPath: path + ".old")
         try Data("other".utf8).write(to: URL(filePath: path))
-        try store.publish(file, as: digest)
+        try store.linkDurably(file.descriptor, as: digest)
         #expect(try String(contentsOfFile: self.path(digest), encoding: .utf8) == "bytes")
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "other")
     }

@@ -58,7 +58,7 @@ struct SpoolTests {
         let file = try SpooledBody(named: path, in: here)
         let digest = try file.digest()
         try file.seal(file.size())
-        try here.publish(file, as: digest)
+        try here.linkDurably(file.descriptor, as: digest)
         #expect(try there.presence(of: digest) == .intact)
     }
 

@@ -109,6 +109,9 @@ public struct AccountUsage {
         return try session.audit.transaction(changing: name ?? "") {
             // Two concurrent repairs would add the same difference twice. No upload takes this lock.
             try session.lock(.usageRepair)
+            // In the order in which uploads lock them: the accounts come by name.
+            try session.connection.run(
+                "SELECT FROM shacache.account_usage WHERE shard = 0 ORDER BY account_id FOR UPDATE")
             let rows = try counted(name)
             for row in rows where row.differs { try addDifference(of: row, by: actor) }
             return (Table(rows), !rows.contains(where: \.differs))

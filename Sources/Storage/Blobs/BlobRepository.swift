@@ -114,7 +114,10 @@ extension BlobRepository {
     func submit(_ upload: BlobUpload) throws {
         switch groups.submit(upload, lead: storeGroup) {
         case .stored: return
-        case .failed(let error): throw error
+        case .failed(let error):
+            // Its file may have been linked after a session that ended had lost the lock.
+            _ = try? session.retryingWhileUnavailable { try hideFile(upload.digest) }
+            throw error
         case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
         }
     }
@@ -138,7 +141,8 @@ extension BlobRepository {
         }
     }
 
-    /// Decides everything step by step, and waits for its locks.
+    /// Decides everything step by step, and waits for its locks. The file may be in place already: a group may have
+    /// linked it.
     private func storeAlone(_ upload: BlobUpload) throws {
         let (digest, account) = (upload.digest, upload.record.account)
         var isPublished = false
@@ -159,7 +163,7 @@ extension BlobRepository {
             }
         } catch {
             // Rolled back: what was withdrawn still is, and must not be seen.
-            if isPublished { _ = try? hideFile(digest) }
+            if isPublished || error is Refusal { _ = try? hideFile(digest) }
             throw error
         }
     }

@@ -132,10 +132,7 @@ public final class LocalBlobs: Sendable {
 
     /// Makes a sealed file visible under its digest: readers see all of it or nothing, and after this returns the
     /// name survives a crash.
-    public func publish(_ file: borrowing SpooledBody, as digest: Digest) throws(StoreError) {
-        try linkDurably(file.descriptor, as: digest)
-    }
-
+    ///
     /// - Parameter descriptor: of the file.
     func linkDurably(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
         try link(descriptor, as: digest)
@@ -186,9 +183,15 @@ public final class LocalBlobs: Sendable {
     }
 
     /// Never tried again after a failure: Linux then forgets which pages were not written, and a second fsync
-    /// succeeds without them. So no upload is acknowledged until the workers are started again.
+    /// succeeds without them. So no upload is acknowledged until the workers are started again; nor does an fsync count
+    /// that succeeds after another one failed, which may have been of the same directory.
     func synchronize(_ file: borrowing Descriptor) throws(StoreError) {
         try notingFailedSynchronization { () throws(SystemError) in try file.synchronize() }
+        try requireSynchronized()
+    }
+
+    private func requireSynchronized() throws(StoreError) {
+        guard !isReadOnly else { throw StoreError(.readOnly, "the store takes no uploads since an fsync failed") }
     }
 
     /// The same, for what synchronizes among other things.
@@ -206,9 +209,7 @@ public final class LocalBlobs: Sendable {
 
     /// - Throws: `StoreError` when an upload of so many bytes can't be taken now.
     public func admit(bytes: Int) throws(StoreError) {
-        guard !isReadOnly else {
-            throw StoreError(.readOnly, "the store takes no uploads since an fsync failed")
-        }
+        try requireSynchronized()
         guard try free().hasRoom(for: bytes) else {
             throw StoreError(.noSpace, "the store has no room for the upload")
         }

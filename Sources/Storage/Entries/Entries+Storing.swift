@@ -41,14 +41,14 @@ extension Entries {
             try session.lock(.key(upload.key))
             try Identities(session).confirmIdentity(of: upload.record)
             try Signers(session).confirmSigners(of: upload.record)
-            // Before the entry, so that a concurrent withdrawal of the blob waits, and sees this entry.
-            try connection.run(
-                "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
             let isDuplicate = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
             if !isDuplicate {
                 try AccountQuotas(session).checkDay(of: account)
                 try checkLimits(upload.entry, under: upload.key, by: account, limits: upload.limits)
             }
+            // Before the entry, so that a concurrent withdrawal of the blob waits, and sees this entry.
+            try connection.run(
+                "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
             try connection.run(
                 """
                 SELECT shacache.record_entries(

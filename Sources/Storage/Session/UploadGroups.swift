@@ -139,7 +139,7 @@ struct PublishedGroup {
     private var errors: [Int: any Error] = [:]
 
     /// Since when a member's directory is too slow for the others. Longer than a flush of a disk usually takes.
-    private static let deadline = DispatchTimeInterval.milliseconds(50)
+    private static let timeout = DispatchTimeInterval.milliseconds(50)
 
     init(_ members: [BlobGroups.GroupMember], files: LocalBlobs) {
         self.members = members
@@ -169,9 +169,9 @@ struct PublishedGroup {
         errors[index] = error
     }
 
-    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and a slow one
-    /// holds up none. The leader, whose thread this is, only waits; the first of the others does its step behind its
-    /// own.
+    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and of the others
+    /// none waits for a slow one. The leader, whose thread this is, only waits; the first of the others carries its step
+    /// behind its own, unless it is too late for that by then.
     private mutating func synchronize(_ linked: [Int]) {
         let results = Results()
         let files = files
@@ -179,13 +179,17 @@ struct PublishedGroup {
             let digest = members[index].upload.digest
             return { results.set(index, Result { try files.synchronizeShelf(of: digest) }) }
         }
+        let deadline = DispatchTime.now() + Self.timeout
         if linked.count == 1 {
             work(linked[0])()
         } else {
             for index in linked where index > 0 { members[index].order(.step(work(index))) }
-            if linked.first == 0 { members[linked[1]].order(.step(work(0))) }
+            if linked.first == 0 {
+                let leaders = work(0)
+                members[linked[1]].order(.step { if .now() < deadline { leaders() } })
+            }
         }
-        let finished = results.wait(for: linked.count, atMost: Self.deadline)
+        let finished = results.wait(for: linked.count, until: deadline)
         for index in linked {
             switch finished[index] {
             case .success: break
@@ -220,8 +224,7 @@ private final class Results: Sendable {
     }
 
     /// - Returns: those that are there by then.
-    func wait(for count: Int, atMost limit: DispatchTimeInterval) -> [Int: Result<Void, any Error>] {
-        let deadline = DispatchTime.now() + limit
+    func wait(for count: Int, until deadline: DispatchTime) -> [Int: Result<Void, any Error>] {
         for _ in 0..<count where isSet.wait(timeout: deadline) == .timedOut { break }
         return results.withLock { $0 }
     }
