@@ -214,7 +214,7 @@ def test_status_warns_of_the_authority_and_of_the_servers_certificate(closed, tm
     (tmp_path / "own.toml").write_text(
         re.sub(r"(?m)(\[ca\]\ncertificate = ).*", rf'\1"{authority.certificate}"', made))
     done = run("status", "--config", tmp_path / "own.toml", "--server-certificate", server)
-    assert re.search(r"(?m)^warning: the authority expires in 29 days: .*Renewing the authority", done.stderr), done
+    assert re.search(r"(?m)^warning: the authority expires in 29 days: .*operate\.md#renewing-the-authority$", done.stderr), done
     assert re.search(r"(?m)^warning: the server's certificate expires in 4 days: .*reload nginx", done.stderr), done
     done = closed.admin("status", "--server-certificate", closed.state / "tls/server.crt")
     assert "the authority" not in done.stderr and "the server's" not in done.stderr, done
