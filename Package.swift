@@ -97,7 +97,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-client",
             dependencies: [
-                "Client", "HTTP", "OpenSSL", "ShaCache", "System", "TextTable",
+                "Client", "OpenSSL", "ShaCache", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
 
