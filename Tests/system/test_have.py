@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from deployed import metadata_of, new_key
@@ -213,17 +214,22 @@ def test_metrics_and_the_log_know_lists(stack):
 def test_a_list_counts_as_many_requests_as_it_has_names(elsewhere):
     """Of the addresses that the site exempts, 127.0.0.1 is one; these are not."""
     body = f"{ABSENT}\n".encode() * LINES
-    asked = [send(elsewhere, body, headers=[("X-Test-Address", "198.51.77.1")]) for _ in range(12)]
+
+    def send_from(addresses):
+        # At once: on a slow machine, what lists count for might be worked off between one and the next.
+        with ThreadPoolExecutor(12) as clients:
+            return list(clients.map(lambda address: send(elsewhere, body, headers=[("X-Test-Address", address)]), addresses))
+
+    asked = send_from(["198.51.77.1"] * 12)
     refused = [answer for answer in asked if answer.status != 200]
-    assert refused and asked[0].status == 200, asked
+    assert refused and len(refused) < len(asked), asked
     assert all(answer.status == 429 and 1 <= int(answer.headers["retry-after"]) <= 5 for answer in refused)
     assert "too many names" in refused[0].line
     # Others aren't held up, nor those without limits.
     for headers in ([("X-Test-Address", "198.51.77.2")], []):
         assert all(send(elsewhere, body, headers=headers).status == 200 for _ in range(1 if headers else 5))
     # Networks of IPv6 are one client.
-    asked = [send(elsewhere, body, headers=[("X-Test-Address", f"2001:db8:7::{number}")]).status for number in range(1, 13)]
-    assert 429 in asked
+    assert 429 in [answer.status for answer in send_from(f"2001:db8:7::{number}" for number in range(1, 13))]
     # It is worked off.
     time.sleep(int(refused[-1].headers["retry-after"]) + 1)
     assert send(elsewhere, body[:1290], headers=[("X-Test-Address", "198.51.77.1")]).status == 200
