@@ -108,7 +108,7 @@ let package = Package(
             name: "ShaCacheTests", dependencies: ["Fixtures", "ShaCache"], exclude: ["comparisons.py", "documents.py"],
             swiftSettings: settings),
         .testTarget(
-            name: "StorageTests", dependencies: ["Fixtures", "OpenSSL", "Postgres", "ShaCache", "Storage"],
+            name: "StorageTests", dependencies: ["Fixtures", "OpenSSL", "Postgres", "ShaCache", "Storage", "System"],
             swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",

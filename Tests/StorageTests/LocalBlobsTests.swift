@@ -2,6 +2,7 @@ import Fixtures
 import Foundation
 import OpenSSL
 import ShaCache
+import System
 import Testing
 
 @testable import Storage
@@ -38,6 +39,16 @@ struct LocalBlobsTests {
         try store.linkDurably(file.descriptor, as: digest)
         #expect(try String(contentsOfFile: self.path(digest), encoding: .utf8) == "bytes")
         #expect(try String(contentsOfFile: path, encoding: .utf8) == "other")
+    }
+
+    /// Fails without `requireSynchronized` in LocalBlobs.synchronize: the second one succeeds, as it does for pages that
+    /// Linux has dropped.
+    @Test func `no fsync counts after another one has failed`() throws {
+        try store.synchronize(try Descriptor(directory.path))
+        // It can't be synchronized (fsync(2), EINVAL).
+        #expect(throws: StoreError.self) { try store.synchronize(try Descriptor("/dev/null")) }
+        #expect(store.isReadOnly)
+        #expect(throws: StoreError.self) { try store.synchronize(try Descriptor(directory.path)) }
     }
 
     private func path(_ digest: Digest) -> String {
