@@ -270,7 +270,7 @@ public final class Connection {
             return try rowsOfNext(statement, on: handle)
         } catch let error as DatabaseError {
             // The server may have become a standby, or be about to end: the next use looks for a better one.
-            if [.unavailable, .lost].contains(error.kind), !isInTransaction, self.handle != nil { disconnect() }
+            if error.isTransient, !isInTransaction, self.handle != nil { disconnect() }
             throw error
         }
     }

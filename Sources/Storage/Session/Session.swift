@@ -30,7 +30,7 @@ public final class Session {
         while true {
             do {
                 return try body()
-            } catch let error as DatabaseError where error.kind == .unavailable || error.kind == .lost {
+            } catch  where error.isTransient {
                 guard ContinuousClock.now < deadline else { throw error }
                 usleep(100_000)
             }
