@@ -96,9 +96,11 @@ public final class Connection {
             do { try run("ROLLBACK") } catch { disconnect() }
             throw error
         }
-        _ = try committing("COMMIT") { try run("COMMIT") }
+        _ = try committing(Self.commit.text) { try run(Self.commit) }
         return result
     }
+
+    private static let commit: SQL = "COMMIT"
 
     /// A transaction of two round trips: it begins with `first` and ends with what `body` makes of its rows.
     ///
@@ -115,7 +117,7 @@ public final class Connection {
             let last = try body(rows[1])
             _ = try measured(statements: 2) {
                 let handle = try session()
-                return try committing(last.text) { try pipeline([last, "COMMIT"], on: handle) {} }
+                return try committing(last.text) { try pipeline([last, Self.commit], on: handle) {} }
             }
         } catch let error as DatabaseError where error.kind == .unknownOutcome {
             throw error
@@ -125,7 +127,8 @@ public final class Connection {
         }
     }
 
-    /// Runs what commits.
+    /// Runs what commits. The server completes a statement that is a transaction by itself before it commits it (see the
+    /// extended query in PostgreSQL's manual, 55.2.3): when it says instead that it ends the session, nothing was done.
     private func committing<Result>(_ statement: String, _ body: () throws -> Result) throws -> Result {
         do {
             isWarned = false
@@ -134,7 +137,9 @@ public final class Connection {
             // there.
             if isWarned { throw DatabaseError(.lost, "the server warned while it committed", statement: statement) }
             return result
-        } catch let error as DatabaseError where error.kind == .lost {
+        } catch let error as DatabaseError
+            where error.kind == .lost && !(error.isAnswer && error.statement != Self.commit.text)
+        {
             let outcome = DatabaseError(.unknownOutcome, error.message, statement: error.statement)
             statistics.count(outcome)
             throw outcome
@@ -172,11 +177,11 @@ public final class Connection {
 
     /// - Throws: the error that the server answered.
     private func rowsOfNext(_ statement: String, on handle: OpaquePointer) throws -> Rows {
-        let result = try lastResult(on: handle, of: statement)
+        let (result, isFirst) = try lastResult(on: handle, of: statement)
         let status = PQresultStatus(result)
         if let result, status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK { return Rows(owning: result) }
         defer { PQclear(result) }
-        throw DatabaseError(result: result, connection: handle, statement: statement)
+        throw DatabaseError(result: result, isFirst: isFirst, connection: handle, statement: statement)
     }
 
     private func session() throws -> OpaquePointer {
@@ -276,14 +281,23 @@ public final class Connection {
     }
 
     /// What PQexec would return, but for the time limit: the server ends a statement by itself, unless it hangs.
-    private func lastResult(on handle: OpaquePointer, of statement: String) throws -> OpaquePointer? {
+    private func lastResult(
+        on handle: OpaquePointer, of statement: String
+    ) throws -> (result: OpaquePointer?, isFirst: Bool) {
         var last: OpaquePointer?
+        var isFirst = true
         do {
             while let result = try nextResult(on: handle, of: statement) {
+                // Behind the server's reason to end the session, libpq tells that it has ended.
+                guard PQresultStatus(last) != PGRES_FATAL_ERROR || last == nil else {
+                    PQclear(result)
+                    continue
+                }
+                isFirst = last == nil
                 PQclear(last)
                 last = result
             }
-            return last
+            return (last, isFirst)
         } catch {
             PQclear(last)
             throw error

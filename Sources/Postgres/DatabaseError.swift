@@ -9,20 +9,25 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public let constraint: String?
     /// The statement was ended because it took longer than it may.
     public let tookTooLong: Bool
+    /// The server itself answered so, instead of completing the statement.
+    let isAnswer: Bool
 
     init(
         _ kind: DatabaseFailureMode, _ message: String, statement: String, constraint: String? = nil,
-        tookTooLong: Bool = false
+        tookTooLong: Bool = false, isAnswer: Bool = false
     ) {
         self.kind = kind
         self.message = message
         self.statement = statement
         self.constraint = constraint
         self.tookTooLong = tookTooLong
+        self.isAnswer = isAnswer
     }
 
-    /// - Parameter result: of a failed statement; not consumed.
-    init(result: OpaquePointer?, connection: OpaquePointer, statement: String) {
+    /// - Parameters:
+    ///   - result: of a failed statement; not consumed.
+    ///   - isFirst: whether the server answered nothing to the statement before it.
+    init(result: OpaquePointer?, isFirst: Bool = false, connection: OpaquePointer, statement: String) {
         func field(_ letter: Unicode.Scalar) -> String? {
             PQresultErrorField(result, Int32(letter.value)).map { String(cString: $0) }
         }
@@ -31,7 +36,7 @@ public struct DatabaseError: Error, CustomStringConvertible {
             Self.firstLine(result == nil ? PQerrorMessage(connection) : PQresultErrorMessage(result)),
             statement: statement, constraint: field("n"),
             // query_canceled, in PostgreSQL's appendix A.
-            tookTooLong: field("C") == "57014")
+            tookTooLong: field("C") == "57014", isAnswer: isFirst && field("C") != nil)
     }
 
     private static func kind(sqlState: String?, connection: OpaquePointer) -> DatabaseFailureMode {

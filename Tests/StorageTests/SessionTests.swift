@@ -205,6 +205,52 @@ struct SessionTests {
         }
     }
 
+    /// Fails when Connection.committing takes the server's own word that it ends a session for an unknown outcome, or
+    /// when Connection.lastResult forgets that word.
+    @Test(.timeLimit(.minutes(1))) func `what an ended session did not complete was not done`() throws {
+        let number = try count("audit")
+        let connection = Connection(database.target(as: "shacache_owner"))
+        let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
+        // It learns of its end when the statement is on its way already.
+        _ = try output(of: "kill", "-STOP", pid)
+        _ = try output(of: "kill", "-TERM", pid)
+        let waking = Thread {
+            Thread.sleep(forTimeInterval: 0.3)
+            _ = try? output(of: "kill", "-CONT", pid)
+        }
+        waking.start()
+        #expect {
+            try connection.commit("INSERT INTO shacache.audit (actor, action, subject) VALUES ('a', 'b', 'c')")
+        } throws: {
+            $0.isTransient && "\($0)".contains("administrator command")
+        }
+        #expect(try count("audit") == number)
+        while !waking.isFinished { Thread.sleep(forTimeInterval: 0.1) }
+    }
+
+    /// Fails when a session's end behind a statement's completion, before its commit, is an error like others.
+    @Test(.timeLimit(.minutes(1))) func `what an ended session had completed is unknown`() throws {
+        let connection = Connection(database.target(as: "shacache_owner"))
+        let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
+        try connection.runScript(
+            """
+            CREATE TEMPORARY TABLE late (number int);
+            CREATE FUNCTION pg_temp.sleep() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN PERFORM pg_catalog.pg_sleep(30); RETURN NULL; END';
+            CREATE CONSTRAINT TRIGGER late AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION pg_temp.sleep();
+            """)
+        let ending = Thread {
+            Thread.sleep(forTimeInterval: 0.5)
+            _ = try? output(of: "kill", "-TERM", pid)
+        }
+        ending.start()
+        #expect { try connection.commit("INSERT INTO late VALUES (1)") } throws: {
+            ($0 as? DatabaseError)?.kind == .unknownOutcome
+        }
+        while !ending.isFinished { Thread.sleep(forTimeInterval: 0.1) }
+    }
+
     /// Fails when Connection.pipeline stays in its mode after an error, or without the ROLLBACK behind it.
     @Test func `a pipeline that fails is rolled back, and its session goes on`() throws {
         struct Broken: Error {}
