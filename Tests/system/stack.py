@@ -169,6 +169,14 @@ class Stack:
         assert (status, answer) == (201, hashlib.sha512(data).hexdigest().encode()), (status, answer)
         return answer.decode()
 
+    def wait_for_access_log(self):
+        """Until it has all that was answered: nginx writes it once a second (site.conf.in), each process by itself."""
+        time.sleep(1.2)
+
+    def ingest_log(self, *words, **how):
+        self.wait_for_access_log()
+        return self.admin("ingest-log", self.state / "log/access.log", *words, **how)
+
     def index(self, key, metadata, signature=""):
         """Puts an entry under a key, which stands in the path as it is; as the account demo."""
         status, _, answer = self.request(

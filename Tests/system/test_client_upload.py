@@ -14,7 +14,6 @@ from certificates import self_signed
 from deployed import client_of, new_key
 from impostor import Impostor, read, reply
 from node import DONE, FAILED, MISUSE, UNREACHABLE, Node, assert_ended
-from record import access, mark
 from slapos.libnetworkcache import NetworkcacheClient
 from stack import eventually, free_port
 
@@ -41,16 +40,13 @@ def stored(stack, digest):
 @pytest.fixture
 def log(stack):
     """Gives the methods of what nginx has answered to the client since it was asked last."""
+    stack.wait_for_access_log()
     file = stack.state / "log/access.log"
     start = file.stat().st_size
 
     def methods():
         nonlocal start
-        # nginx logs what it has answered, a moment after.
-        time.sleep(0.2)
-        marked = mark()
-        stack.request("GET", f"/shadir/{new_key()}", headers=dict([marked]))
-        access(stack, marked)
+        stack.wait_for_access_log()
         with open(file, "rb") as opened:
             opened.seek(start)
             lines = opened.read().splitlines()

@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
         stack.request("PUT", "/shadir/" + quote(URL, safe=""), b"[]", context=stack.tls())
         stack.request("GET", "/shadir/" + quote(stack.secret_key, safe=""))
         stack.request("GET", "/shacache/" + stack.upload(stack.secret_key.encode()))
-        stack.admin("ingest-log", stack.state / "log/access.log")
+        stack.ingest_log()
         gone = entry(stack, URL + "gone")
         stack.admin("entry", "withdraw", str(gone), "--reason", f"its {URL} is secret")
         stack.admin("survey")

@@ -75,7 +75,7 @@ def test_on_a_database_with_other_settings_everything_works_and_says_the_same(ca
     number = entry(cache, key, {"os": ["debian", "12", "é"], "multiarch": "x86", "software_url": "https://example.org/é"})
     assert cache.request("GET", f"/shadir/{key}")[0] == 200
     assert key in page(cache, f"/-/page/entry/{number}") and key in page(cache, f"/?q={key}")
-    cache.admin("ingest-log", cache.state / "log/access.log")
+    cache.ingest_log()
     cache.admin("maintain")
     cache.admin("survey")
     cache.admin("status")

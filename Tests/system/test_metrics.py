@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 
 import processes
 import pytest
-import record
 from certificates import fingerprint, openssl, self_signed
 from deployed import sign
 from exposition import Exposition, scrape
@@ -141,7 +140,7 @@ ASKED = [{}, {"Range": "bytes=0-99"}, {"Range": "bytes=5000-"}, {"Range": "Bytes
 
 def logged(stack):
     """The figures once the access log is read as far as it goes."""
-    stack.admin("ingest-log", stack.state / "log/access.log")
+    stack.ingest_log()
     return scrape(stack)
 
 
@@ -192,14 +191,10 @@ def test_the_bytes_of_lists_and_of_messages_are_counted_apart(two):
 
 # ingest-log; DatabaseFigures.loggedBytes.
 def test_what_the_access_log_says_was_sent_is_shown(two):
-    def ingest():
-        two.admin("ingest-log", two.state / "log/access.log")
-        return scrape(two)
-
     name = two.upload(os.urandom(10_000))
-    before = ingest()
+    before = logged(two)
     assert len(two.request("GET", f"/shacache/{name}")[2]) == 10_000
-    eventually(lambda: ingest().since(before, "shacache_logged_sent_bytes_total", "kind") == {("blob",): 10_000})
+    assert logged(two).since(before, "shacache_logged_sent_bytes_total", "kind") == {("blob",): 10_000}
 
 
 # http.conf: $shacache_health; health.conf: MONITOR; Service.requireOperator.
@@ -278,9 +273,7 @@ def test_they_are_only_read(two, method):
 
 def test_a_scrape_is_not_in_the_access_log(two):
     scrape(two)
-    marked = record.mark()
-    assert two.request("GET", f"/shacache/{'0' * 128}", headers=dict([marked]))[0] == 404
-    record.access(two, marked)
+    two.wait_for_access_log()
     assert "/metrics" not in [
         line for text in (two.state / "log/access.log").read_text().splitlines()
         for line in re.findall(r'"GET", "uri": "(/metrics)".*"status": "200"', text)]
@@ -698,6 +691,7 @@ def test_what_the_tasks_find_wrong_is_shown(two, tmp_path):
     database.run("UPDATE shacache.account_usage SET bytes = bytes + 1")
     try:
         assert "the sums of 1 accounts are wrong" in two.admin("maintain").stderr
+        two.wait_for_access_log()
         line = json.loads((two.state / "log/access.log").read_text().splitlines()[0])
         log.write_text(json.dumps(line | {"request_id": os.urandom(16).hex()}) + "\nnonsense\n")
         two.admin("ingest-log", log, "--host", "odd")

@@ -36,7 +36,7 @@ def test_the_first_page_adds_up_what_came_in_and_went_out(start):
     entry(stack, "counted", data=data)
     for _ in range(2):
         assert stack.request("GET", f"/shacache/{digest}")[2] == data
-    stack.admin("ingest-log", stack.state / "log/access.log")
+    stack.ingest_log()
     restart(stack)
     document = page(stack, "/")
     old, new = totals(before), totals(document)
@@ -73,7 +73,7 @@ def test_an_entry_says_all_that_is_known_of_it_and_whose_it_is_where_the_site_te
     for _ in range(3):
         stack.request("GET", f"/shacache/{digest}")
     stack.request("GET", f"/shacache/{digest}", headers={"Range": "bytes=0-999"})
-    stack.admin("ingest-log", stack.state / "log/access.log")
+    stack.ingest_log()
     link = re.search(r"/-/page/entry/\d+", page(stack, "/-/page/key?key=release"))[0]
     document = page(stack, link)
     facts = {what: " ".join(text_of(said).split())

@@ -246,6 +246,7 @@ def test_the_deployed_client_waits_and_gets_all(limited):
 
     with ThreadPoolExecutor(5) as threads:
         assert list(threads.map(fetch, range(5))) == [data] * 5
+    limited.wait_for_access_log()
     lines = [line for line in logged(limited, ("", ""), 10) if line["uri"] in (f"/shacache/{digest}", f"/shadir/{key}")]
     assert sum(float(line["seconds"]) > 0.5 for line in lines if line["method"] == "GET") >= 3, lines
 
@@ -276,6 +277,7 @@ def test_deployed_uploaders_wait_and_all_are_served(limited):
 
     with ThreadPoolExecutor(6) as threads:
         assert list(threads.map(upload, bodies)) == [hashlib.sha512(data).hexdigest() for data in bodies]
+    limited.wait_for_access_log()
     lines = logged(limited, ("", ""), 12)
     sent = [line for line in lines if line["method"] in ("POST", "PUT") and line["client"] in ("127.0.0.1", "::1")][-12:]
     assert [line["status"] for line in sent] == ["201"] * 12
