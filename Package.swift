@@ -76,7 +76,7 @@ let package = Package(
         .executableTarget(
             name: "shacached",
             dependencies: [
-                "Configuration", "FastCGI", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
+                "CLinux", "Configuration", "FastCGI", "Metrics", "OpenSSL", "Postgres", "Service", "Serving",
                 "ShaCache", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -1,5 +1,6 @@
 // What Linux offers and Swift's Glibc module leaves out.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -18,3 +19,7 @@ static const int f_ofd_setlk = 37;
 
 // In <time.h> only under _XOPEN_SOURCE.
 char *strptime(const char *text, const char *format, struct tm *time);
+
+// Macros of <malloc.h> that are taken for numbers with a sign.
+static const int m_trim_threshold = M_TRIM_THRESHOLD;
+static const int m_mmap_threshold = M_MMAP_THRESHOLD;

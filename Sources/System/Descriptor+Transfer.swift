@@ -40,11 +40,11 @@ extension Descriptor {
         var contents: [UInt8] = []
         let expected = max(0, try size())
         while true {
-            // One more than there should be: so the end of an ordinary file is found without growing again.
+            // More than there should be, so that what comes short of it is the end.
             let room = max(expected - contents.count, 0) + 4096
             let piece = try bytes(upTo: room)
-            guard !piece.isEmpty else { return contents }
             contents = contents.isEmpty ? piece : contents + piece
+            guard piece.count == room else { return contents }
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Configuration
 import FastCGI
 import Foundation
@@ -57,6 +58,7 @@ struct Shacached: ParsableCommand {
         signals.block()
         // The kernel sends it when a process, a backup say, opens a file in the spool while it is swept.
         signal(SIGIO, SIG_IGN)
+        keepFreedMemory()
         let sockets = Sockets.inherited()
         let (lookups, uploads) = (try sockets.named("read"), try sockets.named("write"))
         let store = try configuration.withStore { store in
@@ -87,6 +89,13 @@ struct Shacached: ParsableCommand {
         log.info("draining")
         threads.finish()
         log.info("stopped")
+    }
+
+    /// Each upload takes buffers for its body anew: the allocator would ask the kernel for their pages, and give them
+    /// back, every time (mallopt(3)).
+    private func keepFreedMemory() {
+        mallopt(m_mmap_threshold, 4 << 20)
+        mallopt(m_trim_threshold, 8 << 20)
     }
 
     /// Figures must never keep a worker from its work: without a slot for them, it shows its own alone.

@@ -49,7 +49,7 @@ extension Descriptor {
     /// The SHA-512 of the bytes as they lie on the disk.
     func digest() throws(StoreError) -> Digest {
         posix_fadvise(number, 0, 0, POSIX_FADV_SEQUENTIAL)
-        return try Digest { offset, buffer throws(StoreError) in
+        return try Digest(size: try asStoreError(try size())) { offset, buffer throws(StoreError) in
             try asStoreError(try read(at: offset, into: buffer))
         }
     }
