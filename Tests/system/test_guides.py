@@ -1,9 +1,10 @@
 """The guides hold together: every link leads to a section, and every contents list has all sections."""
 
+import json
 import re
 
 import pytest
-from guides import FILES, LINKING, anchor, anchors, contents, headings, links
+from guides import FILES, LINKING, anchor, anchors, contents, guide, headings, links
 from stack import REPOSITORY
 
 NAMING_SECTIONS = [file for place in ("ops", "nginx", "sql", "page", "Sources") for file in (REPOSITORY / place).rglob("*")
@@ -52,3 +53,10 @@ def test_every_section_that_a_program_or_unit_names_is_there():
 def test_every_guide_is_named_in_the_readme():
     named = {name for name, _ in links((REPOSITORY / "README.md").read_text())}
     assert {f"docs/{file.name}" for file in FILES} <= named
+
+
+def test_each_report_has_a_section_in_the_guide(stack):
+    listed = [row["report"] for row in json.loads(stack.admin("report", "--json").stdout)]
+    titles = [title for level, title in headings(guide("report")) if level == 3]
+    named = [name for title in titles for name in re.findall(r"`(?:report\.)?(\w[\w-]*)`", title.split(": ")[0])]
+    assert sorted(name.replace("_", "-") for name in named) == sorted(listed)
