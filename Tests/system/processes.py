@@ -58,10 +58,17 @@ def send(stack, name, number=signal.SIGKILL):
 def fresh_worker(stack, name="worker-1"):
     """Another worker in place of this one, which has answered no upload yet, and has looked through the store: what its
     main thread asks of the kernel is then no upload's."""
-    pid = send(stack, name)
+    send(stack, name)
     wait_until_live(stack)
-    eventually(lambda: "sigtimedwait" in Path(f"/proc/{pid}/wchan").read_text())
-    return pid
+    return eventually(lambda: "sigtimedwait" in _wait_channel(pid := stack.pid(name)) and pid)
+
+
+def _wait_channel(pid):
+    """The kernel function in which the main thread of a process sleeps; empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/wchan").read_text()
+    except OSError:
+        return ""
 
 
 def wait_until_live(stack):
