@@ -24,9 +24,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.fold_missed_keys(integer) IS
-    'Adds up the keys that nobody ever listed, on each day before so many: what of them is worth a row is of these days.';
+    'Adds up the lookups of keys that were not found, by day, for days older than kept days: only later days keep a '
+    'row for each of these keys.';
 
--- One month a call, and so a transaction.
+-- One month per call, each in a transaction of its own.
 CREATE OR REPLACE FUNCTION shacache.fold_download_month(kept integer) RETURNS date
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' AS $$
 #variable_conflict use_column
@@ -67,7 +68,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.fold_download_month(integer) IS
-    'Adds up the oldest month of which single days are left: kept is how many months before this one keep them. NULL: none.';
+    'Adds up the days of the oldest month that still has them: kept is how many months before this one keep them. '
+    'NULL: there was none to add up.';
 
 REVOKE ALL ON FUNCTION shacache.fold_missed_keys(integer), shacache.fold_download_month(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shacache.fold_missed_keys(integer), shacache.fold_download_month(integer) TO shacache_admin;

@@ -1,4 +1,4 @@
--- What shacache-admin maintain does: of them, those stay that are still without blob.
+-- For `shacache-admin maintain`: deletes from entry_before_blob the entries whose blob was uploaded since.
 CREATE OR REPLACE FUNCTION shacache.forget_entries_with_blob() RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

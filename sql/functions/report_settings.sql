@@ -1,4 +1,4 @@
--- What a report is asked for. A session sets it, with SET report.since = '2026-01-01'; else, all is counted.
+-- The filters of the reports. A session sets them, by SET report.since = '2026-01-01'; else, all is counted.
 CREATE OR REPLACE FUNCTION report.since() RETURNS date
     LANGUAGE sql STABLE PARALLEL SAFE RETURN nullif(current_setting('report.since', true), '')::date;
 CREATE OR REPLACE FUNCTION report.until() RETURNS date

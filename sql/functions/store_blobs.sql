@@ -71,8 +71,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]) IS
-    'Takes the locks of blobs that need no closer look, and says of each whether it is new or a duplicate. NULL: it is to '
-    'be decided by itself, for whatever reason.';
+    'Locks the blobs of the fast path, and returns for each whether it is new or a duplicate. NULL: this one needs a '
+    'transaction of its own, for whatever reason.';
 
 CREATE OR REPLACE FUNCTION shacache.record_blobs(uploads shacache.blob_upload[], verdicts text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -106,7 +106,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
-    'Writes what was decided under the locks of the blobs: new or duplicate; of NULL, nothing.';
+    'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the blobs; skips NULL.';
 
 REVOKE ALL ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) TO shacache_worker;

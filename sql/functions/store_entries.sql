@@ -1,8 +1,8 @@
 -- Uploads in one or two round trips, and several uploads of a process in one transaction.
 --
--- plan_cache_mode: each plan is made once for a session; planning anew takes longer than all else. enable_seqscan: so it may
--- be made while the tables are empty. jit: the cost that this gives to the scan of a small table makes PostgreSQL compile the
--- plan, at 60 ms each time.
+-- plan_cache_mode: each plan is made once for a session; planning anew takes longer than all else. enable_seqscan: so
+-- it may be made while the tables are empty. jit: the cost that this gives to the scan of a small table makes
+-- PostgreSQL compile the plan, at 60 ms each time.
 
 CREATE OR REPLACE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdicts text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -27,7 +27,7 @@ BEGIN
         FROM stored WHERE verdict = 'new' ORDER BY nth
         RETURNING id, key, sha512, created_at
     ), counted AS (
-        -- Under the lock of each key: none of these rows is waited for.
+        -- Under the lock of each key: no other transaction has these rows locked.
         INSERT INTO shacache.key_count AS known (key, entries, last_at)
         SELECT key, count(*), max(created_at) FROM added GROUP BY key ORDER BY key
         ON CONFLICT (key) DO UPDATE
@@ -45,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]) IS
-    'Writes what was decided under the locks of the keys: new or duplicate; of NULL, nothing.';
+    'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the keys; skips NULL.';
 
 CREATE OR REPLACE FUNCTION shacache.store_entries(
     uploads shacache.entry_upload[], most_entries bigint, most_bytes bigint, most_own_entries bigint, most_own_bytes bigint
@@ -59,8 +59,8 @@ DECLARE
     referenced bytea[];
     verdicts text[];
 BEGIN
-    -- None is waited for: who doesn't get a lock here goes alone, and holds up no other. In a statement of its own: one
-    -- that locks doesn't see what was committed before it got the lock.
+    -- Without waiting: an upload that doesn't get its lock here takes a transaction of its own, and delays no other. In
+    -- a statement of its own: the snapshot of one that locks lacks what was committed before it got the lock.
     IF NOT pg_try_advisory_xact_lock_shared(4, 0) THEN
         RETURN array_fill(NULL::text, ARRAY[cardinality(uploads)]);
     END IF;
@@ -103,7 +103,7 @@ BEGIN
             WHEN upload.sha512 <> ALL (referenced)
                 AND EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = upload.sha512) THEN NULL
             WHEN present.is_duplicate THEN 'duplicate'
-            -- It may be another writing of the same signature, or withdrawn.
+            -- The row may have another encoding of the same signature, or be withdrawn.
             WHEN present.is_similar THEN NULL
             WHEN upload.nth_of_account > account.left_today
                 OR present.own_entries >= least(most_own_entries, account.entries_per_key_limit)
@@ -138,8 +138,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) IS
-    'Stores what needs no closer look, and says of each whether it was new or a duplicate. NULL: it is to be decided by '
-    'itself, for whatever reason; nothing was done of it.';
+    'Stores the entries of the fast path, and returns for each whether it was new or a duplicate. NULL: this one needs '
+    'a transaction of its own, for whatever reason; nothing of it was written.';
 
 REVOKE ALL ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
     shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) FROM PUBLIC;

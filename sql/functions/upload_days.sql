@@ -5,13 +5,13 @@ DECLARE
     last_day date;
 BEGIN
     PERFORM shacache.begin_maintenance();
-    -- An hour after its end, no transaction that began in a day is still under way: workers' are ended after half of that
-    -- (roles.sql). And whatever the clock says, a day is over when there is an upload of a later one.
+    -- An hour after the end of a day, no transaction that began in it is still open: those of workers time out after
+    -- half an hour (roles.sql). And whatever the clock, a day is closed only when there is an upload of a later one.
     SELECT
         coalesce((SELECT max(day) + 1 FROM shacache.closed_day), (min(at) AT TIME ZONE 'UTC')::date),
         (least(now() - interval '1 hour', max(at)) AT TIME ZONE 'UTC')::date - 1
         INTO first_day, last_day FROM shacache.upload;
-    -- One statement, and so one look at the record: the days are open for the whole of it.
+    -- One statement, and so one snapshot: in all of it, the days are still open.
     RETURN QUERY
         WITH closed AS (
             INSERT INTO shacache.closed_day (day)
@@ -24,7 +24,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.close_upload_days() IS
-    'Adds up the uploads of the days that are over since an hour; the last one with uploads waits for one after it.';
+    'Adds up the uploads of the days that ended over an hour ago. The last day with uploads stays open until one of a '
+    'later day.';
 
 CREATE OR REPLACE FUNCTION shacache.recount_upload_days(repair boolean) RETURNS TABLE (
     day date, stored_uploads bigint, counted_uploads bigint, stored_bytes numeric, counted_bytes numeric)
@@ -55,7 +56,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.recount_upload_days(boolean) IS
-    'The closed days whose sums are not those of their uploads, as far as these are kept; if told so, it puts them right.';
+    'The closed days whose sums differ from those of their uploads, as far as these are kept; repair corrects them.';
 
 REVOKE ALL ON FUNCTION shacache.close_upload_days(), shacache.recount_upload_days(boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shacache.close_upload_days(), shacache.recount_upload_days(boolean) TO shacache_admin;

@@ -1,4 +1,4 @@
--- In PL/pgSQL, which keeps the plan of what it asks for the whole session: a function in SQL with a subquery is planned at
+-- In PL/pgSQL, which caches the plans of its queries for the session: a function in SQL with a subquery is planned at
 -- each call, which took 0.4 ms.
 
 CREATE OR REPLACE FUNCTION shacache.identity_of(named bigint, shown bytea) RETURNS bigint
@@ -14,8 +14,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.identity_of(bigint, bytea) IS
-    'A number that changes with the account; NULL when the account, or the certificate (NULL: it has none), counts for '
-    'nothing now.';
+    'A hash of the account''s row, which changes with it; NULL when the account is disabled or the certificate (NULL: '
+    'none is compared) is expired, revoked or not the account''s.';
 
 CREATE OR REPLACE FUNCTION shacache.signers_version() RETURNS numeric
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -25,4 +25,4 @@ BEGIN
         FROM shacache.signer);
 END
 $$;
-COMMENT ON FUNCTION shacache.signers_version() IS 'A number that changes when a signer is added or revoked.';
+COMMENT ON FUNCTION shacache.signers_version() IS 'A hash of all signers, which changes when one is added or revoked.';

@@ -6,7 +6,7 @@ DECLARE
     first_at timestamptz := month::timestamp AT TIME ZONE 'UTC';
     end_at timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
 BEGIN
-    -- Without its descendants: nobody who reads those is waited for.
+    -- ONLY: without the partitions, so that it doesn't wait for sessions that use those alone.
     LOCK TABLE ONLY shacache.upload IN SHARE ROW EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE shacache.%I (LIKE shacache.upload INCLUDING CONSTRAINTS INCLUDING DEFAULTS)', name);
     EXECUTE format(
@@ -17,8 +17,8 @@ BEGIN
 END
 $$;
 
--- One month a call, and so a transaction: uploads wait for the rows of one alone. Those to come first, so that no more
--- rows need to be moved.
+-- One month per call, each in a transaction of its own: uploads wait only while the rows of one month are moved. Months
+-- to come go first, so that no further rows land in the default partition.
 CREATE OR REPLACE FUNCTION shacache.make_missing_upload_month() RETURNS date
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -40,8 +40,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION shacache.make_missing_upload_month() IS
-    'Makes a partition that is missing: of this month or the next two, or of one that has rows in the default partition. '
-    'NULL: none is.';
+    'Makes a partition that is missing: of this month or the next two, or of one with rows in the default partition. '
+    'NULL: none is missing.';
 
 CREATE OR REPLACE FUNCTION shacache.drop_upload_months(kept integer) RETURNS SETOF date
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

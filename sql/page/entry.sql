@@ -21,4 +21,4 @@ JOIN shacache.account ON account.id = entry.account_id
 LEFT JOIN shacache.signer ON signer.id = entry.signer_id
 LEFT JOIN shacache.withdrawal ON withdrawal.id = entry.withdrawal_id
 LEFT JOIN shacache.visible_entry AS visible ON visible.id = entry.id;
-COMMENT ON COLUMN page.entry.is_hidden IS 'From nodes, and so from all but operators.';
+COMMENT ON COLUMN page.entry.is_hidden IS 'Nodes don''t get it, and the page shows it to operators only.';

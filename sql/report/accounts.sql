@@ -46,6 +46,7 @@ FULL JOIN (
 ) AS total ON total.account_id = account.id
 WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY bytes DESC, uploads DESC, account;
-COMMENT ON COLUMN report.accounts.account IS 'Empty: requests that did not prove to be any account''s.';
-COMMENT ON COLUMN report.accounts.stored_bytes IS 'Now, of the blobs that this account was the first to upload; what its limits count.';
+COMMENT ON COLUMN report.accounts.account IS 'Empty: requests that were not authenticated as an account.';
+COMMENT ON COLUMN report.accounts.stored_bytes IS
+    'Now, of the blobs that this account was the first to upload; what its limits count.';
 COMMENT ON COLUMN report.accounts.bytes IS 'Of accepted uploads, duplicates included; new_bytes leaves those out.';

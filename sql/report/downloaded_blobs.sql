@@ -1,4 +1,4 @@
--- Many rows are added up first, and put in order. What stands beside a sum is looked up for those that are shown.
+-- The sums are computed and sorted first; the other columns are looked up only for the rows that are shown.
 CREATE VIEW report.downloaded_blobs AS
 SELECT
     total.whole,
@@ -35,6 +35,6 @@ LEFT JOIN LATERAL (
 ) AS blob ON true
 WHERE report.account() IS NULL OR blob.account = report.account()
 ORDER BY total.bytes DESC, total.whole DESC, total.sha512;
-COMMENT ON COLUMN report.downloaded_blobs.account IS 'Who uploaded it first.';
-COMMENT ON COLUMN report.downloaded_blobs.size IS 'Empty when nobody has uploaded it (any more).';
+COMMENT ON COLUMN report.downloaded_blobs.account IS 'The account that uploaded it first.';
+COMMENT ON COLUMN report.downloaded_blobs.size IS 'Empty when the database has no such blob.';
 COMMENT ON COLUMN report.downloaded_blobs.first_key IS 'The key of the oldest visible entry that names it.';

@@ -24,4 +24,4 @@ WHERE report.account() IS NULL OR EXISTS (
 )
 ORDER BY total.found + total.not_found DESC, total.key;
 COMMENT ON COLUMN report.downloaded_keys.key IS
-    'Empty: all those together that nobody ever listed and that were too many on one day.';
+    'Empty: the sum of keys that were not found and have no row of their own.';

@@ -21,5 +21,5 @@ FROM (
 ) AS total
 JOIN shacache.account ON account.id = total.account_id
 ORDER BY total.day DESC, total.saved_bytes DESC, account.name;
-COMMENT ON COLUMN report.duplicates.blobs IS 'Accepted ones, those included that we already had; bytes likewise.';
-COMMENT ON COLUMN report.duplicates.saved_bytes IS 'Of the blobs that we already had.';
+COMMENT ON COLUMN report.duplicates.blobs IS 'Accepted uploads of blobs, duplicates included; bytes likewise.';
+COMMENT ON COLUMN report.duplicates.saved_bytes IS 'Of the duplicates.';

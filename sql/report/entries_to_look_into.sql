@@ -1,4 +1,4 @@
--- Thirty days, so that what nobody minds doesn't hide what is new.
+-- Thirty days, so that old entries that were left as they are don't hide new ones.
 CREATE VIEW report.entries_to_look_into AS
 SELECT
     suspect.reason,
@@ -50,11 +50,11 @@ WHERE suspect.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', now()
     AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY suspect.at DESC, suspect.entry_id DESC, suspect.reason;
 COMMENT ON COLUMN report.entries_to_look_into.reason IS
-    'unknown signer: signed by nobody who is registered; no blob: nobody has uploaded what it names, for an hour; '
-    'withdrawn blob: what it names is hidden, but it is not; lost blob: the newest survey found no file of what it names; '
-    'many entries: its key has a hundred or more, and clients check them one by one; unreadable archive: a survey could '
-    'not read what it names as an archive of its key, and nodes fail with it.';
-COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several.';
+    'unknown signer: its signature is of no registered signer; no blob: the blob that it names was not uploaded within '
+    'an hour; withdrawn blob: the blob is hidden, but the entry is not; lost blob: the newest survey found no file of '
+    'the blob; many entries: its key has a hundred or more, and clients check them one by one; unreadable archive: a '
+    'survey could not read the blob as an archive of the key, and nodes fail with it.';
+COMMENT ON COLUMN report.entries_to_look_into.account IS 'Empty: the key''s entries are of several accounts.';
 COMMENT ON COLUMN report.entries_to_look_into.at IS
-    'When it came to be so: the entry''s time; or that of its blob''s withdrawal, the survey, or the key''s last entry.';
+    'Since when: the time of the entry, of the blob''s withdrawal, of the survey, or of the key''s last entry.';
 COMMENT ON COLUMN report.entries_to_look_into.entry_id IS 'Of many entries, the newest.';

@@ -23,4 +23,5 @@ WHERE (entry.metadata ~ '@|%40|\\u0040' OR entry.key ~ '@|%40|\\u0040')
         OR entry.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY entry.created_at DESC, entry.id DESC;
 COMMENT ON COLUMN report.entries_with_credentials.urls IS 'Without user and password: the key''s JSON has them.';
-COMMENT ON COLUMN report.entries_with_credentials.withdrawn IS 'Nodes don''t get it any more. Who had it knows the password.';
+COMMENT ON COLUMN report.entries_with_credentials.withdrawn IS
+    'Nodes don''t get it any more. Every client that downloaded it before has the password.';

@@ -14,4 +14,5 @@ WHERE not_after BETWEEN now() - interval '60 days' AND now() + interval '60 days
 ORDER BY certificate.not_after, certificate.fingerprint;
 COMMENT ON COLUMN report.expiring_certificates.days_left IS 'Whole days; negative when it has expired.';
 COMMENT ON COLUMN report.expiring_certificates.account_until IS
-    'When the last one of the account expires. A later one may be another machine''s: `shacache-admin status` knows the keys.';
+    'When the last certificate of the account expires. It may be of another machine: `shacache-admin status` compares '
+    'the keys.';

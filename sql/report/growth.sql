@@ -24,4 +24,5 @@ FROM (
 WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity')
 ORDER BY day DESC;
 COMMENT ON COLUMN report.growth.blobs IS 'New on that day. What was withdrawn since counts too: it lies on the disk.';
-COMMENT ON COLUMN report.growth.total_blobs IS 'This and the other totals are of all days until the end of this one, also of those before since.';
+COMMENT ON COLUMN report.growth.total_blobs IS
+    'This and the other totals are of all days until the end of this one, also of those before since.';

@@ -1,4 +1,4 @@
--- The rest is looked up for the keys that are shown.
+-- The other columns are looked up only for the rows that are shown.
 CREATE VIEW report.keys AS
 SELECT
     shacache.without_credentials(counted.key) AS key,

@@ -1,4 +1,4 @@
--- What stands beside each size is looked up for the rows that are shown, not for all.
+-- The other columns are looked up only for the rows that are shown.
 CREATE VIEW report.largest_blobs AS
 SELECT
     blob.size AS bytes,
@@ -16,6 +16,7 @@ FROM shacache.blob
 JOIN shacache.account ON account.id = blob.account_id
 WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY blob.size DESC, blob.sha512;
-COMMENT ON COLUMN report.largest_blobs.account IS 'Who uploaded it first.';
+COMMENT ON COLUMN report.largest_blobs.account IS 'The account that uploaded it first.';
 COMMENT ON COLUMN report.largest_blobs.withdrawn IS 'It is hidden; its bytes lie on the disk nevertheless.';
-COMMENT ON COLUMN report.largest_blobs.entries IS 'How many visible entries name it; first_key is the key of the oldest of them.';
+COMMENT ON COLUMN report.largest_blobs.entries IS
+    'Number of visible entries that name it; first_key is the key of the oldest.';

@@ -22,5 +22,6 @@ WHERE blob.withdrawal_id IS NULL
     AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY blob.size DESC, blob.sha512;
 COMMENT ON COLUMN report.never_downloaded.created_at IS 'What since and until are compared with.';
-COMMENT ON COLUMN report.never_downloaded.account IS 'Who uploaded it first.';
-COMMENT ON COLUMN report.never_downloaded.entries IS 'How many visible entries name it; first_key is the key of the oldest of them.';
+COMMENT ON COLUMN report.never_downloaded.account IS 'The account that uploaded it first.';
+COMMENT ON COLUMN report.never_downloaded.entries IS
+    'Number of visible entries that name it; first_key is the key of the oldest.';

@@ -26,5 +26,5 @@ FROM (
 ) AS binary_entry
 GROUP BY multiarch, os
 ORDER BY entries DESC, binary_entry.multiarch, binary_entry.os;
-COMMENT ON COLUMN report.platforms.os IS 'As the entry says: distribution, version, name.';
+COMMENT ON COLUMN report.platforms.os IS 'From the entry: distribution, version, name.';
 COMMENT ON COLUMN report.platforms.bytes IS 'Of the stored blobs that these entries name, each blob once.';

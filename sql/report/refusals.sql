@@ -25,6 +25,6 @@ FROM (
 LEFT JOIN shacache.upload AS example ON example.id = total.last_id
 LEFT JOIN shacache.account ON account.id = example.account_id
 ORDER BY total.uploads DESC, total.outcome, total.reason;
-COMMENT ON COLUMN report.refusals.accounts IS 'How many accounts they are of, beside requests that proved to be no account''s.';
+COMMENT ON COLUMN report.refusals.accounts IS 'Number of accounts; requests that were not authenticated have none.';
 COMMENT ON COLUMN report.refusals.example_detail IS
     'This and the other examples are of the latest upload with this reason; empty when its month was dropped.';

@@ -30,6 +30,7 @@ FULL JOIN (
     GROUP BY signature, signer_id
 ) AS total ON total.signer_id = signer.id
 ORDER BY uploads DESC, signature, signer;
-COMMENT ON COLUMN report.signers.signature IS 'verified (by this signer), unsigned, unknown signer, or not checked (refused before).';
+COMMENT ON COLUMN report.signers.signature IS
+    'verified (by this signer), unsigned, unknown signer, or not checked (refused before).';
 COMMENT ON COLUMN report.signers.accounts IS 'How many accounts uploaded entries with it.';
 COMMENT ON COLUMN report.signers.bytes IS 'Of the accepted entries themselves, duplicates included.';

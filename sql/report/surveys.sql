@@ -29,5 +29,5 @@ WHERE survey.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infi
 ORDER BY survey.at DESC, survey.host;
 COMMENT ON COLUMN report.surveys.allocated IS 'In bytes, in whole blocks.';
 COMMENT ON COLUMN report.surveys.referenced_bytes IS 'Of blobs that visible entries name.';
-COMMENT ON COLUMN report.surveys.findings IS 'Files and rows that somebody should look at: report.survey_findings names them.';
-COMMENT ON COLUMN report.surveys.free_bytes IS 'For others than root.';
+COMMENT ON COLUMN report.surveys.findings IS 'Files and rows that need attention: report.survey_findings names them.';
+COMMENT ON COLUMN report.surveys.free_bytes IS 'Available to processes without root''s reserve.';

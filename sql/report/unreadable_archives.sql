@@ -16,4 +16,4 @@ WHERE (release.problem IS NOT NULL OR release.checked_at IS NULL)
         report.account() IS NULL
         OR release.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY release.checked_at IS NULL, release.created_at DESC, release.entry_id DESC;
-COMMENT ON COLUMN report.unreadable_archives.problem IS 'not read yet: the next surveys do.';
+COMMENT ON COLUMN report.unreadable_archives.problem IS 'not read yet: one of the next surveys reads it.';

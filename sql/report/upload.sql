@@ -27,9 +27,9 @@ WHERE upload.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infi
         report.account() IS NULL
         OR upload.account_id = (SELECT id FROM shacache.account WHERE name = report.account()))
 ORDER BY upload.at DESC, upload.id DESC;
-COMMENT ON COLUMN report.upload.account IS 'Empty when the request did not prove to be any account''s.';
+COMMENT ON COLUMN report.upload.account IS 'Empty when the request was not authenticated as an account.';
 COMMENT ON COLUMN report.upload.sha512 IS 'Of a blob: its own. Of an entry: the blob that it names.';
 COMMENT ON COLUMN report.upload.bytes IS 'Length of the blob, or of the entry itself (not of the blob that it names).';
-COMMENT ON COLUMN report.upload.duplicate IS 'True when we already had it.';
-COMMENT ON COLUMN report.upload.certificate IS 'SHA-256 of the client certificate that was shown, also when we do not know it.';
+COMMENT ON COLUMN report.upload.duplicate IS 'True when the cache had it already.';
+COMMENT ON COLUMN report.upload.certificate IS 'SHA-256 of the client certificate of the request, registered or not.';
 COMMENT ON COLUMN report.upload.request_id IS 'The same as in the logs of nginx and shacached.';

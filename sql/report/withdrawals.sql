@@ -19,6 +19,7 @@ WHERE withdrawal.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-
     AND (report.account() IS NULL OR account.name = report.account())
 ORDER BY withdrawal.at DESC, withdrawal.id DESC;
 COMMENT ON COLUMN report.withdrawals.actor IS 'An operating system user with shacache-admin, or an account.';
-COMMENT ON COLUMN report.withdrawals.account IS 'When an account did it.';
+COMMENT ON COLUMN report.withdrawals.account IS 'Empty when an operating system user did it.';
 COMMENT ON COLUMN report.withdrawals.subject IS 'The hash, the key, or what else was named.';
-COMMENT ON COLUMN report.withdrawals.hidden_entries IS 'This and the two columns after it are of what is hidden now: nothing when it was lifted.';
+COMMENT ON COLUMN report.withdrawals.hidden_entries IS
+    'This and the two columns after it count what is hidden now: nothing when it was lifted.';

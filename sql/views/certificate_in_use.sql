@@ -1,4 +1,4 @@
--- Whoever tells of expiry reads this one: the report below, `shacache-admin status` and the metrics.
+-- The one source of expiry dates: report.expiring_certificates, `shacache-admin status` and the metrics read it.
 CREATE VIEW shacache.certificate_in_use AS
 SELECT
     certificate.fingerprint,
@@ -12,6 +12,6 @@ FROM shacache.certificate
 JOIN shacache.account ON account.id = certificate.account_id
 WHERE certificate.revoked_at IS NULL AND account.disabled_at IS NULL;
 COMMENT ON VIEW shacache.certificate_in_use IS
-    'Those that somebody may count on: not revoked, and of enabled accounts. Expired ones, too.';
-COMMENT ON COLUMN shacache.certificate_in_use.account_until IS 'When the last one of the account expires.';
+    'Certificates that are not revoked, of enabled accounts; expired ones included.';
+COMMENT ON COLUMN shacache.certificate_in_use.account_until IS 'When the last certificate of the account expires.';
 GRANT SELECT ON shacache.certificate_in_use TO shacache_worker, shacache_admin;

@@ -4,5 +4,6 @@ FROM shacache.survey
 WHERE at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
     AND at < coalesce((report.until() + 1)::timestamp AT TIME ZONE 'UTC', 'infinity')
 ORDER BY host, at DESC, id DESC;
-COMMENT ON VIEW shacache.newest_survey IS 'Of each host, as far as it was surveyed in the days that are asked for.';
+COMMENT ON VIEW shacache.newest_survey IS
+    'The newest survey of each host in the days from report.since to report.until.';
 GRANT SELECT ON shacache.newest_survey TO shacache_worker;

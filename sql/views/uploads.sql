@@ -1,8 +1,8 @@
 -- What the reports of uploads add up, each view made of the one before.
 
--- The sums of upload_day, of the days that are not closed, and of those that are and whose uploads are kept. The first open day is
--- asked for once, and leaves out the partitions before it. With an end, too, it is a range to the planner, which takes
--- ranges for short ones; else it prepares to read half of the record.
+-- The sums of upload_day, of the days that are not closed, and of those that are and whose uploads are kept. The first
+-- open day is computed once, and prunes the partitions before it. With an upper bound, too, it is a range, which the
+-- planner estimates to be short; else it plans to read half of the record.
 DO $$
 DECLARE
     view text;
@@ -36,7 +36,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON VIEW shacache.upload_of_kept_day IS 'What upload_day should say of the closed days whose uploads are kept.';
+COMMENT ON VIEW shacache.upload_of_kept_day IS
+    'The rows that upload_day should have for the closed days whose uploads are kept.';
 
 CREATE VIEW shacache.upload_sum AS
 SELECT * FROM shacache.upload_day UNION ALL SELECT * FROM shacache.upload_of_open_day;
@@ -67,10 +68,10 @@ SELECT
 FROM shacache.upload_sum
 WHERE (SELECT report.account()) IS NULL
     OR account_id = (SELECT id FROM shacache.account WHERE name = (SELECT report.account()));
-COMMENT ON VIEW shacache.upload_figures IS 'upload_sum in columns, of the account that is asked for.';
+COMMENT ON VIEW shacache.upload_figures IS 'upload_sum in columns, of the account in report.account.';
 
 CREATE VIEW shacache.asked_upload_figures AS
 SELECT *
 FROM shacache.upload_figures
 WHERE day >= coalesce((SELECT report.since()), '-infinity') AND day <= coalesce((SELECT report.until()), 'infinity');
-COMMENT ON VIEW shacache.asked_upload_figures IS 'upload_figures of the days that are asked for.';
+COMMENT ON VIEW shacache.asked_upload_figures IS 'upload_figures of the days from report.since to report.until.';
