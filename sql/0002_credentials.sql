@@ -1,15 +1,15 @@
--- Passwords in URLs. Deployed clients write the URL that they were given into what they sign: it stays, byte for byte, since
--- it is signed, but no report shows it.
+-- Passwords in URLs. Deployed clients write the URL that they were given into what they sign: it stays, byte for byte,
+-- since it is signed, but no report shows it.
 --
--- The rules are those of `withoutCredentials` in Sources/ShaCache, with one table of tests for both. An index is made of
--- them: a migration that changes one rebuilds upload_by_key.
+-- The rules are those of `withoutCredentials` in Sources/ShaCache, with one table of tests for both. An index is made
+-- of them: a migration that changes one rebuilds upload_by_key.
 CREATE FUNCTION shacache.url_without_credentials(url text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN url !~ '[@%]' THEN url ELSE (
     SELECT regexp_replace(
         CASE
             WHEN authority ~ '@' THEN beginning || regexp_replace(rest, '^[^/?#]*@', '')
-            -- No port follows: so an unescaped delimiter stood in the password.
+            -- No port follows: so the password has an unescaped delimiter.
             WHEN rest ~ '@' AND authority !~ '^(?:\[[^]]*|[^:]*)[]:]*[0-9]*$' THEN beginning || regexp_replace(rest, '^.*@', '')
             ELSE url
         END,
@@ -24,23 +24,23 @@ RETURN CASE WHEN url !~ '[@%]' THEN url ELSE (
     CROSS JOIN LATERAL (SELECT substr(url, length(beginning) + 1) AS rest) AS second
     CROSS JOIN LATERAL (SELECT substring(rest, '^[^/?#]*') AS authority) AS third
 ) END;
-COMMENT ON FUNCTION shacache.url_without_credentials(text) IS 'A URL without the user and the password that may stand in it.';
+COMMENT ON FUNCTION shacache.url_without_credentials(text) IS 'A URL without its user and password, if any.';
 
-CREATE FUNCTION shacache.words_without_credentials(said text) RETURNS text
+CREATE FUNCTION shacache.words_without_credentials(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
     SELECT string_agg(shacache.url_without_credentials(piece[1]) || piece[2], '' ORDER BY nth)
-    FROM regexp_matches(said, '([^\x01-\x20"<>]*)([\x01-\x20"<>]|$)', 'g') WITH ORDINALITY AS pieces (piece, nth)
+    FROM regexp_matches(value, '([^\x01-\x20"<>]*)([\x01-\x20"<>]|$)', 'g') WITH ORDINALITY AS pieces (piece, nth)
 );
--- Neither this nor `urls_with_credentials` is STRICT or asks anything itself, so that PostgreSQL puts it in place of its
--- calls: of ten million keys few have one of these letters.
-CREATE FUNCTION shacache.without_credentials(said text) RETURNS text
+-- Neither this nor `urls_with_credentials` is STRICT or has a query, so that PostgreSQL inlines it: of ten million keys
+-- few have one of these characters.
+CREATE FUNCTION shacache.without_credentials(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN said !~ '[@%]' THEN said ELSE shacache.words_without_credentials(said) END;
+RETURN CASE WHEN value !~ '[@%]' THEN value ELSE shacache.words_without_credentials(value) END;
 COMMENT ON FUNCTION shacache.without_credentials(text) IS 'A text in which no URL has a user or a password.';
 
--- For an index: PostgreSQL would put the function above in its place anew at each upload, which took a sixth of its time.
--- With its owner's rights, since whoever reads reports has none in this schema.
+-- For an index: PostgreSQL would inline the function above anew at each upload, which took a sixth of its time.
+-- SECURITY DEFINER, since the role that reads reports has no rights in this schema.
 CREATE FUNCTION shacache.key_without_credentials(key text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY DEFINER AS $$
 BEGIN
@@ -50,12 +50,13 @@ BEGIN
     RETURN shacache.words_without_credentials(key);
 END
 $$;
-COMMENT ON FUNCTION shacache.key_without_credentials(text) IS 'What reports show of a key.';
+COMMENT ON FUNCTION shacache.key_without_credentials(text) IS 'A key as reports show it.';
 
-CREATE FUNCTION shacache.without_credentials(said text[]) RETURNS text[]
+CREATE FUNCTION shacache.without_credentials(value text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ARRAY(
-    SELECT shacache.without_credentials(element) FROM unnest(said) WITH ORDINALITY AS elements (element, nth) ORDER BY nth);
+    SELECT shacache.without_credentials(element)
+    FROM unnest(value) WITH ORDINALITY AS elements (element, nth) ORDER BY nth);
 
 -- JSON may write any of these as an escape.
 CREATE FUNCTION shacache.words_with_credentials(document text) RETURNS text[]

@@ -1,4 +1,4 @@
--- Who uploads and who signs, and what the operators changed.
+-- Accounts with their certificates, signers, and the audit of what operators changed.
 
 -- What rows of the record, of blobs and of entries name is never deleted, and its key never changes: so no row needs to
 -- look it up when it is written (foreign keys were 11 to 18 % of what an upload costs here).
@@ -35,14 +35,17 @@ CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.account
 CREATE TRIGGER keys_stay BEFORE UPDATE OF id ON shacache.account
     FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id)
     EXECUTE FUNCTION shacache.refuse_to_forget();
-COMMENT ON TABLE shacache.account IS 'Who may upload. An account is disabled, never deleted: the record names it.';
+COMMENT ON TABLE shacache.account IS
+    'The accounts that may upload. One is disabled, never deleted: the record names it.';
 COMMENT ON COLUMN shacache.account.roles IS
     'blobs, entries: uploads them; withdraw: hides what it uploaded itself; operator: sees the operators'' pages and '
     'metrics, and withdraws anything.';
-COMMENT ON COLUMN shacache.account.key_prefixes IS 'It puts entries only under keys that begin with one of these; NULL: any.';
+COMMENT ON COLUMN shacache.account.key_prefixes IS
+    'It puts entries only under keys that begin with one of these; NULL: any.';
 COMMENT ON COLUMN shacache.account.bytes_limit IS
-    'This and the other limits: NULL is unlimited, but for what the configuration says of all. Of blobs it was the first to upload.';
--- The page asks at every request whether its visitor may see the reports.
+    'Of the blobs that it was the first to upload. This and the other limits: NULL is unlimited, but for limits that '
+    'the configuration sets for all accounts.';
+-- The page checks at every request whether its visitor may see the reports.
 GRANT SELECT ON shacache.account TO shacache_worker, shacache_admin, shacache_page;
 GRANT INSERT ON shacache.account TO shacache_admin;
 GRANT UPDATE (
@@ -71,7 +74,8 @@ CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.certificate
 CREATE TRIGGER keys_stay BEFORE UPDATE OF fingerprint, account_id ON shacache.certificate
     FOR EACH ROW WHEN (OLD.fingerprint IS DISTINCT FROM NEW.fingerprint OR OLD.account_id IS DISTINCT FROM NEW.account_id)
     EXECUTE FUNCTION shacache.refuse_to_forget();
-COMMENT ON TABLE shacache.certificate IS 'TLS client certificates, by the SHA-256 of their DER form. An account may have several at once.';
+COMMENT ON TABLE shacache.certificate IS
+    'TLS client certificates, by the SHA-256 of their DER form. An account may have several at once.';
 COMMENT ON COLUMN shacache.certificate.der IS 'The certificate itself, so that it can be renewed.';
 GRANT SELECT ON shacache.certificate TO shacache_worker, shacache_admin, shacache_page;
 GRANT INSERT, UPDATE (revoked_at) ON shacache.certificate TO shacache_admin;
@@ -91,9 +95,11 @@ CREATE TRIGGER rows_stay BEFORE DELETE ON shacache.signer
 CREATE TRIGGER keys_stay BEFORE UPDATE OF id, public_key ON shacache.signer
     FOR EACH ROW WHEN (OLD.id IS DISTINCT FROM NEW.id OR OLD.public_key IS DISTINCT FROM NEW.public_key)
     EXECUTE FUNCTION shacache.refuse_to_forget();
-COMMENT ON COLUMN shacache.signer.public_key IS 'DER of SubjectPublicKeyInfo: of a signature certificate only the key counts.';
+COMMENT ON COLUMN shacache.signer.public_key IS
+    'DER of SubjectPublicKeyInfo: of a signature certificate only the key counts.';
 COMMENT ON COLUMN shacache.signer.certificate IS 'PEM, as nodes list it in signature-certificate-list.';
-COMMENT ON COLUMN shacache.signer.revoked_since IS 'Entries that it signed from then on are hidden, because its key was no longer its own.';
+COMMENT ON COLUMN shacache.signer.revoked_since IS
+    'Since when its key counts as compromised: entries that it signed from then on are hidden.';
 GRANT SELECT ON shacache.signer TO shacache_worker, shacache_admin;
 GRANT INSERT, UPDATE (revoked_at, revoked_since) ON shacache.signer TO shacache_admin;
 
@@ -106,6 +112,6 @@ CREATE TABLE shacache.audit (
     detail text NOT NULL DEFAULT ''
 );
 COMMENT ON TABLE shacache.audit IS
-    'Every change made with shacache-admin, and every withdrawal: who (operating system user, or account:NAME), when, what.';
+    'Every change by shacache-admin, and every withdrawal. actor: an operating system user, or account:NAME.';
 GRANT INSERT ON shacache.audit TO shacache_worker;
 GRANT SELECT, INSERT ON shacache.audit TO shacache_admin;

@@ -1,5 +1,5 @@
--- What was uploaded, and what of it is hidden. The bytes of blobs lie in the blob store. An upload looks up no foreign keys
--- of accounts, certificates and signers: their rows stay (0003).
+-- What was uploaded, and what of it is hidden. The bytes of blobs lie in the blob store. An upload looks up no foreign
+-- keys of accounts, certificates and signers: their rows stay (0003).
 CREATE TABLE shacache.withdrawal (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -12,17 +12,18 @@ CREATE TABLE shacache.withdrawal (
     lifted_at timestamptz,
     lifted_by text,
     CONSTRAINT target_is_known CHECK (target IN ('blob', 'entries')),
-    -- It travels in a header.
+    -- It is sent in a header.
     CONSTRAINT reason_is_a_line CHECK (reason <> '' AND reason !~ '[[:cntrl:]]' AND char_length(reason) <= 500),
     CONSTRAINT an_account_of_its_own_is_named CHECK (is_operators OR account_id IS NOT NULL),
     CONSTRAINT lifted_is_complete CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
 );
-COMMENT ON TABLE shacache.withdrawal IS 'What was hidden, by whom and why. Nothing of it is erased, and lifting it shows it again.';
+COMMENT ON TABLE shacache.withdrawal IS
+    'What was hidden, and why. Nothing is erased, and lifting it makes it visible again.';
 COMMENT ON COLUMN shacache.withdrawal.actor IS 'An operating system user with shacache-admin, or an account.';
 COMMENT ON COLUMN shacache.withdrawal.account_id IS 'The account, when an account did it.';
 COMMENT ON COLUMN shacache.withdrawal.is_operators IS
-    'It binds everybody. Otherwise an account hid what was its own: when another one uploads the same, it is shown again.';
-COMMENT ON COLUMN shacache.withdrawal.subject IS 'For people: the hash, the key, or what else was named.';
+    'By an operator: for all accounts. False: by the account that owned it; another one''s upload of the same ends it.';
+COMMENT ON COLUMN shacache.withdrawal.subject IS 'Free text for reports: the hash, the key, or what else was named.';
 GRANT SELECT, INSERT, UPDATE (lifted_at, lifted_by) ON shacache.withdrawal TO shacache_worker, shacache_admin;
 
 CREATE TABLE shacache.blob (
@@ -40,10 +41,13 @@ CREATE INDEX blob_by_account ON shacache.blob (account_id);
 CREATE INDEX blob_by_size ON shacache.blob (size);
 CREATE INDEX blob_by_withdrawal ON shacache.blob (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 COMMENT ON TABLE shacache.blob IS 'The blobs that were acknowledged. The bytes lie in the blob store.';
-COMMENT ON COLUMN shacache.blob.account_id IS 'Who uploaded it first.';
-COMMENT ON COLUMN shacache.blob.last_referenced_at IS 'The last upload of these bytes, or of an entry that names them: a collector spares what is recent.';
-COMMENT ON COLUMN shacache.blob.withdrawal_id IS 'Why it is hidden; NULL: it is not. Its bytes then lie in the store''s directory withdrawn.';
-COMMENT ON COLUMN shacache.blob.is_shared IS 'Another account uploaded the same bytes: then the first one alone can''t withdraw them.';
+COMMENT ON COLUMN shacache.blob.account_id IS 'The account that uploaded it first.';
+COMMENT ON COLUMN shacache.blob.last_referenced_at IS
+    'The last upload of these bytes, or of an entry that names them: a collector spares what is recent.';
+COMMENT ON COLUMN shacache.blob.withdrawal_id IS
+    'Why it is hidden: its file is then in the store''s directory withdrawn. NULL: it is visible.';
+COMMENT ON COLUMN shacache.blob.is_shared IS
+    'Another account uploaded the same bytes: then the first one alone can''t withdraw them.';
 GRANT SELECT, INSERT, UPDATE (last_referenced_at, withdrawal_id, is_shared) ON shacache.blob TO shacache_worker;
 GRANT SELECT, UPDATE (withdrawal_id) ON shacache.blob TO shacache_admin;
 
@@ -85,14 +89,17 @@ CREATE INDEX entry_of_unknown_signer ON shacache.entry (created_at) WHERE signat
 CREATE INDEX entry_with_credentials ON shacache.entry (created_at)
     WHERE metadata ~ '@|%40|\\u0040' OR key ~ '@|%40|\\u0040';
 COMMENT ON COLUMN shacache.entry.metadata IS 'Byte for byte as it was sent: the signature covers these bytes.';
-COMMENT ON COLUMN shacache.entry.digest IS 'SHA-256 over metadata, a zero byte, signature: what makes the pair unique under its key.';
-COMMENT ON COLUMN shacache.entry.software_url IS 'This, multiarch and os are copied out of the metadata, for reports only.';
+COMMENT ON COLUMN shacache.entry.digest IS
+    'SHA-256 over metadata, a zero byte, signature: what makes the pair unique under its key.';
+COMMENT ON COLUMN shacache.entry.software_url IS
+    'This, multiarch and os are copied out of the metadata, for reports only.';
 COMMENT ON COLUMN shacache.entry.withdrawal_id IS 'Why it is hidden; NULL: it is not.';
-COMMENT ON COLUMN shacache.entry.is_shared IS 'Another account put the same pair: then the first one alone can''t withdraw it.';
+COMMENT ON COLUMN shacache.entry.is_shared IS
+    'Another account put the same pair: then the first one alone can''t withdraw it.';
 GRANT SELECT, INSERT, UPDATE (withdrawal_id, is_shared) ON shacache.entry TO shacache_worker;
 GRANT SELECT, UPDATE (withdrawal_id) ON shacache.entry TO shacache_admin;
 
--- A worker hides, and shows again what accounts have hidden themselves: only operators undo what operators did.
+-- A worker applies and lifts the withdrawals of accounts; those of operators are lifted by operators alone.
 CREATE FUNCTION shacache.is_operators(number bigint) RETURNS boolean LANGUAGE sql STABLE
     RETURN (SELECT is_operators FROM shacache.withdrawal WHERE id = number);
 CREATE FUNCTION shacache.refuse_workers() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -20,7 +20,7 @@ CREATE TABLE shacache.key_count (
 );
 CREATE INDEX key_count_by_entries ON shacache.key_count (entries DESC, key);
 COMMENT ON TABLE shacache.key_count IS
-    'How many entries stand under each key, withdrawn ones included, and since when it has got no more. None ever goes.';
+    'The number of entries of each key, withdrawn ones included, and when the last came. Entries are never deleted.';
 GRANT SELECT (entries) ON shacache.key_count TO shacache_worker;
 
 CREATE TABLE shacache.entry_before_blob (
@@ -29,5 +29,5 @@ CREATE TABLE shacache.entry_before_blob (
     PRIMARY KEY (created_at, entry_id)
 );
 COMMENT ON TABLE shacache.entry_before_blob IS
-    'The entries for which no blob was to be seen when they came. Whoever reads it looks whether one has come since. None '
-    'that has no blob is left out, whatever commits at the same time: a blob that was seen stays, since its row never goes.';
+    'The entries whose blob had no row when they were stored; readers check whether it has one now. Invariant: each '
+    'entry without blob is here, whatever commits concurrently, since the row of a blob is never deleted.';

@@ -41,8 +41,8 @@ CREATE TABLE shacache.upload (
 CREATE TABLE shacache.upload_default PARTITION OF shacache.upload DEFAULT;
 CREATE INDEX upload_by_time ON shacache.upload (at);
 CREATE INDEX upload_by_account ON shacache.upload (account_id, at);
--- For who asks what became of one upload, key or blob. A hash takes less room than the text. Keys are in order, so that one
--- can ask for all that begin with something, as the reports show it. Only what was not accepted has a reason.
+-- To find the uploads of one request, key or blob. A hash index is smaller than a B-tree on the text. Keys have a
+-- B-tree, for searches by prefix, on the text that reports show. Only uploads that were not accepted have a reason.
 CREATE INDEX upload_by_request ON shacache.upload USING hash (request_id);
 CREATE INDEX upload_by_key ON shacache.upload (shacache.key_without_credentials(key), at) WHERE key IS NOT NULL;
 CREATE INDEX upload_by_sha512 ON shacache.upload USING hash (encode(sha512, 'hex'));
@@ -51,9 +51,10 @@ COMMENT ON TABLE shacache.upload IS
     'Every upload that was tried, by months in UTC. An accepted one is written in the transaction that stores it.';
 COMMENT ON TABLE shacache.upload_default IS
     'Uploads of a month that has no partition: no upload fails for want of one. shacache-admin maintain moves them.';
-COMMENT ON COLUMN shacache.upload.certificate IS 'SHA-256 of the client certificate that was shown, also when we do not know it.';
-COMMENT ON COLUMN shacache.upload.outcome IS 'accepted (201), refused (4xx: the request was wrong), failed (5xx: we were).';
-COMMENT ON COLUMN shacache.upload.reason IS 'A stable short name, to group by; detail says what was wrong with what.';
+COMMENT ON COLUMN shacache.upload.certificate IS 'SHA-256 of the client certificate of the request, registered or not.';
+COMMENT ON COLUMN shacache.upload.outcome IS
+    'accepted (201), refused (4xx: an error of the client), failed (5xx: of the server).';
+COMMENT ON COLUMN shacache.upload.reason IS 'A stable short name, to group by; detail has the particulars.';
 COMMENT ON COLUMN shacache.upload.duration IS 'From the first byte of the request to the answer, receiving included.';
 GRANT SELECT, INSERT ON shacache.upload TO shacache_worker;
 GRANT SELECT ON shacache.upload TO shacache_admin;
@@ -98,6 +99,7 @@ CREATE TABLE shacache.upload_day (
     CONSTRAINT upload_is_summed_once UNIQUE NULLS NOT DISTINCT (
         day, account_id, target, outcome, reason, duplicate, signature_result, signer_id)
 );
-COMMENT ON TABLE shacache.upload_day IS 'Sums of the uploads of closed days. They stay when the uploads themselves are dropped.';
+COMMENT ON TABLE shacache.upload_day IS
+    'Sums of the uploads of closed days. They stay when the uploads themselves are dropped.';
 COMMENT ON COLUMN shacache.upload_day.last_id IS 'The highest id in the sum: an example to show.';
 CREATE INDEX upload_day_by_account ON shacache.upload_day (account_id, day);

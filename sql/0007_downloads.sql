@@ -16,9 +16,10 @@ COMMENT ON TABLE shacache.blob_download IS
     'Downloads of each blob. It need not be one of shacache.blob: a file that lost its row is served all the same.';
 COMMENT ON COLUMN shacache.blob_download.partial IS 'Ranges, and what was cut off.';
 COMMENT ON COLUMN shacache.blob_download.probes IS
-    'Downloads that were closed unread: so the deployed clients ask whether a blob is there.';
+    'Downloads that were closed unread: deployed clients check so whether a blob exists.';
 COMMENT ON COLUMN shacache.blob_download.bytes IS 'Sent in whole and partial downloads.';
-COMMENT ON COLUMN shacache.blob_download.day IS 'Of months that are kept as a whole: their first day. So in key_lookup.';
+COMMENT ON COLUMN shacache.blob_download.day IS
+    'Of months that are kept as a whole: their first day. So in key_lookup.';
 
 CREATE TABLE shacache.key_lookup (
     day date NOT NULL,
@@ -33,7 +34,7 @@ CREATE INDEX key_lookup_by_day ON shacache.key_lookup USING brin (day);
 CREATE INDEX key_lookup_in_vain ON shacache.key_lookup (day) WHERE found = 0;
 COMMENT ON TABLE shacache.key_lookup IS 'Lookups of each key.';
 COMMENT ON COLUMN shacache.key_lookup.key IS
-    'Empty: the sum of all those keys that nobody ever listed and that are too many to keep on one day.';
+    'Empty: the sum of keys that were not found and have no row of their own.';
 
 CREATE TABLE shacache.download_day (
     day date NOT NULL,
@@ -63,7 +64,7 @@ COMMENT ON TABLE shacache.log_position IS
 COMMENT ON COLUMN shacache.log_position.fingerprint IS
     'SHA-256 of how it begins, up to its first request id: rotation, compression and copies don''t change that.';
 COMMENT ON COLUMN shacache.log_position.position IS 'In bytes of its text, also when the file has that in gzip.';
-COMMENT ON COLUMN shacache.log_position.path IS 'What it was called when it was read last.';
+COMMENT ON COLUMN shacache.log_position.path IS 'Its name when it was last read.';
 
 GRANT SELECT, INSERT ON shacache.blob_download, shacache.key_lookup, shacache.download_day, shacache.log_position
     TO shacache_admin;

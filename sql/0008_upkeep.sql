@@ -11,7 +11,7 @@ CREATE TABLE shacache.survey (
 );
 CREATE INDEX survey_by_host ON shacache.survey (host, at);
 COMMENT ON TABLE shacache.survey IS 'Surveys of a store. They stay, so that the growth of what it takes can be shown.';
-COMMENT ON COLUMN shacache.survey.free_bytes IS 'For others than root.';
+COMMENT ON COLUMN shacache.survey.free_bytes IS 'Available to processes without root''s reserve.';
 COMMENT ON COLUMN shacache.survey.filesystem_inodes IS '0 on file systems that don''t count them.';
 
 CREATE TABLE shacache.survey_kind (
@@ -19,8 +19,9 @@ CREATE TABLE shacache.survey_kind (
     position integer NOT NULL UNIQUE,
     is_finding boolean NOT NULL
 );
-COMMENT ON TABLE shacache.survey_kind IS 'What a survey tells apart, in the order of the reports. dangling, the last, lies nowhere.';
-COMMENT ON COLUMN shacache.survey_kind.is_finding IS 'Somebody should look at each.';
+COMMENT ON TABLE shacache.survey_kind IS
+    'The kinds of a survey, in the order of the reports. dangling, the last, has no file.';
+COMMENT ON COLUMN shacache.survey_kind.is_finding IS 'Each file or row of this kind needs attention.';
 INSERT INTO shacache.survey_kind (kind, position, is_finding) VALUES
     ('referenced', 1, false), ('unreferenced', 2, false), ('withdrawn', 3, false), ('exposed', 4, true),
     ('damaged', 5, true), ('arriving', 6, false), ('orphan', 7, true), ('temporary', 8, false), ('unknown', 9, true),
@@ -44,14 +45,14 @@ CREATE TABLE shacache.survey_finding (
     detail text NOT NULL
 );
 CREATE INDEX survey_finding_by_survey ON shacache.survey_finding (survey_id);
-COMMENT ON TABLE shacache.survey_finding IS 'What somebody should look at. No more than a hundred of each kind are named.';
+COMMENT ON TABLE shacache.survey_finding IS 'Files and rows that need attention: at most a hundred of each kind.';
 
 GRANT SELECT, INSERT ON shacache.survey, shacache.survey_sum, shacache.survey_finding TO shacache_admin;
 -- For the metrics.
 GRANT SELECT ON shacache.survey, shacache.survey_sum TO shacache_worker;
 
--- Of the binary cache: what nodes unpack. A blob that isn't what its entry promises fails at each node that trusts the entry,
--- at every run. Looking takes long, so `shacache-admin survey` looks once, and a blob never changes.
+-- The archives of the binary cache. A blob that doesn't match its entry fails at each node that trusts the entry, at
+-- every run. Reading one takes long and a blob never changes, so `shacache-admin survey` reads each once.
 CREATE TABLE shacache.archive_check (
     sha512 bytea NOT NULL,
     key text COLLATE "C" NOT NULL,
@@ -62,7 +63,7 @@ CREATE TABLE shacache.archive_check (
     CONSTRAINT problem_says_something CHECK (problem <> '')
 );
 COMMENT ON TABLE shacache.archive_check IS
-    'Which blobs were read as archives with a directory of the key''s name, and what was wrong with them; NULL: nothing.';
+    'The blobs that were read as archives with a directory of the key''s name. problem: NULL when there was none.';
 GRANT SELECT, INSERT ON shacache.archive_check TO shacache_admin;
 
 CREATE TABLE shacache.task_run (
@@ -78,8 +79,8 @@ CREATE TABLE shacache.task_run (
 COMMENT ON TABLE shacache.task_run IS
     'When each command that timers run last succeeded on a host, whether or not there was anything to do.';
 COMMENT ON COLUMN shacache.task_run.findings IS
-    'What somebody should look at: accounts whose sums are wrong (maintain), lines that were unreadable (ingest-log).';
+    'Number of problems: accounts whose sums are wrong (maintain), lines that were unreadable (ingest-log).';
 COMMENT ON COLUMN shacache.task_run.is_forgotten IS
-    'The host was taken away (shacache-admin host forget): nobody misses it, until it runs something again.';
+    'The host was retired (shacache-admin host forget): its runs are not expected, until it runs something again.';
 GRANT SELECT, INSERT, UPDATE (at, findings, is_forgotten) ON shacache.task_run TO shacache_admin;
 GRANT SELECT ON shacache.task_run TO shacache_worker;

@@ -1,4 +1,4 @@
--- What the functions take that store uploads (sql/functions/store_entries.sql, store_blobs.sql).
+-- The arguments of the functions that store uploads (sql/functions/store_entries.sql, store_blobs.sql).
 CREATE TYPE shacache.entry_upload AS (
     account_id bigint,
     certificate bytea,
@@ -20,8 +20,8 @@ CREATE TYPE shacache.entry_upload AS (
     os text[]
 );
 COMMENT ON TYPE shacache.entry_upload IS
-    'An entry that is to be stored. identity and signers: what identity_of and signers_version answered when the account '
-    'and the signers were read by which it was judged; NULL: they are not compared.';
+    'An entry to store. identity and signers: the values of identity_of and signers_version when the account and the '
+    'signers were read for its checks; NULL: they are not compared.';
 
 CREATE TYPE shacache.blob_upload AS (
     account_id bigint,
@@ -33,4 +33,4 @@ CREATE TYPE shacache.blob_upload AS (
     request_id text,
     sha512 bytea
 );
-COMMENT ON TYPE shacache.blob_upload IS 'A blob that is to be stored. identity: as in entry_upload.';
+COMMENT ON TYPE shacache.blob_upload IS 'A blob to store. identity: as in entry_upload.';
