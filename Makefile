@@ -26,9 +26,10 @@ run: build ## Run a whole network cache under STATE (var), on HTTP_PORT (8080) a
 
 test: test-unit test-system ## Run all tests but the slow ones of test-slapgrid.
 
-test-unit: packages ## Run the tests in Swift, with a real database and a real disk.
+test-unit: packages ## Run the tests in Swift, with a real database and disk; SANITIZE=thread or address.
 	@ops/install-packages test
-	pg_virtualenv -v "$$(ops/newest-postgresql)" -t -o fsync=off -i --auth=trust swift test
+	pg_virtualenv -v "$$(ops/newest-postgresql)" -t -o fsync=off -i --auth=trust \
+	  swift test $(if $(SANITIZE),--sanitize '$(SANITIZE)' --scratch-path '.build-$(SANITIZE)')
 
 test-system: build ## Run the tests through nginx, TLS, workers and PostgreSQL, with the real client.
 	@ops/install-packages test
