@@ -185,6 +185,37 @@ struct GroupTests {
         #expect(finished.withLock { $0.last } == "2")
     }
 
+    /// Fails without `groupTimeout`: for those that wait already, or for those that come later.
+    @Test(.timeLimit(.minutes(1))) func `past a slow group, the next one goes`() throws {
+        try database.connection().runScript(
+            """
+            CREATE FUNCTION shacache.wait() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN IF NEW.bytes = 5 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; END$$;
+            CREATE TRIGGER wait BEFORE INSERT ON shacache.upload FOR EACH ROW EXECUTE FUNCTION shacache.wait();
+            """)
+        let groups = BlobGroups()
+        let finished = (slow: DispatchGroup(), others: DispatchGroup())
+        func start(_ text: String, in group: DispatchGroup) {
+            group.enter()
+            Thread { [database, store, alice] in
+                #expect(throws: Never.self) { try store.put(text, by: alice, in: database.session(), groups: groups) }
+                group.leave()
+            }.start()
+        }
+        let gate = database.connection()
+        try gate.transaction {
+            try gate.run("SELECT pg_advisory_xact_lock(1)")
+            start("12345", in: finished.slow)
+            try waitUntil("wait_event_type = 'Lock'")
+            for text in texts(3) { start(text, in: finished.others) }
+            #expect(finished.others.wait(timeout: .now() + 20) == .success)
+            start("afterwards", in: finished.others)
+            #expect(finished.others.wait(timeout: .now() + 20) == .success)
+            #expect(finished.slow.wait(timeout: .now()) == .timedOut)
+        }
+        #expect(finished.slow.wait(timeout: .now() + 20) == .success)
+    }
+
     /// An error of any kind rolls all back, and each goes by itself. Fails without `.alone` for errors in
     /// BlobRepository.storeGroup and Entries.storeGroup.
     @Test func `of a group in which a statement fails, the others are stored`() throws {

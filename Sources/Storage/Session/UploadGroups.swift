@@ -10,11 +10,14 @@ protocol GroupedUpload: Sendable {
     var exclusion: [UInt8] { get }
 }
 
+/// After which a group is slow, for a disk or for a lock: several times what a COMMIT takes on a slow disk.
+private let groupTimeout = DispatchTimeInterval.milliseconds(100)
+
 /// What several threads of a process store at once, one of them stores for all in one transaction.
 ///
-/// There is no timer: an upload that comes while few groups are under way leads the next one at once, with all that
-/// wait by then; so a lone upload never waits. Groups are private to a process: mutual exclusion is the database's
-/// locks.
+/// No upload waits for company: one that comes while no group is under way leads the next one at once. Those that come
+/// meanwhile wait for its end, and go together; but not for long: past a group that takes its time, the next one goes.
+/// Groups are private to a process: mutual exclusion is the database's locks.
 public final class UploadGroups<Upload: Sendable>: Sendable {
     /// One upload, and the thread that waits for its outcome.
     final class GroupMember: Sendable {
@@ -29,8 +32,9 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
             isOrdered.signal()
         }
 
-        fileprivate func nextOrder() -> GroupOrder {
-            isOrdered.wait()
+        /// - Returns: nil when none came in that time.
+        fileprivate func nextOrder(within timeout: DispatchTimeInterval) -> GroupOrder? {
+            guard isOrdered.wait(timeout: .now() + timeout) == .success else { return nil }
             return orders.withLock { $0.removeFirst() }
         }
     }
@@ -52,7 +56,8 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
 
     private struct GroupQueue {
         var waiting: [GroupMember] = []
-        var groups = 0
+        /// Of those under way, by their leaders: until when others wait for it.
+        var deadlines: [ObjectIdentifier: DispatchTime] = [:]
         var busy: Set<[UInt8]> = []
     }
 
@@ -61,9 +66,9 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
     private let mostMembers: Int
 
     /// - Parameters:
-    ///   - mostGroups: that are under way at once. One: while it commits, the next is gathered; there are other workers.
+    ///   - mostGroups: that are under way at once, all but one of them slow. While one commits, the next is gathered.
     ///   - mostMembers: of one group.
-    public init(mostGroups: Int = 1, mostMembers: Int = 32) {
+    public init(mostGroups: Int = 4, mostMembers: Int = 32) {
         self.mostGroups = mostGroups
         self.mostMembers = mostMembers
     }
@@ -80,7 +85,8 @@ extension UploadGroups where Upload: GroupedUpload {
             startGroups(&$0)
         }
         while true {
-            switch member.nextOrder() {
+            switch member.nextOrder(within: groupTimeout) {
+            case nil: state.withLock { startGroups(&$0) }
             case .lead:
                 // No wait: where a processor is free, this returns at once. Where none is, threads with an upload ready
                 // join this group.
@@ -96,7 +102,7 @@ extension UploadGroups where Upload: GroupedUpload {
 
     private func finish(_ members: [GroupMember]) {
         state.withLock {
-            $0.groups -= 1
+            $0.deadlines[ObjectIdentifier(members[0])] = nil
             for member in members { $0.busy.remove(member.upload.exclusion) }
             startGroups(&$0)
         }
@@ -104,12 +110,13 @@ extension UploadGroups where Upload: GroupedUpload {
 
     /// Lets the first that may be stored now lead a group. The others wait for uploads of the same that are under way.
     private func startGroups(_ state: inout GroupQueue) {
-        while state.groups < mostGroups,
+        let now = DispatchTime.now()
+        while state.deadlines.count < mostGroups, state.deadlines.values.allSatisfy({ $0 <= now }),
             let first = state.waiting.firstIndex(where: { !state.busy.contains($0.upload.exclusion) })
         {
             let leader = state.waiting.remove(at: first)
             state.busy.insert(leader.upload.exclusion)
-            state.groups += 1
+            state.deadlines[ObjectIdentifier(leader)] = now + groupTimeout
             leader.order(.lead)
         }
     }
