@@ -110,3 +110,28 @@ def test_a_worker_that_is_killed_in_a_group_loses_nothing_that_was_acknowledged(
     eventually(lambda: lone.request("GET", "/-/ready")[0] == 200)
     assert {post(lone, body) for body in bodies} == {201}
     assert check_store(lone) == set()
+
+
+# BlobRepository.submit and storeAlone: with its session, an upload loses its locks, and goes on to link its file.
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 403), (signal.SIGKILL, 503)])
+def test_a_link_that_comes_late_shows_no_blob_that_was_withdrawn_meanwhile(number, status, lone, tmp_path):
+    body = os.urandom(1000)
+    assert post(lone, body) == 201
+    file = lone.blob_file(name(body))
+    worker = processes.fresh_worker(lone)
+    faults = "trace=linkat", "inject=linkat:delay_enter=5000000", f"--trace-path={file}"
+    with Trace([worker], tmp_path / "trace", *faults), ThreadPoolExecutor(1) as threads:
+        upload = threads.submit(post, lone, body)
+        [(session,)] = eventually(lambda: sessions_in_a_transaction(lone))
+        os.kill(int(session), number)
+        eventually(lambda: not processes.is_alive(int(session)))
+        eventually(lambda: lone.admin("blob", "withdraw", name(body), "--reason", "a mistake", check=False).returncode == 0)
+        assert not upload.done() and not file.exists()
+        assert upload.result() == status
+    assert not file.exists()
+    assert check_store(lone) == set()
+
+
+def sessions_in_a_transaction(stack):
+    return Database(stack).run(
+        "SELECT pid FROM pg_stat_activity WHERE usename = 'shacache_worker' AND state = 'idle in transaction'", role="postgres")
