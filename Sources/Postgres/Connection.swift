@@ -29,7 +29,7 @@ public final class Connection {
     public func run(_ sql: SQL) throws -> Rows {
         try measured {
             let handle = try session()
-            return try execute(try Prepared(sql, name: prepare(sql.text, on: handle)), on: handle)
+            return try execute(prepare(sql, on: handle), on: handle)
         }
     }
 
@@ -39,13 +39,18 @@ public final class Connection {
 
     /// Runs one statement that is a transaction by itself: when this returns, what it did is committed.
     ///
-    /// - Throws: `DatabaseError` of kind `unknownOutcome` when the connection was lost while it ran.
+    /// - Throws: `DatabaseError` of kind `unknownOutcome` when the connection was lost while it ran, unless the server has
+    ///   said that it ends the session in place of running it.
     @discardableResult
     public func commit(_ sql: SQL) throws -> Rows {
         precondition(!isInTransaction, "transactions don't nest")
-        return try measured {
+        return try runCommitting(sql)
+    }
+
+    private func runCommitting(_ sql: SQL) throws -> Rows {
+        try measured {
             let handle = try session()
-            let statement = try Prepared(sql, name: prepare(sql.text, on: handle))
+            let statement = try prepare(sql, on: handle)
             return try committing(sql.text) { try execute(statement, on: handle) }
         }
     }
@@ -96,7 +101,7 @@ public final class Connection {
             do { try run("ROLLBACK") } catch { disconnect() }
             throw error
         }
-        _ = try committing(Self.commit.text) { try run(Self.commit) }
+        _ = try runCommitting(Self.commit)
         return result
     }
 
@@ -112,12 +117,15 @@ public final class Connection {
         do {
             let rows = try measured(statements: 2) {
                 let handle = try session()
-                return try pipeline(["BEGIN", first], on: handle) { isInTransaction = true }
+                let statements = try ["BEGIN", first].map { try prepare($0, on: handle) }
+                isInTransaction = true
+                return try pipeline(statements, on: handle)
             }
             let last = try body(rows[1])
             _ = try measured(statements: 2) {
                 let handle = try session()
-                return try committing(last.text) { try pipeline([last, Self.commit], on: handle) {} }
+                let statements = try [last, Self.commit].map { try prepare($0, on: handle) }
+                return try committing(last.text) { try pipeline(statements, on: handle) }
             }
         } catch let error as DatabaseError where error.kind == .unknownOutcome {
             throw error
@@ -140,18 +148,12 @@ public final class Connection {
         } catch let error as DatabaseError
             where error.kind == .lost && !(error.isAnswer && error.statement != Self.commit.text)
         {
-            let outcome = DatabaseError(.unknownOutcome, error.message, statement: error.statement)
-            statistics.count(outcome)
-            throw outcome
+            throw DatabaseError(.unknownOutcome, error.message, statement: error.statement)
         }
     }
 
     /// Runs several statements in one round trip. Behind the first that fails, none is run.
-    ///
-    /// - Parameter willSend: called when all are prepared.
-    private func pipeline(_ statements: [SQL], on handle: OpaquePointer, willSend: () -> Void) throws -> [Rows] {
-        let statements = try statements.map { try Prepared($0, name: prepare($0.text, on: handle)) }
-        willSend()
+    private func pipeline(_ statements: [Prepared], on handle: OpaquePointer) throws -> [Rows] {
         PQenterPipelineMode(handle)
         let areSent = statements.allSatisfy { $0.send(on: handle) == 1 } && PQpipelineSync(handle) == 1
         var rows: [Rows] = []
@@ -258,6 +260,10 @@ public final class Connection {
     private func forget() {
         handle = nil
         prepared = [:]
+    }
+
+    private func prepare(_ sql: SQL, on handle: OpaquePointer) throws -> Prepared {
+        try Prepared(sql, name: prepare(sql.text, on: handle))
     }
 
     private func prepare(_ text: String, on handle: OpaquePointer) throws -> String {

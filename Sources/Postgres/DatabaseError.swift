@@ -69,9 +69,9 @@ public enum DatabaseFailureMode: Equatable, Sendable {
     /// The server can't be reached, is starting or stopping, lacks room or took too long: nothing was done, and the
     /// same call may succeed later.
     case unavailable
-    /// The session ended before the server answered.
+    /// The session ended before the server had done it: nothing was committed.
     case lost
-    /// The connection was lost while a COMMIT was under way: it may or may not have happened.
+    /// The session ended while something was committed, which may or may not have happened.
     case unknownOutcome
     /// The server understood and said no. The code is PostgreSQL's SQLSTATE (manual, appendix A).
     case rejected(sqlState: String)

@@ -29,6 +29,19 @@ public struct TestDatabase: Sendable {
     /// As operators keep them.
     public var accounts: Accounts { Accounts(session(as: "shacache_admin")) }
 
+    /// Waits until one of its sessions is in a state, in terms of pg_stat_activity.
+    public func waitForSession(where condition: SQL) throws {
+        let observer = connection(as: "postgres")
+        let deadline = Date(timeIntervalSinceNow: 20)
+        let sql: SQL = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND \(condition)"
+        while try observer.run(sql).first == nil {
+            guard Date.now < deadline else { throw NoSuchSession() }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+    }
+
     /// As operators keep them.
     public var certificates: Certificates { Certificates(session(as: "shacache_admin")) }
 }
+
+public struct NoSuchSession: Error {}

@@ -169,7 +169,7 @@ struct UploadTests {
         #expect((100..<200).contains(try #require(count.first?.int(0))))
     }
 
-    /// Fails without hideFile in BlobRepository.storeAlone: it would lie where readers look for up to an hour.
+    /// Fails without hideFile in BlobRepository.submit: it would lie where readers look for up to an hour.
     @Test func `an upload that is rolled back shows nothing that is withdrawn`() throws {
         try database.accounts.add("other", comment: "", by: "tester") { $0.roles = [.blobs, .withdraw] }
         let other = try #require(try Identities(database.session()).enabledAccount(named: "other"))

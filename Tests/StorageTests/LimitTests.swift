@@ -86,7 +86,7 @@ struct LimitTests {
         try store("1234567890", by: alice)
     }
 
-    /// Fails when the limit is looked at behind `publish`: a file would be left of what was refused.
+    /// Fails when the limit is looked at behind `linkDurably`: a file would be left of what was refused.
     @Test func `what is over a limit is never published`() throws {
         let alice = try account("alice", [.bytes: 1])
         #expect(refusal { try store("12", by: alice) } != nil)

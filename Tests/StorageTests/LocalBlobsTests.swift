@@ -28,7 +28,7 @@ struct LocalBlobsTests {
         return digest
     }
 
-    /// Fails when publish goes by the name: after nginx was killed, the next one may use it for another body.
+    /// Fails when LocalBlobs.link goes by the name: after nginx was killed, the next one may use it for another body.
     @Test func `what was hashed is published, whatever has its name by then`() throws {
         let path = try store.spool(Array("bytes".utf8), in: directory)
         let file = try SpooledBody(named: path, in: store)
@@ -84,7 +84,7 @@ struct LocalBlobsTests {
         #expect(try String(contentsOfFile: path(digest), encoding: .utf8) == "bytes")
     }
 
-    /// Fails when publish keeps a file that has the name already.
+    /// Fails when LocalBlobs.link keeps a file that has the name already.
     @Test func `a flipped bit heals with the next upload`() throws {
         let digest = try upload(Array("bytes".utf8))
         try #require(chmod(path(digest), 0o640) == 0)

@@ -36,17 +36,14 @@ struct LockOrderTests {
                 #expect(throws: Never.self) { try action() }
                 finished.leave()
             }.start()
-            let waiting: SQL =
-                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            let observer = database.connection(as: "postgres")
-            while try observer.run(waiting).first == nil { Thread.sleep(forTimeInterval: 0.01) }
+            try database.waitForSession(where: "wait_event_type = 'Lock'")
             try other.run(second)
         }
         #expect(finished.wait(timeout: .now() + 20) == .success)
     }
 
-    /// As in a group of uploads, which lock the sums by their accounts' numbers. Fails without FOR UPDATE in
-    /// AccountUsage.repair: the accounts come by name there.
+    /// As in a group of uploads, which lock the sums by their accounts' numbers. Fails without ORDER BY in
+    /// AccountUsage.addDifferences: the accounts come by name there.
     @Test(.timeLimit(.minutes(1))) func `a recount and uploads of several accounts don't deadlock`() throws {
         for name in ["z", "a"] {
             try database.accounts.add(name, comment: "", by: "tester")

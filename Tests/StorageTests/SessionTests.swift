@@ -145,7 +145,7 @@ struct SessionTests {
         return (connection, pid)
     }
 
-    /// Fails without the deadline in Connection.lastResult: the statement time limit is the server's to keep.
+    /// Fails without the deadline in Connection.nextResult: the statement time limit is the server's to keep.
     @Test(.timeLimit(.minutes(1))) func `a server that hangs is given up as lost, also while it is told much`() throws {
         for length in [1, 4 << 20] {
             let (connection, pid) = try hung()
@@ -165,6 +165,8 @@ struct SessionTests {
             let (connection, pid) = try hung()
             _ = try output(of: "kill", "-CONT", pid)
             defer { _ = try? output(of: "kill", "-CONT", pid) }
+            // COMMIT is prepared by then.
+            try connection.transaction {}
             #expect {
                 try connection.transaction {
                     try connection.run("SELECT 1")
@@ -208,9 +210,12 @@ struct SessionTests {
     /// Fails when Connection.committing takes the server's own word that it ends a session for an unknown outcome, or
     /// when Connection.lastResult forgets that word.
     @Test(.timeLimit(.minutes(1))) func `what an ended session did not complete was not done`() throws {
-        let number = try count("audit")
         let connection = Connection(database.target(as: "shacache_owner"))
         let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
+        // Prepared by then: else that would be what the server answers.
+        let statement: SQL = "INSERT INTO shacache.audit (actor, action, subject) VALUES ('a', 'b', 'c')"
+        try connection.commit(statement)
+        let number = try count("audit")
         // It learns of its end when the statement is on its way already.
         _ = try output(of: "kill", "-STOP", pid)
         _ = try output(of: "kill", "-TERM", pid)
@@ -220,7 +225,7 @@ struct SessionTests {
         }
         waking.start()
         #expect {
-            try connection.commit("INSERT INTO shacache.audit (actor, action, subject) VALUES ('a', 'b', 'c')")
+            try connection.commit(statement)
         } throws: {
             $0.isTransient && "\($0)".contains("administrator command")
         }

@@ -60,7 +60,7 @@ def test_workers_killed_at_random_under_load_lose_nothing_that_was_acknowledged(
 
 def test_an_upload_is_answered_when_bytes_and_name_and_row_have_reached_the_disk_in_this_order(upload_calls):
     # Fails when `seal` moves behind the transaction (BlobRepository.store), `synchronize` is missing in SpooledBody.seal or
-    # in PublishedGroup, or publishing leaves the transaction (BlobRepository+Storing).
+    # in PublishedGroup, or publishing leaves the transaction (BlobRepository.storeAlone).
     order = [
         ("pread64", "/incoming/", 0), ("fsync", "/incoming/", 0), ("linkat", "/blobs/", 0), ("fsync", "/blobs/", 0),
         ("sendto", "COMMIT", 1), ("recvfrom", "COMMIT", 0), ("write", "201 Created", 0)]

@@ -123,7 +123,7 @@ def test_while_the_database_hangs_downloads_go_on_and_nothing_waits_for_ever(two
 
 
 def test_an_upload_that_meets_a_restart_of_the_database_waits_for_it(two):
-    # Fails without Service.patiently.
+    # Fails without Session.retryingWhileUnavailable.
     answers = []
     client = Client(two, History(two), two.tls())
     with stopped_database(two):
@@ -148,8 +148,8 @@ def check_that_only_commits_failed(history):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_uploads_wait_while_the_database_restarts_under_load(number, start):
-    # Fails without Service.patiently or without a new session in Connection.session. A commit whose outcome nobody
-    # knows is the only reason to let an upload fail.
+    # Fails without Session.retryingWhileUnavailable or without a new session in Connection.session. A commit whose outcome
+    # nobody knows is the only reason to let an upload fail.
     stack = start(WORKERS="2")
     history = History(stack)
     with Load(stack, history) as load:

@@ -28,10 +28,9 @@ BEGIN
     RETURN (
         WITH upload AS MATERIALIZED (
             SELECT *,
-                row_number() OVER (PARTITION BY account_id ORDER BY nth) AS blobs_so_far,
-                sum(bytes) OVER (PARTITION BY account_id ORDER BY nth) AS bytes_so_far
-            FROM unnest(uploads) WITH ORDINALITY AS upload (
-                account_id, certificate, identity, client_address, bytes, duration, request_id, sha512, nth)
+                row_number() OVER (PARTITION BY account_id ORDER BY ordinality) AS blobs_so_far,
+                sum(bytes) OVER (PARTITION BY account_id ORDER BY ordinality) AS bytes_so_far
+            FROM unnest(uploads) WITH ORDINALITY AS upload
         ), identity AS MATERIALIZED (
             SELECT account_id, certificate, shacache.identity_of(account_id, certificate) AS number
             FROM (SELECT DISTINCT account_id, certificate FROM upload) AS shown
@@ -50,7 +49,7 @@ BEGIN
         )
         SELECT array_agg(
             CASE
-                WHEN NOT locked[upload.nth] OR account.id IS NULL THEN NULL
+                WHEN NOT locked[upload.ordinality] OR account.id IS NULL THEN NULL
                 WHEN upload.identity <> identity.number OR identity.number IS NULL THEN NULL
                 WHEN blob.sha512 IS NOT NULL THEN
                     CASE WHEN blob.withdrawal_id IS NULL AND blob.sha512 = ANY (known) THEN 'duplicate' END
@@ -58,7 +57,7 @@ BEGIN
                     account.id <> ALL (counted) OR upload.blobs_so_far > account.blobs_left
                     OR upload.bytes_so_far > account.bytes_left) THEN NULL
                 ELSE 'new'
-            END ORDER BY upload.nth)
+            END ORDER BY upload.ordinality)
         FROM upload
         LEFT JOIN account ON account.id = upload.account_id
         LEFT JOIN identity ON identity.account_id = upload.account_id
@@ -80,9 +79,8 @@ CREATE OR REPLACE FUNCTION shacache.record_blobs(uploads shacache.blob_upload[],
 AS $$
 BEGIN
     WITH stored AS MATERIALIZED (
-        SELECT *, verdicts[nth] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload (
-            account_id, certificate, identity, client_address, bytes, duration, request_id, sha512, nth)
-        WHERE verdicts[nth] IS NOT NULL
+        SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload
+        WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
         UPDATE shacache.blob
         SET last_referenced_at = now(), is_shared = is_shared OR blob.account_id <> stored.account_id
@@ -102,11 +100,15 @@ BEGIN
         account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration, request_id)
     SELECT account_id, certificate, client_address, 'blob', sha512, bytes, verdict = 'duplicate', 'accepted', 201,
         duration, request_id
-    FROM stored ORDER BY nth;
+    FROM stored ORDER BY ordinality;
 END
 $$;
 COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
     'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the blobs; skips NULL.';
 
-REVOKE ALL ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) TO shacache_worker;
+REVOKE ALL ON FUNCTION
+    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
+    TO shacache_worker;

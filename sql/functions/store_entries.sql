@@ -10,10 +10,8 @@ CREATE OR REPLACE FUNCTION shacache.record_entries(uploads shacache.entry_upload
 AS $$
 BEGIN
     WITH stored AS MATERIALIZED (
-        SELECT *, verdicts[nth] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload (
-            account_id, certificate, identity, client_address, bytes, duration, request_id, key, metadata, signature, digest,
-            sha512, signature_result, signer_id, signers, software_url, multiarch, os, nth)
-        WHERE verdicts[nth] IS NOT NULL
+        SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload
+        WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
         UPDATE shacache.blob SET last_referenced_at = now()
         WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
@@ -24,7 +22,7 @@ BEGIN
             multiarch, os)
         SELECT key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
             software_url, multiarch, os
-        FROM stored WHERE verdict = 'new' ORDER BY nth
+        FROM stored WHERE verdict = 'new' ORDER BY ordinality
         RETURNING id, key, sha512, created_at
     ), counted AS (
         -- Under the lock of each key: no other transaction has these rows locked.
@@ -41,7 +39,7 @@ BEGIN
         outcome, status, duration, request_id)
     SELECT account_id, certificate, client_address, 'entry', key, sha512, bytes, verdict = 'duplicate', signature_result,
         signer_id, 'accepted', 201, duration, request_id
-    FROM stored ORDER BY nth;
+    FROM stored ORDER BY ordinality;
 END
 $$;
 COMMENT ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]) IS
@@ -79,10 +77,8 @@ BEGIN
         INTO locked, counted, referenced;
 
     WITH upload AS MATERIALIZED (
-        SELECT *, row_number() OVER (PARTITION BY account_id ORDER BY nth) AS nth_of_account
-        FROM unnest(uploads) WITH ORDINALITY AS upload (
-            account_id, certificate, identity, client_address, bytes, duration, request_id, key, metadata, signature, digest,
-            sha512, signature_result, signer_id, signers, software_url, multiarch, os, nth)
+        SELECT *, row_number() OVER (PARTITION BY account_id ORDER BY ordinality) AS nth_of_account
+        FROM unnest(uploads) WITH ORDINALITY AS upload
     ), identity AS MATERIALIZED (
         SELECT account_id, certificate, shacache.identity_of(account_id, certificate) AS number
         FROM (SELECT DISTINCT account_id, certificate FROM upload) AS shown
@@ -97,7 +93,7 @@ BEGIN
     )
     SELECT array_agg(
         CASE
-            WHEN NOT locked[upload.nth] OR account.id IS NULL THEN NULL
+            WHEN NOT locked[upload.ordinality] OR account.id IS NULL THEN NULL
             WHEN upload.identity <> identity.number OR identity.number IS NULL THEN NULL
             WHEN upload.signers <> signers.version THEN NULL
             WHEN upload.sha512 <> ALL (referenced)
@@ -111,7 +107,7 @@ BEGIN
                 OR present.entries >= most_entries
                 OR present.bytes + size > most_bytes THEN NULL
             ELSE 'new'
-        END ORDER BY upload.nth)
+        END ORDER BY upload.ordinality)
     INTO verdicts
     FROM upload
     CROSS JOIN LATERAL (SELECT octet_length(upload.metadata) + octet_length(upload.signature) AS size) AS measured

@@ -109,28 +109,33 @@ public struct AccountUsage {
         return try session.audit.transaction(changing: name ?? "") {
             // Two concurrent repairs would add the same difference twice. No upload takes this lock.
             try session.lock(.usageRepair)
-            // In the order in which uploads lock them: the accounts come by name.
-            try session.connection.run(
-                "SELECT FROM shacache.account_usage WHERE shard = 0 ORDER BY account_id FOR UPDATE")
             let rows = try counted(name)
-            for row in rows where row.differs { try addDifference(of: row, by: actor) }
-            return (Table(rows), !rows.contains(where: \.differs))
+            let differing = rows.filter(\.differs)
+            for row in differing {
+                try session.audit.append(
+                    "account recount", of: row.text(0)!, by: actor,
+                    detail: "blobs \(row.int(1)!) → \(row.int(2)!); bytes \(row.int(3)!) → \(row.int(4)!)")
+            }
+            if !differing.isEmpty { try addDifferences(differing) }
+            return (Table(rows), differing.isEmpty)
         }
     }
 
-    /// Adds the difference rather than setting the sum: uploads that commit meanwhile add theirs to both sides.
-    private func addDifference(of row: ResultRow, by actor: String) throws {
-        let (blobs, bytes) = (row.int(2)! - row.int(1)!, row.int(4)! - row.int(3)!)
+    /// Adds the differences rather than setting the sums: uploads that commit meanwhile add theirs to both sides. Last in
+    /// its transaction, since uploads wait for it; and in the order in which they lock the sums (`record_blobs`).
+    private func addDifferences(_ rows: [ResultRow]) throws {
+        let differences = rows.map { row -> SQL in
+            "(\(row.text(0))::text, \(row.int(2)! - row.int(1)!)::bigint, \(row.int(4)! - row.int(3)!)::bigint)"
+        }
         try session.connection.run(
             """
             INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
-            SELECT id, 0, \(blobs), \(bytes) FROM shacache.account WHERE name = \(row.text(0))
+            SELECT id, 0, blobs, bytes
+            FROM (VALUES \(differences)) AS difference (name, blobs, bytes) JOIN shacache.account USING (name)
+            ORDER BY id
             ON CONFLICT (account_id, shard)
             DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
             """)
-        try session.audit.append(
-            "account recount", of: row.text(0)!, by: actor,
-            detail: "blobs \(row.int(1)!) → \(row.int(2)!); bytes \(row.int(3)!) → \(row.int(4)!)")
     }
 
     private func counted(_ name: String?) throws -> Rows {

@@ -26,7 +26,7 @@ extension BlobRepository {
             throw refusal
         } catch {
             // Rolled back. Or the outcome is unknown, when the database went away in the commit: then this asks it.
-            _ = try? restoreFile(digest)
+            _ = try? session.retryingWhileUnavailable { try restoreFile(digest) }
             throw error
         }
     }

@@ -12,7 +12,7 @@ public import ShaCache
 /// Each verb moves the file and the row in one transaction, under `LockOrder.blob`:
 ///
 ///     verb        from → to             order                                 a crash in between leaves, until
-///     store       absent → visible      file, fsync(directory), row, COMMIT   a file without row: the next store, or a sweep
+///     store       absent → visible      file, fsync(directory), row, COMMIT   a file without row: the next store
 ///     store       visible → visible     the same: its bytes heal the file     nothing
 ///     store       withdrawn → visible   the same, by another account than     the file seen though withdrawn: reconcile
 ///                                       the one that withdrew it
@@ -21,7 +21,8 @@ public import ShaCache
 ///     reconcile   none                  the file goes where its row says      what was there before
 ///
 /// A failure that isn't a crash is undone at once, by `hideFile` and `restoreFile`; where a COMMIT's outcome is
-/// unknown, these ask the database.
+/// unknown, these ask the database. Only a file without row stays: its bytes are right, and an upload of the same may be
+/// under way.
 enum BlobState {
     case absent, visible, withdrawn
 }
@@ -112,13 +113,17 @@ public struct BlobRepository {
 
 extension BlobRepository {
     func submit(_ upload: BlobUpload) throws {
-        switch groups.submit(upload, lead: storeGroup) {
-        case .stored: return
-        case .failed(let error):
-            // Its file may have been linked after a session that ended had lost the lock.
+        do {
+            switch groups.submit(upload, lead: storeGroup) {
+            case .stored: return
+            case .failed(let error): throw error
+            case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
+            }
+        } catch {
+            // What was withdrawn still is, and its file may lie where readers look: this transaction linked it, and was
+            // rolled back; or a group did, whose session had ended, and its lock with it.
             _ = try? session.retryingWhileUnavailable { try hideFile(upload.digest) }
             throw error
-        case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
         }
     }
 
@@ -145,26 +150,18 @@ extension BlobRepository {
     /// linked it.
     private func storeAlone(_ upload: BlobUpload) throws {
         let (digest, account) = (upload.digest, upload.record.account)
-        var isPublished = false
-        do {
-            try connection.transaction {
-                try session.lock(.blob(digest))
-                try Identities(session).confirmIdentity(of: upload.record)
-                let known = try find(digest, for: account)?.blob
-                if known == nil { try AccountQuotas(session).checkQuota(of: account, adding: upload.record.bytes!) }
-                isPublished = true
-                try files.linkDurably(upload.descriptor, as: digest)
-                if let known { try liftForUpload(digest, known, for: account) }
-                try connection.run(
-                    """
-                    SELECT shacache.record_blobs(
-                        ARRAY[\(upload.row)]::shacache.blob_upload[], ARRAY[\(known == nil ? "new" : "duplicate")])
-                    """)
-            }
-        } catch {
-            // Rolled back: what was withdrawn still is, and must not be seen.
-            if isPublished || error is Refusal { _ = try? hideFile(digest) }
-            throw error
+        try connection.transaction {
+            try session.lock(.blob(digest))
+            try Identities(session).confirmIdentity(of: upload.record)
+            let known = try find(digest, for: account)?.blob
+            if known == nil { try AccountQuotas(session).checkQuota(of: account, adding: upload.record.bytes!) }
+            try files.linkDurably(upload.descriptor, as: digest)
+            if let known { try liftForUpload(digest, known, for: account) }
+            try connection.run(
+                """
+                SELECT shacache.record_blobs(
+                    ARRAY[\(upload.row)]::shacache.blob_upload[], ARRAY[\(known == nil ? "new" : "duplicate")])
+                """)
         }
     }
 

@@ -10,7 +10,9 @@ import ShaCache
 /// `Session.lock`.
 ///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
-/// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted.
+/// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted; last the
+/// accounts' sums (`account_usage`), by their accounts. A group of uploads waits for these, and, rarely, one of entries for
+/// a blob's row that came meanwhile; who holds one of them waits for nothing of the group's.
 enum LockOrder {
     /// (5, 0): one migration of the schema at a time.
     case migration
@@ -63,7 +65,8 @@ struct TakenLock {
 }
 
 extension Session {
-    /// Waits for a lock, and holds it until the transaction ends. The only place that waits for one.
+    /// Waits for a lock, and holds it until the transaction ends. The only place that waits for one, but for
+    /// `begin_maintenance`.
     func lock(_ lock: LockOrder) throws {
         let taken = TakenLock(transaction: connection.transactions, rank: lock.rank)
         if let lastLock, lastLock.transaction == taken.transaction {

@@ -10,7 +10,8 @@ protocol GroupedUpload: Sendable {
     var exclusion: [UInt8] { get }
 }
 
-/// After which a group is slow, for a disk or for a lock: several times what a COMMIT takes on a slow disk.
+/// After which a group is slow, and the next one goes past it: several times what a COMMIT takes on a slow disk. What
+/// needs a lock that the slow one holds (its account's, where that has a quota) waits for it all the same, alone.
 private let groupTimeout = DispatchTimeInterval.milliseconds(100)
 
 /// What several threads of a process store at once, one of them stores for all in one transaction.
@@ -82,11 +83,11 @@ extension UploadGroups where Upload: GroupedUpload {
         let member = GroupMember(upload)
         state.withLock {
             $0.waiting.append(member)
-            startGroups(&$0)
+            startGroup(&$0)
         }
         while true {
             switch member.nextOrder(within: groupTimeout) {
-            case nil: state.withLock { startGroups(&$0) }
+            case nil: state.withLock { startGroup(&$0) }
             case .lead:
                 // No wait: where a processor is free, this returns at once. Where none is, threads with an upload ready
                 // join this group.
@@ -104,21 +105,20 @@ extension UploadGroups where Upload: GroupedUpload {
         state.withLock {
             $0.deadlines[ObjectIdentifier(members[0])] = nil
             for member in members { $0.busy.remove(member.upload.exclusion) }
-            startGroups(&$0)
+            startGroup(&$0)
         }
     }
 
     /// Lets the first that may be stored now lead a group. The others wait for uploads of the same that are under way.
-    private func startGroups(_ state: inout GroupQueue) {
+    private func startGroup(_ state: inout GroupQueue) {
         let now = DispatchTime.now()
-        while state.deadlines.count < mostGroups, state.deadlines.values.allSatisfy({ $0 <= now }),
+        guard state.deadlines.count < mostGroups, state.deadlines.values.allSatisfy({ $0 <= now }),
             let first = state.waiting.firstIndex(where: { !state.busy.contains($0.upload.exclusion) })
-        {
-            let leader = state.waiting.remove(at: first)
-            state.busy.insert(leader.upload.exclusion)
-            state.deadlines[ObjectIdentifier(leader)] = now + groupTimeout
-            leader.order(.lead)
-        }
+        else { return }
+        let leader = state.waiting.remove(at: first)
+        state.busy.insert(leader.upload.exclusion)
+        state.deadlines[ObjectIdentifier(leader)] = now + groupTimeout
+        leader.order(.lead)
     }
 
     private func gather(behind leader: GroupMember) -> [GroupMember] {
@@ -133,106 +133,5 @@ extension UploadGroups where Upload: GroupedUpload {
             state.busy = busy
             return members
         }
-    }
-}
-
-/// The files of a group of blobs, on their way to where readers look.
-struct PublishedGroup {
-    private let members: [BlobGroups.GroupMember]
-    private let files: LocalBlobs
-    /// What is to be recorded of each: new or duplicate; nil: nothing.
-    private(set) var verdicts: [String?]
-    /// Of those whose file could not be published.
-    private var errors: [Int: any Error] = [:]
-
-    /// Since when a member's directory is too slow for the others. Longer than a flush of a disk usually takes.
-    private static let timeout = DispatchTimeInterval.milliseconds(50)
-
-    init(_ members: [BlobGroups.GroupMember], files: LocalBlobs) {
-        self.members = members
-        self.files = files
-        verdicts = Array(repeating: nil, count: members.count)
-    }
-
-    /// Links each admitted file into place, under the locks of the blobs, and makes the names durable. One that fails,
-    /// or takes too long, is left out: then its file lies there without a row, which is harmless.
-    ///
-    /// - Parameter verdicts: the database's.
-    mutating func publish(_ verdicts: [String?]) {
-        self.verdicts = verdicts
-        for index in members.indices where verdicts[index] != nil {
-            let upload = members[index].upload
-            do {
-                try files.link(upload.descriptor, as: upload.digest)
-            } catch {
-                leaveOut(index, error)
-            }
-        }
-        synchronize(members.indices.filter { self.verdicts[$0] != nil })
-    }
-
-    private mutating func leaveOut(_ index: Int, _ error: (any Error)?) {
-        verdicts[index] = nil
-        errors[index] = error
-    }
-
-    /// Of one, in this thread. Of several, each in its own: fsyncs at the same time join in one flush, and of the others
-    /// none waits for a slow one. The leader, whose thread this is, only waits; the first of the others carries its step
-    /// behind its own, unless it is too late for that by then.
-    private mutating func synchronize(_ linked: [Int]) {
-        let results = Results()
-        let files = files
-        func work(_ index: Int) -> @Sendable () -> Void {
-            let digest = members[index].upload.digest
-            return { results.set(index, Result { try files.synchronizeShelf(of: digest) }) }
-        }
-        let deadline = DispatchTime.now() + Self.timeout
-        if linked.count == 1 {
-            work(linked[0])()
-        } else {
-            for index in linked where index > 0 { members[index].order(.step(work(index))) }
-            if linked.first == 0 {
-                let leaders = work(0)
-                members[linked[1]].order(.step { if .now() < deadline { leaders() } })
-            }
-        }
-        let finished = results.wait(for: linked.count, until: deadline)
-        for index in linked {
-            switch finished[index] {
-            case .success: break
-            case .failure(let error): leaveOut(index, error)
-            case nil: leaveOut(index, nil)
-            }
-        }
-    }
-
-    /// Gives each member its outcome.
-    ///
-    /// - Parameter outcome: of those that were recorded.
-    func end(_ outcome: BlobGroups.GroupOutcome) {
-        for (index, member) in members.enumerated() {
-            if let error = errors[index] {
-                member.order(.end(.failed(error)))
-            } else {
-                member.order(.end(verdicts[index] == nil ? .alone : outcome))
-            }
-        }
-    }
-}
-
-/// What became of steps in several threads.
-private final class Results: Sendable {
-    private let results = Mutex<[Int: Result<Void, any Error>]>([:])
-    private let isSet = DispatchSemaphore(value: 0)
-
-    func set(_ index: Int, _ result: Result<Void, any Error>) {
-        results.withLock { $0[index] = result }
-        isSet.signal()
-    }
-
-    /// - Returns: those that are there by then.
-    func wait(for count: Int, until deadline: DispatchTime) -> [Int: Result<Void, any Error>] {
-        for _ in 0..<count where isSet.wait(timeout: deadline) == .timedOut { break }
-        return results.withLock { $0 }
     }
 }
