@@ -50,6 +50,8 @@ struct LockOrderTests {
             try store.put(name, by: account(name), in: database.session())
         }
         try database.connection().run("UPDATE shacache.account_usage SET blobs = 0, shard = 0")
+        // Its row lies behind the other's from now on.
+        try database.connection().run("UPDATE shacache.account SET comment = 'moved' WHERE name = 'z'")
         let (first, last) = try (account("z").id, account("a").id)
         let sum = { (account: AccountID) -> SQL in
             "SELECT FROM shacache.account_usage WHERE account_id = \(account) AND shard = 0 FOR UPDATE"
