@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import Storage
+import System
 
 struct SurveyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,7 +33,7 @@ struct SurveyCommand: ParsableCommand {
     func run() throws {
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
-        let report = try configuration.withStore { try StoreAudit.run(of: BlobRepository($0, session), host: host) }
+        let report = try configuration.withStore { try StoreAuditReports(session).audit($0, of: host) }
         try TaskRuns(session).recordRun(of: .survey, on: host)
         try options.show(report.table)
         let archives = ReleaseArchives(session)
@@ -65,7 +66,7 @@ struct ArchiveReading {
     }
 
     /// Bytes in a second, of what lies on the disk: others read there, too.
-    private static let rate = 64.0 * 1024 * 1024
+    private static let rate = 64 << 20
 
     /// Of a core, for one archive, in seconds: what takes more is made to take long. A slow disk, and the rate above,
     /// don't count.
@@ -96,11 +97,11 @@ struct ArchiveReading {
     }
 
     private func problem(of archive: ReleaseArchive, _ descriptor: CInt) -> String? {
-        let begin = ContinuousClock.now
+        var (pace, position) = (Pace(bytesPerSecond: Self.rate), 0)
         let workBefore = Self.work
         let problem = ArchiveInspection.problem(of: descriptor, top: archive.key) { bytes in
-            let early = Duration.seconds(Double(bytes) / Self.rate) - begin.duration(to: .now)
-            if early > .milliseconds(10) { usleep(UInt32(early / .microseconds(1))) }
+            pace.spend(bytes - position)
+            position = bytes
             return Self.work - workBefore < Self.workLimit
         }
         // The memory is for what is downloaded.

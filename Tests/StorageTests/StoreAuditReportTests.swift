@@ -1,3 +1,4 @@
+import Glibc
 import OpenSSL
 import ShaCache
 import Testing
@@ -7,17 +8,25 @@ import Testing
 struct StoreAuditReportTests {
     private let digest = Digest(bytes: Hash.digest(.sha512, of: "1".utf8))
 
-    private func file(_ bytes: Int) -> StoredFile {
-        StoredFile(bytes: bytes, allocated: 4096, modified: 0, isOrdinary: true, isDirectory: false)
+    private func item(_ kind: StoreAuditReport.FileKind, bytes: Int = 1, name: String = "a") -> StoredItem {
+        var status = stat()
+        (status.st_size, status.st_blocks) = (bytes, 8)
+        let file = StoredFile(status, isAgain: false)
+        return StoredItem(kind: kind, place: .path(name), file: file, detail: "", isMisplaced: false)
+    }
+
+    private func missing(_ bytes: Int) -> StoredItem {
+        StoredItem(
+            kind: .dangling, place: .row(digest), file: StoredFile(missing: bytes), detail: "", isMisplaced: false)
     }
 
     /// Fails when the total counts dangling rows, of which nothing lies on the disk.
     @Test func `the total is of what lies on the disk`() {
         var report = StoreAuditReport()
-        report.add(file(1), as: .referenced, name: "a")
-        report.add(file(2), as: .referenced, name: "b")
-        report.add(file(4), as: .orphan, name: "c")
-        report.addDangling(digest, bytes: 8)
+        report.add(item(.referenced))
+        report.add(item(.referenced, bytes: 2))
+        report.add(item(.orphan, bytes: 4))
+        report.add(missing(8))
         let rows = Dictionary(uniqueKeysWithValues: report.table.rows.map { ($0[0].text, $0[1...].map(\.text)) })
         #expect(rows["referenced"] == ["2", "3", "8192"])
         #expect(rows["orphan"] == ["1", "4", "4096"])
@@ -32,12 +41,12 @@ struct StoreAuditReportTests {
         let harmless: [StoreAuditReport.FileKind] = [
             .referenced, .unreferenced, .withdrawn, .arriving, .temporary, .directory,
         ]
-        for kind in harmless { report.add(file(1), as: kind, name: "a") }
+        for kind in harmless { report.add(item(kind)) }
         #expect(report.discrepancies.isEmpty)
         for kind in [StoreAuditReport.FileKind.exposed, .damaged, .orphan, .unknown] {
-            report.add(file(1), as: kind, name: "a")
+            report.add(item(kind))
         }
-        report.addDangling(digest, bytes: 1)
+        report.add(missing(1))
         #expect(report.discrepancies.map(\.kind) == [.exposed, .damaged, .orphan, .unknown, .dangling])
         #expect(report.discrepancies.last?.name == digest.description)
     }
@@ -46,8 +55,8 @@ struct StoreAuditReportTests {
     @Test func `of each kind only so many are named, and all are counted`() {
         var report = StoreAuditReport()
         let most = StoreAuditReport.namedPerKind
-        for number in 0...most { report.add(file(1), as: .orphan, name: "\(number)") }
-        report.add(file(1), as: .unknown, name: "a")
+        for number in 0...most { report.add(item(.orphan, name: "\(number)")) }
+        report.add(item(.unknown))
         #expect(report.discrepancies.count == most + 1)
         #expect(report.sums[.orphan]?.files == most + 1)
     }

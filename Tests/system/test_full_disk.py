@@ -156,3 +156,33 @@ def test_a_disk_without_inodes_refuses_uploads_and_nothing_else(start_on):
     assert_that_it_takes_uploads(stack)
     client.close()
     assert history.check() == set()
+
+
+def test_a_repair_on_a_full_disk_does_what_needs_no_room(start_on):
+    # Fails when StoreCheck.add doesn't catch what a repair throws.
+    stack = start_on("size=64m,nr_inodes=500")
+    digest = hashlib.sha512(known := os.urandom(1000)).hexdigest()
+    assert stack.upload(known) == digest
+    shelf = next(shelf for shelf in (stack.store / "blobs").iterdir() if not any(shelf.iterdir()))
+    shelf.rmdir()
+    stack.blob_file(digest).rename(stack.store / "withdrawn" / digest)
+    leftover = stack.spool / "0000000099"
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    ballast = Ballast(stack)
+    ballast.to_the_last(ballast.take_files)
+    found = repaired(stack, code=1)
+    assert found.pop("directory") == (False, "no such file or directory: not repaired: make a directory of the store: no space left on device")
+    assert {kind: is_repaired for kind, (is_repaired, _) in found.items()} == {"hidden": True, "leftover": True, "unknown": False}
+    assert stack.request("GET", f"/shacache/{digest}")[2] == known
+    # The leftover has made room.
+    assert repaired(stack)["directory"][0] and shelf.is_dir()
+    ballast.throw_off()
+    assert_that_it_takes_uploads(stack)
+
+
+def repaired(stack, code=0):
+    """{kind: (whether it was repaired, detail)} of the last of each kind."""
+    done = stack.admin("check", "--repair", "--json", check=False)
+    assert done.returncode == code, done
+    return {row["kind"]: (row["repaired"], row["detail"]) for row in json.loads(done.stdout)["findings"]}

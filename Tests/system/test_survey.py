@@ -95,7 +95,7 @@ def test_a_row_without_file_is_dangling(stack):
     assert survey(stack)["dangling"] == (0, 0, 0)
 
 
-# StoreAudit.addWithoutRow: an upload's file is there before its row.
+# StoreWalk.addWithoutRow: an upload's file is there before its row.
 def test_a_file_without_row_is_an_orphan_when_it_is_a_day_old(stack):
     data = os.urandom(3000)
     assert differences(stack, lambda: place(stack, data, old=False)) == {"arriving": (1, 3000)}
@@ -136,12 +136,12 @@ def test_withdrawn_blobs_lie_apart(stack):
     assert survey(stack)["damaged"] == (1, 699, 4096)
     hidden.write_bytes(b"w" * 700)
     assert survey(stack)["withdrawn"] == (1, 700, 4096) and findings(stack) == []
-    # StoreAudit.addVisible: out of a backup, say.
+    # StoreWalk.addVisible: out of a backup, say.
     hidden.rename(stack.blob_file(digest))
     assert survey(stack)["exposed"] == (1, 700, 4096) and survey(stack)["withdrawn"] == survey(stack)["dangling"] == (0, 0, 0)
     assert findings(stack) == [("exposed", f"blobs/{digest[:2]}/{digest}", "700", "")]
     stack.blob_file(digest).rename(hidden)
-    # StoreAudit+Comparing.swift: without `exists`, a blob whose file was moved and whose row was not yet would dangle.
+    # StoreWalk.lookUpAgain: without the look at both places, a blob whose file was moved and whose row was not yet would dangle.
     moving = stack.upload(os.urandom(300))
     place = stack.blob_file(moving)
     os.utime(place, (OLD, OLD))
@@ -294,7 +294,7 @@ def of_the_shelf():
     return data
 
 
-# StoreAudit: without lookUpAgain, what was uploaded between reading the directory and asking the database
+# StoreWalk: without lookUpAgain, what was uploaded between reading the directory and asking the database
 # would dangle. strace makes that a long while.
 def test_uploads_under_way_are_no_alarm(stack):
     stop = threading.Event()

@@ -82,18 +82,38 @@ extension LocalBlobs {
     ///
     /// - Returns: how many were removed; 0 while another worker is at it.
     public func sweep() throws -> Int {
-        // One at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO.
-        let lock = try openDirectory(spool, "the spool")
-        guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else { return 0 }
-        var removed = 0
-        try forEachBody { name, status, directory, isOurs in
-            let isRemoved =
-                isOurs
-                ? removeIfAbandoned("\(spool)/\(String(cString: name))")
-                : status.isOld && unlinkat(directory.number, name, 0) == 0
-            if isRemoved { removed += 1 }
-        }
-        return removed
+        try locking(spool, "the spool") {
+            var removed = 0
+            try forEachBody { name, status, directory, isOurs in
+                let isRemoved =
+                    isOurs
+                    ? removeIfAbandoned("\(spool)/\(String(cString: name))")
+                    : status.isOld && unlinkat(directory.number, name, 0) == 0
+                if isRemoved { removed += 1 }
+            }
+            return removed
+        } ?? 0
+    }
+
+    /// Removes one body that is old, as `sweep` does.
+    ///
+    /// - Parameter name: from the store's directory on.
+    func sweep(_ name: String) throws -> Bool {
+        let path = "\(directory)/\(name)"
+        return try locking(spool, "the spool") {
+            path.hasPrefix("\(spool)/") ? removeIfAbandoned(path) : unlink(path) == 0
+        } ?? false
+    }
+
+    /// One sweep at a time: opening a file that another has leased would wait for it, and startle it with a SIGIO. And
+    /// one repair.
+    ///
+    /// - Returns: nil while another process has the directory locked.
+    func locking<Result>(_ directory: String, _ name: String, _ body: () throws -> Result) throws -> Result? {
+        let lock = try openDirectory(directory, name)
+        guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else { return nil }
+        defer { flock(lock.number, LOCK_UN) }
+        return try body()
     }
 
     /// What lies in the spools: bodies that are being received or stored, and leftovers.
@@ -129,6 +149,11 @@ extension LocalBlobs {
         }
     }
 
+    /// Whether no request can have written to a body any more: the deployed clients give up after one hour.
+    ///
+    /// - Parameter modified: in seconds since 1970.
+    static func isOld(modified: Int) -> Bool { modified < time(nil) - 24 * 3600 }
+
     /// nginx keeps a body open until its request has ended, so a file that no process has open belongs to no request.
     /// The kernel knows: it grants a write lease only on such a file (fcntl(2), F_SETLEASE), and a process that opens
     /// it then waits until this is done. Where it grants none at all, as on NFS, age decides.
@@ -146,6 +171,5 @@ extension LocalBlobs {
 extension stat {
     fileprivate var isOrdinary: Bool { st_mode & S_IFMT == S_IFREG }
 
-    /// Whether no request can have written to it any more: the deployed clients give up after one hour.
-    fileprivate var isOld: Bool { Int(st_mtim.tv_sec) < time(nil) - 24 * 3600 }
+    fileprivate var isOld: Bool { LocalBlobs.isOld(modified: Int(st_mtim.tv_sec)) }
 }

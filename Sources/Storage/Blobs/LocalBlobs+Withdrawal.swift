@@ -6,7 +6,7 @@ import System
 ///
 ///     DIRECTORY/withdrawn/3f9a…
 extension LocalBlobs {
-    private func hiddenPath(_ digest: Digest) -> String { "\(withdrawn)/\(digest)" }
+    func hiddenPath(_ digest: Digest) -> String { "\(withdrawn)/\(digest)" }
 
     /// Takes a blob out of readers' sight, and after this returns it stays so in a crash. It may be hidden already, or
     /// not be there at all.
@@ -72,9 +72,13 @@ extension LocalBlobs {
     }
 
     /// All of the file is read.
-    private func verifiedPresence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
+    ///
+    /// - Parameter didRead: is told how many bytes, of each piece, and may block.
+    func verifiedPresence(
+        of digest: Digest, at path: String, didRead: (Int) -> Void = { _ in }
+    ) throws(StoreError) -> Presence {
         try inspect(at: path) { file, _ throws(StoreError) in
-            try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
+            try file.digest(didRead: didRead) == digest ? .intact : .damaged("has other bytes than its name says")
         }
     }
 }

@@ -34,7 +34,7 @@ public final class LocalBlobs: Sendable {
     public static func place(of digest: Digest) -> String { "\(digest.description.prefix(2))/\(digest)" }
 
     /// Below the store's directory.
-    private var shelves: [String] { (UInt8.min...UInt8.max).map { "blobs/\(hex([$0]))" } }
+    var shelves: [String] { (UInt8.min...UInt8.max).map { "blobs/\(hex([$0]))" } }
 
     func shelf(_ digest: Digest) -> String { "\(directory)/blobs/\(digest.description.prefix(2))" }
 
@@ -52,7 +52,7 @@ public final class LocalBlobs: Sendable {
         }
     }
 
-    private func makeDirectory(_ path: String) throws(StoreError) {
+    func makeDirectory(_ path: String) throws(StoreError) {
         guard mkdir(path, 0o750) != 0, errno != EEXIST else { return }
         throw StoreError(SystemError("make a directory of the store"))
     }
@@ -102,17 +102,21 @@ public final class LocalBlobs: Sendable {
         }
     }
 
-    private static func damage(size: Int, stored: Int) -> String { "has \(size) bytes, and was stored with \(stored)" }
+    static func damage(size: Int, stored: Int) -> String { "has \(size) bytes, and was stored with \(stored)" }
 
     /// Judges a file that `presence` called unconfirmed: what came from a backup is hashed once, and then its size is
     /// written down. A file system without attributes could not remember that it was, so there the size must do.
     ///
-    /// - Parameter stored: how many bytes were acknowledged.
-    public func confirmSize(of digest: Digest, size: Int, stored: Int) throws(StoreError) -> Presence {
+    /// - Parameters:
+    ///   - stored: how many bytes were acknowledged.
+    ///   - didRead: is told how many bytes, of each piece, and may block.
+    public func confirmSize(
+        of digest: Digest, size: Int, stored: Int, didRead: (Int) -> Void = { _ in }
+    ) throws(StoreError) -> Presence {
         guard size == stored else { return .damaged(Self.damage(size: size, stored: stored)) }
         let file = try Descriptor(inStore: path(digest), named: "a blob")
         guard file.canStoreSize else { return .intact }
-        guard try file.digest() == digest else { return .damaged("has other bytes than its name says") }
+        guard try file.digest(didRead: didRead) == digest else { return .damaged("has other bytes than its name says") }
         // Writing an attribute takes the write bit (xattr(7)), which a sealed blob lacks.
         fchmod(file.number, 0o640)
         defer { fchmod(file.number, 0o440) }

@@ -47,10 +47,14 @@ extension Descriptor {
     }
 
     /// The SHA-512 of the bytes as they lie on the disk.
-    func digest() throws(StoreError) -> Digest {
+    ///
+    /// - Parameter didRead: is told how many bytes, of each piece, and may block.
+    func digest(didRead: (Int) -> Void = { _ in }) throws(StoreError) -> Digest {
         posix_fadvise(number, 0, 0, POSIX_FADV_SEQUENTIAL)
         return try Digest(size: try asStoreError(try size())) { offset, buffer throws(StoreError) in
-            try asStoreError(try read(at: offset, into: buffer))
+            let count = try asStoreError(try read(at: offset, into: buffer))
+            didRead(count)
+            return count
         }
     }
 }

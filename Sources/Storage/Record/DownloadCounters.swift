@@ -141,4 +141,33 @@ public struct DownloadCounters {
         }
         return rows.map { (kind: $0.text(0)!, bytes: $0.int(1)!) }
     }
+    /// The months whose sums of all blobs, or of all keys, are not what their single rows add up to. By months: those
+    /// that are added up have no days.
+    func differingMonths() throws -> Table {
+        Table(
+            try session.connection.run(
+                """
+                WITH counted AS (
+                    SELECT date_trunc('month', day::timestamp)::date AS month, 'blob' AS kind,
+                        sum(whole + partial + probes) AS requests, sum(bytes) AS bytes
+                    FROM shacache.blob_download GROUP BY month
+                    UNION ALL
+                    SELECT date_trunc('month', day::timestamp)::date AS month, 'key', sum(found + not_found), sum(bytes)
+                    FROM shacache.key_lookup GROUP BY month
+                ), stored AS (
+                    -- Blobs that are not there have no rows of their own.
+                    SELECT date_trunc('month', day::timestamp)::date AS month, kind,
+                        sum(whole + partial + probes + CASE kind WHEN 'key' THEN not_found ELSE 0 END) AS requests,
+                        sum(bytes) AS bytes
+                    FROM shacache.download_day GROUP BY month, kind
+                )
+                SELECT month, kind, coalesce(stored.requests, 0) AS stored_requests,
+                    coalesce(counted.requests, 0) AS counted_requests, coalesce(stored.bytes, 0) AS stored_bytes,
+                    coalesce(counted.bytes, 0) AS counted_bytes
+                FROM stored FULL JOIN counted USING (month, kind)
+                WHERE coalesce(stored.requests, 0) <> coalesce(counted.requests, 0)
+                    OR coalesce(stored.bytes, 0) <> coalesce(counted.bytes, 0)
+                ORDER BY month, kind
+                """))
+    }
 }

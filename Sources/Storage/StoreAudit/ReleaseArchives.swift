@@ -35,6 +35,27 @@ public struct ReleaseArchives {
         return (row.int(0)!, row.int(1)!)
     }
 
+    /// Those that can't be unpacked, in the order of their digests, and why.
+    func forEachUnreadable(_ body: (ReleaseArchive, _ problem: String) throws -> Void) throws {
+        var last: ReleaseArchive?
+        while true {
+            let rows = try session.connection.run(
+                """
+                SELECT DISTINCT sha512, key, problem FROM shacache.release_archive
+                WHERE problem IS NOT NULL AND (sha512, key) > (\(last?.digest.bytes ?? []), \(last?.key ?? ""))
+                ORDER BY sha512, key LIMIT \(Self.page)
+                """)
+            for row in rows {
+                let archive = ReleaseArchive(digest: Digest(bytes: row.bytes(0)!), key: row.text(1)!)
+                try body(archive, row.text(2)!)
+                last = archive
+            }
+            guard rows.count == Self.page else { return }
+        }
+    }
+
+    private static let page = 1000
+
     /// Records the result of a check. Of two concurrent checks, the first counts.
     ///
     /// - Parameter problem: nil when the archive can be unpacked.

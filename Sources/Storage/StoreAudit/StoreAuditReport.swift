@@ -57,14 +57,10 @@ public struct StoreAuditReport: Sendable {
 
     init(start: Int = time(nil)) { self.start = start }
 
-    mutating func add(_ file: StoredFile, as kind: FileKind, name: @autoclosure () -> String, detail: String = "") {
-        sums[kind, default: Sum()] += Sum(files: 1, bytes: file.bytes, allocated: file.allocated)
-        if kind.isDiscrepancy || !detail.isEmpty { note(kind, name(), bytes: file.bytes, detail) }
-    }
-
-    mutating func addDangling(_ digest: Digest, bytes: Int) {
-        sums[.dangling, default: Sum()] += Sum(files: 1, bytes: bytes)
-        note(.dangling, digest.description, bytes: bytes, "")
+    mutating func add(_ item: StoredItem) {
+        let file = item.file
+        sums[item.kind, default: Sum()] += Sum(files: 1, bytes: file.bytes, allocated: file.allocated)
+        if item.kind.isDiscrepancy { note(item.kind, item.name, bytes: file.bytes, item.detail) }
     }
 
     private mutating func note(_ kind: FileKind, _ name: String, bytes: Int, _ detail: String) {
@@ -111,7 +107,20 @@ public struct StoreAuditReports {
 
     public init(_ session: Session) { self.session = session }
 
-    func save(_ report: StoreAuditReport, free: LocalBlobs.Free, host: String) throws {
+    /// Audits a store, and records the report.
+    ///
+    /// - Parameter host: the host that has the store.
+    public func audit(_ files: LocalBlobs, of host: String) throws -> StoreAuditReport {
+        var report = StoreAuditReport()
+        var walk = StoreWalk(of: BlobRepository(files, session), from: report.start, isCountingOnce: true) {
+            report.add($0)
+        }
+        try walk.run()
+        try save(report, free: files.free(), host: host)
+        return report
+    }
+
+    private func save(_ report: StoreAuditReport, free: LocalBlobs.Free, host: String) throws {
         try session.connection.transaction {
             let id = try session.connection.run(
                 """

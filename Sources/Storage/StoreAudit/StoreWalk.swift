@@ -2,28 +2,30 @@ import Glibc
 import ShaCache
 import System
 
-/// Compares a store with its database, one shelf after the other. It changes nothing and takes no locks: a file that
-/// seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
-public struct StoreAudit {
+/// Compares a store with its database, one shelf after the other, and shows all that it meets. It changes nothing and
+/// takes no locks: a file that seems to be missing is looked up again, because uploads and withdrawals go on meanwhile.
+struct StoreWalk {
     let blobs: BlobRepository
     var store: LocalBlobs { blobs.files }
     var rows: BlobRows { BlobRows(session: blobs.session) }
-    var links = HardLinkTracker()
-    var report = StoreAuditReport()
+    /// nil: a file counts whole under each of its names.
+    private var links: HardLinkTracker?
+    /// In seconds since 1970.
+    private let start: Int
+    private let observe: (StoredItem) throws -> Void
 
-    private init(of blobs: BlobRepository) { self.blobs = blobs }
-
-    /// Runs the audit and records its report.
-    ///
-    /// - Parameter host: the host that has the store.
-    public static func run(of blobs: BlobRepository, host: String) throws -> StoreAuditReport {
-        var audit = StoreAudit(of: blobs)
-        try audit.walk()
-        try StoreAuditReports(blobs.session).save(audit.report, free: blobs.files.free(), host: host)
-        return audit.report
+    /// - Parameter isCountingOnce: a file with several hard links counts once, which takes memory for each.
+    init(
+        of blobs: BlobRepository, from start: Int, isCountingOnce: Bool,
+        observe: @escaping (StoredItem) throws -> Void
+    ) {
+        self.blobs = blobs
+        self.start = start
+        self.observe = observe
+        links = isCountingOnce ? HardLinkTracker() : nil
     }
 
-    private mutating func walk() throws {
+    mutating func run() throws {
         guard let top = try Directory(inStore: store.directory) else {
             throw StoreError(.broken, "there is no such directory")
         }
@@ -39,7 +41,7 @@ public struct StoreAudit {
     }
 
     private mutating func addDirectory(_ directory: Directory) throws {
-        report.add(links.facts(try directory.status()), as: .directory, name: "")
+        try add(facts(try directory.status()), as: .directory, at: .path(""))
     }
 
     private mutating func auditShelves(of top: Directory) throws {
@@ -86,7 +88,7 @@ public struct StoreAudit {
         _ name: UnsafePointer<CChar>, _ status: stat, in spool: Directory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFREG else { return try addUnknown(name, status, in: spool, path: path) }
-        report.add(links.facts(status), as: .temporary, name: "")
+        try add(facts(status), as: .temporary, at: .path(path))
     }
 
     /// The files in a directory whose names are digests. Everything else there is added as unknown.
@@ -100,7 +102,7 @@ public struct StoreAudit {
             guard status.st_mode & S_IFMT == S_IFREG, let digest = Digest(text), digest.description == text,
                 belongs(digest)
             else { return try addUnknown(name, status, in: directory, path: "\(path)/\(text)") }
-            files[digest] = links.facts(status)
+            files[digest] = facts(status)
         }
         return files
     }
@@ -109,7 +111,7 @@ public struct StoreAudit {
         _ name: UnsafePointer<CChar>, _ status: stat, in parent: Directory, path: String
     ) throws {
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            return report.add(links.facts(status), as: .unknown, name: path)
+            return try add(facts(status), as: .unknown, at: .path(path))
         }
         guard let directory = try parent.subdirectory(name) else { return }
         try addDirectory(directory)
@@ -121,40 +123,18 @@ public struct StoreAudit {
     /// Seconds. A file exists before its row does; and one that was restored without a row isn't reported at once.
     private static let grace = 24 * 3600
 
-    mutating func addWithoutRow(_ file: StoredFile, path: String) {
-        report.add(file, as: file.modified > report.start - Self.grace ? .arriving : .orphan, name: path)
-    }
-}
-
-/// The attributes of a file or directory in the store.
-struct StoredFile {
-    let bytes: Int
-    /// On disk; 0 for a file that was counted before under another name.
-    let allocated: Int
-    /// The modification time, in seconds since 1970.
-    let modified: Int
-    let isOrdinary: Bool
-    let isDirectory: Bool
-}
-
-/// Counts a file with several hard links once: while a blob is published, it has two.
-struct HardLinkTracker {
-    private struct Inode: Hashable {
-        let device: dev_t
-        let number: ino_t
+    func addWithoutRow(_ file: StoredFile, at place: StoredItem.Place) throws {
+        try add(file, as: file.modified > start - Self.grace ? .arriving : .orphan, at: place)
     }
 
-    private var seen: Set<Inode> = []
+    func add(
+        _ file: StoredFile, as kind: StoreAuditReport.FileKind, at place: StoredItem.Place, detail: String = "",
+        isMisplaced: Bool = false
+    ) throws {
+        try observe(StoredItem(kind: kind, place: place, file: file, detail: detail, isMisplaced: isMisplaced))
+    }
 
     mutating func facts(_ status: stat) -> StoredFile {
-        let type = status.st_mode & S_IFMT
-        let isAgain =
-            type != S_IFDIR && status.st_nlink > 1
-            && !seen.insert(Inode(device: status.st_dev, number: status.st_ino)).inserted
-        return StoredFile(
-            bytes: isAgain ? 0 : Int(status.st_size),
-            // stat(2): in units of 512 bytes, whatever the file system's blocks are.
-            allocated: isAgain ? 0 : Int(status.st_blocks) * 512,
-            modified: Int(status.st_mtim.tv_sec), isOrdinary: type == S_IFREG, isDirectory: type == S_IFDIR)
+        StoredFile(status, isAgain: links?.isAgain(status) ?? false)
     }
 }
