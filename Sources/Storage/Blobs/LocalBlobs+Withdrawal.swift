@@ -74,7 +74,7 @@ extension LocalBlobs {
     /// All of the file is read.
     private func verifiedPresence(of digest: Digest, at path: String) throws(StoreError) -> Presence {
         try inspect(at: path) { file, _ throws(StoreError) in
-            try file.digest() == digest ? .intact : .damaged("has other bytes than its name says")
+            try file.digest() == digest ? .intact : Self.hasOtherBytes
         }
     }
 }

@@ -31,9 +31,10 @@ public struct StoreAudit {
         // Blobs first: a file with a second name in the spool is counted as a blob.
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
+        try auditQuarantine(of: top)
         try auditSpool(of: top)
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "incoming"].contains(String(cString: name)) else { return }
+            guard !["blobs", "withdrawn", "quarantine", "incoming"].contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
@@ -65,6 +66,13 @@ public struct StoreAudit {
             try top.subdirectory("withdrawn")
             .map { try blobFiles(in: $0, path: "withdrawn") { _ in true } } ?? [:]
         try compareWithdrawn(&files)
+    }
+
+    private mutating func auditQuarantine(of top: Directory) throws {
+        guard let directory = try top.subdirectory("quarantine") else { return }
+        for file in try blobFiles(in: directory, path: "quarantine", belongs: { _ in true }).values {
+            report.add(file, as: .quarantined, name: "")
+        }
     }
 
     private mutating func auditSpool(of top: Directory) throws {
