@@ -91,7 +91,8 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "OpenSSL", "ShaCache", "Storage", "System", "TextTable",
+                "AccessLog", "Archives", "Configuration", "HTTP", "OpenSSL", "ShaCache", "Storage", "System",
+                "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

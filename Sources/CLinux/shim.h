@@ -2,8 +2,11 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <time.h>
+#include <unistd.h>
 
 // In <fcntl.h>, <stdio.h> and <unistd.h> only under _GNU_SOURCE, which Swift's Glibc module is built without.
 static const int f_setlease = 1024;
@@ -16,6 +19,13 @@ static const int falloc_keep_size = 1;
 static const unsigned int rename_noreplace = 1;
 static const int f_ofd_getlk = 36;
 static const int f_ofd_setlk = 37;
+static const int o_direct = __O_DIRECT;
+ssize_t preadv2(int descriptor, const struct iovec *pieces, int count, off_t offset, int flags);
+// RWF_NOWAIT
+static const int rwf_nowait = 8;
+
+// glibc has no function for it. Of the calling thread, and of those that it starts; 3 is the idle class.
+static inline int ioprio_set_idle(void) { return (int)syscall(SYS_ioprio_set, 1, 0, 3 << 13); }
 
 // In <time.h> only under _XOPEN_SOURCE.
 char *strptime(const char *text, const char *format, struct tm *time);

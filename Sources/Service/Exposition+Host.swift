@@ -39,10 +39,19 @@ extension Exposition {
         addFamily(.lastRun, database.runs.map { $0.sample($0.at) })
         addFamily(.lastFindings, database.runs.map { $0.sample($0.findings) })
         addFamily(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
+        addScrub(database.scrub)
         addFamily(
             .surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
         addFamily(
             .surveyedBytes, database.surveyed.map { Sample(Double($0.bytes), ("host", $0.host), ("kind", $0.kind)) })
+    }
+
+    private mutating func addScrub(_ figures: ScrubFigures?) {
+        guard let figures else { return }
+        addFamily(.scrubOldest, [Sample(Double(figures.oldest))])
+        addFamily(.scrubbedBytes, [Sample(Double(figures.bytes))])
+        addFamily(.scrubFindings, [Sample(Double(figures.found))])
+        addFamily(.scrubOpenFindings, [Sample(Double(figures.open))])
     }
 
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are left out.
@@ -129,6 +138,15 @@ extension Family {
         "shacache_logged_sent_bytes_total", .counter,
         "Bytes of blobs and of keys' lists that nginx has sent, by its access logs, as far as ingest-log has read them."
     )
+    fileprivate static let scrubOldest = Family(
+        "shacache_scrub_oldest_timestamp_seconds", .gauge,
+        "When the part of the store was read again that wasn't for longest, in seconds since 1970.")
+    fileprivate static let scrubbedBytes = Family(
+        "shacache_scrubbed_bytes_total", .counter, "Bytes of blobs that scrubs have read again.")
+    fileprivate static let scrubFindings = Family(
+        "shacache_scrub_findings_total", .counter, "Damaged files that scrubs have found.")
+    fileprivate static let scrubOpenFindings = Family(
+        "shacache_scrub_open_findings", .gauge, "Damaged blobs to which nothing has brought the right bytes yet.")
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
     fileprivate static let surveyedBytes = Family(

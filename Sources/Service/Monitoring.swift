@@ -92,6 +92,7 @@ struct DatabaseFigures: Sendable {
     private(set) var expiries: [AccountExpiry] = []
     private(set) var runs: [TaskRun] = []
     private(set) var surveyed: [StoreAuditSum] = []
+    private(set) var scrub: ScrubFigures?
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
 
@@ -106,6 +107,7 @@ struct DatabaseFigures: Sendable {
             expiries = try Certificates(session).accountExpiries()
             runs = try TaskRuns(session).latest()
             surveyed = try StoreAuditReports(session).latestSums()
+            scrub = try ScrubFigures(asking: session)
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {

@@ -13,8 +13,8 @@ PLATFORMS = [
     ("NULL", "NULL", "NULL"), ("'https://a'", "'x86'", "'{debian,12}'::text[]"), ("'https://b'", "'x86'", "'{debian,11}'::text[]"),
     ("'https://a'", "NULL", "NULL")]
 HOSTS = ["cache-1", "cache-2"]
-KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "arriving", "orphan", "temporary", "unknown",
-         "directory", "dangling"]
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "arriving", "orphan",
+         "temporary", "unknown", "directory", "dangling"]
 
 
 def made_by_chance(random):
@@ -27,6 +27,7 @@ def made_by_chance(random):
     yield from withdrawn(random)
     yield from downloaded(random)
     yield from surveyed(random)
+    yield from scrubbed(random)
     yield """
         INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
         SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
@@ -144,3 +145,17 @@ def surveyed(random):
     yield "INSERT INTO shacache.survey_finding (survey_id, kind, name, bytes, detail) VALUES " + rows(
         (number, *random.choice([("'dangling'", f"'{lost()}'"), ("'unknown'", f"'file {n}'")]), n, "''")
         for number in range(1, len(nights) + 1) for n in range(12))
+
+
+def scrubbed(random):
+    """Some of the blobs never were; one that is damaged still was so before."""
+    healed = ["NULL", "NULL"], ["now()", "'an upload'"]
+    seen = set()
+    values = []
+    for n in range(300):
+        blob = random.randint(1, 900)
+        values.append((
+            days_ago(random.uniform(0, 70)), f"sha512('blob {blob}')", f"'{random.choice(HOSTS)}'", n, "'has other bytes'",
+            random.choice(["true", "false"]), *healed[random.random() < 0.5 or blob in seen]))
+        seen.add(blob)
+    yield "INSERT INTO shacache.scrub_finding (found_at, sha512, host, bytes, problem, is_quarantined, healed_at, healed_by) VALUES " + rows(values)

@@ -169,14 +169,20 @@ CHECKS = {
         WHERE {ON_DAYS} AND ({{account}}::text IS NULL OR key IN (
             SELECT key FROM shacache.entry JOIN shacache.account ON account.id = account_id WHERE {ACCOUNT}))
         GROUP BY key ORDER BY sum(found + not_found) DESC, key"""),
+    "damaged_blobs": ("sha512, bytes, host, account, entries, healed_by", f"""
+        SELECT encode(found.sha512, 'hex') AS h, bytes, host, account.name, (
+                SELECT count(*) FROM shacache.entry WHERE entry.sha512 = found.sha512 AND withdrawal_id IS NULL) AS e, healed_by
+        FROM (SELECT *, found_at AS at FROM shacache.scrub_finding) AS found
+        LEFT JOIN shacache.blob USING (sha512) LEFT JOIN shacache.account ON account.id = account_id
+        WHERE {ASKED} ORDER BY healed_by NULLS FIRST, at DESC, found.id DESC"""),
     "usage": ("host, surveyed_at, kind, files, bytes, allocated", f"""
         SELECT host, at, kind, files, bytes, allocated FROM (
             SELECT survey_id, kind, files, bytes, allocated FROM shacache.survey_sum
             UNION ALL SELECT survey_id, 'total', sum(files), sum(bytes), sum(allocated)
             FROM shacache.survey_sum WHERE kind <> 'dangling' GROUP BY 1
         ) AS part JOIN {NEWEST} ON survey.id = survey_id
-        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged arriving orphan temporary '
-            'unknown directory total dangling')"""),
+        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged quarantined arriving '
+            'orphan temporary unknown directory total dangling')"""),
     "surveys": ("at, host, files, bytes, allocated, referenced_bytes, findings, free_bytes", f"""
         SELECT at, host, sum(files) FILTER (WHERE kind <> 'dangling') AS f,
             sum(bytes) FILTER (WHERE kind <> 'dangling') AS y, sum(allocated) AS a,

@@ -596,7 +596,7 @@ RUN = "shacache_last_run_timestamp_seconds"
 
 def run_tasks(stack):
     (stack.state / "log/access.log").touch()
-    for words in (["maintain"], ["survey"], ["ingest-log", stack.state / "log/access.log"]):
+    for words in (["maintain"], ["survey"], ["scrub"], ["ingest-log", stack.state / "log/access.log"]):
         stack.admin(*words)
 
 
@@ -609,12 +609,12 @@ def ages(stack):
 def test_a_run_counts_that_had_nothing_to_do(two):
     run_tasks(two)
     Database(two).run("UPDATE shacache.task_run SET at = at - interval '5 hours'")
-    assert ages(two) == {"maintain": 5, "survey": 5, "ingest-log": 5}
+    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "ingest-log": 5}
     run_tasks(two)
-    assert ages(two) == {"maintain": 0, "survey": 0, "ingest-log": 0}
+    assert ages(two) == {"maintain": 0, "survey": 0, "scrub": 0, "ingest-log": 0}
 
 
-# Maintain.run, IngestLog.run and SurveyCommand.run record it at the end.
+# Maintain.run, IngestLog.run, ScrubCommand.run and SurveyCommand.run record it at the end.
 def test_a_run_that_failed_does_not_count(two, tmp_path):
     run_tasks(two)
     database = Database(two)
@@ -629,11 +629,12 @@ def test_a_run_that_failed_does_not_count(two, tmp_path):
         assert two.admin("maintain", check=False).returncode == 1
         configuration.write_text(kept.replace(str(two.store), str(tmp_path)))
         assert two.admin("survey", check=False).returncode == 1
+        assert two.admin("scrub", check=False).returncode == 1
     finally:
         configuration.write_text(kept)
         database.run(f"GRANT {function} TO shacache_admin")
     assert two.admin("ingest-log", two.state / "log/nowhere.log", check=False).returncode == 1
-    assert ages(two) == {"maintain": 5, "survey": 5, "ingest-log": 5}
+    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "ingest-log": 5}
 
 
 # sql/0008_upkeep.sql: the grants.
@@ -710,7 +711,7 @@ def test_what_the_tasks_find_wrong_is_shown(two, tmp_path):
 def test_a_schema_that_is_too_old_is_shown(two):
     database = Database(two)
     # What newer schemas have and older ones lack, as far as the metrics ask for it.
-    newer = [("VIEW", "certificate_in_use"), ("TABLE", "task_run"), ("TABLE", "survey"), ("TABLE", "download_day"),
+    newer = [("VIEW", "certificate_in_use"), ("TABLE", "task_run"), ("TABLE", "survey"), ("TABLE", "scrub_shelf"), ("TABLE", "download_day"),
              ("TABLE", "key_count")]
     newest = "number = (SELECT max(number) FROM shacache.migration)"
     database.run(f"UPDATE shacache.migration SET number = -number WHERE {newest}")

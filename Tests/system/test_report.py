@@ -12,6 +12,7 @@ from transactions import under_way
 
 VIEWS = [
     "accounts",
+    "damaged_blobs",
     "downloaded_blobs",
     "downloaded_keys",
     "downloads",
@@ -509,6 +510,9 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 "entry.withdrawal_id",
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
                 *(f"log_position.{column}" for column in ("is_finished", "path", "position", "read_at")),
+                *(f"scrub_finding.{column}" for column in (
+                    "bytes", "healed_at", "healed_by", "host", "is_quarantined", "problem")),
+                *(f"scrub_shelf.{column}" for column in ("bytes", "files", "finished_at", "host", "position", "started_at")),
                 "signer.revoked_at", "signer.revoked_since",
                 *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
                 "withdrawal.lifted_at", "withdrawal.lifted_by",

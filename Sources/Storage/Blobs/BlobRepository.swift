@@ -19,6 +19,12 @@ public import ShaCache
 ///     withdraw    visible → withdrawn   row, file, fsync(both), COMMIT        the file hidden though visible: reconcile, store
 ///     lift        withdrawn → visible   row, COMMIT, then the file            the same
 ///     reconcile   none                  the file goes where its row says      what was there before
+///     quarantine  none                  finding, file to quarantine/,         the file in quarantine without finding:
+///                                       fsync(both), COMMIT                   the next scrub; the bytes: store, heal
+///     heal        none                  file where the row has it,            the finding open: the next scrub
+///                                       fsync(directory), finding, COMMIT
+///
+/// A blob whose file is in quarantine has the state that its row says, and no file; downloads are 404.
 ///
 /// A failure that isn't a crash is undone at once, by `hideFile` and `restoreFile`; where a COMMIT's outcome is
 /// unknown, these ask the database. Only a file without row stays: its bytes are right, and an upload of the same may be

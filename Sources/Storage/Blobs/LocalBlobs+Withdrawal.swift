@@ -78,7 +78,7 @@ extension LocalBlobs {
         of digest: Digest, at path: String, didRead: (Int) -> Void = { _ in }
     ) throws(StoreError) -> Presence {
         try inspect(at: path) { file, _ throws(StoreError) in
-            try file.digest(didRead: didRead) == digest ? .intact : .damaged("has other bytes than its name says")
+            try file.digest(didRead: didRead) == digest ? .intact : Self.hasOtherBytes
         }
     }
 }

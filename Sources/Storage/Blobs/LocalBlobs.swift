@@ -7,6 +7,7 @@ import System
 ///
 ///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
 ///     DIRECTORY/withdrawn/3f9a…  those that were withdrawn
+///     DIRECTORY/quarantine/3f9a… files that were found damaged
 ///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
@@ -42,7 +43,7 @@ public final class LocalBlobs: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/withdrawn", "/incoming", "/incoming/\(host)"] {
+        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/incoming", "/incoming/\(host)"] {
             try makeDirectory(directory + name)
         }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
@@ -93,12 +94,9 @@ public final class LocalBlobs: Sendable {
             return try judge(file, Int(status.st_size))
         } catch {
             guard let cause = error.cause, cause.isOfOpening else { throw error }
-            switch cause.code {
-            case ENOENT: return .absent
-            // These are about the process, not the file: it has too many others open.
-            case EMFILE, ENFILE, ENOMEM: throw error
-            default: return .damaged("can't be opened: \(cause.reason)")
-            }
+            // What a worker may not read, its clients can't have.
+            if [EACCES, EPERM].contains(cause.code) { return .damaged("can't be opened: \(cause.reason)") }
+            return try Presence(ofUnreadable: cause)
         }
     }
 
@@ -116,7 +114,7 @@ public final class LocalBlobs: Sendable {
         guard size == stored else { return .damaged(Self.damage(size: size, stored: stored)) }
         let file = try Descriptor(inStore: path(digest), named: "a blob")
         guard file.canStoreSize else { return .intact }
-        guard try file.digest(didRead: didRead) == digest else { return .damaged("has other bytes than its name says") }
+        guard try file.digest(didRead: didRead) == digest else { return Self.hasOtherBytes }
         // Writing an attribute takes the write bit (xattr(7)), which a sealed blob lacks.
         fchmod(file.number, 0o640)
         defer { fchmod(file.number, 0o440) }
@@ -146,14 +144,17 @@ public final class LocalBlobs: Sendable {
     /// A file that already has the name is replaced by these bytes, which were just verified: that is what heals a
     /// damaged one, and no look at the old file could be trusted as much.
     func link(_ descriptor: CInt, as digest: Digest) throws(StoreError) {
-        guard !link(descriptor, to: path(digest)) else { return }
-        switch errno {
-        case EEXIST: try replace(path(digest), by: descriptor)
-        case ENOENT:
+        do throws(StoreError) { try link(descriptor, at: path(digest)) } catch {
+            guard error.cause?.code == ENOENT else { throw error }
             try makeShelf(of: digest)
-            guard link(descriptor, to: path(digest)) else { throw Self.linkError() }
-        default: throw Self.linkError()
+            try link(descriptor, at: path(digest))
         }
+    }
+
+    func link(_ descriptor: CInt, at path: String) throws(StoreError) {
+        guard !link(descriptor, to: path) else { return }
+        guard errno == EEXIST else { throw Self.linkError() }
+        try replace(path, by: descriptor)
     }
 
     /// What was hashed is what is linked: by its open file, since its name in the spool is nginx's to reuse.

@@ -37,6 +37,12 @@ public struct SpooledBody: ~Copyable {
         if isOurs { unlink(path) }
     }
 
+    /// Writes on behind what is there; good as long as this is.
+    var appending: (UnsafeRawBufferPointer) throws -> Void {
+        let number = descriptor
+        return { try asStoreError(try writeAll($0, to: number, named: "a file in the spool")) }
+    }
+
     /// The SHA-512 of the bytes as they lie on the disk, which is what will be served.
     public func digest() throws(StoreError) -> Digest { try handle.digest() }
 

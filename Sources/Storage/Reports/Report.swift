@@ -61,6 +61,10 @@ extension Report {
         Report(
             "accounts", "Who may upload, who does, how much, and how much of it is refused?",
             obeys: everything, [.until: "in what was uploaded"]),
+        Report(
+            "damaged_blobs", "Which blobs were found damaged, and which of them are healed?",
+            obeys: everything, [.account: "who uploaded it first"],
+            charts: [.count(of: "damaged_blobs", by: "found_at")]),
         Report("downloaded_blobs", "Which blobs are downloaded most?", obeys: everything),
         Report("downloaded_keys", "Which keys are looked up most, and which in vain?", obeys: everything),
         Report(

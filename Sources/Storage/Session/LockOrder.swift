@@ -9,6 +9,8 @@ import ShaCache
 /// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through
 /// `Session.lock`.
 ///
+/// Locks of sessions are apart from these: `SessionLock`.
+///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
 /// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted; last the
 /// accounts' sums (`account_usage`), by their accounts. A group of uploads waits for these, and, rarely, one of entries for
@@ -56,6 +58,31 @@ enum LockOrder {
         case .account(let id): "SELECT pg_advisory_xact_lock(1, \(id))"
         }
     }
+}
+
+/// A lock that a session holds until it unlocks it or ends, over many transactions: one that is open as long would keep
+/// PostgreSQL from cleaning up. It is never waited for, and so is part of no deadlock.
+enum SessionLock {
+    /// (6, shelf): one host reads a shelf at a time.
+    case scrubShelf(Int)
+    /// (7, of its name): one scrub of a host at a time.
+    case scrub(host: String)
+
+    fileprivate var numbers: SQL {
+        switch self {
+        case .scrubShelf(let number): "6, \(number)"
+        case .scrub(let host): "7, hashtext(\(host))"
+        }
+    }
+}
+
+extension Session {
+    /// - Returns: false when another session has the lock.
+    func tryLock(_ lock: SessionLock) throws -> Bool {
+        try connection.run("SELECT pg_try_advisory_lock(\(lock.numbers))").first!.bool(0)
+    }
+
+    func unlock(_ lock: SessionLock) throws { try connection.run("SELECT pg_advisory_unlock(\(lock.numbers))") }
 }
 
 /// The last lock of a session, and the transaction that took it.

@@ -15,6 +15,8 @@ public struct StoreAuditReport: Sendable {
         case exposed
         /// A blob whose file has another size than was acknowledged.
         case damaged
+        /// A damaged file that the scrub took out of readers' sight.
+        case quarantined
         /// A file without a row, so young that its upload may still be running.
         case arriving
         /// A file without a row, of an upload that was never acknowledged.

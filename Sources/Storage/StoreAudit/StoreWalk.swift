@@ -33,9 +33,10 @@ struct StoreWalk {
         // Blobs first: a file with a second name in the spool is counted as a blob.
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
+        try auditQuarantine(of: top)
         try auditSpool(of: top)
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "incoming"].contains(String(cString: name)) else { return }
+            guard !["blobs", "withdrawn", "quarantine", "incoming"].contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
@@ -67,6 +68,13 @@ struct StoreWalk {
             try top.subdirectory("withdrawn")
             .map { try blobFiles(in: $0, path: "withdrawn") { _ in true } } ?? [:]
         try compareWithdrawn(&files)
+    }
+
+    private mutating func auditQuarantine(of top: Directory) throws {
+        guard let directory = try top.subdirectory("quarantine") else { return }
+        for file in try blobFiles(in: directory, path: "quarantine", belongs: { _ in true }).values {
+            try add(file, as: .quarantined, at: .path(""))
+        }
     }
 
     private mutating func auditSpool(of top: Directory) throws {

@@ -48,7 +48,7 @@ extension CheckKind {
     /// How it is mended, for people.
     public var mend: String {
         switch self {
-        case .dangling, .damaged: "upload it again, or copy its file from a backup"
+        case .dangling, .damaged: "upload it again, or bring it back by scrub --from"
         case .exposed: "--repair hides it, as workers do every hour"
         case .hidden: "--repair shows it, as workers do every hour"
         case .unreadable: "--repair gives it to the store's owner"

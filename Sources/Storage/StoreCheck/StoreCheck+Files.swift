@@ -11,7 +11,8 @@ extension StoreCheck {
         case .orphan: try checkWithoutRow(item, as: .orphan)
         case .temporary: try checkTemporary(item)
         case .unknown: try add(.unknown, item.name, bytes: item.file.bytes) { false }
-        case .directory: return
+        // The row of what is in quarantine is dangling.
+        case .directory, .quarantined: return
         }
     }
 
