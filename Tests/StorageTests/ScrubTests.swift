@@ -316,7 +316,8 @@ struct ScrubTests {
         let path = store.path(of: digest)
         try Data(body).write(to: URL(filePath: path))
         var read: [ReadAhead.File] = []
-        try ReadAhead.hash([(digest, path), (digest, path + "x"), (digest, path)], pace: { _ in }) { read.append($0) }
+        let files = [path, path + "x", path].map { (digest: digest, path: $0) }
+        try ReadAhead.hash(files, pace: { _ in }, { read.append($0) })
         #expect(read.map(\.presence) == [.intact, .absent, .intact])
         #expect(read.map(\.bytes) == [size, 0, size])
         #expect(try store.files.presenceOnDisk(of: digest, on: digest.shelf) == .intact)
