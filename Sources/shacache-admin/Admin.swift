@@ -25,7 +25,7 @@ struct Admin: ParsableCommand {
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
             WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
             MaintainCommand.self,
-            IngestLogCommand.self, SurveyCommand.self, HostCommand.self,
+            IngestLogCommand.self, SurveyCommand.self, HostCommand.self, ImportCommand.self, ExportCommand.self,
         ])
 
     static func main() {

@@ -109,4 +109,5 @@ COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
     'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the blobs; skips NULL.';
 
 REVOKE ALL ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]) TO shacache_worker;
+GRANT EXECUTE ON FUNCTION shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
+    TO shacache_worker, shacache_admin;
