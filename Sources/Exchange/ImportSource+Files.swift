@@ -33,31 +33,25 @@ struct BlobFiles: ImportPhase {
         case free
     }
 
-    private let directory: String
+    private let files: WalkedFiles
     private let naming: Naming
-    private let files: SharedWalk
 
     init(in directory: String, goesDown: Bool, naming: Naming) throws(SystemError) {
-        self.directory = directory
+        files = try WalkedFiles(in: directory, goesDown: goesDown)
         self.naming = naming
-        files = SharedWalk(try DirectoryWalk(directory, goesDown: goesDown))
     }
 
     func begin(_ importer: Importer) -> () throws -> Bool {
         return {
-            guard let item = try files.next() else { return false }
-            try importer.ledger.attempt("\(directory)/\(item.path)") {
-                guard item.isRegular else { throw UnfitItem("is no ordinary file") }
-                let expected = try expectedDigest(of: item.path)
-                try importer.storeFile("\(directory)/\(item.path)", as: expected)
+            try files.takeNext(importer.ledger) { name, path in
+                try importer.storeFile(path, as: expectedDigest(of: name))
             }
-            return true
         }
     }
 
-    private func expectedDigest(of path: String) throws -> Digest? {
+    private func expectedDigest(of name: String) throws -> Digest? {
         guard naming == .bySHA512 else { return nil }
-        guard let digest = Digest(path) else { throw UnfitItem("its name is no SHA-512") }
+        guard let digest = Digest(name) else { throw UnfitItem("its name is no SHA-512") }
         return digest
     }
 }
@@ -85,33 +79,28 @@ extension Importer {
 
 /// Files that hold the list of a key.
 struct KeyFiles: ImportPhase {
-    private let directory: String
+    private let files: WalkedFiles
     private let key: @Sendable (String) throws(Refusal) -> Key
-    private let files: SharedWalk
 
     /// - Parameter key: makes it of a file's path below the directory.
     init(
         in directory: String, goesDown: Bool, key: @escaping @Sendable (String) throws(Refusal) -> Key
     ) throws(SystemError) {
-        self.directory = directory
+        files = try WalkedFiles(in: directory, goesDown: goesDown)
         self.key = key
-        files = SharedWalk(try DirectoryWalk(directory, goesDown: goesDown))
     }
 
     func begin(_ importer: Importer) -> () throws -> Bool {
         return {
-            guard let item = try files.next() else { return false }
-            try importer.ledger.attempt("\(directory)/\(item.path)") {
-                guard item.isRegular else { throw UnfitItem("is no ordinary file") }
-                let key = try self.key(item.path)
-                let list = try contents(of: "\(directory)/\(item.path)", limit: importer.listLimit)
+            try files.takeNext(importer.ledger) { name, path in
+                let key = try self.key(name)
+                let list = try contents(of: path, limit: importer.listLimit)
                 try importer.storeList(list, under: key) { digest in
                     // The blobs came before; what was wrong with one was said then.
                     guard try !importer.holds(digest) else { return }
                     importer.ledger.noteAbsent("blob \(digest)", "named under \(key.text), and not there")
                 }
             }
-            return true
         }
     }
 
@@ -122,13 +111,25 @@ struct KeyFiles: ImportPhase {
     }
 }
 
-/// A walk that several threads take from.
-struct SharedWalk: Sendable {
+/// The files of a directory, which several threads take in turn.
+struct WalkedFiles: Sendable {
+    private let directory: String
     private let walk: Monitor<DirectoryWalk>
 
-    init(_ walk: DirectoryWalk) { self.walk = Monitor(walk) }
+    init(in directory: String, goesDown: Bool) throws(SystemError) {
+        self.directory = directory
+        walk = Monitor(try DirectoryWalk(directory, goesDown: goesDown))
+    }
 
-    func next() throws -> DirectoryWalk.Item? {
-        try walk.wait { walk in .some(try walk.next()) }
+    /// - Parameter work: is given the file's name below the directory, and its path.
+    /// - Returns: false when none is left.
+    func takeNext(_ ledger: ImportLedger, _ work: (_ name: String, _ path: String) throws -> Void) throws -> Bool {
+        guard let item = try walk.wait(for: { .some(try $0.next()) }) else { return false }
+        let path = "\(directory)/\(item.path)"
+        try ledger.attempt(path) {
+            guard item.isRegular else { throw UnfitItem("is no ordinary file") }
+            try work(item.path, path)
+        }
+        return true
     }
 }
