@@ -73,6 +73,10 @@ let package = Package(
             dependencies: ["Archives", "CLinux", "HTTP", "OpenSSL", "ShaCache", "System"],
             swiftSettings: settings),
 
+        .target(
+            name: "Exchange", dependencies: ["CLinux", "Client", "OpenSSL", "ShaCache", "Storage", "System"],
+            swiftSettings: settings),
+
         .executableTarget(
             name: "shacached",
             dependencies: [
@@ -91,7 +95,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "HTTP", "OpenSSL", "ShaCache", "Storage", "System",
+                "AccessLog", "Archives", "Configuration", "Exchange", "HTTP", "OpenSSL", "ShaCache", "Storage", "System",
                 "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
@@ -123,6 +127,9 @@ let package = Package(
         .testTarget(name: "GzipTests", dependencies: ["Fixtures", "Gzip"], swiftSettings: settings),
         .testTarget(
             name: "AccessLogTests", dependencies: ["AccessLog", "Fixtures", "ShaCache", "Storage"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ExchangeTests", dependencies: ["Exchange", "Fixtures", "ShaCache", "Storage", "System"],
             swiftSettings: settings),
         .testTarget(
             name: "ServingTests",

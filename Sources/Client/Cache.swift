@@ -1,5 +1,6 @@
 import HTTP
 public import ShaCache
+public import System
 
 /// A network cache as a node uses it: SHACACHE and SHADIR over HTTP. Belongs to one thread.
 public final class Cache {
@@ -63,6 +64,28 @@ public final class Cache {
         let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
         let response = try answer(to: directory.request(.get, key.percentEncoded))
         return try UnverifiedListing(response.body)
+    }
+
+    /// What the directory answers for a key, as it comes.
+    ///
+    /// - Parameter limit: in bytes: what is longer is `CacheFailure.malformed`.
+    /// - Throws: `CacheFailure.missing` when nothing was ever listed there.
+    public func list(of key: Key, limit: Int) throws -> [UInt8] {
+        let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
+        let request = directory.request(.get, key.percentEncoded)
+        var list: [UInt8] = []
+        try answer(
+            to: request, retry: settings.retry, hasProgressed: { false },
+            send: { request in
+                list = []
+                return try self.session.send(request) { _, bytes in
+                    guard list.count + bytes.count <= limit else {
+                        throw CacheFailure.malformed("\(Self.shown(request)): the list has more than \(limit) bytes")
+                    }
+                    list += bytes
+                }
+            })
+        return list
     }
 
     /// Adds an entry. The same one again changes nothing.
@@ -162,8 +185,9 @@ public final class Cache {
     /// Gets the bytes of a blob that aren't there yet; all of them, when the server sends all in spite of what it was
     /// asked for.
     ///
-    /// - Parameter progress: is told the size of the whole blob, in bytes, where the server sends it.
-    func get(_ digest: Digest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) -> Void) throws {
+    /// - Parameter progress: is told the size of the whole blob, in bytes, where the server sends it; what it throws ends
+    ///   the transfer.
+    func get(_ digest: Digest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) throws -> Void) throws {
         let cache = try configuration.requiredEndpoint(.download, .cache, for: use)
         let getting = cache.request(.get, digest.description)
         var sizeBefore = incoming.size
@@ -176,14 +200,27 @@ public final class Cache {
             send: { try self.sendOnce($0, into: incoming, progress: progress) })
     }
 
+    /// Gets all bytes of a blob, hashing them as they come.
+    ///
+    /// - Parameters:
+    ///   - file: empty.
+    ///   - admit: is told the blob's size, in bytes, where the server sends it, with each piece that comes; what it throws
+    ///     ends the transfer.
+    /// - Throws: `CacheFailure.missing`; `.untrusted` when other bytes came.
+    public func fetch(_ digest: Digest, into file: consuming Descriptor, admit: @escaping (Int) throws -> Void) throws {
+        let incoming = try HashingWriter(SharedFile(file))
+        try get(digest, into: incoming) { size in if let size { try admit(size) } }
+        try incoming.finish(as: digest)
+    }
+
     private func sendOnce(
-        _ request: HTTPRequest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) -> Void
+        _ request: HTTPRequest, into incoming: HashingWriter, progress: @escaping (_ size: Int?) throws -> Void
     ) throws -> HTTPResponse {
         var isFirst = true
         return try session.getFile(request, from: incoming.size) { _, part, bytes in
             try incoming.take(bytes, at: isFirst ? part.start : incoming.size)
             isFirst = false
-            progress(part.size)
+            try progress(part.size)
         }.response
     }
 

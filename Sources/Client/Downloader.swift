@@ -116,10 +116,7 @@ public struct Downloader {
         } catch CacheFailure.refused(_, status: 416) {
             // Nothing follows the bytes that an earlier call left: they are all, or too many.
         }
-        let received = incoming.finish()
-        guard received == digest else {
-            throw CacheFailure.untrusted("\(digest): the cache sent other bytes, whose SHA-512 is \(received)")
-        }
+        try incoming.finish(as: digest)
     }
 }
 
@@ -168,8 +165,15 @@ final class HashingWriter {
         hash = Hash(.sha512)
     }
 
-    /// The SHA-512 of all bytes; nothing can be added after.
-    func finish() -> Digest { Digest(bytes: hash.take()!.finish()) }
+    /// Nothing can be added after.
+    ///
+    /// - Throws: `CacheFailure.untrusted` unless the SHA-512 of all bytes is this.
+    func finish(as digest: Digest) throws(CacheFailure) {
+        let received = Digest(bytes: hash.take()!.finish())
+        guard received == digest else {
+            throw .untrusted("\(digest): the cache sent other bytes, whose SHA-512 is \(received)")
+        }
+    }
 
     private func absorb(_ bytes: UnsafeRawBufferPointer) {
         hash!.update(bytes)

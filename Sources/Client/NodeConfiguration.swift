@@ -57,6 +57,16 @@ public struct NodeConfiguration: Sendable {
         for override in overrides { try apply(override) }
     }
 
+    /// Without a file: of a cache that is only read from, at these URLs.
+    public init(readingBlobsFrom cache: String, entriesFrom directory: String) {
+        file = nil
+        warnings = []
+        settings = [
+            .downloadCacheURL: ConfiguredValue(value: cache, source: ""),
+            .downloadDirectoryURL: ConfiguredValue(value: directory, source: ""),
+        ]
+    }
+
     public subscript(option: ConfigurationOption) -> String? {
         guard let value = settings[option]?.value, !value.isEmpty else { return nil }
         return value

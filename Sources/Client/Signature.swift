@@ -1,6 +1,6 @@
 import Glibc
 public import OpenSSL
-import ShaCache
+public import ShaCache
 import System
 
 /// How entries are signed, and whose signatures are believed.
@@ -75,6 +75,15 @@ extension PrivateKey {
 }
 
 extension Entry {
+    /// Of a download, by the URL of its origin: as the deployed clients list it under `Key.source`.
+    ///
+    /// - Parameter key: nil makes an unsigned entry.
+    public static func source(url: String, naming digest: Digest, signedWith key: PrivateKey?) throws -> Entry {
+        var metadata = Metadata()
+        metadata.setDefault("url", url: url)
+        return try Entry(metadata: metadata.object(naming: digest), signedWith: key)
+    }
+
     /// - Parameter key: nil makes an unsigned entry.
     init(metadata: JSON, signedWith key: PrivateKey?) throws {
         let text = metadata.dumped()

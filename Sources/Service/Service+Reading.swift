@@ -23,27 +23,15 @@ extension Service {
     }
 
     func isIntact(_ digest: Digest) throws -> Bool {
-        var presence = try store.presence(of: digest)
-        if case .unconfirmed(let size) = presence {
-            guard let stored = try blobs.size(of: digest) else { return false }
-            presence = try store.confirmSize(of: digest, size: size, stored: stored)
-        }
+        let presence = try blobs.presence(of: digest)
         if case .damaged(let damage) = presence { throw DamagedBlob(digest: digest, damage: damage) }
         return presence == .intact
     }
 
     func entries(of key: Key) throws -> Response {
-        var body: [UInt8] = [UInt8(ascii: "[")]
-        let count = try listing.forEach(of: key) { metadata, signature in
-            if body.count > 1 { body.append(contentsOf: ", ".utf8) }
-            body.append(UInt8(ascii: "["))
-            body.appendJSONString(metadata)
-            body.append(contentsOf: ", ".utf8)
-            body.appendJSONString(signature)
-            body.append(UInt8(ascii: "]"))
+        guard let body = try listing.list(of: key) else {
+            return Response(.notFound, line: "nothing is listed under the key \(key.text)")
         }
-        guard count > 0 else { return Response(.notFound, line: "nothing is listed under the key \(key.text)") }
-        body.append(UInt8(ascii: "]"))
         return Response(
             .ok, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: .bytes(body))
     }

@@ -88,44 +88,22 @@ extension Service {
 
     private func checkLimit(_ bytes: Int, for target: UploadTarget, of account: Account) throws(Refusal) {
         switch target {
-        case .entry where bytes > Entry.sizeLimit:
-            throw .entryTooLarge(limit: Entry.sizeLimit)
-        case .blob:
-            if let limit = rules.blobSize, bytes > limit { throw .blobTooLarge(limit: limit) }
-            try account.checkLimit(.blobSize, used: 0, adding: bytes)
-        case .entry:
-            return
+        case .entry where bytes > Entry.sizeLimit: throw .entryTooLarge(limit: Entry.sizeLimit)
+        case .entry: return
+        case .blob: try rules.checkSize(bytes, of: account)
         }
     }
 
     private func takeEntry(_ file: borrowing SpooledBody, under key: Key, upload: inout UploadRecord) throws {
         let entry = try Entry(body: try file.contents())
         upload.sha512 = entry.sha512
-        if rules.refusesCredentials { try entry.checkCredentials(under: key) }
-        try verify(entry, upload: &upload)
+        try rules.judge(entry, under: key, record: &upload) {
+            try identityCache.signers { try session.retryingWhileUnavailable { try Signers(session).known() } }
+        }
         let record = upload
         try upload.timing("commit") {
             try listing.store(entry, under: key, upload: record, limits: rules.keys)
         }
-    }
-
-    private func verify(_ entry: Entry, upload: inout UploadRecord) throws {
-        guard !entry.signature.isEmpty else {
-            upload.signatureResult = .unsigned
-            return try rules.signatures.checkResult(.unsigned)
-        }
-        let signers = try identityCache.signers {
-            try session.retryingWhileUnavailable { try Signers(session).known() }
-        }
-        upload.signersVersion = signers.version
-        let result = try entry.verify(against: signers.trusted)
-        upload.signatureResult = result
-        if case .verified(let id) = result {
-            try entry.checkSignatureLength(as: signers.trusted.first { $0.id == id }!)
-        } else if try entry.verify(against: signers.compromised) != .unknownSigner {
-            throw Refusal.revokedSigner
-        }
-        try rules.signatures.checkResult(result)
     }
 }
 
@@ -140,23 +118,6 @@ extension UploadTarget {
 
 extension Refusal {
     fileprivate static let entryWithoutLength = Refusal.lengthRequired("an entry needs a Content-Length")
-}
-
-extension Entry {
-    fileprivate func checkCredentials(under key: Key) throws(Refusal) {
-        if key.text.hasCredentials { throw .credentials("the key") }
-        if content.hasCredentials { throw .credentials("the metadata") }
-    }
-}
-
-extension SignaturePolicy {
-    fileprivate func checkResult(_ result: SignatureResult) throws(Refusal) {
-        switch (self, result) {
-        case (.record, _), (.require, .verified): return
-        case (.require, .unsigned): throw .unsigned
-        case (.require, .unknownSigner): throw .unknownSigner
-        }
-    }
 }
 
 extension Request {

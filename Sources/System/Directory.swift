@@ -58,8 +58,10 @@ public final class Directory {
         return names
     }
 
+    /// Each name but `.` and `..`, in any order; nil when there are no more.
+    ///
     /// - Returns: what is good until the next call.
-    private func nextName() throws(SystemError) -> UnsafePointer<CChar>? {
+    public func nextName() throws(SystemError) -> UnsafePointer<CChar>? {
         while let item = try next() {
             let field = UnsafeRawPointer(item) + MemoryLayout<dirent>.offset(of: \.d_name)!
             let name = field.assumingMemoryBound(to: CChar.self)

@@ -25,7 +25,8 @@ struct Admin: ParsableCommand {
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
             WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
             MaintainCommand.self,
-            IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, HostCommand.self,
+            IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, ImportCommand.self,
+            ExportCommand.self, HostCommand.self,
         ])
 
     static func main() {

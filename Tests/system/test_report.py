@@ -507,7 +507,9 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"blob_download.{column}" for column in ("bytes", "partial", "probes", "whole")),
                 "certificate.revoked_at",
                 *(f"download_day.{column}" for column in ("bytes", "not_found", "partial", "probes", "whole")),
-                "entry.withdrawal_id",
+                "entry.is_shared", "entry.withdrawal_id",
+                *(f"import.{column}" for column in (
+                    "absent", "blobs", "bytes", "duplicates", "entries", "finished_at", "problem", "refused")),
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
                 *(f"log_position.{column}" for column in ("is_finished", "path", "position", "read_at")),
                 *(f"scrub_finding.{column}" for column in (

@@ -111,4 +111,4 @@ REVOKE ALL ON FUNCTION
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
-    TO shacache_worker;
+    TO shacache_worker, shacache_admin;

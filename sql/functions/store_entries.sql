@@ -140,4 +140,4 @@ COMMENT ON FUNCTION shacache.store_entries(shacache.entry_upload[], bigint, bigi
 REVOKE ALL ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
     shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
-    shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) TO shacache_worker;
+    shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) TO shacache_worker, shacache_admin;

@@ -82,6 +82,28 @@ public struct BlobRepository {
         }
     }
 
+    /// Whether a blob can be served. The database is asked only about a file that doesn't know its size.
+    public func presence(of digest: Digest) throws -> LocalBlobs.Presence {
+        let presence = try files.presence(of: digest)
+        guard case .unconfirmed(let size) = presence else { return presence }
+        guard let stored = try self.size(of: digest) else { return .absent }
+        return try files.confirmSize(of: digest, size: size, stored: stored)
+    }
+
+    /// The size of a blob that was acknowledged and can be served, in bytes; nil of any other: an upload of its bytes
+    /// makes it so, unless it is withdrawn.
+    public func servedSize(of digest: Digest) throws -> Int? {
+        guard let size = try size(of: digest), try presence(of: digest) == .intact else { return nil }
+        return size
+    }
+
+    /// Calls `body` with each blob that was acknowledged, in the order of their digests; little memory is needed.
+    public func forEachBlob(_ body: (_ digest: Digest, _ size: Int, _ isWithdrawn: Bool) throws -> Void) throws {
+        for shelf in UInt8.min...UInt8.max {
+            try BlobRows(session: session).forEachBlob(on: shelf) { try body($0.digest, $0.size, $0.isWithdrawn) }
+        }
+    }
+
     /// - Returns: nil when there is no such blob; its size is in bytes.
     /// - Throws: `Refusal.withdrawn` when a withdrawal binds this account.
     func find(_ digest: Digest, for account: Account?) throws -> (blob: ExistingUpload, size: Int)? {

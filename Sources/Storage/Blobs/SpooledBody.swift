@@ -9,7 +9,8 @@ public struct SpooledBody: ~Copyable {
     let handle: Descriptor
     private let store: LocalBlobs
     private let isOurs: Bool
-    var descriptor: CInt { handle.number }
+    /// Open as long as this is.
+    public var descriptor: CInt { handle.number }
 
     /// - Parameter name: of the file that nginx wrote: it lies in a spool or nowhere.
     public init(named name: String, in store: LocalBlobs) throws(StoreError) {
@@ -19,13 +20,21 @@ public struct SpooledBody: ~Copyable {
         isOurs = false
     }
 
-    /// A new, empty file: nginx writes none for an empty body.
+    /// A new, empty file: nginx writes none for an empty body, and an import has no nginx.
     public init(creatingIn store: LocalBlobs) throws(StoreError) {
         path = "\(store.spool)/worker-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        handle = try Descriptor(
+        let file = try Descriptor(
             inStore: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600, named: "a file in the spool")
+        // Root's would be closed to the workers and to nginx, which serve what becomes of it.
+        if geteuid() == 0 { try file.takeOwner(of: store.spool) }
+        handle = file
         self.store = store
         isOurs = true
+    }
+
+    /// Adds bytes behind those that were written before.
+    public func append(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try asStoreError(try handle.writeAll(bytes))
     }
 
     /// In bytes.
@@ -73,6 +82,12 @@ extension Descriptor {
             guard count > 0 else { return nil }
             return Int(String(decoding: buffer[..<count], as: UTF8.self))
         }
+    }
+
+    fileprivate func takeOwner(of directory: String) throws(StoreError) {
+        let status = try asStoreError(try Descriptor(directory, flags: O_DIRECTORY, named: "the spool").status())
+        try asStoreError(
+            try systemCall("change the owner of a file in the spool") { fchown(number, status.st_uid, status.st_gid) })
     }
 
     /// Whether the file system has attributes at all.

@@ -35,6 +35,22 @@ public struct Entries {
         return rows.count
     }
 
+    /// The entries of a key that aren't withdrawn, oldest first, as a GET answers them: a list of pairs in JSON.
+    ///
+    /// - Returns: nil when nothing was ever listed there.
+    public func list(of key: Key) throws -> [UInt8]? {
+        var list = Array("[".utf8)
+        let count = try forEach(of: key) { metadata, signature in
+            if list.count > 1 { list.append(contentsOf: ", ".utf8) }
+            list.append(UInt8(ascii: "["))
+            list.appendJSONString(metadata)
+            list.append(contentsOf: ", ".utf8)
+            list.appendJSONString(signature)
+            list.append(UInt8(ascii: "]"))
+        }
+        return count > 0 ? list + Array("]".utf8) : nil
+    }
+
     /// The entries under a key, oldest first, withdrawn ones too.
     public func table(under key: Key) throws -> Table {
         Table(
@@ -48,6 +64,38 @@ public struct Entries {
                 LEFT JOIN shacache.signer ON signer.id = signer_id
                 WHERE key = \(key.text) ORDER BY entry.id
                 """))
+    }
+}
+
+extension Entries {
+    /// Calls `body` with each key that begins with a text, in the order of their bytes; a page at a time.
+    public func forEachKey(beginningWith prefix: String, _ body: (Key) throws -> Void) throws {
+        var last: String?
+        while true {
+            let keys = try session.reading {
+                try connection.run(
+                    """
+                    SELECT key FROM shacache.key_count
+                    WHERE key >= \(prefix) AND key > coalesce(\(last), '') ORDER BY key LIMIT \(Self.page)
+                    """)
+            }.map { $0.text(0)! }
+            for key in keys {
+                guard key.utf8.starts(with: prefix.utf8) else { return }
+                try body(try Key(key))
+            }
+            guard keys.count == Self.page else { return }
+            last = keys.last
+        }
+    }
+
+    private static let page = 1000
+
+    /// The blobs that the visible entries of a key name.
+    public func blobs(under key: Key) throws -> [Digest] {
+        try session.reading {
+            try connection.run(
+                "SELECT DISTINCT sha512 FROM shacache.entry WHERE key = \(key.text) AND withdrawal_id IS NULL")
+        }.map { Digest(bytes: $0.bytes(0)!) }
     }
 }
 

@@ -19,6 +19,55 @@ public struct UploadRules: Sendable {
     }
 }
 
+extension UploadRules {
+    /// - Parameter bytes: of a blob that an account uploads.
+    public func checkSize(_ bytes: Int, of account: Account) throws(Refusal) {
+        if let blobSize, bytes > blobSize { throw .blobTooLarge(limit: blobSize) }
+        try account.checkLimit(.blobSize, used: 0, adding: bytes)
+    }
+
+    /// Judges an entry before it is stored, and notes in its record what its signature is.
+    ///
+    /// - Parameter signers: asked for only when there is a signature.
+    /// - Throws: `Refusal`, or what `signers` threw.
+    public func judge(
+        _ entry: Entry, under key: Key, record: inout UploadRecord, signers: () throws -> KnownSigners
+    ) throws {
+        if refusesCredentials { try entry.checkCredentials(under: key) }
+        guard !entry.signature.isEmpty else {
+            record.signatureResult = .unsigned
+            return try signatures.checkResult(.unsigned)
+        }
+        let known = try signers()
+        record.signersVersion = known.version
+        let result = try entry.verify(against: known.trusted)
+        record.signatureResult = result
+        if case .verified(let id) = result {
+            try entry.checkSignatureLength(as: known.trusted.first { $0.id == id }!)
+        } else if try entry.verify(against: known.compromised) != .unknownSigner {
+            throw Refusal.revokedSigner
+        }
+        try signatures.checkResult(result)
+    }
+}
+
+extension Entry {
+    fileprivate func checkCredentials(under key: Key) throws(Refusal) {
+        if key.text.hasCredentials { throw .credentials("the key") }
+        if content.hasCredentials { throw .credentials("the metadata") }
+    }
+}
+
+extension SignaturePolicy {
+    fileprivate func checkResult(_ result: SignatureResult) throws(Refusal) {
+        switch (self, result) {
+        case (.record, _), (.require, .verified): return
+        case (.require, .unsigned): throw .unsigned
+        case (.require, .unknownSigner): throw .unknownSigner
+        }
+    }
+}
+
 /// How much one key may hold. The deployed clients check every entry of a key with a process of its own, so
 /// a flooded key is an attack on them.
 public struct KeyLimits: Sendable {

@@ -92,6 +92,9 @@ extension Report {
             "growth", "How does the cache grow from day to day (in UTC)?",
             obeys: everything, charts: [.sum("total_bytes", of: "growth")]),
         Report(
+            "imports", "What was brought in from other caches, by whom, and what of it was refused?",
+            obeys: everything),
+        Report(
             "keys", "Which keys come near the limit of entries that a key may have?",
             obeys: everything,
             [.until: "in its last entry", .account: "who has put one of its entries; all are counted"]),
