@@ -95,7 +95,8 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "Exchange", "HTTP", "OpenSSL", "ShaCache", "Storage", "System",
+                "AccessLog", "Archives", "Configuration", "Exchange", "HTTP", "OpenSSL", "ShaCache", "Storage",
+                "System",
                 "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
