@@ -12,7 +12,7 @@ final class ExistenceCheck: Sendable {
         let found = Flag()
         self.found = found
         work = try Background {
-            yieldToOthers()
+            lowerPriority()
             let digest = try file.digest()
             let isThere = try Cache(cache).holds(digest)
             if isThere { found.raise() }
@@ -37,4 +37,4 @@ private final class Flag: Sendable {
 
 /// Where cores are few, sending goes first: the server has work of its own to do when all is sent, and meanwhile there
 /// is time to hash. Linux gives each thread a priority of its own (setpriority(2)).
-private func yieldToOthers() { setpriority(Int32(PRIO_PROCESS.rawValue), 0, 10) }
+private func lowerPriority() { setpriority(Int32(PRIO_PROCESS.rawValue), 0, 10) }

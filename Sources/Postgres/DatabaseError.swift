@@ -56,7 +56,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
     }
 
     public var description: String {
-        statement.isEmpty ? "database: \(message)" : "database: \(message) (in: \(statement))"
+        // On one line, for logs and terminals.
+        let words = statement.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return words.isEmpty ? "database: \(message)" : "database: \(message) (in: \(words))"
     }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Storage
+import System
 import TextTable
 
 struct CheckCommand: ParsableCommand {
@@ -38,6 +39,7 @@ struct CheckCommand: ParsableCommand {
     func run() throws {
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
+        if deep { yieldToOthers() }
         var printer = FindingPrinter(isJSON: options.json, isPrinting: options.json || list)
         let report = try configuration.withStore {
             try StoreCheck(

@@ -95,7 +95,7 @@ struct ImportCommand: ParsableCommand {
             commandName: "tree", abstract: "Import the files below a directory as blobs, whatever they are called.",
             discussion: """
                 With --urls, files are also listed under the URLs that they came from, where deployed clients look for \
-                downloads (file-urlmd5:…). Nodes trust signed entries only.
+                downloads (file-urlmd5:...). Nodes trust signed entries only.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument(completion: .directory) var directory: String

@@ -33,9 +33,11 @@ struct ScrubCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Bytes a second at most; by default twice what it takes to keep to the time, and at least 32 MiB.",
-            valueName: "bytes"))
-    var rate: Int?
+            """
+            How fast files are read, in bytes a second, or as 500K or 1G (K, M, G, T: powers of 1024); by default twice what \
+            it takes to keep to the time, and at least 32M.
+            """, valueName: "rate"))
+    var rate: Size?
 
     @Option(help: "Begin no other file after so many seconds; 0: only look which blobs are healed.")
     var seconds: Int?
@@ -73,7 +75,7 @@ struct ScrubCommand: ParsableCommand {
         let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
         let scrub = try configuration.withStore { store in
             let scrub = try Scrub(
-                of: BlobRepository(store, session), on: host, by: options.actor, rate: rate, within: within,
+                of: BlobRepository(store, session), on: host, by: options.actor, rate: rate?.bytes, within: within,
                 report: report)
             if let young {
                 try scrub.readYoung(seconds: young)

@@ -28,6 +28,7 @@ def made_by_chance(random):
     yield from downloaded(random)
     yield from surveyed(random)
     yield from scrubbed(random)
+    yield from imported(random)
     yield """
         INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
         SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
@@ -159,3 +160,11 @@ def scrubbed(random):
             random.choice(["true", "false"]), *healed[random.random() < 0.5 or blob in seen]))
         seen.add(blob)
     yield "INSERT INTO shacache.scrub_finding (found_at, sha512, host, bytes, problem, is_quarantined, healed_at, healed_by) VALUES " + rows(values)
+
+
+def imported(random):
+    """Some are under way, or were killed."""
+    yield "INSERT INTO shacache.import (started_at, finished_at, actor, account_id, kind, source, blobs, bytes, entries, duplicates, absent, refused, problem) VALUES " + rows(
+        (days_ago(random.uniform(0, 70)), random.choice(["NULL", "now()"]), f"'actor {n % 3}'", random.randint(1, len(ACCOUNTS)),
+         random.choice(["'slapproxy'", "'http'", "'tree'", "'exported'"]), f"'source {n}'",
+         *(random.randint(0, 900) for _ in range(6)), random.choice(["NULL", "'no room'"])) for n in range(100))

@@ -175,6 +175,11 @@ CHECKS = {
         FROM (SELECT *, found_at AS at FROM shacache.scrub_finding) AS found
         LEFT JOIN shacache.blob USING (sha512) LEFT JOIN shacache.account ON account.id = account_id
         WHERE {ASKED} ORDER BY healed_by NULLS FIRST, at DESC, found.id DESC"""),
+    "imports": ("*", f"""
+        SELECT 'import-' || import.id AS i, at, finished_at, actor, account.name, kind, source, blobs, bytes, entries, duplicates,
+            absent, refused, problem
+        FROM (SELECT *, started_at AS at FROM shacache.import) AS import JOIN shacache.account ON account.id = account_id
+        WHERE {ASKED} ORDER BY at DESC, import.id DESC"""),
     "usage": ("host, surveyed_at, kind, files, bytes, allocated", f"""
         SELECT host, at, kind, files, bytes, allocated FROM (
             SELECT survey_id, kind, files, bytes, allocated FROM shacache.survey_sum
