@@ -22,20 +22,14 @@ final class Importer {
         account = try session.account(named: run.settings.account)
     }
 
-    /// How many tries there are while accounts and signers change, as for an upload.
-    private static let attempts = 5
-
     /// What is stored goes by the account and the signers as they were read; the transaction confirms both.
     private func confirming(_ store: () throws -> Void) throws {
-        for _ in 1..<Self.attempts {
-            do {
-                return try store()
-            } catch is ChangedMeanwhile {
-                account = try session.account(named: account.name)
-                signers = nil
-            }
+        try ChangedMeanwhile.decidingAnew(forget: {
+            account = try session.account(named: account.name)
+            signers = nil
+        }) {
+            try store()
         }
-        try store()
     }
 }
 

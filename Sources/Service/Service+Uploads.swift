@@ -10,19 +10,16 @@ extension Service {
         if request.purpose == .admission {
             identityCache.forget(identityCache.fingerprint(of: request.certificate))
         }
-        for _ in 1...Self.mostAttempts {
-            do {
-                identityCache.beginAttempt()
-                return try attempt(request, operation, upload: &upload)
-            } catch  where error is ChangedMeanwhile || (error is Refusal && identityCache.wasUsed) {
-                identityCache.forget(upload.certificate)
-                upload = untouched
-            }
+        return try ChangedMeanwhile.decidingAnew {
+            $0 is ChangedMeanwhile || ($0 is Refusal && identityCache.wasUsed)
+        } forget: {
+            identityCache.forget(upload.certificate)
+            upload = untouched
+        } _: {
+            identityCache.beginAttempt()
+            return try attempt(request, operation, upload: &upload)
         }
-        return try attempt(request, operation, upload: &upload)
     }
-
-    private static let mostAttempts = 5
 
     private func attempt(
         _ request: Request, _ operation: Operation.Upload, upload: inout UploadRecord

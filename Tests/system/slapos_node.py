@@ -5,73 +5,46 @@ import pwd
 import shutil
 import signal
 import subprocess
-import textwrap
 import time
 from pathlib import Path
 
 from node import CLEAN, SHACACHE, Node, options_of
 from slapgrid import key_of
-from stack import REPOSITORY, eventually, free_port, let_others_in
+from slapproxy import COMPUTER, Slapproxy, venv_of_slapgrid
+from stack import let_others_in
 
-COMPUTER = "local_computer"
 # slapgrid gives up root before it builds, and refuses to build as root. It keeps what it is else.
 BUILDER = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
 
 
 def install_slapos(directory):
     """Puts the packages where builders can read them, which a checkout in somebody's home isn't; returns `slapos`."""
-    made = subprocess.run([REPOSITORY / "ops/test-venv", "slapgrid"], check=True, stdout=subprocess.PIPE, text=True)
     venv = directory / "venv"
-    shutil.copytree(made.stdout.strip(), venv, symlinks=True)
+    shutil.copytree(venv_of_slapgrid(), venv, symlinks=True)
     # Scripts begin with the path of the Python that they were installed with.
     slapos = venv / "bin/slapos"
     slapos.write_text(f"#!{venv}/bin/python3\nimport sys\nfrom slapos.cli.entry import main\nsys.exit(main())\n")
     return slapos
 
 
-class Master:
-    """slapproxy. It forgets at once what nodes report, but for the lines of its log."""
+class Master(Slapproxy):
+    """It forgets at once what nodes report, but for the lines of its log."""
 
     def __init__(self, directory, slapos):
+        super().__init__(directory, [slapos])
         self.slapos = slapos
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = directory / "master.log"
-        self._config = directory / "master.cfg"
-        self._config.write_text(textwrap.dedent(f"""\
-            [slapos]
-            computer_id = {COMPUTER}
-            master_url = {self.url}
-            [slapproxy]
-            host = 127.0.0.1
-            port = {self.port}
-            database_uri = {directory}/master.db
-            """))
-
-    def __enter__(self):
-        with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(
-                [self.slapos, "proxy", "start", "--cfg", self._config], env=CLEAN,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: "Running on" in self._log.read_text() or self._process.poll() is not None, 60)
-        assert self._process.poll() is None, self._log.read_text()
-        return self
-
-    def __exit__(self, *_):
-        self._process.terminate()
-        self._process.wait(20)
 
     def supply(self, url):
         """Asks the computer to have this software release."""
         subprocess.run(
-            [self.slapos, "supply", url, COMPUTER, "--cfg", self._config], env=CLEAN, check=True, timeout=60,
+            [self.slapos, "supply", url, COMPUTER, "--cfg", self.config], env=CLEAN, check=True, timeout=60,
             capture_output=True)
 
     def told(self):
         """What it has been told so far: building, available or error, each as often as it was."""
         names = {"buildingSoftwareRelease": "building", "availableSoftwareRelease": "available", "softwareReleaseError": "error"}
         return [
-            said for line in self._log.read_text(errors="replace").splitlines()
+            said for line in self.log.read_text(errors="replace").splitlines()
             for name, said in names.items() if f"POST /{name} " in line]
 
 

@@ -1,51 +1,58 @@
-"""slapos.core's slapproxy as a small network cache, and the files that it makes of what the deployed client sends."""
+"""slapos.core's slapproxy: a master, and a small network cache with files of what the deployed client sends."""
 
 import json
 import subprocess
-import textwrap
 
 from deployed import client_of
 from node import CLEAN
 from stack import REPOSITORY, eventually, free_port
 
+COMPUTER = "local_computer"
 PROGRAM = "import sys; from slapos.cli.entry import main; sys.exit(main())"
 
 
+def venv_of_slapgrid():
+    made = subprocess.run([REPOSITORY / "ops/test-venv", "slapgrid"], check=True, stdout=subprocess.PIPE, text=True)
+    return made.stdout.strip()
+
+
 class Slapproxy:
-    def __init__(self, directory):
+    """One process. `slapos`: the command, as a list; `options`: more of its section."""
+
+    def __init__(self, directory, slapos=None, **options):
         directory.mkdir(exist_ok=True)
-        self.content, self.metadata = directory / "content", directory / "metadata"
-        self.content.mkdir(exist_ok=True)
-        self.metadata.mkdir(exist_ok=True)
-        self._log = directory / "log"
-        port = free_port()
-        self.cache_url, self.dir_url = (f"http://127.0.0.1:{port}/shacache/{name}" for name in ("cache", "dir"))
-        self._config = directory / "slapos.cfg"
-        self._config.write_text(textwrap.dedent(f"""\
-            [slapos]
-            computer_id = local_computer
-            master_url = http://127.0.0.1:{port}
-            [slapproxy]
-            host = 127.0.0.1
-            port = {port}
-            database_uri = {directory}/master.db
-            shacache_content_directory = {self.content}
-            shacache_metadata_directory = {self.metadata}
-            """))
+        self._slapos = slapos
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log, self.config = directory / "slapproxy.log", directory / "slapproxy.cfg"
+        section = {"host": "127.0.0.1", "port": self.port, "database_uri": f"{directory}/slapproxy.db", **options}
+        self.config.write_text("\n".join([
+            "[slapos]", f"computer_id = {COMPUTER}", f"master_url = {self.url}",
+            "[slapproxy]", *(f"{name} = {value}" for name, value in section.items()), ""]))
 
     def __enter__(self):
-        made = subprocess.run([REPOSITORY / "ops/test-venv", "slapgrid"], check=True, stdout=subprocess.PIPE, text=True)
-        with open(self._log, "wb") as log:
+        slapos = self._slapos or [f"{venv_of_slapgrid()}/bin/python", "-c", PROGRAM]
+        with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
-                [f"{made.stdout.strip()}/bin/python", "-c", PROGRAM, "proxy", "start", "--cfg", self._config], env=CLEAN,
+                [*slapos, "proxy", "start", "--cfg", self.config], env=CLEAN,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(lambda: "Running on" in self._log.read_text() or self._process.poll() is not None, 60)
-        assert self._process.poll() is None, self._log.read_text()
+        eventually(lambda: "Running on" in self.log.read_text() or self._process.poll() is not None, 60)
+        assert self._process.poll() is None, self.log.read_text()
         return self
 
     def __exit__(self, *_):
         self._process.terminate()
         self._process.wait(20)
+
+
+class SlapproxyCache(Slapproxy):
+    def __init__(self, directory):
+        self.content, self.metadata = directory / "content", directory / "metadata"
+        super().__init__(
+            directory, shacache_content_directory=self.content, shacache_metadata_directory=self.metadata)
+        self.content.mkdir(exist_ok=True)
+        self.metadata.mkdir(exist_ok=True)
+        self.cache_url, self.dir_url = (f"{self.url}/shacache/{name}" for name in ("cache", "dir"))
 
     def client(self, stack):
         """The deployed client, with the signing pair of a cache's configuration."""

@@ -15,7 +15,7 @@ from administration import ADMIN, listed, name
 from deployed import client_of, marks, metadata_of, new_key, selected, sign
 from history import check_store
 from impostor import reply
-from slapproxy import Slapproxy
+from slapproxy import SlapproxyCache
 from stack import Database, eventually
 from test_database_away import stopped_database, wait_for_database
 from test_full_disk import Ballast, start_on  # noqa: F401: a fixture
@@ -32,7 +32,7 @@ def account(stack):
 @pytest.fixture
 def slapproxy(tmp_path):
     """The directories of a slapproxy, which need not run."""
-    return Slapproxy(tmp_path / "slapproxy")
+    return SlapproxyCache(tmp_path / "slapproxy")
 
 
 def import_from(stack, account, kind, *words, check=True):

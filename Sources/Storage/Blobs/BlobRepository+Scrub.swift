@@ -41,11 +41,11 @@ extension BlobRepository {
     /// finding gets one, or goes when the blob is intact.
     func reconcileQuarantine(host: String, by actor: String) throws {
         let findings = ScrubFindings(session)
-        try findings.forEachOpen { finding in
+        try findings.forEachOpen { digest in
             try connection.transaction {
-                try session.lock(.blob(finding.digest))
-                guard try isIntactOnDisk(finding.digest) else { return }
-                try findings.close(finding.digest, by: "an upload")
+                try session.lock(.blob(digest))
+                guard try isIntactOnDisk(digest) else { return }
+                try findings.close(digest, by: "an upload")
             }
         }
         var last: Digest?
@@ -63,8 +63,7 @@ extension BlobRepository {
             guard try state(of: digest) != .absent else { return }
             try record(
                 digest, on: .quarantine, problem: "was in quarantine without a finding", isQuarantined: true,
-                host: host,
-                by: actor)
+                host: host, by: actor)
         }
     }
 
@@ -103,7 +102,6 @@ extension BlobRepository {
         defer { body.discard() }
         try fetch(body.appending)
         guard try body.digest() == digest else { throw HealingError.hasOtherBytes }
-        try files.giveToOwner(body.descriptor)
         try body.seal(body.size())
         do {
             try connection.transaction {
@@ -118,7 +116,7 @@ extension BlobRepository {
             }
         } catch {
             // Its file may have been linked after a session that ended had lost the lock.
-            _ = try? hideFile(digest)
+            _ = try? session.retryingWhileUnavailable { try hideFile(digest) }
             throw error
         }
         files.discardQuarantined(digest)

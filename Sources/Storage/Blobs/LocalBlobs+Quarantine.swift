@@ -108,15 +108,6 @@ extension LocalBlobs {
         try link(descriptor, at: path(digest, on: .hidden))
         try synchronize(openDirectory(withdrawn, "the withdrawn blobs"))
     }
-
-    /// Gives a file to the owner of the store: what an operator's command makes, workers and nginx must read.
-    func giveToOwner(_ descriptor: CInt) throws(StoreError) {
-        let store = try openDirectory("\(directory)/blobs", "the store")
-        let owner = try asStoreError(try store.status())
-        guard owner.st_uid != geteuid() || owner.st_gid != getegid() else { return }
-        try asStoreError(
-            try systemCall("give a blob to the store's owner") { fchown(descriptor, owner.st_uid, owner.st_gid) })
-    }
 }
 
 extension UncachedFile {

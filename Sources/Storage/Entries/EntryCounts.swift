@@ -25,37 +25,28 @@ struct EntryCounts {
 
     /// - Parameter isRepairing: each page is put right before `body` sees it.
     func forEachDifferingKey(isRepairing: Bool, _ body: (KeyDifference) throws -> Void) throws {
-        var last: String? = ""
-        while let previous = last {
-            let rows = try session.connection.run(
-                """
-                SELECT key, stored_entries, counted_entries
-                FROM shacache.recount_keys(\(previous), \(Self.page), \(isRepairing))
-                """)
-            for row in rows {
-                let difference = KeyDifference(key: row.text(0)!, stored: row.int(1)!, counted: row.int(2)!)
-                try body(difference)
-                last = difference.key
-            }
-            if rows.count < Self.page { last = nil }
+        try session.forEachRow(after: "") { last in
+            """
+            SELECT key, stored_entries, counted_entries FROM shacache.recount_keys(\(last), \(Self.page), \(isRepairing))
+            """
+        } _: { row in
+            let difference = KeyDifference(key: row.text(0)!, stored: row.int(1)!, counted: row.int(2)!)
+            try body(difference)
+            return difference.key
         }
     }
 
     /// - Parameter isRepairing: as above.
     func forEachDifferingNote(isRepairing: Bool, _ body: (NoteDifference) throws -> Void) throws {
-        var last: Int? = 0
-        while let previous = last {
-            let rows = try session.connection.run(
-                """
-                SELECT entry_id, key, is_noted
-                FROM shacache.recount_entries_before_blob(\(previous), \(Self.page), \(isRepairing))
-                """)
-            for row in rows {
-                let difference = NoteDifference(entry: row.int(0)!, key: row.text(1)!, isNoted: row.bool(2))
-                try body(difference)
-                last = difference.entry
-            }
-            if rows.count < Self.page { last = nil }
+        try session.forEachRow(after: 0) { last in
+            """
+            SELECT entry_id, key, is_noted
+            FROM shacache.recount_entries_before_blob(\(last), \(Self.page), \(isRepairing))
+            """
+        } _: { row in
+            let difference = NoteDifference(entry: row.int(0)!, key: row.text(1)!, isNoted: row.bool(2))
+            try body(difference)
+            return difference.entry
         }
     }
 }

@@ -56,6 +56,27 @@ public enum ChangedMeanwhile: Error {
     case identity
     /// The registered signers.
     case signers
+
+    private static let mostAttempts = 5
+
+    /// Decides, and decides again by what is read anew: accounts and signers rarely change so often.
+    ///
+    /// - Parameters:
+    ///   - isOutdated: whether a failure may be due to what was read before.
+    ///   - forget: lets go of what was read before.
+    public static func decidingAnew<Result>(
+        when isOutdated: (any Error) -> Bool = { $0 is ChangedMeanwhile }, forget: () throws -> Void,
+        _ decide: () throws -> Result
+    ) throws -> Result {
+        for _ in 1..<mostAttempts {
+            do {
+                return try decide()
+            } catch  where isOutdated(error) {
+                try forget()
+            }
+        }
+        return try decide()
+    }
 }
 
 extension Account {

@@ -174,7 +174,7 @@ public final class Scrub {
             }
         }
         let findings = ScrubFindings(blobs.session)
-        try findings.forEachOpen { try heal($0.digest) }
+        try findings.forEachOpen { try heal($0) }
         // Those that could not be healed have been reported.
         try blobs.forEachLostBlob { if try !findings.isOpen($0) { try heal($0) } }
     }

@@ -1,12 +1,6 @@
 import Postgres
 import ShaCache
 
-/// A blob whose file was found damaged, and to which nothing has brought the right bytes yet.
-struct OpenFinding {
-    let id: Int
-    let digest: Digest
-}
-
 /// The record of damaged files.
 public struct ScrubFindings {
     let session: Session
@@ -47,18 +41,15 @@ public struct ScrubFindings {
     /// Findings that are asked for at once.
     private static let page = 10_000
 
-    func forEachOpen(_ body: (OpenFinding) throws -> Void) throws {
-        var last = 0
-        while true {
-            let rows = try session.connection.run(
-                """
-                SELECT id, sha512 FROM shacache.scrub_finding
-                WHERE healed_at IS NULL AND id > \(last) ORDER BY id LIMIT \(Self.page)
-                """
-            ).map { OpenFinding(id: $0.int(0)!, digest: Digest(bytes: $0.bytes(1)!)) }
-            guard let end = rows.last?.id else { return }
-            for finding in rows { try body(finding) }
-            last = end
+    func forEachOpen(_ body: (Digest) throws -> Void) throws {
+        try session.forEachRow(after: 0) { last in
+            """
+            SELECT id, sha512 FROM shacache.scrub_finding
+            WHERE healed_at IS NULL AND id > \(last) ORDER BY id LIMIT \(Self.page)
+            """
+        } _: { row in
+            try body(Digest(bytes: row.bytes(1)!))
+            return row.int(0)!
         }
     }
 

@@ -28,42 +28,30 @@ struct BlobRows {
     func forEachBlob(on shelf: UInt8, _ body: (BlobRow) throws -> Void) throws {
         // Digests have 64 bytes, so all of a shelf compare greater than its single byte.
         let end = shelf == .max ? [UInt8](repeating: .max, count: 65) : [shelf + 1]
-        try forEachPage(after: [shelf]) { last in
-            try session.connection.run(
-                """
-                SELECT sha512, size, withdrawal_id IS NOT NULL, EXISTS (
-                    SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL)
-                FROM shacache.blob
-                WHERE sha512 > \(last) AND sha512 < \(end) ORDER BY sha512 LIMIT \(Self.page)
-                """)
-        } body: {
-            try body($0)
+        try forEachBlob(after: [shelf], body) { last in
+            """
+            SELECT sha512, size, withdrawal_id IS NOT NULL, EXISTS (
+                SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512 AND entry.withdrawal_id IS NULL)
+            FROM shacache.blob
+            WHERE sha512 > \(last) AND sha512 < \(end) ORDER BY sha512 LIMIT \(Self.page)
+            """
         }
     }
 
     func forEachWithdrawnBlob(_ body: (BlobRow) throws -> Void) throws {
-        try forEachPage(after: []) { last in
-            try session.connection.run(
-                """
-                SELECT sha512, size, true, false FROM shacache.blob
-                WHERE withdrawal_id IS NOT NULL AND sha512 > \(last) ORDER BY sha512 LIMIT \(Self.page)
-                """)
-        } body: {
-            try body($0)
+        try forEachBlob(after: [], body) { last in
+            """
+            SELECT sha512, size, true, false FROM shacache.blob
+            WHERE withdrawal_id IS NOT NULL AND sha512 > \(last) ORDER BY sha512 LIMIT \(Self.page)
+            """
         }
     }
 
-    private func forEachPage(
-        after start: [UInt8], _ rows: ([UInt8]) throws -> Rows, body: (BlobRow) throws -> Void
-    ) throws {
-        var last: [UInt8]? = start
-        while let previous = last {
-            last = nil
-            for row in try rows(previous) {
-                let blob = BlobRow(row)
-                try body(blob)
-                last = blob.digest.bytes
-            }
+    private func forEachBlob(after start: [UInt8], _ body: (BlobRow) throws -> Void, page: ([UInt8]) -> SQL) throws {
+        try session.forEachRow(after: start, page: page) { row in
+            let blob = BlobRow(row)
+            try body(blob)
+            return blob.digest.bytes
         }
     }
 

@@ -37,20 +37,15 @@ public struct ReleaseArchives {
 
     /// Those that can't be unpacked, in the order of their digests, and why.
     func forEachUnreadable(_ body: (ReleaseArchive, _ problem: String) throws -> Void) throws {
-        var last: ReleaseArchive?
-        while true {
-            let rows = try session.connection.run(
-                """
-                SELECT DISTINCT sha512, key, problem FROM shacache.release_archive
-                WHERE problem IS NOT NULL AND (sha512, key) > (\(last?.digest.bytes ?? []), \(last?.key ?? ""))
-                ORDER BY sha512, key LIMIT \(Self.page)
-                """)
-            for row in rows {
-                let archive = ReleaseArchive(digest: Digest(bytes: row.bytes(0)!), key: row.text(1)!)
-                try body(archive, row.text(2)!)
-                last = archive
-            }
-            guard rows.count == Self.page else { return }
+        try session.forEachRow(after: ([UInt8](), "")) { last in
+            """
+            SELECT DISTINCT sha512, key, problem FROM shacache.release_archive
+            WHERE problem IS NOT NULL AND (sha512, key) > (\(last.0), \(last.1)) ORDER BY sha512, key LIMIT \(Self.page)
+            """
+        } _: { row in
+            let archive = ReleaseArchive(digest: Digest(bytes: row.bytes(0)!), key: row.text(1)!)
+            try body(archive, row.text(2)!)
+            return (archive.digest.bytes, archive.key)
         }
     }
 
