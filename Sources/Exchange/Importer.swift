@@ -24,12 +24,12 @@ final class Importer {
 
     /// What is stored goes by the account and the signers as they were read; the transaction confirms both.
     private func confirming(_ store: () throws -> Void) throws {
-        try ChangedMeanwhile.decidingAnew(forget: {
-            account = try session.account(named: account.name)
-            signers = nil
-        }) {
-            try store()
-        }
+        try ChangedMeanwhile.decidingAnew(forget: readAgain, store)
+    }
+
+    private func readAgain() throws {
+        account = try session.account(named: account.name)
+        signers = nil
     }
 }
 

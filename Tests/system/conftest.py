@@ -1,12 +1,18 @@
 """A whole network cache for the tests, started as a person starts one: by ops/run, with nothing of its own."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from administration import name
 from impostor import Impostor
 from node import Node
-from stack import Database, Stack
+from stack import REPOSITORY, Database, Stack, let_others_in
+
+sys.path.append(str(REPOSITORY / "ops"))
+from runner.commands import Users
+from runner.postgresql import make_cluster
+from runner.state import State
 
 
 # First, so that it precedes the plugin that makes tmp_path.
@@ -17,6 +23,15 @@ def pytest_configure(config):
     if worker := getattr(config, "workerinput", None):
         # A socket's path has room for 107 bytes, and xdist's name of the directory takes seven of them more.
         config.option.basetemp = str(Path(config.option.basetemp).with_name(worker["workerid"]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_cluster(tmp_path_factory):
+    """Made by the first steps of `make run`, for all caches that are started here."""
+    state, users = State(tmp_path_factory.mktemp("cluster")), Users.of_this_run()
+    let_others_in(state.root)
+    make_cluster(state, users)
+    Stack.empty_cluster = state.pgdata
 
 
 @pytest.fixture(scope="session")

@@ -433,7 +433,7 @@ def test_slapproxy_serves_an_export(start, tmp_path):
     client_of(stack).upload(io.BytesIO(data), key, n=1)
     export(stack, tmp_path / "out", "--key-prefix", key[:-1])
     assert len(os.listdir(tmp_path / "out/shacache")) == 1
-    slapproxy = Slapproxy(tmp_path / "slapproxy")
+    slapproxy = SlapproxyCache(tmp_path / "slapproxy")
     slapproxy.content.rmdir(), slapproxy.metadata.rmdir()
     (tmp_path / "out/shacache").rename(slapproxy.content)
     (tmp_path / "out/shadir").rename(slapproxy.metadata)
