@@ -86,6 +86,9 @@ extension Configuration {
 
     public var adminDatabase: ConnectionOptions { options(role: "shacache_admin") }
 
+    /// For collections: the only role that may delete.
+    public var collectorDatabase: ConnectionOptions { options(role: "shacache_collector") }
+
     /// For migrations.
     public var ownerDatabase: ConnectionOptions { options(role: "shacache_owner") }
 

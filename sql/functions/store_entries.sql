@@ -13,7 +13,7 @@ BEGIN
         SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload
         WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
-        UPDATE shacache.blob SET last_referenced_at = now()
+        UPDATE shacache.blob SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL
         WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
         RETURNING blob.sha512
     ), added AS (

@@ -80,17 +80,37 @@ public struct Withdrawals {
     func clear(_ number: Withdrawal.Number, by actor: String) throws {
         try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
             try close(number, by: actor)
-            try connection.run("UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+            try showEntries(of: number)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
         }
     }
 
+    /// Blobs that come back from retention are as if they were uploaded anew: their policy would hide them at once
+    /// otherwise. Their rows behind those of the entries, and in their order, as uploads lock them.
+    private func showEntries(of number: Withdrawal.Number) throws {
+        try connection.run(
+            """
+            WITH shown AS (
+                UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number) RETURNING sha512
+            ), retained AS MATERIALIZED (
+                SELECT sha512 FROM shacache.blob
+                WHERE sha512 IN (SELECT sha512 FROM shown)
+                    AND EXISTS (SELECT FROM shacache.withdrawal WHERE id = \(number) AND is_retention)
+                ORDER BY sha512 FOR NO KEY UPDATE
+            )
+            UPDATE shacache.blob SET last_referenced_at = now() FROM retained WHERE blob.sha512 = retained.sha512
+            """)
+    }
+
     private func close(_ number: Withdrawal.Number, by actor: String) throws {
         let found = try connection.run(
-            "SELECT lifted_at, lifted_by FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
+            "SELECT lifted_at, lifted_by, removed_at FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
         guard let row = found.first else { throw AdministrationError.unknown("withdrawal", "\(number)") }
         if let lifted = row.text(0) {
             throw AdministrationError.cannotLift(number, "\(row.text(1)!) has lifted it, at \(lifted)")
+        }
+        if let removed = row.text(2) {
+            throw AdministrationError.cannotLift(number, "a collection removed what it hid, at \(removed)")
         }
         try connection.run(
             "UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = \(actor) WHERE id = \(number)")
