@@ -5,7 +5,8 @@ BEGIN
         RAISE undefined_object USING MESSAGE =
             'the role shacache_collector is missing: a superuser of PostgreSQL runs roles.sql of this release, first';
     END IF;
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO shacache_collector', current_database());
+    -- What is to go is worked out into temporary tables.
+    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO shacache_collector', current_database());
 END
 $$;
 GRANT USAGE ON SCHEMA shacache TO shacache_collector;
@@ -34,6 +35,9 @@ COMMENT ON COLUMN shacache.withdrawal.policy IS 'The name of that policy.';
 COMMENT ON COLUMN shacache.withdrawal.at IS
     'Of retention, when it last hid something under this number: from then on the grace time counts.';
 COMMENT ON COLUMN shacache.withdrawal.removed_at IS 'When all that it still hid was removed.';
+-- In their order, so that a collection goes through what one hides page by page.
+DROP INDEX shacache.entry_by_withdrawal;
+CREATE INDEX entry_by_withdrawal ON shacache.entry (withdrawal_id, id) WHERE withdrawal_id IS NOT NULL;
 GRANT INSERT, UPDATE (at, lifted_at, lifted_by, removed_at) ON shacache.withdrawal TO shacache_collector;
 GRANT UPDATE (withdrawal_id), DELETE ON shacache.entry TO shacache_collector;
 GRANT UPDATE (entries), DELETE ON shacache.key_count TO shacache_collector;

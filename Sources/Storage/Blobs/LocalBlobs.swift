@@ -43,7 +43,7 @@ public final class LocalBlobs: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/incoming", "/incoming/\(host)"] {
+        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/trash", "/incoming", "/incoming/\(host)"] {
             try makeDirectory(directory + name)
         }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }

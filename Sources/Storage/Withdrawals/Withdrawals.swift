@@ -80,26 +80,47 @@ public struct Withdrawals {
     func clear(_ number: Withdrawal.Number, by actor: String) throws {
         try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
             try close(number, by: actor)
-            try showEntries(of: number)
+            try showEntries(of: number, by: actor)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
         }
     }
 
-    /// Blobs that come back from retention are as if they were uploaded anew: their policy would hide them at once
-    /// otherwise. Their rows behind those of the entries, and in their order, as uploads lock them.
-    private func showEntries(of number: Withdrawal.Number) throws {
+    /// Shows what retention hides under a number, or some of it.
+    ///
+    /// - Parameter condition: of rows of `entry` and `withdrawal`.
+    /// - Returns: how many entries are visible again.
+    func showRetained(_ number: Withdrawal.Number, where condition: SQL, by actor: String) throws -> Int {
+        let count = try showEntries(of: number, where: condition, by: actor)
+        try closeIfEmpty(number, by: actor)
+        return count
+    }
+
+    /// What comes back from retention has an audit row each, and its blobs are as if they were uploaded anew: their policy
+    /// would hide them at once otherwise. Their rows are locked behind those of the entries, and in their order, as
+    /// uploads lock them.
+    @discardableResult
+    private func showEntries(
+        of number: Withdrawal.Number, where condition: SQL = "true", by actor: String
+    ) throws -> Int {
         try connection.run(
             """
             WITH shown AS (
-                UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number) RETURNING sha512
+                UPDATE shacache.entry SET withdrawal_id = NULL FROM shacache.withdrawal
+                WHERE withdrawal_id = \(number) AND withdrawal.id = \(number) AND \(condition)
+                RETURNING key, entry.id, sha512, is_retention
+            ), audited AS (
+                INSERT INTO shacache.audit (actor, action, subject, detail)
+                SELECT \(actor), 'entry restore', key, format('entry %s, withdrawal %s', id, \(number)::bigint)
+                FROM shown WHERE is_retention ORDER BY id
             ), retained AS MATERIALIZED (
-                SELECT sha512 FROM shacache.blob
-                WHERE sha512 IN (SELECT sha512 FROM shown)
-                    AND EXISTS (SELECT FROM shacache.withdrawal WHERE id = \(number) AND is_retention)
+                SELECT sha512 FROM shacache.blob WHERE sha512 IN (SELECT sha512 FROM shown WHERE is_retention)
                 ORDER BY sha512 FOR NO KEY UPDATE
+            ), touched AS (
+                UPDATE shacache.blob SET last_referenced_at = now() FROM retained WHERE blob.sha512 = retained.sha512
             )
-            UPDATE shacache.blob SET last_referenced_at = now() FROM retained WHERE blob.sha512 = retained.sha512
-            """)
+            SELECT count(*) FROM shown
+            """
+        ).first!.int(0)!
     }
 
     private func close(_ number: Withdrawal.Number, by actor: String) throws {
