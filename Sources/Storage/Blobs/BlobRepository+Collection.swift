@@ -79,11 +79,11 @@ extension BlobRepository {
         guard !candidates.isEmpty else { return 0 }
         return try connection.transaction {
             // Uploads of these wait from here on; behind the rows' locks, so do entries that name them.
-            let free = try session.tryLocks(ofBlobs: candidates)
+            let available = try session.tryLocks(ofBlobs: candidates)
             let locked = try connection.run(
                 """
                 SELECT encode(sha512, 'hex') FROM shacache.blob
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(free)::text[]) AS name)
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
                 ORDER BY sha512 FOR UPDATE SKIP LOCKED
                 """
             ).map { $0.text(0)! }
@@ -144,12 +144,12 @@ extension BlobRepository {
                 WHERE moved_at IS NULL AND sha512 > decode(\(last), 'hex')
                 ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
                 """)
-            let free = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
             let found = try connection.run(
                 """
                 SELECT encode(sha512, 'hex'), EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512)
                 FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(free)::text[]) AS name) AND moved_at IS NULL
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name) AND moved_at IS NULL
                 ORDER BY sha512 FOR UPDATE
                 """)
             let isBack = found.filter { $0.bool(1) }.map { $0.text(0)! }
@@ -179,11 +179,11 @@ extension BlobRepository {
                     AND (moved_at, sha512) > (\(position.time)::timestamptz, decode(\(position.name), 'hex'))
                 ORDER BY moved_at, sha512 LIMIT \(CollectionPage<String>.size)
                 """)
-            let free = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
             let due = try connection.run(
                 """
                 SELECT encode(sha512, 'hex') FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(free)::text[]) AS name)
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
                     AND moved_at IS NOT NULL AND NOT \(Self.isMissed)
                 ORDER BY sha512 FOR UPDATE
                 """

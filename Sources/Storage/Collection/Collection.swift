@@ -1,5 +1,6 @@
 import Postgres
 public import ShaCache
+import System
 
 /// One run of `shacache-admin collect apply`: hides the entries that policies let go, deletes those that were hidden for
 /// long enough, removes blobs that no entry names any more, and frees their bytes. All of it online, a page at a time, each
