@@ -12,19 +12,19 @@ import Testing
 struct CollectionTests {
     private let store: TestStore
     private let database: TestDatabase
-    private let admin: Session
-    private let worker: Session
     private let alice: Account
     private let bob: Account
 
     init() throws {
         store = try TestStore()
         database = try TestDatabase()
-        (admin, worker) = (database.session(as: "shacache_admin"), database.session())
         for name in ["alice", "bob"] { try database.accounts.add(name, comment: "", by: "tester") }
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
+        alice = try #require(try Identities(database.session()).enabledAccount(named: "alice"))
+        bob = try #require(try Identities(database.session()).enabledAccount(named: "bob"))
     }
+
+    private var admin: Session { database.session(as: "shacache_admin") }
+    private var worker: Session { database.session() }
 
     private static let atOnce = Collection.Times(grace: 0, untouched: 0, delay: 0, trash: 3600)
 

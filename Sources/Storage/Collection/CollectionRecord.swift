@@ -84,12 +84,12 @@ struct CollectionRecord {
                 WITH hidden AS MATERIALIZED (
                     SELECT sha512 FROM shacache.withdrawal JOIN shacache.entry ON withdrawal_id = withdrawal.id
                     WHERE is_retention AND lifted_at IS NULL AND removed_at IS NULL
-                ), only AS (
+                ), hidden_blob AS (
                     SELECT size FROM shacache.blob
                     WHERE sha512 IN (SELECT sha512 FROM hidden) AND NOT EXISTS (
                         SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512 AND withdrawal_id IS NULL)
                 )
-                SELECT (SELECT count(*) FROM hidden) AS entries, count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM only
+                SELECT (SELECT count(*) FROM hidden) AS entries, count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM hidden_blob
             ) AS hidden, (SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM shacache.trash) AS trash
             WHERE id = \(id)
             """)
