@@ -7,7 +7,7 @@ struct CollectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collect",
         abstract: "What is kept, and what goes: by the tables [[retention]] of the configuration.",
-        subcommands: [CollectPlan.self])
+        subcommands: [CollectPlan.self, CollectApply.self, CollectStatus.self, CollectRestore.self])
 
     struct CollectPlan: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -94,7 +94,7 @@ extension BlobRepository {
                     DELETE FROM shacache.blob USING pg_temp.going_blob AS going
                     WHERE blob.sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(locked)::text[]) AS name)
                         AND going.sha512 = blob.sha512 AND deleting_at IS NOT NULL AND withdrawal_id IS NULL
-                        AND last_referenced_at <= \(cutoff.sql)
+                        AND last_referenced_at <= \(cutoff.sql) AND NOT \(Pins.holdBlob)
                         AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
                     RETURNING blob.*, going.policy, going.why
                 ), replaced AS MATERIALIZED (

@@ -125,6 +125,43 @@ struct CollectionRecord {
     }
 }
 
+/// What collections have done, for the metrics.
+public struct CollectionFigures: Sendable {
+    /// What was so when the last run ended; nil when none has.
+    public let last: (hiddenEntries: Int, hiddenBytes: Int, trashBlobs: Int, trashBytes: Int)?
+    public let hiddenEntries: Int
+    public let removedEntries: Int
+    public let removedBlobs: Int
+    public let removedBytes: Int
+    public let freedBlobs: Int
+    public let freedBytes: Int
+
+    public init(asking session: Session) throws {
+        let (last, sums) = try session.reading {
+            (
+                try session.connection.run(
+                    """
+                    SELECT hidden_entries, hidden_bytes, trash_blobs, trash_bytes FROM shacache.collection
+                    WHERE hidden_entries IS NOT NULL ORDER BY id DESC LIMIT 1
+                    """
+                ).first,
+                try session.connection.run(
+                    """
+                    SELECT coalesce(sum(hidden_entries), 0)::bigint, coalesce(sum(removed_entries), 0)::bigint,
+                        coalesce(sum(removed_blobs), 0)::bigint, coalesce(sum(removed_bytes), 0)::bigint,
+                        coalesce(sum(freed_blobs), 0)::bigint, coalesce(sum(freed_bytes), 0)::bigint
+                    FROM shacache.collection_sum
+                    """
+                ).first!
+            )
+        }
+        self.last = last.map { ($0.int(0)!, $0.int(1)!, $0.int(2)!, $0.int(3)!) }
+        (hiddenEntries, removedEntries) = (sums.int(0)!, sums.int(1)!)
+        (removedBlobs, removedBytes) = (sums.int(2)!, sums.int(3)!)
+        (freedBlobs, freedBytes) = (sums.int(4)!, sums.int(5)!)
+    }
+}
+
 /// The runs, for an operator.
 public struct Collections {
     let session: Session

@@ -32,11 +32,7 @@ struct EntryDecision {
             (
                 SELECT entry.id, entry.key, entry.sha512, entry.created_at, entry.software_url, entry.multiarch, entry.os,
                     \(policy) AS policy, expired.at AS expired_at,
-                    entry.id IN (SELECT pin.entry_id FROM shacache.pin WHERE removed_at IS NULL AND pin.entry_id IS NOT NULL)
-                    OR entry.key IN (SELECT pin.key FROM shacache.pin WHERE removed_at IS NULL AND pin.key IS NOT NULL)
-                    OR coalesce(entry.software_url IN (
-                        SELECT pin.software_url FROM shacache.pin
-                        WHERE removed_at IS NULL AND pin.software_url IS NOT NULL), false) AS is_pinned
+                    \(Pins.holdEntry) AS is_pinned
                 FROM shacache.entry LEFT JOIN \(expired)
                 WHERE entry.withdrawal_id IS NULL
             ) AS entry

@@ -9,6 +9,20 @@ public struct Pins {
 
     public typealias Number = Int
 
+    /// The condition for rows of `entry` that nothing removes.
+    static let holdEntry: SQL =
+        """
+        (entry.id IN (SELECT pin.entry_id FROM shacache.pin WHERE removed_at IS NULL AND pin.entry_id IS NOT NULL)
+        OR entry.key IN (SELECT pin.key FROM shacache.pin WHERE removed_at IS NULL AND pin.key IS NOT NULL)
+        OR coalesce(entry.software_url IN (
+            SELECT pin.software_url FROM shacache.pin
+            WHERE removed_at IS NULL AND pin.software_url IS NOT NULL), false))
+        """
+
+    /// The condition for rows of `blob`.
+    static let holdBlob: SQL =
+        "EXISTS (SELECT FROM shacache.pin WHERE pin.sha512 = blob.sha512 AND pin.removed_at IS NULL)"
+
     /// What is pinned. It need not be there yet.
     public enum Target: Sendable {
         /// All entries of a key.
