@@ -368,6 +368,23 @@ struct CollectionTests {
         #expect(throws: Refusal.self) { try upload("bytes") }
     }
 
+    /// Fails without Pins.holdEntry in Entries.hideGoing and in its DELETE, and Pins.holdBlob in BlobRepository.remove.
+    @Test func `what is pinned behind the plan stays`() throws {
+        let (blob, named) = (try upload("bytes"), try upload("named"))
+        let pins = Pins(admin)
+        let reason = Reason("why")!
+        for key in ["old", "old2"] { try entry("1", under: key, naming: named) }
+        try collect(Collection.Times(grace: 3600, untouched: 0, delay: 7200, trash: 3600)) {
+            _ = try pins.add(.key(Key("old")), because: reason, by: "tester")
+        }
+        #expect(try notes(under: "old") == ["1"] && notes(under: "old2").isEmpty)
+        _ = try pins.add(.entry(2), because: reason, by: "tester")
+        try run("UPDATE shacache.blob SET deleting_at = now() - interval '2 hours' WHERE deleting_at IS NOT NULL")
+        try collect(Self.hour) { _ = try pins.add(.blob(blob), because: reason, by: "tester") }
+        #expect(try count("SELECT count(*) FROM shacache.entry") == 2)
+        #expect(try isIntact(blob))
+    }
+
     // MARK: Uploads that meet a removal
 
     /// Fails without tryLocks in BlobRepository.remove, or without the look at blobs in moveRemoved.
