@@ -51,6 +51,12 @@ COMMENT ON TABLE shacache.entry_before_blob IS
     'entry without blob is here, whatever commits concurrently, since the row of a blob is deleted only while no entry '
     'names it, and locked: an entry that comes meanwhile waits for that row, and then finds none.';
 
+-- What is put again is as new as what is put: its policy keeps it as long.
+ALTER TABLE shacache.entry ADD renewed_at timestamptz;
+COMMENT ON COLUMN shacache.entry.renewed_at IS
+    'When it was last put again, or restored, to an hour; NULL: not since retention came to be.';
+GRANT UPDATE (renewed_at) ON shacache.entry TO shacache_worker, shacache_admin;
+
 -- A blob is removed in two transactions: the first marks it, and every upload of it or of an entry that names it takes
 -- the mark away.
 ALTER TABLE shacache.blob ADD deleting_at timestamptz, ADD left_by text;

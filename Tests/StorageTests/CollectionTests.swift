@@ -186,6 +186,31 @@ struct CollectionTests {
         #expect(try notes(under: "old") == ["1"] && notes(under: "old2").isEmpty)
     }
 
+    /// Its policy keeps it as long as what is new. Fails without `renewed` in record_entries, without the statement on
+    /// renewed_at in Entries.reuse, and without renewed_at in Withdrawals.showEntries.
+    @Test func `what is put again, or restored, is as new`() throws {
+        let blob = try upload("bytes")
+        let isNew: SQL = "SELECT count(*) FROM shacache.entry WHERE coalesce(renewed_at, created_at) > now() - interval '1 hour'"
+        let age: SQL = "UPDATE shacache.entry SET created_at = created_at - interval '2 days', renewed_at = NULL"
+        let hidden = Collection.Times(grace: 3600, untouched: 0, delay: 0, trash: 0)
+        try entry("1", under: "old", naming: blob)
+        try run(age)
+        #expect(try count(isNew) == 0)
+        try entry("1", under: "old", naming: blob)
+        #expect(try count(isNew) == 1)
+        try run(age)
+        try run("UPDATE shacache.upload SET at = at - interval '2 days'")
+        try collect(hidden)
+        try entry("1", under: "old", naming: blob)
+        #expect(try count(isNew) == 1)
+        try run(age)
+        try run("UPDATE shacache.upload SET at = at - interval '2 days'")
+        try collect(hidden)
+        #expect(try count(isNew) == 0)
+        #expect(try Entries(admin).restoreRetained(1, by: "tester") == 1)
+        #expect(try count(isNew) == 1)
+    }
+
     /// Fails without the locks of keys in Entries.hideGoing.
     @Test func `what is put again while it is hidden shows it`() throws {
         let blob = try upload("bytes")
@@ -399,7 +424,18 @@ struct CollectionTests {
         try expectRight()
     }
 
-    /// Fails without isMissed in BlobRepository.returnNamed, or when free doesn't spare what is missed.
+    /// It came behind the step that would bring it back. Fails without isMissed in BlobRepository.free.
+    @Test func `what an entry names is not freed`() throws {
+        let blob = try upload("bytes")
+        try collect()
+        try entry("1", under: "new", naming: blob)
+        let blobs = collector()
+        let record = try CollectionRecord(beginningIn: blobs.session, on: "a", by: "tester")
+        let page = try blobs.free(after: TrashPosition(), olderThan: 0, for: record)
+        #expect(page.count == 0 && isInTrash(blob))
+    }
+
+    /// Fails without isMissed in BlobRepository.returnNamed.
     @Test func `an entry that meets a removal gets its blob back`() throws {
         let blob = try upload("bytes")
         try mark()

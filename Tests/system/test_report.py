@@ -492,7 +492,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
             [
                 *COUNTERS,
                 "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
-                "entry.is_shared", "entry.withdrawal_id",
+                "entry.is_shared", "entry.renewed_at", "entry.withdrawal_id",
                 # As far as an account withdrew it itself: see the triggers in 0004_store.sql.
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
@@ -507,7 +507,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"blob_download.{column}" for column in ("bytes", "partial", "probes", "whole")),
                 "certificate.revoked_at",
                 *(f"download_day.{column}" for column in ("bytes", "not_found", "partial", "probes", "whole")),
-                "entry.is_shared", "entry.withdrawal_id",
+                "entry.is_shared", "entry.renewed_at", "entry.withdrawal_id",
                 *(f"import.{column}" for column in (
                     "absent", "blobs", "bytes", "duplicates", "entries", "finished_at", "problem", "refused")),
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),

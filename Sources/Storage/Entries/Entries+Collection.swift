@@ -23,7 +23,7 @@ extension Entries {
                 SELECT id, going.policy
                 FROM shacache.entry JOIN pg_temp.going_entry AS going ON going.entry_id = entry.id
                 WHERE id = ANY(\(page.map { $0.text(0)! })::bigint[]) AND key = ANY(\(locked)::text[])
-                    AND withdrawal_id IS NULL AND created_at <= \(cutoff.sql) AND NOT \(Pins.holdEntry)
+                    AND withdrawal_id IS NULL AND coalesce(renewed_at, created_at) <= \(cutoff.sql) AND NOT \(Pins.holdEntry)
                     AND NOT EXISTS (
                         SELECT FROM shacache.upload
                         WHERE shacache.key_without_credentials(upload.key) = shacache.key_without_credentials(entry.key)

@@ -16,7 +16,7 @@ extension CollectionPlan {
 
     /// Those that a policy of their own lets go.
     func decideUnnamedBlobs() throws {
-        let names = try KnownNames(session)
+        let names = KnownNames(session)
         var conditions: [SQL] = []
         for (number, policy) in policies.enumerated() {
             guard case .unnamedBlobs(let account) = policy.subject else { continue }

@@ -40,7 +40,7 @@ extension CollectionPlan {
     private func makePlannedBlobs() throws {
         try connection.runScript(
             """
-            SET LOCAL work_mem = '64MB'; SET LOCAL jit = off;
+            SET LOCAL work_mem = '128MB'; SET LOCAL jit = off;
             DROP TABLE IF EXISTS pg_temp.planned_blob;
             CREATE TEMPORARY TABLE planned_blob AS
             WITH decided AS MATERIALIZED (
@@ -79,6 +79,7 @@ extension CollectionPlan {
         try connection.transaction {
             try connection.runScript(
                 """
+                SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1;
                 DECLARE plan NO SCROLL CURSOR FOR
                 SELECT \(asJSON ? "row_to_json(going)" : "going.*")
                 FROM (

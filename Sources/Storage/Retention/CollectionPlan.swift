@@ -40,15 +40,18 @@ public struct CollectionPlan {
     }
 
     private func decideAll() throws {
-        let entries = try EntryDecision(self)
+        let decision = try EntryDecision(self)
         try checkUse()
-        try fillPolicies()
-        try findExpired(matching: entries)
-        let bounded = try excesses(of: entries)
+        let used = try fillPolicies()
+        try findExpired(matching: decision)
+        try connection.run(
+            "CREATE TEMPORARY TABLE matched_entry AS \(decision.matched(now: now, usedSince: used))")
+        try connection.runScript("ANALYZE pg_temp.matched_entry")
+        let bounded = try excesses()
         try findUse(isBounded: !bounded.isEmpty)
-        try findNewest(among: entries)
-        try decide(entries, into: .going)
-        if !bounded.isEmpty { try applyBounds(bounded, to: entries) }
+        try findOutranked()
+        try decide(into: .going)
+        if !bounded.isEmpty { try applyBounds(bounded) }
         try decideLeftBlobs()
         try decideUnnamedBlobs()
         try sparePinned()
@@ -58,15 +61,15 @@ public struct CollectionPlan {
         // A plan reads whole tables once: what is sorted and hashed shall rarely go to the disk.
         try connection.runScript(
             """
-            SET LOCAL work_mem = '64MB'; SET LOCAL hash_mem_multiplier = 2; SET LOCAL jit = off;
-            DROP TABLE IF EXISTS pg_temp.retention_policy, pg_temp.expired_entry, pg_temp.newest_entry, pg_temp.used_blob,
+            SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1;
+            DROP TABLE IF EXISTS pg_temp.retention_policy, pg_temp.expired_entry, pg_temp.matched_entry, pg_temp.outranked_entry, pg_temp.used_blob,
                 pg_temp.used_key, pg_temp.going_entry, pg_temp.going_blob, pg_temp.bounded_entry, pg_temp.spared_entry,
                 pg_temp.spared_blob, pg_temp.planned_blob;
             CREATE TEMPORARY TABLE retention_policy (
                 number integer PRIMARY KEY, name text NOT NULL, uploaded_since timestamptz, used_since timestamptz,
                 newest bigint, newest_of text, bytes bigint, why text NOT NULL);
             CREATE TEMPORARY TABLE expired_entry (entry_id bigint NOT NULL, at timestamptz NOT NULL);
-            CREATE TEMPORARY TABLE newest_entry (entry_id bigint NOT NULL);
+            CREATE TEMPORARY TABLE outranked_entry (entry_id bigint NOT NULL);
             CREATE TEMPORARY TABLE used_blob (sha512 bytea NOT NULL, at timestamptz NOT NULL);
             CREATE TEMPORARY TABLE used_key (key text COLLATE "C" NOT NULL, at timestamptz NOT NULL);
             CREATE TEMPORARY TABLE going_entry (
@@ -89,22 +92,25 @@ public struct CollectionPlan {
             """)
     }
 
-    private func fillPolicies() throws {
+    /// - Returns: since when each keeps what was used, in seconds since 1970.
+    private func fillPolicies() throws -> [Int?] {
         let begin = try beginOfUse()
+        // What nobody counted may have been used at any time before.
+        let used = policies.map { policy in
+            policy.keeps.sinceUse.map { now - $0.seconds <= begin ? Self.always : now - $0.seconds }
+        }
         for (number, policy) in policies.enumerated() {
             let keeps = policy.keeps
-            var used = keeps.sinceUse.map { now - $0.seconds }
-            // What nobody counted may have been used at any time before.
-            if let since = used, since <= begin { used = Self.always }
             try connection.run(
                 """
                 INSERT INTO pg_temp.retention_policy
                 VALUES (\(number), \(policy.name), to_timestamp(\(keeps.sinceUpload.map { now - $0.seconds })),
-                    to_timestamp(\(used)), \(keeps.newest?.count), \(keeps.newest?.group.rawValue), \(keeps.bytes),
+                    to_timestamp(\(used[number])), \(keeps.newest?.count), \(keeps.newest?.group.rawValue), \(keeps.bytes),
                     \(policy.why(now: now)))
                 """)
         }
         try connection.runScript("ANALYZE pg_temp.retention_policy")
+        return used
     }
 
     /// What keeps more than its policy seems to say.

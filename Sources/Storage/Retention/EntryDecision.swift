@@ -2,15 +2,15 @@ import Postgres
 
 /// Which policy decides on each visible entry.
 struct EntryDecision {
-    /// A subquery, to be read as `entry`: shacache.entry's id, key, sha512, created_at, software_url, multiarch and os;
-    /// `policy`, the number of the first that matches, or NULL; `expired_at`; `is_pinned`.
-    let entries: SQL
-    /// Matches all that a policy of expired entries could.
+    /// Of a row of shacache.entry and of `expired`: the number of the first policy that matches, or NULL.
+    private let policy: SQL
+    /// Matches all that a policy of expired entries could; nil: there is no such policy.
     let mayExpire: SQL?
+    private let policies: [RetentionPolicy]
 
     /// - Throws: `RetentionError` when one names an account or a signer that isn't there.
     init(_ plan: CollectionPlan) throws {
-        let names = try KnownNames(plan.session)
+        let names = KnownNames(plan.session)
         var cases: [SQL] = []
         var expiring: [SQL] = []
         for (number, policy) in plan.policies.enumerated() {
@@ -19,25 +19,54 @@ struct EntryDecision {
             case .entries(let filter):
                 let condition = try names.condition(filter, of: policy)
                 if filter.isExpired { expiring.append(condition) }
-                let expired: SQL = filter.isExpired ? " AND expired.at IS NOT NULL" : ""
-                cases.append("WHEN \(condition)\(expired) THEN \(number)::integer")
+                let isExpired: SQL = filter.isExpired ? " AND expired.at IS NOT NULL" : ""
+                cases.append("WHEN \(condition)\(isExpired) THEN \(number)::integer")
             }
         }
-        let policy: SQL = cases.isEmpty ? "NULL::integer" : "CASE \(joined: cases, by: " ") END"
+        policy = cases.isEmpty ? "NULL::integer" : "CASE \(joined: cases, by: " ") END"
+        mayExpire = expiring.isEmpty ? nil : "(\(joined: expiring, by: " OR "))"
+        policies = plan.policies
+    }
+
+    /// The visible entries on which a policy decides, but for those of which their upload alone says that they stay. What no
+    /// policy needs of them is left out, since there may be very many.
+    ///
+    /// - Parameter used: since when each policy keeps what was used, in seconds since 1970.
+    func matched(now: Int, usedSince used: [Int?]) -> SQL {
         let expired: SQL =
-            expiring.isEmpty
+            mayExpire == nil
             ? "(SELECT NULL::timestamptz AS at) AS expired ON true"
             : "pg_temp.expired_entry AS expired ON expired.entry_id = entry.id"
-        entries = """
-            (
-                SELECT entry.id, entry.key, entry.sha512, entry.created_at, entry.software_url, entry.multiarch, entry.os,
+        let keys = policies.contains { $0.keeps.needUse || $0.keeps.newest?.group == .key }
+        let releases = policies.contains { $0.keeps.newest?.group == .softwareRelease }
+        let release: SQL =
+            releases
+            ? "entry.software_url, entry.multiarch, entry.os"
+            : "NULL::text AS software_url, NULL::text AS multiarch, NULL::text[] AS os"
+        return """
+            SELECT * FROM (
+                SELECT entry.id, entry.sha512, coalesce(entry.renewed_at, entry.created_at) AS created_at,
                     \(policy) AS policy, expired.at AS expired_at,
+                    \(keys ? "entry.key" : "NULL::text AS key" as SQL), \(release),
                     \(Pins.holdEntry) AS is_pinned
                 FROM shacache.entry LEFT JOIN \(expired)
                 WHERE entry.withdrawal_id IS NULL
             ) AS entry
+            WHERE entry.policy IS NOT NULL AND entry.created_at < \(latest(now: now, usedSince: used))
             """
-        mayExpire = expiring.isEmpty ? nil : "(\(joined: expiring, by: " OR "))"
+    }
+
+    /// Of a row with `policy`: what was put since then stays, whatever else is so.
+    private func latest(now: Int, usedSince used: [Int?]) -> SQL {
+        let cases: [SQL] = zip(policies, used).enumerated().compactMap { number, each in
+            let (keeps, used) = (each.0.keeps, each.1)
+            // The others of a group, or of a bound, count too.
+            guard keeps.newest == nil, keeps.bytes == nil else { return nil }
+            let since = [keeps.sinceUpload.map { now - $0.seconds }, used].compactMap { $0 }.min()
+            return since.map { "WHEN \(number)::integer THEN to_timestamp(\($0))" }
+        }
+        return cases.isEmpty
+            ? "'infinity'::timestamptz" : "CASE entry.policy \(joined: cases, by: " ") ELSE 'infinity'::timestamptz END"
     }
 }
 
@@ -45,7 +74,7 @@ struct EntryDecision {
 struct KnownNames {
     let session: Session
 
-    init(_ session: Session) throws { self.session = session }
+    init(_ session: Session) { self.session = session }
 
     /// Of a row of shacache.entry.
     fileprivate func condition(_ filter: RetentionPolicy.EntryFilter, of policy: RetentionPolicy) throws -> SQL {

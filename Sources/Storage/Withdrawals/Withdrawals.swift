@@ -95,7 +95,7 @@ public struct Withdrawals {
         return count
     }
 
-    /// What comes back from retention has an audit row each, and its blobs are as if they were uploaded anew: their policy
+    /// What comes back from retention has an audit row each, and it and its blobs are as if they were put anew: their policy
     /// would hide them at once otherwise. Their rows are locked behind those of the entries, and in their order, as
     /// uploads lock them.
     @discardableResult
@@ -105,7 +105,9 @@ public struct Withdrawals {
         try connection.run(
             """
             WITH shown AS (
-                UPDATE shacache.entry SET withdrawal_id = NULL FROM shacache.withdrawal
+                UPDATE shacache.entry
+                SET withdrawal_id = NULL, renewed_at = CASE WHEN is_retention THEN now() ELSE renewed_at END
+                FROM shacache.withdrawal
                 WHERE withdrawal_id = \(number) AND withdrawal.id = \(number) AND \(condition)
                 RETURNING key, entry.id, sha512, is_retention
             ), audited AS (
