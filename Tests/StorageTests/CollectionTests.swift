@@ -222,7 +222,32 @@ struct CollectionTests {
         #expect(try notes(under: "old") == ["1"])
     }
 
-    /// Fails without `lifted_at IS NULL` in Entries.deleteHidden, or without the withdrawal's number in its DELETE.
+    /// Fails without the withdrawal's number in the DELETE of Entries.delete.
+    @Test func `what is lifted while it is about to be deleted stays`() throws {
+        let blob = try upload("bytes")
+        for note in ["1", "2"] { try entry(note, under: "old", naming: blob) }
+        try collect(Collection.Times(grace: 3600, untouched: 0, delay: 0, trash: 0))
+        let finished = DispatchGroup()
+        let other = database.connection(as: "postgres")
+        try other.transaction {
+            // As `collect restore --entry 1`.
+            try other.run("SELECT FROM shacache.withdrawal FOR UPDATE")
+            try other.run("UPDATE shacache.entry SET withdrawal_id = NULL, renewed_at = now() WHERE id = 1")
+            finished.enter()
+            Thread {
+                #expect(throws: Never.self) {
+                    try collect(Collection.Times(grace: 0, untouched: 3600, delay: 0, trash: 0))
+                }
+                finished.leave()
+            }.start()
+            try database.waitForSession(where: "wait_event_type = 'Lock'")
+        }
+        #expect(finished.wait(timeout: .now() + 20) == .success)
+        #expect(try notes(under: "old") == ["1"])
+        #expect(try count("SELECT count(*) FROM shacache.entry") == 1)
+        try expectRight()
+    }
+
     @Test func `what was lifted is not deleted`() throws {
         let blob = try upload("bytes")
         try entry("1", under: "old", naming: blob)
@@ -451,7 +476,7 @@ struct CollectionTests {
     }
 
     /// Fails without SKIP LOCKED in BlobRepository.remove: it waits for the entry, and would hold up all uploads of its page.
-    @Test func `a removal doesn't wait for an entry that is being stored`() throws {
+    @Test(.timeLimit(.minutes(1))) func `a removal doesn't wait for an entry that is being stored`() throws {
         let blob = try upload("bytes")
         try mark()
         let gate = try gate(behind: "INSERT", of: "entry")
@@ -483,7 +508,7 @@ struct CollectionTests {
         _ = try blobs.removeMarked(after: "", delay: 0, cutoff, for: record, by: "tester")
     }
 
-    /// Fails without moveRemoved at the beginning of Collection.run, or without the first giveBack for what came again.
+    /// Fails without moveRemoved in Collection.remove, or when it doesn't free what came again.
     @Test(arguments: [false, true]) func `killed behind the removal of the row`(isUploaded: Bool) throws {
         let blob = try upload("bytes")
         try removeRows()
@@ -497,7 +522,7 @@ struct CollectionTests {
         try expectRight()
     }
 
-    /// Fails without unlinkFromTrash for what came again in moveRemoved.
+    /// Fails when moveRemoved doesn't free what came again.
     @Test(arguments: [false, true]) func `killed behind the move of the file`(isUploaded: Bool) throws {
         let blob = try upload("bytes")
         try removeRows()
@@ -598,13 +623,17 @@ struct CollectionTests {
     @Test func `a session that ended ends the collection, and the next goes on`() throws {
         let blob = try upload("bytes")
         try entry("1", under: "old", naming: blob)
-        #expect(throws: (any Error).self) {
-            try collect {
+        let collection = try Collection(of: collector(), Self.atOnce, rate: 1000, on: "a", by: "tester")
+        #expect(throws: CollectionError.self) {
+            try collection.run(policies: ["old"]) {
                 try run(
                     """
                     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE datname = current_database() AND usename = 'shacache_collector'
                     """)
+                // The next one has a plan, and no lock.
+                _ = try? plan($0)
+                try plan($0)
             }
         }
         #expect(try notes(under: "old") == ["1"])

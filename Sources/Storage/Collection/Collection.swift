@@ -71,7 +71,6 @@ public final class Collection {
             let trash = isEmptyingTrash ? 0 : times.trash
             try tolerating { try blobs.reconcileTrash(olderThan: times.trash) }
             try forEachPage("") { try self.blobs.returnNamed(after: $0, by: self.actor) }
-            try moveRemoved()
             try free(olderThan: trash)
             try deleteHidden(policies)
             let planned = try session.connection.run("SELECT clock_timestamp()::text").first!.text(0)!
@@ -111,6 +110,7 @@ public final class Collection {
             try self.blobs.removeMarked(
                 after: $0, delay: self.times.delay, cutoff, for: self.record, by: self.actor)
         }
+        // Also what a run that was killed has left.
         try moveRemoved()
     }
 
