@@ -1,11 +1,12 @@
--- The five roles of a ShaCache database. They belong to the whole cluster, so a
+-- The six roles of a ShaCache database. They belong to the whole cluster, so a
 -- superuser runs this file once, before the first migration; running it again is harmless.
 -- How each role authenticates (peer, password, certificate) is set in pg_hba.conf.
 DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['shacache_owner', 'shacache_worker', 'shacache_admin', 'shacache_report', 'shacache_page']
+    FOREACH role IN ARRAY ARRAY[
+        'shacache_owner', 'shacache_worker', 'shacache_admin', 'shacache_collector', 'shacache_report', 'shacache_page']
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role);
@@ -18,6 +19,8 @@ COMMENT ON ROLE shacache_owner IS 'Owns the schema; only `shacache-admin migrate
 COMMENT ON ROLE shacache_worker IS
     'What shacached may do: look up, add, hide; never alter or delete what was uploaded.';
 COMMENT ON ROLE shacache_admin IS 'What shacache-admin may do: accounts, certificates, signers, and their audit.';
+COMMENT ON ROLE shacache_collector IS
+    'What `shacache-admin collect` may do: hide and delete what retention policies and operators let go.';
 COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and nothing else.';
 
 COMMENT ON ROLE shacache_page IS 'What shacache-page may do: read what its web pages show.';

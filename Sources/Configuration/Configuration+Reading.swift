@@ -16,33 +16,59 @@ extension Configuration {
             guard let text = String(validating: try contentsOfFile(path), as: UTF8.self) else {
                 throw ConfigurationError(description: "\(path): is not valid UTF-8")
             }
-            self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
+            try self.init(text: text, path: path)
         } catch let error as ConfigurationError {
             throw error
         } catch let failure as SystemError {
             throw ConfigurationError(description: failure.description)
-        } catch {
-            throw ConfigurationError(description: "\(path): \(Self.reason(error))")
         }
     }
 
-    private static func reason(_ error: any Error) -> String {
+    private init(text: String, path: String) throws(ConfigurationError) {
+        let lines = RetentionLines(text)
+        do {
+            self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
+            try placeRetention(lines)
+        } catch {
+            throw ConfigurationError(description: "\(path): \(Self.reason(error, lines))")
+        }
+    }
+
+    /// Names must tell policies apart, since what one has hidden bears its name.
+    private mutating func placeRetention(_ lines: RetentionLines) throws {
+        for (number, line) in lines.tables.enumerated() where retention.indices.contains(number) {
+            retention[number].line = line
+        }
+        for (number, policy) in retention.enumerated()
+        where retention[..<number].contains(where: { $0.name == policy.name }) {
+            throw RetentionError(policy, "there is another one of that name before it")
+        }
+    }
+
+    private static func reason(_ error: any Error, _ lines: RetentionLines) -> String {
         switch error {
         case let error as UnexpectedKeysError:
-            return "unknown option \(error.keys.values.map(name).sorted().joined(separator: ", "))"
+            let names = error.keys.values.map { "\(place($0, lines))\(name($0))" }
+            return "unknown option \(names.sorted().joined(separator: ", "))"
         case let error as TOMLParseError:
             return "line \(error.source.begin.line): \(error.description)"
         case DecodingError.keyNotFound(let key, let context):
-            return "\(name(context.codingPath + [key])) is missing"
+            return "\(place(context.codingPath, lines))\(name(context.codingPath + [key])) is missing"
         case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
             DecodingError.dataCorrupted(let context):
-            return "\(name(context.codingPath)): \(context.debugDescription)"
+            return "\(place(context.codingPath, lines))\(name(context.codingPath)): \(context.debugDescription)"
         default:
             return "\(error)"
         }
     }
 
-    private static func name(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
+    private static func name(_ path: [any CodingKey]) -> String {
+        path.filter { $0.intValue == nil }.map(\.stringValue).joined(separator: ".")
+    }
+
+    private static func place(_ path: [any CodingKey], _ lines: RetentionLines) -> String {
+        lines.line(of: path).map { "line \($0): " } ?? ""
+    }
 }
 
 extension KeyedDecodingContainer {
@@ -85,6 +111,9 @@ extension Configuration {
     public var metricsDatabase: ConnectionOptions { options(role: "shacache_worker", statementTimeLimit: 1) }
 
     public var adminDatabase: ConnectionOptions { options(role: "shacache_admin") }
+
+    /// For collections: the only role that may delete.
+    public var collectorDatabase: ConnectionOptions { options(role: "shacache_collector") }
 
     /// For migrations.
     public var ownerDatabase: ConnectionOptions { options(role: "shacache_owner") }

@@ -80,6 +80,13 @@ extension Pages {
         ]
     }
 
+    private func removalModel(_ removal: RemovalSummary, _ view: View) -> Templates.Model {
+        [
+            "size": Format.bytes(removal.size), "policy": removal.policy.shown(),
+            "at": Format.time(removal.at, now: view.now),
+        ]
+    }
+
     /// Characters. Longer ones are rare, and can be had as they are.
     private static let metadataShown = 65_536
     private static let entriesNamed = 20
@@ -106,14 +113,16 @@ extension Pages {
         let includingHidden = view.visitor.isOperator
         let stored = try browsing.blobs(from: digest, to: digest, includingHidden: true, limit: 1).first
         let blob = includingHidden || stored?.isHidden == false ? stored : nil
+        let removal = includingHidden && stored == nil ? try browsing.removal(ofBlob: digest) : nil
         let entries = try entries(naming: digest, view)
-        guard blob != nil || entries.found?.isEmpty == false else {
+        guard blob != nil || removal != nil || entries.found?.isEmpty == false else {
             return entries.failure.map { message(.tookTooLong, view, cause: $0) }
                 ?? message(.nothingHere, view)
         }
         var model: Templates.Model =
             blob.map { blobModel($0, view) }
-            ?? absentBlob(digest).merging(["wasWithdrawn": stored != nil]) { $1 }
+            ?? absentBlob(digest).merging(
+                ["wasWithdrawn": stored != nil, "removal": removal.map { removalModel($0, view) } ?? false as Any]) { $1 }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model.merge(namedEntriesModel(entries.found, view)) { $1 }
         if let downloads = try browsing.downloads(ofBlob: digest) { model["fetched"] = downloadsModel(downloads) }

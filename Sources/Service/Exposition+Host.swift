@@ -40,6 +40,7 @@ extension Exposition {
         addFamily(.lastFindings, database.runs.map { $0.sample($0.findings) })
         addFamily(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
         addScrub(database.scrub)
+        addCollection(database.collection)
         addFamily(
             .surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
         addFamily(
@@ -52,6 +53,33 @@ extension Exposition {
         addFamily(.scrubbedBytes, [Sample(Double(figures.bytes))])
         addFamily(.scrubFindings, [Sample(Double(figures.found))])
         addFamily(.scrubOpenFindings, [Sample(Double(figures.open))])
+    }
+
+    private mutating func addCollection(_ figures: CollectionFigures?) {
+        guard let figures else { return }
+        addFamily(
+            .collectedEntries,
+            [
+                Sample(Double(figures.hiddenEntries), ("step", "hidden")),
+                Sample(Double(figures.removedEntries), ("step", "removed")),
+            ])
+        addFamily(
+            .collectedBlobs,
+            [
+                Sample(Double(figures.removedBlobs), ("step", "removed")),
+                Sample(Double(figures.freedBlobs), ("step", "freed")),
+            ])
+        addFamily(
+            .collectedBytes,
+            [
+                Sample(Double(figures.removedBytes), ("step", "removed")),
+                Sample(Double(figures.freedBytes), ("step", "freed")),
+            ])
+        guard let last = figures.last else { return }
+        addFamily(.retainedEntries, [Sample(Double(last.hiddenEntries))])
+        addFamily(.retainedBytes, [Sample(Double(last.hiddenBytes))])
+        addFamily(.trashFiles, [Sample(Double(last.trashBlobs))])
+        addFamily(.trashBytes, [Sample(Double(last.trashBytes))])
     }
 
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are left out.
@@ -132,7 +160,7 @@ extension Family {
         "When a command that timers run last succeeded, in seconds since 1970.")
     fileprivate static let lastFindings = Family(
         "shacache_last_run_findings", .gauge,
-        "What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines (ingest-log)."
+        "What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines (ingest-log), policies that hide entries and are not configured any more (collect)."
     )
     fileprivate static let loggedBytes = Family(
         "shacache_logged_sent_bytes_total", .counter,
@@ -147,6 +175,22 @@ extension Family {
         "shacache_scrub_findings_total", .counter, "Damaged files that scrubs have found.")
     fileprivate static let scrubOpenFindings = Family(
         "shacache_scrub_open_findings", .gauge, "Damaged blobs to which nothing has brought the right bytes yet.")
+    fileprivate static let collectedEntries = Family(
+        "shacache_collected_entries_total", .counter,
+        "Entries that collections have hidden, and those that they have removed when the grace time was over.")
+    fileprivate static let collectedBlobs = Family(
+        "shacache_collected_blobs_total", .counter,
+        "Blobs that collections have removed, into trash, and those whose bytes they have freed.")
+    fileprivate static let collectedBytes = Family(
+        "shacache_collected_bytes_total", .counter, "Bytes of these blobs.")
+    fileprivate static let retainedEntries = Family(
+        "shacache_retention_hidden_entries", .gauge,
+        "Entries that retention hid and that can be restored, when the last collection ended.")
+    fileprivate static let retainedBytes = Family(
+        "shacache_retention_hidden_bytes", .gauge, "Bytes of the blobs that only these entries name.")
+    fileprivate static let trashFiles = Family(
+        "shacache_trash_files", .gauge, "Removed blobs whose bytes are kept for a while, when the last collection ended.")
+    fileprivate static let trashBytes = Family("shacache_trash_bytes", .gauge, "Their bytes.")
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
     fileprivate static let surveyedBytes = Family(

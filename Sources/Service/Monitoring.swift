@@ -93,6 +93,7 @@ struct DatabaseFigures: Sendable {
     private(set) var runs: [TaskRun] = []
     private(set) var surveyed: [StoreAuditSum] = []
     private(set) var scrub: ScrubFigures?
+    private(set) var collection: CollectionFigures?
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
 
@@ -108,6 +109,7 @@ struct DatabaseFigures: Sendable {
             runs = try TaskRuns(session).latest()
             surveyed = try StoreAuditReports(session).latestSums()
             scrub = try ScrubFigures(asking: session)
+            collection = try CollectionFigures(asking: session)
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {

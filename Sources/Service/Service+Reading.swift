@@ -99,8 +99,9 @@ extension String {
 extension Service {
     /// Says of each line of a list whether a GET for it would find something.
     ///
+    /// - Parameter found: gets what was there, for the record of use.
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
-    func existing(_ request: Request, prefix: [UInt8]) throws -> Response {
+    func existing(_ request: Request, prefix: [UInt8], found: inout FoundNames) throws -> Response {
         let names = try ExistenceList.names(in: request.list)
         if request.isLimited, let pause = lists.pause(before: names.count, from: request.clientAddress) {
             return .tooManyNames(pause: pause)
@@ -111,6 +112,7 @@ extension Service {
             if case .blob(let digest) = route { return try existence(of: digest) }
             return areVisible.next() == true ? .key : .absent
         }
+        for (route, answer) in zip(routes, answers) where answer != .absent { found.append(route) }
         return Response(
             .ok, headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")],
             body: .bytes(ExistenceList.body(answers)))
@@ -129,6 +131,13 @@ extension Service {
             monitoring.recorder.add(to: .damagedBlobs)
             return .absent
         }
+    }
+}
+
+extension FoundNames {
+    fileprivate mutating func append(_ route: Route) {
+        if case .blob(let digest) = route { blobs.append(digest) }
+        if let key = route.key { keys.append(key) }
     }
 }
 

@@ -17,6 +17,8 @@ public final class Service {
     private let refusals: RefusalRateLimiter
     let lists: ListRateLimiter
     var identityCache = IdentityCache()
+    /// Until when no use is recorded, since that has failed; nil: it has not.
+    private var pauseOfUse: ContinuousClock.Instant?
 
     /// - Parameters:
     ///   - groups: of the process.
@@ -69,6 +71,20 @@ public final class Service {
         return leftOut
     }
 
+    /// Writes down what a list asked for and found: that it is used, no access log shows. Retention alone needs it, so that
+    /// a database in trouble is left alone for a while.
+    public func recordUse(by answer: AnsweredRequest) throws {
+        guard !answer.found.isEmpty, pauseOfUse.map({ ContinuousClock.now >= $0 }) ?? true else { return }
+        do {
+            try UseRecord(session).note(answer.found)
+        } catch {
+            pauseOfUse = .now + Self.rest
+            throw error
+        }
+    }
+
+    private static let rest = Duration.seconds(60)
+
     private func answer(_ request: Request, for route: Result<Route?, any Error>) -> AnsweredRequest {
         switch route {
         // An upload under a name that can't be read is on record, and a withdrawal in the log, like any that is
@@ -98,7 +114,9 @@ public final class Service {
         case .downloadBlob(let digest): return AnsweredRequest(to: request, Result { try blob(digest, for: request) })
         case .listEntries(let key): return AnsweredRequest(to: request, Result { try entries(of: key) })
         case .findExisting(let prefix):
-            return AnsweredRequest(to: request, Result { try existing(request, prefix: prefix) })
+            var found = FoundNames()
+            let result = Result { try existing(request, prefix: prefix, found: &found) }
+            return AnsweredRequest(to: request, result, found: found)
         case .listMethods:
             return AnsweredRequest(
                 to: request, .success(Response(.noContent, headers: [("Allow", route.allowedMethods)])))
@@ -117,16 +135,18 @@ public struct AnsweredRequest {
     public let upload: UploadRecord?
     /// Of withdrawals.
     public let withdrawal: WithdrawalAttempt?
+    /// Of lists.
+    let found: FoundNames
     /// Why it was not taken, in words and with a cause that only the log may know.
     public let failure: RequestFailure?
 
     /// - Parameter result: what an operation gave, or why it gave nothing.
     fileprivate init(
         to request: Request, _ result: Result<Response, any Error>, upload: UploadRecord? = nil,
-        withdrawal: WithdrawalAttempt? = nil
+        withdrawal: WithdrawalAttempt? = nil, found: FoundNames = FoundNames()
     ) {
         requestID = request.requestID
-        (self.upload, self.withdrawal) = (upload, withdrawal)
+        (self.upload, self.withdrawal, self.found) = (upload, withdrawal, found)
         switch result {
         case .success(let response): (self.response, failure) = (response, nil)
         case .failure(let error):

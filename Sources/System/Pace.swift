@@ -1,16 +1,17 @@
 import Glibc
 
-/// Keeps what reads a disk at a rate: others read there, too.
+/// Keeps what reads a disk, or changes much on it, at a rate: others work there, too.
 public struct Pace: Sendable {
-    private let bytesPerSecond: Double
-    /// When as much may have been read as was.
+    private let perSecond: Double
+    /// When as much may have been done as was.
     private var due = ContinuousClock.now
 
-    public init(bytesPerSecond: Int) { self.bytesPerSecond = Double(bytesPerSecond) }
+    /// - Parameter perSecond: bytes, or whatever is counted.
+    public init(perSecond: Int) { self.perSecond = Double(perSecond) }
 
-    /// Waits as long as these bytes may take. Time in which nothing was read isn't made up for.
-    public mutating func spend(_ bytes: Int) {
-        due = max(due, .now) + .seconds(Double(bytes) / bytesPerSecond)
+    /// Waits as long as so much may take. Time in which nothing was done isn't made up for.
+    public mutating func spend(_ count: Int) {
+        due = max(due, .now) + .seconds(Double(count) / perSecond)
         let early = ContinuousClock.now.duration(to: due)
         if early > .milliseconds(10) { usleep(UInt32(clamping: Int(early / .microseconds(1)))) }
     }

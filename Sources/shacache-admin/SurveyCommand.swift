@@ -97,7 +97,7 @@ struct ArchiveReading {
     }
 
     private func problem(of archive: ReleaseArchive, _ descriptor: CInt) -> String? {
-        var (pace, position) = (Pace(bytesPerSecond: Self.rate), 0)
+        var (pace, position) = (Pace(perSecond: Self.rate), 0)
         let workBefore = Self.work
         let problem = ArchiveInspection.problem(of: descriptor, top: archive.key) { bytes in
             pace.spend(bytes - position)

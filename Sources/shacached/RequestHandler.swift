@@ -65,6 +65,11 @@ struct RequestHandler: Sendable {
         } catch {
             log.error("upload not recorded", metadata: ["cause": "\(error)"])
         }
+        do {
+            try service.recordUse(by: answer)
+        } catch {
+            log.notice("use not recorded", metadata: ["cause": "\(error)"])
+        }
     }
 }
 

@@ -13,7 +13,7 @@ PLATFORMS = [
     ("NULL", "NULL", "NULL"), ("'https://a'", "'x86'", "'{debian,12}'::text[]"), ("'https://b'", "'x86'", "'{debian,11}'::text[]"),
     ("'https://a'", "NULL", "NULL")]
 HOSTS = ["cache-1", "cache-2"]
-KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "arriving", "orphan",
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "trash", "arriving", "orphan",
          "temporary", "unknown", "directory", "dangling"]
 
 
@@ -29,6 +29,7 @@ def made_by_chance(random):
     yield from surveyed(random)
     yield from scrubbed(random)
     yield from imported(random)
+    yield from collected(random)
     yield """
         INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
         SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
@@ -168,3 +169,14 @@ def imported(random):
         (days_ago(random.uniform(0, 70)), random.choice(["NULL", "now()"]), f"'actor {n % 3}'", random.randint(1, len(ACCOUNTS)),
          random.choice(["'slapproxy'", "'http'", "'tree'", "'exported'"]), f"'source {n}'",
          *(random.randint(0, 900) for _ in range(6)), random.choice(["NULL", "'no room'"])) for n in range(100))
+
+
+def collected(random):
+    """Some are under way, or were killed; some did nothing."""
+    yield "INSERT INTO shacache.collection (started_at, finished_at, host, actor, problem) VALUES " + rows(
+        (days_ago(random.uniform(0, 70)), random.choice(["NULL", "now()"]), f"'{random.choice(HOSTS)}'", f"'actor {n % 3}'",
+         random.choice(["NULL", "'no room'"])) for n in range(100))
+    yield ("INSERT INTO shacache.collection_sum (collection_id, policy, hidden_entries, removed_entries, marked_blobs,"
+           " removed_blobs, removed_bytes, freed_blobs, freed_bytes) VALUES ") + rows(
+        (n, f"'policy {policy}'", *(random.randint(0, 900) for _ in range(7)))
+        for n in range(1, 101) for policy in range(random.randint(0, 3)))

@@ -180,13 +180,20 @@ CHECKS = {
             absent, refused, problem
         FROM (SELECT *, started_at AS at FROM shacache.import) AS import JOIN shacache.account ON account.id = account_id
         WHERE {ASKED} ORDER BY at DESC, import.id DESC"""),
+    "collections": ("number, started_at, finished_at, host, actor, policy, hidden_entries, removed_entries, removed_blobs, removed_bytes, freed_blobs, freed_bytes, problem", f"""
+        SELECT id, at, finished_at, host, actor, policy, coalesce(hidden_entries, 0) AS h, coalesce(removed_entries, 0) AS e,
+            coalesce(removed_blobs, 0) AS b, coalesce(removed_bytes, 0) AS y, coalesce(freed_blobs, 0) AS f,
+            coalesce(freed_bytes, 0) AS g, problem
+        FROM (SELECT id, started_at AS at, finished_at, host, actor, problem FROM shacache.collection) AS collection
+        LEFT JOIN shacache.collection_sum ON collection_id = id
+        WHERE {DAYS} ORDER BY at DESC, id DESC, policy"""),
     "usage": ("host, surveyed_at, kind, files, bytes, allocated", f"""
         SELECT host, at, kind, files, bytes, allocated FROM (
             SELECT survey_id, kind, files, bytes, allocated FROM shacache.survey_sum
             UNION ALL SELECT survey_id, 'total', sum(files), sum(bytes), sum(allocated)
             FROM shacache.survey_sum WHERE kind <> 'dangling' GROUP BY 1
         ) AS part JOIN {NEWEST} ON survey.id = survey_id
-        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged quarantined arriving '
+        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged quarantined trash arriving '
             'orphan temporary unknown directory total dangling')"""),
     "surveys": ("at, host, files, bytes, allocated, referenced_bytes, findings, free_bytes", f"""
         SELECT at, host, sum(files) FILTER (WHERE kind <> 'dangling') AS f,

@@ -14,7 +14,7 @@ from history import LIST, UPLOAD, History, Load
 from stack import REPOSITORY, Database, Stack, eventually
 from test_database_away import stopped_database, wait_for_database
 
-KINDS = ["dangling", "damaged", "exposed", "hidden", "unreadable", "unconfirmed", "directory", "leftover", "account-usage",
+KINDS = ["dangling", "damaged", "exposed", "hidden", "trashed", "unreadable", "unconfirmed", "directory", "leftover", "account-usage",
          "key-count", "entry-before-blob", "upload-day", "download-month", "archive", "orphan", "arriving", "unknown"]
 HARMLESS = ["download-month", "archive", "orphan", "arriving", "unknown"]
 OLD = time.time() - 25 * 3600

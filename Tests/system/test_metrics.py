@@ -596,7 +596,7 @@ RUN = "shacache_last_run_timestamp_seconds"
 
 def run_tasks(stack):
     (stack.state / "log/access.log").touch()
-    for words in (["maintain"], ["survey"], ["scrub"], ["ingest-log", stack.state / "log/access.log"]):
+    for words in (["maintain"], ["survey"], ["scrub"], ["collect", "apply"], ["ingest-log", stack.state / "log/access.log"]):
         stack.admin(*words)
 
 
@@ -609,12 +609,12 @@ def ages(stack):
 def test_a_run_counts_that_had_nothing_to_do(two):
     run_tasks(two)
     Database(two).run("UPDATE shacache.task_run SET at = at - interval '5 hours'")
-    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "ingest-log": 5}
+    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "collect": 5, "ingest-log": 5}
     run_tasks(two)
-    assert ages(two) == {"maintain": 0, "survey": 0, "scrub": 0, "ingest-log": 0}
+    assert ages(two) == {"maintain": 0, "survey": 0, "scrub": 0, "collect": 0, "ingest-log": 0}
 
 
-# Maintain.run, IngestLog.run, ScrubCommand.run and SurveyCommand.run record it at the end.
+# Maintain.run, IngestLog.run, ScrubCommand.run, CollectApply.run and SurveyCommand.run record it at the end.
 def test_a_run_that_failed_does_not_count(two, tmp_path):
     run_tasks(two)
     database = Database(two)
@@ -630,11 +630,12 @@ def test_a_run_that_failed_does_not_count(two, tmp_path):
         configuration.write_text(kept.replace(str(two.store), str(tmp_path)))
         assert two.admin("survey", check=False).returncode == 1
         assert two.admin("scrub", check=False).returncode == 1
+        assert two.admin("collect", "apply", check=False).returncode == 1
     finally:
         configuration.write_text(kept)
         database.run(f"GRANT {function} TO shacache_admin")
     assert two.admin("ingest-log", two.state / "log/nowhere.log", check=False).returncode == 1
-    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "ingest-log": 5}
+    assert ages(two) == {"maintain": 5, "survey": 5, "scrub": 5, "collect": 5, "ingest-log": 5}
 
 
 # sql/0008_upkeep.sql: the grants.

@@ -492,7 +492,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
             [
                 *COUNTERS,
                 "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
-                "entry.is_shared", "entry.withdrawal_id",
+                "entry.is_shared", "entry.renewed_at", "entry.withdrawal_id",
                 # As far as an account withdrew it itself: see the triggers in 0004_store.sql.
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
@@ -503,11 +503,11 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"account.{column}" for column in (
                     "blob_size_limit", "blobs_limit", "bytes_limit", "disabled_at", "entries_per_day_limit",
                     "entries_per_key_limit", "key_prefixes", "roles")),
-                *COUNTERS, "blob.withdrawal_id",
+                *COUNTERS, "blob.last_referenced_at", "blob.withdrawal_id",
                 *(f"blob_download.{column}" for column in ("bytes", "partial", "probes", "whole")),
                 "certificate.revoked_at",
                 *(f"download_day.{column}" for column in ("bytes", "not_found", "partial", "probes", "whole")),
-                "entry.is_shared", "entry.withdrawal_id",
+                "entry.is_shared", "entry.renewed_at", "entry.withdrawal_id",
                 *(f"import.{column}" for column in (
                     "absent", "blobs", "bytes", "duplicates", "entries", "finished_at", "problem", "refused")),
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
@@ -518,6 +518,24 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 "signer.revoked_at", "signer.revoked_since",
                 *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
+            ],
+        ),
+        # What it moves and removes, step by step; nothing of an upload but where it is on that way.
+        (
+            "shacache_collector",
+            [
+                *COUNTERS, "blob.deleting_at", "blob.last_referenced_at", "blob.left_by",
+                *(f"collection.{column}" for column in (
+                    "finished_at", "hidden_blobs", "hidden_bytes", "hidden_entries", "problem", "trash_blobs", "trash_bytes")),
+                *(f"collection_sum.{column}" for column in (
+                    "freed_blobs", "freed_bytes", "hidden_entries", "marked_blobs", "removed_blobs", "removed_bytes",
+                    "removed_entries", "withdrawal_id")),
+                "entry.withdrawal_id", "key_count.entries",
+                *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
+                *(f"trash.{column}" for column in (
+                    "account_id", "created_at", "is_shared", "last_referenced_at", "moved_at", "policy", "removed_at", "sha512",
+                    "size")),
+                *(f"withdrawal.{column}" for column in ("at", "lifted_at", "lifted_by", "removed_at")),
             ],
         ),
         ("shacache_report", []),
@@ -537,10 +555,19 @@ def test_a_role_may_update_a_few_columns_alone(database, role, columns):
 
 
 # Fails when any of them is granted DELETE or TRUNCATE, on a table of today or of tomorrow.
-def test_only_the_owner_may_delete(database):
+def test_only_the_owner_and_the_collector_may_delete(database):
     rights = ask(database, RIGHTS_ON_TABLES, role="shacache_owner")
     assert ("shacache_worker", "shacache.entry", "INSERT") in rights
     assert not {right for right in rights if right[2] not in ("SELECT", "INSERT")}
+
+
+# Fails when the collector is granted more than what a collection removes.
+def test_the_collector_deletes_what_a_collection_removes_and_nothing_else(database):
+    rights = ask(
+        database, RIGHTS_ON_TABLES.replace("'shacache_worker', 'shacache_admin', 'shacache_report'", "'shacache_collector'"),
+        role="shacache_owner")
+    assert {table for _, table, right in rights if right not in ("SELECT", "INSERT", "UPDATE")} == {
+        f"shacache.{table}" for table in ("blob", "entry", "entry_before_blob", "key_count", "trash")}
 
 
 def test_shacache_worker_may_note_that_a_blob_was_referenced(record):

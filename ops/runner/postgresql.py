@@ -18,7 +18,15 @@ RELEASES = Path("/usr/lib/postgresql")
 OLDEST_RELEASE = 15
 
 DATABASE = "shacache"
-ROLES = ("postgres", "shacache_owner", "shacache_worker", "shacache_admin", "shacache_report", "shacache_page")
+ROLES = (
+    "postgres",
+    "shacache_owner",
+    "shacache_worker",
+    "shacache_admin",
+    "shacache_collector",
+    "shacache_report",
+    "shacache_page",
+)
 # Recovery after a crash replays the log; a new cluster is there at once.
 START_TIMEOUT = 300.0
 

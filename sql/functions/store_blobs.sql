@@ -83,7 +83,8 @@ BEGIN
         WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
         UPDATE shacache.blob
-        SET last_referenced_at = now(), is_shared = is_shared OR blob.account_id <> stored.account_id
+        SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL,
+            is_shared = is_shared OR blob.account_id <> stored.account_id
         FROM stored WHERE blob.sha512 = stored.sha512 AND stored.verdict = 'duplicate'
     ), added AS (
         INSERT INTO shacache.blob (sha512, size, account_id)

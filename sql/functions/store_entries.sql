@@ -13,9 +13,14 @@ BEGIN
         SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload
         WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
-        UPDATE shacache.blob SET last_referenced_at = now()
+        UPDATE shacache.blob SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL
         WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
         RETURNING blob.sha512
+    ), renewed AS (
+        -- Once an hour: each time writes the row, and all of its index entries, anew.
+        UPDATE shacache.entry SET renewed_at = now() FROM stored
+        WHERE stored.verdict = 'duplicate' AND entry.key = stored.key AND entry.digest = stored.digest
+            AND coalesce(entry.renewed_at, entry.created_at) < now() - interval '1 hour'
     ), added AS (
         INSERT INTO shacache.entry (
             key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, software_url,

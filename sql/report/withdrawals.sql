@@ -11,7 +11,9 @@ SELECT
     (SELECT count(*) FROM shacache.blob WHERE blob.withdrawal_id = withdrawal.id) AS hidden_blobs,
     (SELECT coalesce(sum(size), 0) FROM shacache.blob WHERE blob.withdrawal_id = withdrawal.id) AS hidden_bytes,
     withdrawal.lifted_at,
-    withdrawal.lifted_by
+    withdrawal.lifted_by,
+    withdrawal.policy,
+    withdrawal.removed_at
 FROM shacache.withdrawal
 LEFT JOIN shacache.account ON account.id = withdrawal.account_id
 WHERE withdrawal.at >= coalesce(report.since()::timestamp AT TIME ZONE 'UTC', '-infinity')
@@ -23,3 +25,5 @@ COMMENT ON COLUMN report.withdrawals.account IS 'Empty when an operating system 
 COMMENT ON COLUMN report.withdrawals.subject IS 'The hash, the key, or what else was named.';
 COMMENT ON COLUMN report.withdrawals.hidden_entries IS
     'This and the two columns after it count what is hidden now: nothing when it was lifted.';
+COMMENT ON COLUMN report.withdrawals.policy IS 'The retention policy that hid it; empty: no policy did.';
+COMMENT ON COLUMN report.withdrawals.removed_at IS 'When a collection removed what a policy had hidden.';

@@ -82,13 +82,14 @@ extension AccountLimit {
     var name: String { rawValue.replacing("_", with: " ") }
 }
 
-/// The sums of blobs and bytes that uploads keep for each account, and their reconciliation with the blobs themselves.
+/// The sums of blobs and bytes that uploads keep for each account, and their reconciliation with the blobs themselves, and
+/// with what lies in trash: it counts until its bytes are gone.
 public struct AccountUsage {
     let session: Session
 
     public init(_ session: Session) { self.session = session }
 
-    /// Compares the sums with the blobs. One statement, so that both sides come from one snapshot.
+    /// Compares the sums with the blobs and the trash. One statement, so that both sides come from one snapshot.
     ///
     /// - Parameter name: nil compares all accounts.
     /// - Returns: one row for each account, and whether all agree.
@@ -149,7 +150,9 @@ public struct AccountUsage {
             CROSS JOIN LATERAL \(AccountQuotas.usage) AS usage
             CROSS JOIN LATERAL (
                 SELECT count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes
-                FROM shacache.blob WHERE account_id = account.id) AS present
+                FROM (
+                    SELECT size FROM shacache.blob WHERE account_id = account.id
+                    UNION ALL SELECT size FROM shacache.trash WHERE account_id = account.id) AS stored) AS present
             WHERE name = coalesce(\(name), name) ORDER BY name
             """)
     }

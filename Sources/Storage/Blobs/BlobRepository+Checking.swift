@@ -5,6 +5,8 @@ import ShaCache
 enum BlobFault: Equatable {
     /// There is a row, and no file.
     case dangling(bytes: Int)
+    /// The same, but that its file lies among those that were removed.
+    case trashed(bytes: Int)
     /// Withdrawn, and its file lies where readers look.
     case exposed
     /// Visible, and its file lies among the withdrawn ones.
@@ -32,7 +34,9 @@ extension BlobRepository {
         let hidden = files.fileStatus(at: .hidden(digest)).map { Int($0.st_size) }
         if isWithdrawn, visible != nil { return .exposed }
         if !isWithdrawn, visible == nil, hidden != nil { return .hidden }
-        guard let size = isWithdrawn ? hidden : visible else { return .dangling(bytes: stored) }
+        guard let size = isWithdrawn ? hidden : visible else {
+            return !isWithdrawn && files.isInTrash(digest) ? .trashed(bytes: stored) : .dangling(bytes: stored)
+        }
         return size == stored ? nil : .size(size, stored: stored)
     }
 

@@ -24,6 +24,8 @@ public import ShaCache
 ///     heal        none                  file where the row has it,            the finding open: the next scrub
 ///                                       fsync(directory), finding, COMMIT
 ///
+/// What retention lets go is marked while it is visible, and then made absent: `BlobRepository+Collection` has these steps.
+///
 /// A blob whose file is in quarantine has the state that its row says, and no file; downloads are 404.
 ///
 /// A failure that isn't a crash is undone at once, by `hideFile` and `restoreFile`; where a COMMIT's outcome is

@@ -14,6 +14,8 @@ extension LocalBlobs {
         /// Of withdrawn blobs.
         case hidden
         case quarantine
+        /// Of blobs that a collection removed.
+        case trash
 
         /// Below the store's directory.
         var name: String {
@@ -21,6 +23,7 @@ extension LocalBlobs {
             case .visible(let byte): "blobs/\(hex([byte]))"
             case .hidden: "withdrawn"
             case .quarantine: "quarantine"
+            case .trash: "trash"
             }
         }
 

@@ -8,6 +8,7 @@ import System
 ///     DIRECTORY/blobs/3f/3f9a…   the blobs, below the first two digits of their name
 ///     DIRECTORY/withdrawn/3f9a…  those that were withdrawn
 ///     DIRECTORY/quarantine/3f9a… files that were found damaged
+///     DIRECTORY/trash/3f9a…      those that a collection removed, for a while
 ///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
@@ -43,7 +44,7 @@ public final class LocalBlobs: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/incoming", "/incoming/\(host)"] {
+        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/trash", "/incoming", "/incoming/\(host)"] {
             try makeDirectory(directory + name)
         }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }

@@ -55,6 +55,17 @@ public struct Browsing {
         }.map { EntrySummary($0) }
     }
 
+    /// For operators.
+    public func removal(ofBlob digest: Digest) throws -> RemovalSummary? {
+        try session.reading {
+            try session.connection.run(
+                """
+                SELECT size, extract(epoch FROM removed_at)::bigint, policy FROM page.trash
+                WHERE sha512 = \(digest.bytes)
+                """)
+        }.first.map { RemovalSummary(size: $0.int(0)!, at: $0.int(1)!, policy: $0.text(2)!) }
+    }
+
     /// The metadata of an entry, from its beginning.
     ///
     /// - Parameter limit: in characters.

@@ -47,6 +47,16 @@ public struct WithdrawalSummary: Sendable {
     public let reason: String
 }
 
+/// That a collection removed a blob whose bytes are still there.
+public struct RemovalSummary: Sendable {
+    /// In bytes.
+    public let size: Int
+    /// Seconds since 1970.
+    public let at: Int
+    /// The retention policy by which it went.
+    public let policy: String
+}
+
 /// A key, and the number of its visible entries.
 public struct KeySummary: Sendable {
     public let text: String

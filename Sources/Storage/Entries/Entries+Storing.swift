@@ -78,6 +78,7 @@ extension Entries {
         let known = try ExistingUpload(row, from: 2, what: "entry", for: account)
         if known.withdrawal != nil { try limits.checkKey(adding: entry, to: holdings(under: key, of: account).key) }
         try liftForUpload(id, known, for: account)
+        try connection.run("UPDATE shacache.entry SET renewed_at = now() WHERE id = \(id)")
         if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
         return true
     }

@@ -72,7 +72,7 @@ public struct Maintenance {
 
 /// What a timer runs, by the name of its command.
 public enum TimedTask: String, Sendable {
-    case maintain, survey, scrub
+    case maintain, survey, scrub, collect
     case ingestLog = "ingest-log"
 }
 
@@ -104,15 +104,15 @@ public struct TaskRuns {
             """)
     }
 
-    /// The last run of each task on each host, without forgotten hosts. `maintain` has one for all hosts, whichever of
-    /// them ran it.
+    /// The last run of each task on each host, without forgotten hosts. `maintain` and `collect` have one for all hosts,
+    /// whichever of them ran it.
     public func latest() throws -> [TaskRun] {
         let rows = try session.reading {
             try session.connection.run(
                 """
                 SELECT DISTINCT ON (task, place) task, place, floor(extract(epoch FROM at))::bigint, findings
                 FROM (
-                    SELECT task, CASE WHEN task <> 'maintain' THEN host END AS place, at, findings
+                    SELECT task, CASE WHEN task NOT IN ('maintain', 'collect') THEN host END AS place, at, findings
                     FROM shacache.task_run WHERE NOT is_forgotten
                 ) AS run
                 ORDER BY task, place, at DESC

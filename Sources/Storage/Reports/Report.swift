@@ -62,6 +62,8 @@ extension Report {
             "accounts", "Who may upload, who does, how much, and how much of it is refused?",
             obeys: everything, [.until: "in what was uploaded"]),
         Report(
+            "collections", "What did collections hide, remove and free, by which policy?", obeys: days),
+        Report(
             "damaged_blobs", "Which blobs were found damaged, and which of them are healed?",
             obeys: everything, [.account: "who uploaded it first"],
             charts: [.count(of: "damaged_blobs", by: "found_at")]),

@@ -52,7 +52,7 @@ public final class Scrub {
         guard try blobs.session.tryLock(.scrub(host: host)) else { throw ScrubError.runsAlready(host) }
         sessions = blobs.session.statistics.sessions
         let enough = try max(32 << 20, shelves.bytesOfStore() / (days * Self.day) * 2)
-        pace = Pace(bytesPerSecond: rate ?? enough)
+        pace = Pace(perSecond: rate ?? enough)
         // Where nothing is mounted, there would be nothing to find.
         _ = try blobs.files.openDirectory("\(blobs.files.directory)/blobs", "the store")
         try blobs.reconcileQuarantine(host: host, by: actor)

@@ -18,7 +18,7 @@ extension LocalBlobs.Shelf {
         switch self {
         case .visible(let byte): Int(byte)
         case .hidden: 256
-        case .quarantine: preconditionFailure("what is in quarantine is known to be damaged")
+        case .quarantine, .trash: preconditionFailure("what readers don't get is not read again")
         }
     }
 }

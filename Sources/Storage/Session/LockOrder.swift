@@ -7,7 +7,7 @@ import ShaCache
 ///
 /// The SQL functions of the fast path (`store_entries`, `admit_blobs`) take the locks of several uploads at once. They
 /// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through
-/// `Session.lock`.
+/// `Session.lock`. Nor does a collection (`Session.tryLocks`): it leaves to its next run what is in use.
 ///
 /// Locks of sessions are apart from these: `SessionLock`.
 ///
@@ -67,11 +67,14 @@ enum SessionLock {
     case scrubShelf(Int)
     /// (7, of its name): one scrub of a host at a time.
     case scrub(host: String)
+    /// (8, 0): held by a collection for its whole run, and by whatever needs that nothing is removed meanwhile.
+    case deletion
 
     fileprivate var numbers: SQL {
         switch self {
         case .scrubShelf(let number): "6, \(number)"
         case .scrub(let host): "7, hashtext(\(host))"
+        case .deletion: "8, 0"
         }
     }
 }
@@ -101,5 +104,27 @@ extension Session {
         }
         lastLock = taken
         try connection.run(lock.statement)
+    }
+
+    /// Takes the locks of many keys or blobs at once, as far as nobody has them, until the transaction ends. It waits for
+    /// none, so that their order doesn't matter.
+    ///
+    /// - Returns: those whose lock it has.
+    func tryLocks(ofKeys keys: [String]) throws -> [String] {
+        try connection.run(
+            """
+            SELECT key FROM unnest(\(keys)::text[]) AS key WHERE pg_try_advisory_xact_lock(shacache.key_lock(key))
+            """
+        ).map { $0.text(0)! }
+    }
+
+    /// - Parameter blobs: their digests, in lowercase hex.
+    func tryLocks(ofBlobs blobs: [String]) throws -> [String] {
+        try connection.run(
+            """
+            SELECT name FROM unnest(\(blobs)::text[]) AS name
+            WHERE pg_try_advisory_xact_lock(shacache.blob_lock(decode(name, 'hex')))
+            """
+        ).map { $0.text(0)! }
     }
 }

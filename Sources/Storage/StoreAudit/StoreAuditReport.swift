@@ -17,6 +17,8 @@ public struct StoreAuditReport: Sendable {
         case damaged
         /// A damaged file that the scrub took out of readers' sight.
         case quarantined
+        /// A blob that a collection removed, and whose bytes are kept for a while.
+        case trash
         /// A file without a row, so young that its upload may still be running.
         case arriving
         /// A file without a row, of an upload that was never acknowledged.

@@ -82,6 +82,7 @@ extension LocalBlobs {
         switch place {
         case .visible(let digest): path(digest)
         case .hidden(let digest): hiddenPath(digest)
+        case .trash(let digest): path(digest, on: .trash)
         case .path(let path): "\(directory)/\(path)"
         case .row: nil
         }

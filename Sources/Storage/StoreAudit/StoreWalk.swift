@@ -34,9 +34,10 @@ struct StoreWalk {
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
         try auditQuarantine(of: top)
+        try auditTrash(of: top)
         try auditSpool(of: top)
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "quarantine", "incoming"].contains(String(cString: name)) else { return }
+            guard !["blobs", "withdrawn", "quarantine", "trash", "incoming"].contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
@@ -74,6 +75,19 @@ struct StoreWalk {
         guard let directory = try top.subdirectory("quarantine") else { return }
         for file in try blobFiles(in: directory, path: "quarantine", belongs: { _ in true }).values {
             try add(file, as: .quarantined, at: .path(""))
+        }
+    }
+
+    /// One by one: there may be very many.
+    private mutating func auditTrash(of top: Directory) throws {
+        guard let directory = try top.subdirectory("trash") else { return }
+        try addDirectory(directory)
+        try directory.forEachItem { name, status in
+            let text = String(cString: name)
+            guard status.st_mode & S_IFMT == S_IFREG, let digest = Digest(text), digest.description == text else {
+                return try addUnknown(name, status, in: directory, path: "trash/\(text)")
+            }
+            try add(facts(status), as: .trash, at: .trash(digest))
         }
     }
 

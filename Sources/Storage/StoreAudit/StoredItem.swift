@@ -8,6 +8,8 @@ struct StoredItem {
         case visible(Digest)
         /// Among the withdrawn blobs.
         case hidden(Digest)
+        /// Among those that a collection removed.
+        case trash(Digest)
         /// In the database alone.
         case row(Digest)
         /// Relative to the store's directory; empty for directories, which nobody names.
@@ -27,6 +29,7 @@ struct StoredItem {
         switch place {
         case .visible(let digest): "blobs/\(LocalBlobs.place(of: digest))"
         case .hidden(let digest): "withdrawn/\(digest)"
+        case .trash(let digest): "trash/\(digest)"
         case .row(let digest): digest.description
         case .path(let path): path
         }
@@ -35,7 +38,7 @@ struct StoredItem {
     /// nil of what bears no blob's name.
     var digest: Digest? {
         switch place {
-        case .visible(let digest), .hidden(let digest), .row(let digest): digest
+        case .visible(let digest), .hidden(let digest), .trash(let digest), .row(let digest): digest
         case .path: nil
         }
     }

@@ -8,6 +8,8 @@ public enum CheckKind: String, CaseIterable, Sendable {
     case exposed
     /// A blob whose file lies among the withdrawn ones, though it isn't withdrawn.
     case hidden
+    /// A blob whose file lies in trash, though its row is there.
+    case trashed
     /// A blob's file that the store's owner may not read.
     case unreadable
     /// A blob's file that doesn't know the size with which it was stored.
@@ -51,6 +53,7 @@ extension CheckKind {
         case .dangling, .damaged: "upload it again, or bring it back by scrub --from"
         case .exposed: "--repair hides it, as workers do every hour"
         case .hidden: "--repair shows it, as workers do every hour"
+        case .trashed: "--repair brings it back, as a collection does"
         case .unreadable: "--repair gives it to the store's owner"
         case .unconfirmed: "--repair hashes it and writes down its size, as its next download does"
         case .directory: "--repair makes it, and gives it to the store's owner"

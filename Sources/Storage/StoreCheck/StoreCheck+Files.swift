@@ -11,8 +11,8 @@ extension StoreCheck {
         case .orphan: try checkWithoutRow(item, as: .orphan)
         case .temporary: try checkTemporary(item)
         case .unknown: try add(.unknown, item.name, bytes: item.file.bytes) { false }
-        // The row of what is in quarantine is dangling.
-        case .directory, .quarantined: return
+        // The row of what is in quarantine is dangling; that of a blob whose file lies in trash is looked at.
+        case .directory, .quarantined, .trash: return
         }
     }
 
@@ -26,6 +26,10 @@ extension StoreCheck {
         case .size(let size, let stored):
             try add(.damaged, item.name, bytes: size, detail: LocalBlobs.damage(size: size, stored: stored)) { false }
         case .exposed: try add(.exposed, item.name, bytes: bytes) { try isMended(digest, by: blobs.hideFile) }
+        case .trashed(let bytes):
+            try add(.trashed, digest.description, bytes: bytes, detail: entries(naming: digest)) {
+                try isMended(digest, by: blobs.restoreTrashed)
+            }
         case .hidden: try add(.hidden, item.name, bytes: bytes) { try isMended(digest, by: blobs.restoreFile) }
         }
         return false

@@ -34,7 +34,7 @@ public final class StoreCheck {
         blobs = BlobRepository(files, session)
         repairer = actor
         self.isHashing = isHashing
-        pace = Pace(bytesPerSecond: rate)
+        pace = Pace(perSecond: rate)
         owner = try files.owner()
         storesSizes = try files.storesSizes()
         self.show = show

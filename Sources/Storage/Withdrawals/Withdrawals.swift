@@ -80,17 +80,60 @@ public struct Withdrawals {
     func clear(_ number: Withdrawal.Number, by actor: String) throws {
         try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
             try close(number, by: actor)
-            try connection.run("UPDATE shacache.entry SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+            try showEntries(of: number, by: actor)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
         }
     }
 
+    /// Shows what retention hides under a number, or some of it.
+    ///
+    /// - Parameter condition: of rows of `entry` and `withdrawal`.
+    /// - Returns: how many entries are visible again.
+    func showRetained(_ number: Withdrawal.Number, where condition: SQL, by actor: String) throws -> Int {
+        let count = try showEntries(of: number, where: condition, by: actor)
+        try closeIfEmpty(number, by: actor)
+        return count
+    }
+
+    /// What comes back from retention has an audit row each, and it and its blobs are as if they were put anew: their policy
+    /// would hide them at once otherwise. Their rows are locked behind those of the entries, and in their order, as
+    /// uploads lock them.
+    @discardableResult
+    private func showEntries(
+        of number: Withdrawal.Number, where condition: SQL = "true", by actor: String
+    ) throws -> Int {
+        try connection.run(
+            """
+            WITH shown AS (
+                UPDATE shacache.entry
+                SET withdrawal_id = NULL, renewed_at = CASE WHEN is_retention THEN now() ELSE renewed_at END
+                FROM shacache.withdrawal
+                WHERE withdrawal_id = \(number) AND withdrawal.id = \(number) AND \(condition)
+                RETURNING key, entry.id, sha512, is_retention
+            ), audited AS (
+                INSERT INTO shacache.audit (actor, action, subject, detail)
+                SELECT \(actor), 'entry restore', key, format('entry %s, withdrawal %s', id, \(number)::bigint)
+                FROM shown WHERE is_retention ORDER BY id
+            ), retained AS MATERIALIZED (
+                SELECT sha512 FROM shacache.blob WHERE sha512 IN (SELECT sha512 FROM shown WHERE is_retention)
+                ORDER BY sha512 FOR NO KEY UPDATE
+            ), touched AS (
+                UPDATE shacache.blob SET last_referenced_at = now() FROM retained WHERE blob.sha512 = retained.sha512
+            )
+            SELECT count(*) FROM shown
+            """
+        ).first!.int(0)!
+    }
+
     private func close(_ number: Withdrawal.Number, by actor: String) throws {
         let found = try connection.run(
-            "SELECT lifted_at, lifted_by FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
+            "SELECT lifted_at, lifted_by, removed_at FROM shacache.withdrawal WHERE id = \(number) FOR UPDATE")
         guard let row = found.first else { throw AdministrationError.unknown("withdrawal", "\(number)") }
         if let lifted = row.text(0) {
             throw AdministrationError.cannotLift(number, "\(row.text(1)!) has lifted it, at \(lifted)")
+        }
+        if let removed = row.text(2) {
+            throw AdministrationError.cannotLift(number, "a collection removed what it hid, at \(removed)")
         }
         try connection.run(
             "UPDATE shacache.withdrawal SET lifted_at = now(), lifted_by = \(actor) WHERE id = \(number)")

@@ -1,0 +1,327 @@
+import Postgres
+public import ShaCache
+
+/// The way of a blob that goes, each step by pages of `CollectionPage.size`:
+///
+///     step       row                                    file                          a crash behind it leaves, until
+///     mark       deleting_at is set                     blobs/3f/3f9a…                nothing
+///     remove     deleted; one in trash                  blobs/3f/3f9a…                a file without row: moveRemoved
+///     move       in trash, moved_at is set              trash/3f9a…, fsync(both)      before COMMIT: moved_at is NULL, move
+///     free       none                                   none, fsync(trash)            before COMMIT: a row in trash: free
+///     return     visible again; none in trash           blobs/3f/3f9a…, fsync(both)   before COMMIT: a file without row: return
+///
+/// So the file is never away from where its row has it, whatever is killed: it is moved when the row has gone for good, and
+/// back before the row is there again. An upload waits for the blob's lock (an entry for the row's), and is the first to
+/// come behind a step: it unmarks a marked blob, and makes a removed one anew, with a file of its own.
+extension BlobRepository {
+    /// Marks those of `going_blob` that no entry names, and that nothing has touched.
+    ///
+    /// - Parameter last: a digest in lowercase hex; empty: from the first on.
+    func mark(after last: String, _ cutoff: Cutoff, for record: CollectionRecord) throws -> CollectionPage<String> {
+        try connection.transaction {
+            // What is in use now is left to the next run.
+            let page = try connection.run(
+                """
+                WITH page AS MATERIALIZED (
+                    SELECT blob.sha512, going.policy
+                    FROM pg_temp.going_blob AS going JOIN shacache.blob ON blob.sha512 = going.sha512
+                    WHERE going.sha512 > decode(\(last), 'hex') AND deleting_at IS NULL AND withdrawal_id IS NULL
+                        AND last_referenced_at <= \(cutoff.sql)
+                    ORDER BY going.sha512 LIMIT \(CollectionPage<String>.size) FOR NO KEY UPDATE OF blob SKIP LOCKED
+                )
+                SELECT encode(sha512, 'hex'), policy FROM page ORDER BY sha512
+                """)
+            let marked = try connection.run(
+                """
+                UPDATE shacache.blob SET deleting_at = now()
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(page.map { $0.text(0)! })::text[]) AS name)
+                    AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
+                RETURNING encode(sha512, 'hex')
+                """)
+            let names = Set(marked.map { $0.text(0)! })
+            try record.add(
+                page.filter { names.contains($0.text(0)!) }.summed(by: 1) { sum, _ in sum.markedBlobs += 1 })
+            return CollectionPage(lastOf: page, count: names.count)
+        }
+    }
+
+    /// Removes the rows of what was marked for long enough, and takes the mark away from what is not to go any more.
+    func removeMarked(
+        after last: String, delay: Int, _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
+    ) throws -> CollectionPage<String> {
+        let page = try connection.run(
+            """
+            SELECT encode(blob.sha512, 'hex'), going.sha512 IS NOT NULL,
+                deleting_at <= now() - make_interval(secs => \(delay))
+            FROM shacache.blob LEFT JOIN pg_temp.going_blob AS going ON going.sha512 = blob.sha512
+            WHERE deleting_at IS NOT NULL AND blob.sha512 > decode(\(last), 'hex')
+            ORDER BY blob.sha512 LIMIT \(CollectionPage<String>.size)
+            """)
+        try unmark(page.filter { !$0.bool(1) }.map { $0.text(0)! })
+        let removed = try remove(
+            page.filter { $0.bool(1) && $0.bool(2) }.map { $0.text(0)! }, cutoff, for: record, by: actor)
+        return CollectionPage(lastOf: page, count: removed)
+    }
+
+    private func unmark(_ names: [String]) throws {
+        guard !names.isEmpty else { return }
+        try connection.run(
+            """
+            UPDATE shacache.blob SET deleting_at = NULL
+            WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
+            """)
+    }
+
+    /// - Returns: how many were removed.
+    private func remove(
+        _ candidates: [String], _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
+    ) throws -> Int {
+        guard !candidates.isEmpty else { return 0 }
+        return try connection.transaction {
+            // Uploads of these wait from here on; behind the rows' locks, so do entries that name them.
+            let available = try session.tryLocks(ofBlobs: candidates)
+            let locked = try connection.run(
+                """
+                SELECT encode(sha512, 'hex') FROM shacache.blob
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
+                ORDER BY sha512 FOR UPDATE SKIP LOCKED
+                """
+            ).map { $0.text(0)! }
+            // In a statement of its own, which sees all that was committed before it had the locks.
+            let removed = try connection.run(
+                """
+                WITH removed AS (
+                    DELETE FROM shacache.blob USING pg_temp.going_blob AS going
+                    WHERE blob.sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(locked)::text[]) AS name)
+                        AND going.sha512 = blob.sha512 AND deleting_at IS NOT NULL AND withdrawal_id IS NULL
+                        AND last_referenced_at <= \(cutoff.sql) AND NOT \(Pins.holdBlob)
+                        AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
+                    RETURNING blob.*, going.policy, going.why
+                ), replaced AS MATERIALIZED (
+                    -- The file of one that was removed before gives way to this one's, and doesn't count any more.
+                    SELECT trash.account_id, trash.size FROM shacache.trash JOIN removed USING (sha512)
+                ), given_back AS (\(Self.giveBack("replaced"))), thrown_away AS (
+                    INSERT INTO shacache.trash AS known (
+                        sha512, size, account_id, created_at, last_referenced_at, is_shared, policy)
+                    SELECT sha512, size, account_id, created_at, last_referenced_at, is_shared, policy FROM removed
+                    ON CONFLICT (sha512) DO UPDATE SET size = excluded.size, account_id = excluded.account_id,
+                        created_at = excluded.created_at, last_referenced_at = excluded.last_referenced_at,
+                        is_shared = excluded.is_shared, policy = excluded.policy, removed_at = now(), moved_at = NULL
+                ), audited AS (
+                    INSERT INTO shacache.audit (actor, action, subject, detail)
+                    SELECT \(actor), 'blob remove', encode(sha512, 'hex'),
+                        format('%s bytes, retention policy %s: %s', size, policy, why)
+                    FROM removed ORDER BY sha512
+                )
+                SELECT encode(sha512, 'hex'), policy, size FROM removed
+                """)
+            try record.add(
+                removed.summed(by: 1) { sum, row in
+                    sum.removedBlobs += 1
+                    sum.removedBytes += row.int(2)!
+                })
+            return removed.count
+        }
+    }
+
+    /// What accounts have stored less these rows, which have an account and a size each.
+    private static func giveBack(_ rows: SQL) -> SQL {
+        """
+        INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
+        SELECT account_id, pg_backend_pid() % 16, -count(*), -sum(size) FROM \(rows) GROUP BY account_id ORDER BY account_id
+        ON CONFLICT (account_id, shard)
+        DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
+        """
+    }
+
+    /// Moves the files of removed blobs to trash. Those that were uploaded anew have a new file in their place: the old
+    /// one is gone.
+    func moveRemoved(after last: String, for record: CollectionRecord) throws -> CollectionPage<String> {
+        try connection.transaction {
+            let page = try connection.run(
+                """
+                SELECT encode(sha512, 'hex') FROM shacache.trash
+                WHERE moved_at IS NULL AND sha512 > decode(\(last), 'hex')
+                ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
+                """)
+            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let found = try connection.run(
+                """
+                SELECT encode(sha512, 'hex'), EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512)
+                FROM shacache.trash
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name) AND moved_at IS NULL
+                ORDER BY sha512 FOR UPDATE
+                """)
+            let isBack = found.filter { $0.bool(1) }.map { $0.text(0)! }
+            let gone = found.filter { !$0.bool(1) }.map { $0.text(0)! }
+            if !gone.isEmpty {
+                try files.moveToTrash(gone.map { Digest($0)! })
+                try connection.run(
+                    """
+                    UPDATE shacache.trash SET moved_at = now()
+                    WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(gone)::text[]) AS name)
+                    """)
+            }
+            try free(isBack, for: record)
+            return CollectionPage(lastOf: page, count: gone.count)
+        }
+    }
+
+    /// Frees the bytes of what was in trash for long enough, and gives them back to their accounts.
+    func free(
+        after position: TrashPosition, olderThan seconds: Int, for record: CollectionRecord
+    ) throws -> CollectionPage<TrashPosition> {
+        try connection.transaction {
+            let page = try connection.run(
+                """
+                SELECT encode(sha512, 'hex'), moved_at::text FROM shacache.trash
+                WHERE moved_at <= now() - make_interval(secs => \(seconds))
+                    AND (moved_at, sha512) > (\(position.time)::timestamptz, decode(\(position.name), 'hex'))
+                ORDER BY moved_at, sha512 LIMIT \(CollectionPage<String>.size)
+                """)
+            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let due = try connection.run(
+                """
+                SELECT encode(sha512, 'hex') FROM shacache.trash
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
+                    AND moved_at IS NOT NULL AND NOT \(Self.isMissed)
+                ORDER BY sha512 FOR UPDATE
+                """
+            ).map { $0.text(0)! }
+            try self.free(due, for: record)
+            let last = page.count < CollectionPage<String>.size ? nil : Array(page).last
+            return CollectionPage(
+                last: last.map { TrashPosition(time: $0.text(1)!, name: $0.text(0)!) }, count: due.count)
+        }
+    }
+
+    /// The condition for rows of trash that a visible entry names, and that have not come again.
+    private static let isMissed: SQL =
+        """
+        (EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = trash.sha512 AND withdrawal_id IS NULL)
+        AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512))
+        """
+
+    /// - Parameter names: of locked rows of trash.
+    private func free(_ names: [String], for record: CollectionRecord) throws {
+        guard !names.isEmpty else { return }
+        try files.unlinkFromTrash(names.map { Digest($0)! })
+        let freed = try connection.run(
+            """
+            WITH freed AS (
+                DELETE FROM shacache.trash
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name) RETURNING *
+            ), given_back AS (\(Self.giveBack("freed")))
+            SELECT encode(sha512, 'hex'), policy, size FROM freed
+            """)
+        try record.add(
+            freed.summed(by: 1) { sum, row in
+                sum.freedBlobs += 1
+                sum.freedBytes += row.int(2)!
+            })
+    }
+
+    /// Brings back the blobs in trash that a visible entry names: it came when they were about to go.
+    func returnNamed(after last: String, by actor: String) throws -> CollectionPage<String> {
+        let page = try connection.run(
+            """
+            SELECT encode(sha512, 'hex') FROM shacache.trash
+            WHERE sha512 > decode(\(last), 'hex') AND \(Self.isMissed)
+            ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
+            """)
+        for row in page {
+            do { try restoreRemoved(Digest(row.text(0)!)!, by: actor, because: "an entry names it") } catch
+                CollectionError.isThere, CollectionError.notInTrash
+            {}
+        }
+        return CollectionPage(lastOf: page, count: page.count)
+    }
+
+    /// Makes a blob in trash a blob again.
+    ///
+    /// - Parameter why: for the audit.
+    /// - Throws: `CollectionError.notInTrash`, or `.isThere`.
+    public func restoreRemoved(_ digest: Digest, by actor: String, because why: String) throws {
+        try connection.transaction {
+            try session.lock(.blob(digest))
+            guard try state(of: digest) == .absent else { throw CollectionError.isThere(digest) }
+            let row = try connection.run(
+                "SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes) FOR UPDATE"
+            ).first
+            guard row != nil, try files.restoreFromTrash(digest) || files.isVisible(digest) else {
+                throw CollectionError.notInTrash(digest)
+            }
+            try connection.run(
+                """
+                WITH restored AS (DELETE FROM shacache.trash WHERE sha512 = \(digest.bytes) RETURNING *)
+                INSERT INTO shacache.blob (sha512, size, account_id, created_at, is_shared)
+                SELECT sha512, size, account_id, created_at, is_shared FROM restored
+                """)
+            try session.audit.append("blob restore", of: digest.description, by: actor, detail: why)
+        }
+    }
+
+    /// Reconciles the files in trash that no row of trash has, as after the restore of an older database: with a row of a
+    /// blob, one is brought back if it is missed; without, it goes when its time is over.
+    func reconcileTrash(olderThan seconds: Int) throws {
+        let oldest = try connection.run("SELECT floor(extract(epoch FROM now()))::bigint").first!.int(0)! - seconds
+        try files.forEachInTrash(pageSize: CollectionPage<String>.size) { page in
+            let names = page.map(\.digest.description)
+            let known = try connection.run(
+                """
+                SELECT encode(sha512, 'hex') FROM shacache.trash
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
+                """)
+            let hasRow = Set(known.map { $0.text(0)! })
+            for (digest, since) in page where !hasRow.contains(digest.description) {
+                try reconcileTrashed(digest, isOver: since <= oldest)
+            }
+        }
+    }
+
+    private func reconcileTrashed(_ digest: Digest, isOver: Bool) throws {
+        if try restoreTrashed(digest) { return }
+        try connection.transaction {
+            try session.lock(.blob(digest))
+            let isKnown = try connection.run("SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes)").first != nil
+            guard try !isKnown && (isOver || state(of: digest) != .absent) else { return }
+            try files.unlinkFromTrash([digest])
+        }
+    }
+
+    /// Shows the file in trash of a blob whose row is visible, and which has no other.
+    ///
+    /// - Returns: whether there was one.
+    @discardableResult
+    func restoreTrashed(_ digest: Digest) throws -> Bool {
+        try connection.transaction {
+            try session.lock(.blob(digest))
+            guard try state(of: digest) == .visible, !files.isVisible(digest) else { return false }
+            return try files.restoreFromTrash(digest)
+        }
+    }
+}
+
+/// In the order in which trash is freed.
+struct TrashPosition {
+    var time = "-infinity"
+    /// The digest, in lowercase hex.
+    var name = ""
+}
+
+extension CollectionPage<String> {
+    /// - Parameter rows: that begin with a digest in hex, in its order; as many as there are to be in one page, if there
+    ///   are more.
+    fileprivate init(lastOf rows: Rows, count: Int) {
+        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.text(0)!, count: count)
+    }
+}
+
+extension Sequence<ResultRow> {
+    /// Adds up by the policy in a column.
+    func summed(
+        by column: Int, _ add: (inout CollectionSum, ResultRow) -> Void
+    ) -> [String: CollectionSum] {
+        reduce(into: [:]) { sums, row in add(&sums[row.text(column)!, default: CollectionSum()], row) }
+    }
+}

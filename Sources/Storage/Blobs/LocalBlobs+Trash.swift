@@ -1,0 +1,78 @@
+import CLinux
+import Glibc
+import ShaCache
+import System
+
+/// Blobs that a collection removed lie beside the others for a while, where no reader looks.
+///
+///     DIRECTORY/trash/3f9a…
+extension LocalBlobs {
+    var trash: String { "\(directory)/\(Shelf.trash.name)" }
+
+    /// Makes the directory in a store that is older than it.
+    func prepareTrash() throws(StoreError) {
+        guard problem(ofDirectory: Shelf.trash.name, try owner()) != nil else { return }
+        try repairDirectory(Shelf.trash.name, owner())
+    }
+
+    /// Takes files out of readers' sight, and after this returns they stay so in a crash. One that is not there may have
+    /// been moved before. Nothing is written but names: so a full disk is no hindrance, as far as the directory has room.
+    ///
+    /// - Parameter digests: in their order, of which one directory after the other is written to the disk, once.
+    func moveToTrash(_ digests: [Digest]) throws(StoreError) {
+        let target = try openDirectory(trash, "the trash")
+        for digest in digests {
+            try asStoreError(
+                try systemCall("move a blob to trash") {
+                    renameat(AT_FDCWD, path(digest), target.number, "\(digest)") == 0 || errno == ENOENT ? 0 : -1
+                })
+        }
+        try synchronize(target)
+        for shelf in Set(digests.map(\.shelf)) {
+            try synchronize(openDirectory("\(directory)/\(shelf.name)", "the store"))
+        }
+    }
+
+    /// Shows a file in trash again. It is durable when this returns.
+    ///
+    /// - Returns: false when there is none.
+    func restoreFromTrash(_ digest: Digest) throws(StoreError) -> Bool {
+        let rename = try asStoreError(
+            try DurableRename(
+                from: Descriptor(trash, flags: O_DIRECTORY | O_NOFOLLOW, named: "the trash"),
+                to: Descriptor(shelf(digest), flags: O_DIRECTORY | O_NOFOLLOW, named: "the store")))
+        return try notingFailedSynchronization { () throws(SystemError) in
+            try rename.moveIfThere("\(digest)", to: "\(digest)")
+        }
+    }
+
+    /// Removes files from trash for good, and after this returns they stay so in a crash.
+    func unlinkFromTrash(_ digests: [Digest]) throws(StoreError) {
+        let opened = try openDirectory(trash, "the trash")
+        for digest in digests {
+            try asStoreError(
+                try systemCall("remove a blob from trash") {
+                    unlinkat(opened.number, "\(digest)", 0) == 0 || errno == ENOENT ? 0 : -1
+                })
+        }
+        try synchronize(opened)
+    }
+
+    func isInTrash(_ digest: Digest) -> Bool { fileStatus(at: .trash(digest)) != nil }
+
+    /// Calls `body` with the names in trash and when each came there, in seconds since 1970, in no order, so many at a time:
+    /// there may be very many. It may move and remove them.
+    func forEachInTrash(pageSize: Int, _ body: ([(digest: Digest, since: Int)]) throws -> Void) throws {
+        guard let opened = try Directory(inStore: trash) else { return }
+        var page: [(Digest, Int)] = []
+        try opened.forEachItem { name, status in
+            guard let digest = Digest(String(cString: name)) else { return }
+            // A rename changes nothing but that.
+            page.append((digest, status.st_ctim.tv_sec))
+            guard page.count == pageSize else { return }
+            try body(page)
+            page = []
+        }
+        try body(page)
+    }
+}
