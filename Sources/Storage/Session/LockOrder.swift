@@ -67,11 +67,14 @@ enum SessionLock {
     case scrubShelf(Int)
     /// (7, of its name): one scrub of a host at a time.
     case scrub(host: String)
+    /// (8, 0): held by what deletes, for as long as it does, and by a backup, to keep it from that.
+    case deletion
 
     fileprivate var numbers: SQL {
         switch self {
         case .scrubShelf(let number): "6, \(number)"
         case .scrub(let host): "7, hashtext(\(host))"
+        case .deletion: "8, 0"
         }
     }
 }
