@@ -51,9 +51,13 @@ struct RestoreCommand: ParsableCommand {
                 try restore.restoreDatabase(owner, as: configuration.ownerDatabase)
                 options.report("the database is restored")
                 try bringUpToDate(owner)
-                try reconcile(store, Session(configuration.adminDatabase))
+                let session = Session(configuration.adminDatabase)
+                try reconcile(store, session)
+                restore.removeMark()
+                try check(store, session)
+            } else {
+                restore.removeMark()
             }
-            restore.removeMark()
             return absent
         }
         options.report(blobsOnly ? Self.stepsBehindBlobs : Self.steps)
@@ -70,6 +74,9 @@ struct RestoreCommand: ParsableCommand {
         for case .failed(let digest, let error) in BlobRepository(store, session).reconcile() {
             throw CommandError("\(digest.map { "blob \($0)" } ?? "what is withdrawn"): \(error)")
         }
+    }
+
+    private func check(_ store: LocalBlobs, _ session: Session) throws {
         let report = try StoreCheck(of: store, session, repairingAs: options.actor).run()
         for failure in report.failures { options.report("not compared: \(failure)") }
         try options.show(report.table)
