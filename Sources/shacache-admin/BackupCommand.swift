@@ -41,7 +41,9 @@ struct BackupPlaceOptions: ParsableArguments {
             throw ValidationError("name a directory, or a place on another host with --ssh")
         }
         guard sshCommand == nil || ssh != nil else { throw ValidationError("--ssh-command goes with --ssh") }
-        guard bandwidthLimit.map({ $0 >= 1024 }) ?? true else { throw ValidationError("--bandwidth-limit takes 1K or more") }
+        guard bandwidthLimit.map({ $0 >= 1024 }) ?? true else {
+            throw ValidationError("--bandwidth-limit takes 1K or more")
+        }
     }
 
     func place() throws -> BackupPlace {
@@ -83,7 +85,9 @@ struct BackupCreate: ParsableCommand {
 
     func validate() throws {
         guard keep.map({ $0 > 0 }) ?? true else { throw ValidationError("--keep takes 1 or more") }
-        guard also.allSatisfy({ $0.hasPrefix("/") }) else { throw ValidationError("--also takes whole paths, from / on") }
+        guard also.allSatisfy({ $0.hasPrefix("/") }) else {
+            throw ValidationError("--also takes whole paths, from / on")
+        }
     }
 
     func run() throws {
@@ -103,7 +107,11 @@ struct BackupCreate: ParsableCommand {
         }
         line.end()
         try TaskRuns(session).recordRun(of: .backup, on: host, findings: made.sums.absent)
-        if options.json { try output(prettyJSON(made.sums.parts(made.name))) } else { options.report("\(made.name): \(made.sums.sentence)") }
+        if options.json {
+            try output(prettyJSON(made.sums.parts(made.name)))
+        } else {
+            options.report("\(made.name): \(made.sums.sentence)")
+        }
         guard made.sums.absent == 0 else {
             throw CommandError(
                 """
@@ -140,7 +148,9 @@ extension BackupSums {
 
     /// For scripts.
     fileprivate func parts(_ name: String) -> Table {
-        let counts = [("copied", copied), ("bytes", bytes), ("present", present), ("missing", absent), ("removed", removed)]
+        let counts = [
+            ("copied", copied), ("bytes", bytes), ("present", present), ("missing", absent), ("removed", removed),
+        ]
         return Table(
             columns: ["backup"] + counts.map(\.0), rows: [[.text(name)] + counts.map { .number("\($0.1)") }])
     }
@@ -191,7 +201,9 @@ struct BackupVerify: ParsableCommand {
             case .hasOtherBytes(let digest): say("damaged: blob \(digest): has other bytes than its name says")
             }
         }.run(isHashing: deep)
-        guard sums.faults == 0 else { throw CommandError("\(sums.faults) faults: the next backup copies what is missing") }
+        guard sums.faults == 0 else {
+            throw CommandError("\(sums.faults) faults: the next backup copies what is missing")
+        }
         say("\(sums.generations) backups with \(sums.blobs) blobs are whole")
     }
 

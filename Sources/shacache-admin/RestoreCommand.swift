@@ -7,7 +7,8 @@ import System
 
 struct RestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restore", abstract: "Make a cache again from a backup: into an empty store and an empty database.",
+        commandName: "restore",
+        abstract: "Make a cache again from a backup: into an empty store and an empty database.",
         discussion: """
             First the blobs, each of which is hashed, then the database; then it brings the schema up to date, moves \
             what is withdrawn out of readers' sight, and compares and repairs as check --repair does. A store that has \
@@ -28,7 +29,9 @@ struct RestoreCommand: ParsableCommand {
     var sql = "/usr/share/shacache/sql"
 
     func validate() throws {
-        guard !databaseOnly || !blobsOnly else { throw ValidationError("--database-only and --blobs-only exclude each other") }
+        guard !databaseOnly || !blobsOnly else {
+            throw ValidationError("--database-only and --blobs-only exclude each other")
+        }
     }
 
     func run() throws {

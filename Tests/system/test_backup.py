@@ -90,7 +90,7 @@ def test_a_lost_server_is_restored_and_answers_as_before(two, new, place, tmp_pa
     assert {blobs[-1]} <= copies(directory) and said == ""
     before = answers(two, blobs, keys)
     assert before[f"/shacache/{blobs[-1]}"][0] == 404 and before[f"/shacache/{blobs[0]}"] == (200, b"")
-    rights = "SELECT datacl FROM pg_database WHERE datname = current_database()"
+    rights = "SELECT unnest(datacl) FROM pg_database WHERE datname = current_database() ORDER BY unnest(datacl)::text"
     granted = Database(two).run(rights)
     new.empty_store()
     new.take_keys(directory / "generations" / sums["backup"] / "files", of=two)

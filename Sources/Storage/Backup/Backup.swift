@@ -171,14 +171,10 @@ public final class Backup {
         var bytes = 0
     }
 
-    /// So many are copied at once: what is hashed before it is sent is still in memory then, and what a stopped backup
-    /// has copied is little less than all that it could have.
-    private static let batch = (blobs: 10_000, bytes: 1 << 30)
-
     private func copyBlobs(listingIn path: String) throws -> BlobList {
         let index = try BackupIndex(of: place)
         var (blobs, bytes) = (0, 0)
-        var batch = Batch()
+        var batch = BlobBatch()
         do {
             let list = try Descriptor(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
             for shelf in UInt8.min...UInt8.max {
@@ -188,31 +184,23 @@ public final class Backup {
                     let blob = BlobRecord(digest: row.digest, size: row.size)
                     records += blob.bytes
                     (blobs, bytes) = (blobs + 1, bytes + row.size)
-                    guard there[row.digest] != row.size else { return sums.present += 1 }
+                    guard there[row.digest] != row.size else {
+                        sums.present += 1
+                        return
+                    }
                     batch.add(blob)
-                    if batch.blobs.count >= Self.batch.blobs || batch.bytes >= Self.batch.bytes { try copy(&batch) }
+                    if batch.isFull { try copy(batch.takeAll()) }
                 }
                 try records.withUnsafeBytes { try list.writeAll($0) }
             }
         }
-        try copy(&batch)
+        try copy(batch.takeAll())
         return BlobList(file: try Manifest.File(of: path), blobs: blobs, bytes: bytes)
     }
 
-    private struct Batch {
-        private(set) var blobs: [BlobRecord] = []
-        private(set) var bytes = 0
-
-        mutating func add(_ blob: BlobRecord) {
-            blobs.append(blob)
-            bytes += blob.size
-        }
-    }
-
     /// A blob that is withdrawn, or whose withdrawal is lifted, moves meanwhile, and is looked for again.
-    private func copy(_ batch: inout Batch) throws {
-        var left = batch.blobs
-        batch = Batch()
+    private func copy(_ blobs: [BlobRecord]) throws {
+        var left = blobs
         for _ in 1...3 where !left.isEmpty { left = try copyOnce(left) }
         for blob in left { add(absent: blob.digest, "is not in the store") }
     }
@@ -226,7 +214,11 @@ public final class Backup {
                 lost.append(blob)
                 continue
             }
-            if let damage = try damage(of: blob, at: path) { add(absent: blob.digest, damage) } else { found.append((path, blob)) }
+            if let damage = try damage(of: blob, at: path) {
+                add(absent: blob.digest, damage)
+            } else {
+                found.append((path, blob))
+            }
         }
         let sent = try place.send(found.map(\.path), from: files.directory)
         lost += found.filter { !sent.contains($0.path) }.map(\.blob)
@@ -244,7 +236,8 @@ public final class Backup {
         guard Int(status.st_size) == blob.size else {
             return LocalBlobs.damage(size: Int(status.st_size), stored: blob.size)
         }
-        guard place.host != nil, case .damaged(let damage) = try files.verifiedPresence(of: blob.digest, at: path) else {
+        guard place.host != nil, case .damaged(let damage) = try files.verifiedPresence(of: blob.digest, at: path)
+        else {
             return nil
         }
         return damage
@@ -255,7 +248,7 @@ public final class Backup {
         var damaged: Set<Digest> = []
         if place.host == nil {
             let paths = copies.map { ($0.blob.digest, "\(place.directory)/\($0.path)") }
-            try ReadAhead.hash(paths, pace: { _ in }) { file in
+            try ReadAhead.hash(paths) { file in
                 guard file.presence != .intact else { return }
                 damaged.insert(file.digest)
                 add(absent: file.digest, file.presence.damage)

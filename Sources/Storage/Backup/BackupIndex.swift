@@ -80,7 +80,9 @@ struct BlobRecord {
     }
 
     /// Calls `body` with each that lies in a part of a file.
-    static func forEach(in file: borrowing Descriptor, from range: Range<Int>, _ body: (BlobRecord) throws -> Void) throws {
+    static func forEach(in file: borrowing Descriptor, from range: Range<Int>, _ body: (BlobRecord) throws -> Void)
+        throws
+    {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: length * 10_000, alignment: 16)
         defer { buffer.deallocate() }
         var offset = range.lowerBound
@@ -94,5 +96,24 @@ struct BlobRecord {
             }
             offset += records * length
         }
+    }
+}
+
+/// What is copied at once: what is hashed before it is sent is still in memory then, and what was stopped has copied little
+/// less than it could have.
+struct BlobBatch {
+    private var blobs: [BlobRecord] = []
+    private var bytes = 0
+
+    var isFull: Bool { blobs.count >= 10_000 || bytes >= 1 << 30 }
+
+    mutating func add(_ blob: BlobRecord) {
+        blobs.append(blob)
+        bytes += blob.size
+    }
+
+    mutating func takeAll() -> [BlobRecord] {
+        defer { self = BlobBatch() }
+        return blobs
     }
 }

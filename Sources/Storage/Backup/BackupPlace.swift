@@ -139,7 +139,9 @@ public struct BackupPlace: Sendable {
     }
 
     /// Sends one file.
-    func send(file: String, to path: String) throws { try rsync(["--mkpath", "--chmod=F400", file, location(path)]).run() }
+    func send(file: String, to path: String) throws {
+        try rsync(["--mkpath", "--chmod=F400", file, location(path)]).run()
+    }
 
     /// Fetches one file, which is there.
     func fetch(_ path: String, to file: String) throws { try rsync([location(path), file]).run() }

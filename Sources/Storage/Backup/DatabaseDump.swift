@@ -37,7 +37,8 @@ struct DatabaseDump {
         do {
             // A connection string comes without a user.
             try Program(
-                [path(of: name), "--no-password", "--username=\(owner.role)", "--dbname=\(owner.connectionString)"] + words
+                [path(of: name), "--no-password", "--username=\(owner.role)", "--dbname=\(owner.connectionString)"]
+                    + words
             ).run()
         } catch let error as ProgramError {
             throw BackupError(

@@ -66,19 +66,18 @@ public final class Restore {
         try files.make(for: owner)
         try writeMark()
         try checkRoom()
+        var missing = BlobBatch()
         for shelf in UInt8.min...UInt8.max {
-            var missing: [BlobRecord] = []
-            var bytes = 0
             try list.forEachBlob(on: shelf) { blob in
-                guard !isThere(blob) else { return sums.present += 1 }
-                missing.append(blob)
-                bytes += blob.size
-                guard missing.count >= 10_000 || bytes >= 1 << 30 else { return }
-                try fetch(missing, owner)
-                (missing, bytes) = ([], 0)
+                guard !isThere(blob) else {
+                    sums.present += 1
+                    return
+                }
+                missing.add(blob)
+                if missing.isFull { try fetch(missing.takeAll(), owner) }
             }
-            try fetch(missing, owner)
         }
+        try fetch(missing.takeAll(), owner)
         if generation.hasJournal { try restoreJournal(owner) }
         try files.synchronizeAll()
         return sums
@@ -150,7 +149,7 @@ public final class Restore {
             return (blob.digest, "\(files.directory)/\(path)")
         }
         let places = Dictionary(uniqueKeysWithValues: found)
-        try ReadAhead.hash(found, pace: { _ in }) { file in
+        try ReadAhead.hash(found) { file in
             let path = places[file.digest]!
             guard file.presence == .intact else {
                 unlink(path)
