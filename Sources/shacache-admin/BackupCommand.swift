@@ -91,7 +91,6 @@ struct BackupCreate: ParsableCommand {
     }
 
     func run() throws {
-        yieldToOthers()
         let configuration = try options.configuration()
         let session = Session(configuration.adminDatabase)
         let line = ProgressLine()

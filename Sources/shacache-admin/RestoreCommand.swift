@@ -24,7 +24,8 @@ struct RestoreCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Which backup, as backup list names it; the newest unless given.", valueName: "name"))
     var backup: String?
     @Flag(help: "Restore no blobs: the store is there.") var databaseOnly = false
-    @Flag(help: "Restore no database: it is there, or is restored otherwise.") var blobsOnly = false
+    @Flag(help: "Restore no database: it is there, or is restored otherwise. The journal comes with the blobs.")
+    var blobsOnly = false
     @Option(help: "The directory with the SQL files of migrate.")
     var sql = "/usr/share/shacache/sql"
 
@@ -43,9 +44,10 @@ struct RestoreCommand: ParsableCommand {
             if !blobsOnly { try Restore.requireEmptyDatabase(owner) }
             let restore = try Restore(backup, from: target.place(), to: store) { report($0, line) }
             options.report("restores \(restore.generation.name), of \(restore.manifest.host)")
+            if !blobsOnly { try restore.requireNoJournal() }
             var absent = 0
             if !databaseOnly {
-                let sums = try restore.restoreStore()
+                let sums = try restore.restoreStore(isWithJournal: blobsOnly)
                 line.end()
                 options.report(sums.sentence)
                 absent = sums.absent

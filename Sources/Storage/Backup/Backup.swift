@@ -84,13 +84,13 @@ public final class Backup {
         }
         let generation = Generation(name: try newName(besides: earlier))
         let scratch = try ScratchDirectory()
-        let dump = try copyDatabase(to: generation, scratch)
+        let dump = try dumpDatabase(scratch)
         try copyJournal(to: generation, sharing: earlier.last { $0.isFinished && $0.hasJournal })
         for path in options.others { try place.send(directory: path, to: generation.files, isRelative: true) }
         let list = try copyBlobs(listingIn: "\(scratch.path)/blobs")
-        try place.send(file: "\(scratch.path)/blobs", to: generation.blobs)
+        try place.send(directory: scratch.path, to: generation.path)
         try requireSession(sessions)
-        try finish(generation, dump, list, scratch)
+        try finish(generation, dump, list)
         try removeOld(options, earlier.filter(\.isFinished) + [generation], skeleton)
         try session.audit.append("backup", of: place.name, by: actor, detail: generation.name)
         return (generation.name, sums)
@@ -109,10 +109,10 @@ public final class Backup {
         }
     }
 
-    private func copyDatabase(to generation: Generation, _ scratch: ScratchDirectory) throws -> Manifest.File {
+    /// It is sent last, since only then it is known that the blobs find room.
+    private func dumpDatabase(_ scratch: ScratchDirectory) throws -> Manifest.File {
         let file = "\(scratch.path)/database.dump"
         try DatabaseDump(of: owner, session).dump(to: file)
-        try place.send(file: file, to: generation.dump)
         return try Manifest.File(of: file)
     }
 
@@ -136,7 +136,7 @@ public final class Backup {
     }
 
     private func finish(
-        _ generation: Generation, _ dump: Manifest.File, _ list: BlobList, _ scratch: ScratchDirectory
+        _ generation: Generation, _ dump: Manifest.File, _ list: BlobList
     ) throws {
         let manifest = Manifest(
             format: Manifest.format, version: Version.current, host: files.host,
@@ -146,6 +146,7 @@ public final class Backup {
             bytes: list.bytes, absent: sums.absent)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let scratch = try ScratchDirectory()
         let file = "\(scratch.path)/manifest.json"
         let bytes = Array(try encoder.encode(manifest))
         try bytes.withUnsafeBytes { bytes in

@@ -16,9 +16,14 @@ final class BackupIndex {
     /// - Throws: `BackupError`, `ProgramError` or `SystemError` when the place can't be listed.
     init(of place: BackupPlace) throws {
         file = try Descriptor.temporary(in: ScratchDirectory.parent)
-        try place.list("blobs") { size, name in try add(name, size) }
+        try place.list("", only: ["/blobs/***", "/withdrawn/***"]) { size, name in
+            if let name = name.behind("blobs/") {
+                try add(name, size)
+            } else if let name = name.behind("withdrawn/"), let digest = Digest(name) {
+                withdrawn[digest] = size
+            }
+        }
         try flush()
-        try place.list("withdrawn") { size, name in if let digest = Digest(name) { withdrawn[digest] = size } }
     }
 
     /// rsync lists one directory after the other.
@@ -115,5 +120,12 @@ struct BlobBatch {
     mutating func takeAll() -> [BlobRecord] {
         defer { self = BlobBatch() }
         return blobs
+    }
+}
+
+extension String {
+    /// nil when it doesn't begin so.
+    fileprivate func behind(_ beginning: String) -> String? {
+        hasPrefix(beginning) ? String(dropFirst(beginning.count)) : nil
     }
 }

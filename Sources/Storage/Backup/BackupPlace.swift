@@ -67,7 +67,7 @@ public struct BackupPlace: Sendable {
     ///
     /// - Parameter skeleton: see `BackupSkeleton`.
     func prepare(_ skeleton: BackupSkeleton) throws {
-        if host == nil { try makeDirectories(directory) }
+        if host == nil { try makeDirectory() }
         try rsync(["--recursive", "--mkpath", "--chmod=D700", "\(skeleton.path)/", location("")]).run()
         try rsync(["--recursive", "--delete", "\(skeleton.empty)/", location("partial/")]).run()
     }
@@ -79,7 +79,7 @@ public struct BackupPlace: Sendable {
     func list(_ path: String, only: [String] = [], _ body: (Int, String) throws -> Void) throws {
         let filter = only.isEmpty ? [] : only.map { "--include=\($0)" } + ["--exclude=*"]
         var lines = LineSplitter()
-        try rsync(["--recursive", "--list-only"] + filter + [location("\(path)/")]).run { piece in
+        try rsync(["--recursive", "--list-only"] + filter + [location(path.isEmpty ? "" : "\(path)/")]).run { piece in
             try lines.add(piece) { line in
                 let item = try listedItem(line)
                 if item.name != "." { try body(item.size, item.name) }
@@ -192,14 +192,10 @@ public struct BackupPlace: Sendable {
         return try body("\(scratch.path)/list")
     }
 
-    /// Makes a directory of this host's, and those that it lies in.
-    private func makeDirectories(_ path: String) throws {
-        var made = ""
-        for part in path.split(separator: "/") {
-            made += "/\(part)"
-            guard made.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { continue }
-            throw SystemError("make", made)
-        }
+    /// Of this host; not those that it lies in, since that would be where a disk isn't mounted.
+    private func makeDirectory() throws {
+        guard directory.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }
+        throw SystemError("make", directory)
     }
 }
 

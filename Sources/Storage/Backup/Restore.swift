@@ -57,8 +57,10 @@ public final class Restore {
     /// In the store as long as it isn't complete: it has the backup's name.
     private var mark: String { "\(files.directory)/restoring" }
 
+    /// - Parameter isWithJournal: for a database that is to be rebuilt from it. What it has behind the dump would be
+    ///   taken for the state of one that is restored, whose numbers go on from there.
     /// - Throws: `BackupError` when the store has blobs that no restore of this backup has put there, or has no room.
-    public func restoreStore() throws -> RestoreSums {
+    public func restoreStore(isWithJournal: Bool) throws -> RestoreSums {
         try checkStoreIsOurs()
         let owner = try StoreOwner(of: files.directory)
         let scratch = try ScratchDirectory()
@@ -78,7 +80,7 @@ public final class Restore {
             }
         }
         try fetch(missing.takeAll(), owner)
-        if generation.hasJournal { try restoreJournal(owner) }
+        if isWithJournal, generation.hasJournal { try restoreJournal(owner) }
         try files.synchronizeAll()
         return sums
     }
@@ -139,13 +141,14 @@ public final class Restore {
         guard !blobs.isEmpty else { return }
         let paths = blobs.flatMap { ["blobs/\(LocalBlobs.place(of: $0.digest))", "withdrawn/\($0.digest)"] }
         let fetched = try place.fetch(paths, to: files.directory, temporary: files.spool)
-        // Of one that lies at both places, the one where readers look is enough: reconciling moves it.
         let found = blobs.compactMap { blob -> (Digest, String)? in
             let candidates = ["blobs/\(LocalBlobs.place(of: blob.digest))", "withdrawn/\(blob.digest)"]
             guard let path = candidates.first(where: fetched.contains) else {
                 add(absent: blob.digest, "is not in the backup")
                 return nil
             }
+            // Of one that lies at both places there, one is enough: reconciling moves it.
+            if candidates.allSatisfy(fetched.contains) { unlink("\(files.directory)/\(candidates[1])") }
             return (blob.digest, "\(files.directory)/\(path)")
         }
         let places = Dictionary(uniqueKeysWithValues: found)
@@ -184,6 +187,17 @@ public final class Restore {
             """
             the database has the schema \(found) already, and is left alone
             hint: dropdb and createdb, as install.md has it, make an empty one; it takes no migrate
+            """)
+    }
+
+    /// - Throws: `BackupError` when the store has a journal, which is that of a later state.
+    public func requireNoJournal() throws {
+        let journal = "\(files.directory)/journal"
+        guard let names = try? namesInDirectory(journal), !names.isEmpty else { return }
+        throw BackupError(
+            """
+            \(journal): is the journal of a later state of the database
+            hint: shacache-admin rebuild loses less than this; or move it out of the store
             """)
     }
 
