@@ -14,6 +14,7 @@ static const int o_tmpfile = 020000000 | O_DIRECTORY;
 int renameat2(int old_directory, const char *old_name, int new_directory, const char *new_name, unsigned int flags);
 int syncfs(int descriptor);
 int mkostemp(char *pattern, int flags);
+int pipe2(int ends[2], int flags);
 int fallocate(int descriptor, int mode, off_t offset, off_t count);
 static const int falloc_keep_size = 1;
 static const unsigned int rename_noreplace = 1;

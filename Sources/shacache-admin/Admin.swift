@@ -26,7 +26,8 @@ struct Admin: ParsableCommand {
             WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
             MaintainCommand.self,
             IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, ImportCommand.self,
-            ExportCommand.self, CollectCommand.self, PinCommand.self, HostCommand.self,
+            ExportCommand.self, CollectCommand.self, PinCommand.self, BackupCommand.self, RestoreCommand.self,
+            HostCommand.self,
         ])
 
     static func main() {

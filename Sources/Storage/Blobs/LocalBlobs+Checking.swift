@@ -8,7 +8,7 @@ struct StoreOwner {
     let group: gid_t
     let mode: mode_t
 
-    fileprivate init(_ status: stat) { (user, group, mode) = (status.st_uid, status.st_gid, status.st_mode & 0o7777) }
+    init(_ status: stat) { (user, group, mode) = (status.st_uid, status.st_gid, status.st_mode & 0o7777) }
 
     /// As open(2) decides it: of the three sets of bits, the first that fits counts.
     func mayRead(_ file: StoredFile) -> Bool {
@@ -55,7 +55,7 @@ extension LocalBlobs {
         try give(Descriptor(inStore: path, named: "a blob"), to: owner, mode: 0o440)
     }
 
-    private func give(_ file: borrowing Descriptor, to owner: StoreOwner, mode: mode_t) throws(StoreError) {
+    func give(_ file: borrowing Descriptor, to owner: StoreOwner, mode: mode_t) throws(StoreError) {
         let number = file.number
         try asStoreError(
             try systemCall("give to the user \(owner.user)", file.name) { fchown(number, owner.user, owner.group) })

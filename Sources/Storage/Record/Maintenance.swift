@@ -72,7 +72,7 @@ public struct Maintenance {
 
 /// What a timer runs, by the name of its command.
 public enum TimedTask: String, Sendable {
-    case maintain, survey, scrub, collect
+    case maintain, survey, scrub, collect, backup
     case ingestLog = "ingest-log"
 }
 

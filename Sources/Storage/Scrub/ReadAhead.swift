@@ -55,7 +55,8 @@ final class ReadAhead: Sendable {
     ///
     /// - Parameter pace: called with how many bytes were hashed, to be held up by it.
     static func hash(
-        _ files: [(digest: Digest, path: String)], pace: (Int) -> Void, _ body: (File) throws -> Void
+        _ files: [(digest: Digest, path: String)], pace: (Int) -> Void = { _ in },
+        _ body: (File) throws -> Void
     ) throws {
         let ahead = ReadAhead(files)
         let thread = try Thread { ahead.readAll() }

@@ -67,7 +67,7 @@ enum SessionLock {
     case scrubShelf(Int)
     /// (7, of its name): one scrub of a host at a time.
     case scrub(host: String)
-    /// (8, 0): held by a collection for its whole run, and by whatever needs that nothing is removed meanwhile.
+    /// (8, 0): held by a collection for its whole run, and by a backup, so that nothing is removed meanwhile.
     case deletion
 
     fileprivate var numbers: SQL {
