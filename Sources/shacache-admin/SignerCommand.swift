@@ -48,7 +48,8 @@ struct SignerCommand: ParsableCommand {
                 one under a new name first.
 
                 If its key was compromised, say since when: the entries that it signed and that were put since \
-                then are hidden, by one withdrawal, and new ones are refused.
+                then are hidden, by one withdrawal, and new ones are refused. To be run on the machine that has the \
+                store.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument var name: String
@@ -61,8 +62,10 @@ struct SignerCommand: ParsableCommand {
         }
 
         func run() throws {
-            let outcome = try Signers(options.session()).revoke(
-                name, since: since?.secondsSince1970, by: options.actor)
+            let outcome = try options.configuration().withStore {
+                try Signers(options.session()).revoke(
+                    name, since: since?.secondsSince1970, by: options.actor, in: $0)
+            }
             options.report("signer \(name) revoked")
             if let outcome {
                 options.report(outcome.sentence)
