@@ -25,10 +25,11 @@ struct SignerCommand: ParsableCommand {
             let certificate = try Certificate(pem: contents(of: file))
             let key = try certificate.publicKey()
             guard key.isRSA else { throw CommandError("\(file): the protocol's signatures need an RSA key") }
-            try Signers(options.session()).add(
-                name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
+            let session = try options.session()
+            try Signers(session).add(name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
             if key.bits < 2048 { options.report("warning: a key of \(key.bits) bits can be broken") }
             options.report("signer \(name) added")
+            options.journal { try $0.append(signer: name, session) }
         }
     }
 

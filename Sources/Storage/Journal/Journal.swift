@@ -38,6 +38,16 @@ public struct Journal {
         }
     }
 
+    /// An account that is new; one that stores something is written with that.
+    public func append(account name: String, _ session: Session) throws {
+        try append(JournalFacts(session).named(account: name), session)
+    }
+
+    /// A signer that is new.
+    public func append(signer name: String, _ session: Session) throws {
+        try append(JournalFacts(session).named(signer: name), session)
+    }
+
     private func write(_ lines: [UInt8], of day: String, to file: inout JournalFile?) throws(StoreError) {
         if file?.day != day {
             file = nil

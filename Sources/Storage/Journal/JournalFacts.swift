@@ -12,11 +12,14 @@ struct JournalFacts {
 
     /// What accounts and signers are, by their numbers.
     func describe(_ names: JournalRecords.Names) throws -> JournalRecords {
-        try accounts(where: "id = ANY(\(names.accounts.map(String.init))::bigint[])", and:
-            "id = ANY(\(names.signers.map(String.init))::bigint[])")
+        try accounts(
+            where: "id = ANY(\(names.accounts.map(String.init))::bigint[])",
+            and: "id = ANY(\(names.signers.map(String.init))::bigint[])")
     }
 
-    func allAccountsAndSigners() throws -> JournalRecords { try accounts(where: "true", and: "true") }
+    func named(account name: String) throws -> JournalRecords { try accounts(where: "name = \(name)", and: "false") }
+
+    func named(signer name: String) throws -> JournalRecords { try accounts(where: "false", and: "name = \(name)") }
 
     private func accounts(where accounts: SQL, and signers: SQL) throws -> JournalRecords {
         var records = JournalRecords()
@@ -58,7 +61,7 @@ struct JournalFacts {
         var records = JournalRecords()
         let blobs = try connection.run(
             """
-            SELECT json_build_object('withdrawal', withdrawal_id, 'blob', row_to_json(blob)), account_id
+            SELECT (SELECT row_to_json(told) FROM (SELECT withdrawal_id AS withdrawal, blob) AS told), account_id
             FROM shacache.blob WHERE withdrawal_id = \(number)
             """)
         for row in blobs { records.add(.hidden, row) }
