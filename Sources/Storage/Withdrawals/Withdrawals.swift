@@ -24,7 +24,7 @@ public struct Withdrawals {
     func insert(
         _ withdrawal: Withdrawal, of target: WithdrawalTarget, subject: String
     ) throws -> Withdrawal.Number {
-        try connection.run(
+        let number = try connection.run(
             """
             INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason, is_operators)
             VALUES (
@@ -33,6 +33,8 @@ public struct Withdrawals {
             RETURNING id
             """
         ).first!.int(0)!
+        try noteState(of: number)
+        return number
     }
 
     /// An account's own withdrawal has nothing left to hide where an operator's took its place.
@@ -64,6 +66,12 @@ public struct Withdrawals {
                 AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = \(number))
                 AND NOT EXISTS (SELECT FROM shacache.blob WHERE withdrawal_id = \(number))
             """)
+        try noteState(of: number)
+    }
+
+    /// For the journal: whether it is lifted.
+    private func noteState(of number: Withdrawal.Number) throws {
+        session.note(try JournalFacts(session).withdrawal(number))
     }
 
     // MARK: Lifting by an operator
@@ -77,11 +85,13 @@ public struct Withdrawals {
     /// Shows in the database what a withdrawal hides.
     ///
     /// - Throws: `AdministrationError`, also when it is lifted already.
-    func clear(_ number: Withdrawal.Number, by actor: String) throws {
-        try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
+    func clear(_ number: Withdrawal.Number, by actor: String, in files: LocalBlobs) throws {
+        try session.journaling(in: files) {
             try close(number, by: actor)
             try showEntries(of: number, by: actor)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+            try session.audit.append("withdrawal lift", of: "\(number)", by: actor, detail: "")
+            try noteState(of: number)
         }
     }
 
