@@ -15,9 +15,10 @@ def archive(stack, directory):
     directory.mkdir()
     if os.getuid() == 0:
         shutil.chown(directory, "postgres", "postgres")
-    for setting in "archive_mode = on", "archive_library = basic_archive", f"basic_archive.archive_directory = '{directory}'":
-        Database(stack).run(f"ALTER SYSTEM SET {setting}", role="postgres")
     stack.stop()
+    with open(stack.state / "pgdata/postgresql.conf", "a") as settings:
+        settings.write("archive_mode = on\narchive_library = 'basic_archive'\n"
+                       f"basic_archive.archive_directory = '{directory}'\n")
     stack.start()
 
 
@@ -75,7 +76,7 @@ def test_the_point_in_time_is_answered_as_it_was(start, tmp_path):
     # A worker has moved what was withdrawn or lifted since.
     eventually(lambda: answers(stack, blobs, keys) == before)
     # What was acknowledged later has no rows; its files do no harm, and are blobs again when they are uploaded again.
-    assert answers(stack, [], third_keys) == {f"/shadir/{key}": (404, b"") for key in third_keys} | {}
+    assert {status for status, _ in answers(stack, [], third_keys).values()} == {404}
     findings, kinds = check(stack, "--deep")
     assert kinds["arriving"]["found"] == len(third) and {row["kind"] for row in findings} <= set(HARMLESS)
     for digest in third:

@@ -129,7 +129,7 @@ public final class Backup {
 
     /// A session that ended has lost its lock: blobs may have been deleted since.
     private func requireSession(_ sessions: Int) throws {
-        try session.connection.run("SELECT 1")
+        _ = try session.reading { try session.connection.run("SELECT 1") }
         guard session.statistics.sessions == sessions else {
             throw BackupError("the session with the database ended: the next backup goes on with the blobs")
         }

@@ -1,0 +1,33 @@
+import Glibc
+import System
+import Testing
+
+@Suite struct ProgramTests {
+    @Test func `what a program writes comes as it is`() throws {
+        var bytes: [UInt8] = []
+        try Program(["printf", "%s", "a\nü \u{1}"]).run { bytes += $0 }
+        #expect(bytes == Array("a\nü \u{1}".utf8))
+    }
+
+    // Fails without checkStatus.
+    @Test func `one that fails, is ended or isn't there is an error`() {
+        let ended = { (words: [String]) in #expect(throws: ProgramError.self) { try Program(words).run() } }
+        #expect(ended(["sh", "-c", "exit 24"])?.code == 24)
+        #expect(ended(["sh", "-c", "exit 24"])?.description == "sh: ended with 24")
+        #expect(ended(["sh", "-c", "kill -9 $$"])?.description == "sh: ended by signal 9")
+        #expect(ended(["no-such-program-here"])?.description == "no-such-program-here: can't be run")
+    }
+
+    // Fails without kill in run(output:): it would be waited for.
+    @Test func `one whose output can't be taken is ended`() throws {
+        struct Full: Error {}
+        #expect(throws: Full.self) { try Program(["yes"]).run { _ in throw Full() } }
+    }
+
+    // Fails without O_CLOEXEC of the pipe, and without /dev/null.
+    @Test func `it has no file of ours, and nothing to read`() throws {
+        var bytes: [UInt8] = []
+        try Program(["sh", "-c", "cat; ls /proc/self/fd"]).run { bytes += $0 }
+        #expect(String(decoding: bytes, as: UTF8.self).split(separator: "\n") == ["0", "1", "2", "3"])
+    }
+}
