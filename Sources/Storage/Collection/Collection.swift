@@ -91,12 +91,12 @@ public final class Collection {
     // MARK: Steps
 
     private func hide(_ cutoff: Cutoff) throws {
-        let entries = Entries(session)
+        let entries = Entries(session, in: blobs.files)
         try forEachPage(0) { try entries.hideGoing(after: $0, cutoff, for: self.record, by: self.actor) }
     }
 
     private func deleteHidden(_ policies: [String]) throws {
-        let entries = Entries(session)
+        let entries = Entries(session, in: blobs.files)
         for withdrawal in try entries.retentionWithdrawals(of: policies, olderThan: times.grace) {
             try forEachPage(0) {
                 try entries.deleteHidden(by: withdrawal, after: $0, for: self.record, by: self.actor)

@@ -43,7 +43,7 @@ extension Journal {
         let output = try Descriptor(
             inStore: String(unfinished), flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o640,
             named: "a compressed file of the journal")
-        try files.giveToOwner(output.number)
+        try files.giveToOwner(output, mode: 0o640)
         try Self.compress(file, into: output)
         let directory = try files.openDirectory(files.journalDirectory, "the journal")
         try files.notingFailedSynchronization { () throws(SystemError) in

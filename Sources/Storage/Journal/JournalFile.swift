@@ -36,7 +36,7 @@ final class JournalFile: @unchecked Sendable {
         guard try asStoreError(try file.status()).st_nlink > 0 else {
             throw StoreError(.broken, "a new file of the journal was taken away")
         }
-        try files.giveToOwner(file.number)
+        try files.giveToOwner(file, mode: 0o640)
     }
 
     /// Appends lines, all or none of them, and makes them durable.
