@@ -69,11 +69,12 @@ class CollectedLoad(Load):
         client.download(name(number))
         kind = generator.choice(["stays", "goes"])
         client.look_up(f"{kind}-{generator.randrange(self.KEYS)}")
+        time.sleep(generator.random() * 0.05)
 
     def _withdraw(self, _client, generator):
         digest = name(generator.choice(WITHDRAWN))
         self._stack.admin("blob", "withdraw", digest, "--reason", "a test", check=False)
-        time.sleep(generator.random())
+        time.sleep(1 + generator.random())
         listed = json.loads(self._stack.admin("withdrawal", "list", "--json").stdout)
         for row in listed:
             if row["target"] == "blob" and row["lifted_at"] is None:

@@ -44,7 +44,9 @@ def age(stack):
     Database(stack).run("""
         UPDATE shacache.blob SET created_at = created_at - interval '2 days',
             last_referenced_at = last_referenced_at - interval '2 days', deleting_at = deleting_at - interval '2 days';
-        WITH older AS (UPDATE shacache.entry SET created_at = created_at - interval '2 days' RETURNING id, created_at)
+        WITH older AS (UPDATE shacache.entry
+            SET created_at = created_at - interval '2 days', renewed_at = renewed_at - interval '2 days'
+            RETURNING id, created_at)
         UPDATE shacache.entry_before_blob AS noted SET created_at = older.created_at FROM older WHERE older.id = entry_id;
         UPDATE shacache.upload SET at = at - interval '2 days';
         UPDATE shacache.withdrawal SET at = at - interval '2 days';
@@ -117,9 +119,8 @@ def test_a_removed_blob_is_restored_from_trash(stack):
 def test_trash_is_emptied_at_once_when_asked(stack):
     digest = stack.upload(b"at once")
     age(stack)
-    [row] = collect(stack, "--empty-trash")
-    assert row["removed_blobs"] == row["freed_blobs"] == 1
-    assert not (stack.store / "trash" / digest).exists()
+    collect(stack, "--empty-trash")
+    assert status(stack, digest) == 404 and not list((stack.store / "trash").iterdir())
 
 
 def test_a_second_collection_says_who_runs_one_and_ends(stack):
@@ -157,7 +158,7 @@ def test_a_policy_that_is_gone_from_the_configuration_removes_nothing_more(stack
 
 def test_metrics_reports_and_status_know_what_went(stack):
     collect(stack)
-    text = stack.request("GET", "/-/metrics")[2].decode()
+    text = stack.request("GET", "/metrics")[2].decode()
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     [(removed, freed)] = Database(stack).run(
         "SELECT sum(removed_blobs), sum(freed_blobs) FROM shacache.collection_sum")
