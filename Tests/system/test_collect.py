@@ -189,14 +189,14 @@ def test_a_database_that_goes_away_ends_a_collection_which_the_next_goes_on_with
     check_counts(stack)
 
 
-def run_collections(start, count, between):
+def run_collections(start, count, between, pause):
     """Random clients, and this many collections; workers and collector are killed meanwhile."""
     stack = start(WORKERS="2")
     stack.configure(SETTINGS)
     for number in range(3):
         stack.index("stays", json.dumps({"sha512": stack.upload(b"stays %d" % number)}))
     history, generator = History(stack), random.Random(2)
-    with CollectedLoad(stack, history, uploaders=4, readers=2) as load, Collector(stack) as collector:
+    with CollectedLoad(stack, history, pause, uploaders=4, readers=2) as load, Collector(stack) as collector:
         load.wait_for(20, UPLOAD)
         while collector.count() < count:
             time.sleep(generator.random() * between)
@@ -217,14 +217,14 @@ def run_collections(start, count, between):
 def test_nothing_acknowledged_is_lost_by_collections_beside_uploads_and_kills(start):
     # Fails when what is uploaded or named isn't touched (record_blobs, record_entries), or without the second look under
     # the locks (BlobRepository.remove).
-    checked, sums, history = run_collections(start, 60, 2)
+    checked, sums, history = run_collections(start, 30, 2, 0.05)
     assert checked > 10 and min(sums) > 0, (checked, sums)
     assert set(history.statuses()) <= {200, 201, 404, 410, 403, 409, 451, 503, None}, history.failures()
 
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_ten_thousand_collections(start):
-    checked, sums, history = run_collections(start, 10_000, 10)
+    checked, sums, history = run_collections(start, 10_000, 10, 0.4)
     print(f"{checked} listed blobs read back; hidden, removed entries, removed, freed blobs: {sums}; {history.statuses()}")
     assert checked > 10 and min(sums) > 0, (checked, sums)
 
