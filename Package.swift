@@ -35,7 +35,7 @@ let package = Package(
 
         .target(name: "ShaCache", dependencies: ["OpenSSL"], swiftSettings: settings),
         .target(
-            name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux", "System"],
+            name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux", "Gzip", "System"],
             swiftSettings: settings),
         .target(
             name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],

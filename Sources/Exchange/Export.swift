@@ -41,7 +41,7 @@ public final class Export {
         damaged: @escaping (Digest, String) -> Void, progress: @escaping (ExportSums) -> Void
     ) throws {
         blobs = BlobRepository(store, session)
-        entries = Entries(session)
+        entries = Entries(session, in: store)
         self.directory = try ExportDirectory(directory)
         self.links = links
         self.damaged = damaged

@@ -18,7 +18,7 @@ final class Importer {
         self.run = run
         session = run.settings.session()
         blobs = BlobRepository(run.settings.store, session, groups: run.blobGroups)
-        entries = Entries(session, groups: run.entryGroups)
+        entries = Entries(session, in: run.settings.store, groups: run.entryGroups)
         account = try session.account(named: run.settings.account)
     }
 

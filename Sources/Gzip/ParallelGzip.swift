@@ -23,7 +23,7 @@ public final class ParallelGzip {
         pool = try CompressionPool(count: threads, level: level)
         // Two for each thread: one to work on, and one that waits.
         ring = (0...(2 * threads)).map { _ in Block(capacity: Self.blockSize) }
-        try emit(header)
+        try emit(memberHeader)
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
@@ -64,7 +64,7 @@ public final class ParallelGzip {
     private func emit(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes(sink) }
 }
 
-/// RFC 1952: deflate, no flags, no time, made on Unix.
-private let header: [UInt8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
+/// How each member that `ParallelGzip` makes begins. RFC 1952: deflate, no flags, no time, made on Unix.
+public let memberHeader: [UInt8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
 
 private func littleEndian(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number.littleEndian, Array.init) }

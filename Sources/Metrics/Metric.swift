@@ -4,6 +4,7 @@ import ShaCache
 public enum Metric: Int, CaseIterable, Sendable {
     case requests, inFlight, threads, receivedBytes, sentBytes
     case uploadSeconds, uploadStageSeconds, signatures, refusals, failures, damagedBlobs, readOnly
+    case journalRecords, journalWrites, journalSeconds, journalFailures
     case databaseStatements, databaseSeconds, databaseSessions, databaseErrors
 
     /// What one cell of memory holds.
@@ -87,6 +88,24 @@ public enum Metric: Int, CaseIterable, Sendable {
             Declaration(
                 family: Family(
                     "shacache_store_read_only", .gauge, "1 when the worker takes no uploads since an fsync failed."))
+        case .journalRecords:
+            Declaration(
+                family: Family("shacache_journal_records_total", .counter, "Records that were appended to the journal."))
+        case .journalWrites:
+            Declaration(
+                family: Family(
+                    "shacache_journal_writes_total", .counter,
+                    "Groups of records that were written to the journal, each with one fdatasync."))
+        case .journalSeconds:
+            Declaration(
+                family: Family(
+                    "shacache_journal_write_seconds_total", .counter, "Time that these writes took, fdatasync included."),
+                unit: .time)
+        case .journalFailures:
+            Declaration(
+                family: Family(
+                    "shacache_journal_failures_total", .counter,
+                    "Changes that are committed and that the journal lacks; their requests were answered with 5xx."))
         case .databaseStatements:
             Declaration(
                 family: Family("shacache_database_statements_total", .counter, "Statements that were run, or tried."))
@@ -170,5 +189,6 @@ public enum FailureName: String, CaseIterable, Sendable {
     case noSpace = "no space"
     case storeReadOnly = "store read-only"
     case storeBroken = "store broken"
+    case journalFailed = "journal failed"
     case internalError = "internal error"
 }

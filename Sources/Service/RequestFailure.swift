@@ -35,6 +35,7 @@ public struct RequestFailure {
         switch error {
         case let refusal as Refusal: self.init(refusal.terms)
         case let error as StoreError: self.init(error)
+        case let error as NotJournaled: self.init(error)
         case let blob as DamagedBlob:
             self.init(
                 .notFound, .damagedBlob, blob.digest.absence, cause: "the file of \(blob.digest) \(blob.damage)")
@@ -69,6 +70,19 @@ public struct RequestFailure {
             case .broken: (.internalServerError, .storeBroken)
             }
         self.init(status, .failed(name), error.description, mend: Self.tellOperator)
+    }
+
+    /// It is stored or withdrawn, and isn't acknowledged: sent again, it is.
+    private init(_ error: NotJournaled) {
+        let status: Status =
+            switch (error.cause as? StoreError)?.condition {
+            case .noSpace: .insufficientStorage
+            case .broken: .internalServerError
+            case .readOnly, nil: .serviceUnavailable
+            }
+        self.init(
+            status, .failed(.journalFailed), "what the store must remember of this could not be written",
+            mend: Self.tellOperator, cause: error.description)
     }
 
     private static let tellOperator = "tell its operator, and send it again later"

@@ -45,6 +45,7 @@ extension Service {
         if let upload = answer.upload { recorder.countUpload(upload, isAccepted: response.status == .created) }
         recorder.countStatements(session.statistics, since: counted)
         counted = session.statistics
+        recorder.countJournal(store.journalFigures())
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
         guard request.purpose != .admission || response.status.isError else { return }
         recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status.rawValue)")
@@ -68,6 +69,14 @@ extension Recorder {
         if let bytes = upload.bytes { add(bytes, to: .receivedBytes, upload.target.rawValue) }
         if let result = upload.signatureResult { add(to: .signatures, result.name) }
         if isAccepted { observe(upload.start.duration(to: .now), in: .uploadSeconds, upload.target.rawValue) }
+    }
+
+    fileprivate func countJournal(_ figures: JournalFigures?) {
+        guard let figures else { return }
+        add(figures.records, to: .journalRecords)
+        add(figures.writes, to: .journalWrites)
+        addTime(figures.duration, to: .journalSeconds)
+        add(figures.failures, to: .journalFailures)
     }
 
     fileprivate func countStatements(_ now: Statistics, since before: Statistics) {

@@ -32,7 +32,7 @@ public final class Service {
         self.store = store
         self.session = session
         blobs = BlobRepository(store, session, groups: groups.blobs)
-        listing = Entries(session, groups: groups.entries)
+        listing = Entries(session, in: store, groups: groups.entries)
         self.rules = rules
         self.refusals = refusals
         self.lists = lists

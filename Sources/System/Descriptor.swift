@@ -83,6 +83,9 @@ public struct Descriptor: ~Copyable, Sendable {
     ///
     /// After a failure, don't try again: Linux forgets which pages were not written, and the next one succeeds.
     public func synchronize() throws(SystemError) { try systemCall(SystemError.fsync, name) { fsync(number) } }
+
+    /// The same of a file's bytes and size, without its times.
+    public func synchronizeData() throws(SystemError) { try systemCall(SystemError.fsync, name) { fdatasync(number) } }
 }
 
 extension SystemError {

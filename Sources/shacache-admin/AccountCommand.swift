@@ -24,8 +24,10 @@ struct AccountCommand: ParsableCommand {
         @OptionGroup(title: "What it may do") var settings: AccountOptions
 
         func run() throws {
-            try Accounts(options.session()).add(name, comment: comment, by: options.actor, alter: settings.alter)
+            let session = try options.session()
+            try Accounts(session).add(name, comment: comment, by: options.actor, alter: settings.alter)
             options.report("account \(name) added")
+            options.journal { try $0.append(account: name, session) }
         }
     }
 

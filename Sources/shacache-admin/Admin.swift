@@ -25,8 +25,9 @@ struct Admin: ParsableCommand {
             AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
             WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
             MaintainCommand.self,
-            IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, ImportCommand.self,
-            ExportCommand.self, CollectCommand.self, PinCommand.self, HostCommand.self,
+            IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, CollectCommand.self,
+            PinCommand.self, JournalCommand.self, RebuildCommand.self, ImportCommand.self, ExportCommand.self,
+            HostCommand.self,
         ])
 
     static func main() {
@@ -66,6 +67,12 @@ struct AdminOptions: ParsableArguments {
     func report(_ line: String) {
         let shown = withoutCredentials(in: line).shownFileName
         try? FileHandle.standardError.write(contentsOf: Data("\(shown)\n".utf8))
+    }
+
+    /// Writes to the store's journal. That it can't, as on a machine without the store, is no reason to fail: the change is
+    /// made, and the daily `journal` writes what is lacking.
+    func journal(_ write: (Journal) throws -> Void) {
+        try? configuration().withStore { try write(Journal(in: $0)) }
     }
 
     /// Whom the audit names: the person behind sudo.

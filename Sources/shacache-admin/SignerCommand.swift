@@ -25,10 +25,11 @@ struct SignerCommand: ParsableCommand {
             let certificate = try Certificate(pem: contents(of: file))
             let key = try certificate.publicKey()
             guard key.isRSA else { throw CommandError("\(file): the protocol's signatures need an RSA key") }
-            try Signers(options.session()).add(
-                name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
+            let session = try options.session()
+            try Signers(session).add(name, publicKey: key.der(), certificate: certificate.pem(), by: options.actor)
             if key.bits < 2048 { options.report("warning: a key of \(key.bits) bits can be broken") }
             options.report("signer \(name) added")
+            options.journal { try $0.append(signer: name, session) }
         }
     }
 
@@ -48,7 +49,8 @@ struct SignerCommand: ParsableCommand {
                 one under a new name first.
 
                 If its key was compromised, say since when: the entries that it signed and that were put since \
-                then are hidden, by one withdrawal, and new ones are refused.
+                then are hidden, by one withdrawal, and new ones are refused. To be run on the machine that has the \
+                store.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument var name: String
@@ -61,8 +63,10 @@ struct SignerCommand: ParsableCommand {
         }
 
         func run() throws {
-            let outcome = try Signers(options.session()).revoke(
-                name, since: since?.secondsSince1970, by: options.actor)
+            let outcome = try options.configuration().withStore {
+                try Signers(options.session()).revoke(
+                    name, since: since?.secondsSince1970, by: options.actor, in: $0)
+            }
             options.report("signer \(name) revoked")
             if let outcome {
                 options.report(outcome.sentence)

@@ -13,7 +13,9 @@ struct EntryCommand: ParsableCommand {
         @Argument(help: "As it is, without percent escapes.") var key: String
 
         func run() throws {
-            let entries = try Entries(options.session()).table(under: Key(key))
+            let entries = try options.configuration().withStore {
+                try Entries(options.session(), in: $0).table(under: Key(key))
+            }
             try options.show(options.json ? entries : entries.withoutEmptyColumns())
         }
     }
@@ -23,15 +25,17 @@ struct EntryCommand: ParsableCommand {
             commandName: "withdraw", abstract: "Hide entries at once; nothing of them is erased.",
             discussion: """
                 All or none of them. The same pair can't be put under the same key again until the withdrawal is \
-                lifted: its uploader gets 403 with the reason.
+                lifted: its uploader gets 403 with the reason. To be run on the machine that has the store.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument(help: "Their numbers, as `entry list` shows them.") var number: [Int]
         @OptionGroup var why: ReasonOption
 
         func run() throws {
-            let outcome = try Entries(options.session()).withdrawNumbered(
-                number, Withdrawal(by: options.actor, reason: why.reason))
+            let withdrawal = Withdrawal(by: options.actor, reason: why.reason)
+            let outcome = try options.configuration().withStore {
+                try Entries(options.session(), in: $0).withdrawNumbered(number, withdrawal)
+            }
             options.report(outcome.sentence)
         }
     }
@@ -103,7 +107,7 @@ struct WithdrawalCommand: ParsableCommand {
             commandName: "lift", abstract: "Show again, byte for byte, what a withdrawal has hidden.",
             discussion: """
                 A blob's bytes are verified before; damaged ones stay hidden. To be run on the machine that has the \
-                store, if it was a blob.
+                store.
                 """)
         @OptionGroup var options: AdminOptions
         @Argument(help: "As `withdrawal list` shows it.") var number: Int

@@ -64,7 +64,7 @@ struct UploadTests {
         #expect(service.answer(try entry(signedBy: nil)).response.status.rawValue == 403)
         #expect(service.answer(try entry(signedBy: unknown)).response.status.rawValue == 403)
         #expect(service.answer(try entry(signedBy: known)).response.status.rawValue == 201)
-        try Signers(database.session(as: "shacache_admin")).revoke("known", by: "tester")
+        try Signers(database.session(as: "shacache_admin")).revoke("known", by: "tester", in: anyStore().files)
         #expect(service.answer(try entry(signedBy: known)).response.status.rawValue == 403)
         #expect(try results() == ["verified"])
     }

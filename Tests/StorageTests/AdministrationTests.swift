@@ -88,7 +88,7 @@ struct AdministrationTests {
             try database.accounts.add("Alice Smith", comment: "", by: "tester")
         }
         #expect(throws: AdministrationError.self) { try database.accounts.setEnabled(false, "bob", by: "tester") }
-        #expect(throws: AdministrationError.self) { try Signers(admin).revoke("bob", by: "tester") }
+        #expect(throws: AdministrationError.self) { try Signers(admin).revoke("bob", by: "tester", in: anyStore().files) }
         try database.accounts.setEnabled(false, "alice", by: "other")
         let rows = try audit()
         #expect(rows == ["tester account add alice", "other account disable alice"])
@@ -104,7 +104,7 @@ struct AdministrationTests {
             try Signers(admin).add(
                 "bobby", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
         }
-        try Signers(admin).revoke("bob", by: "tester")
+        try Signers(admin).revoke("bob", by: "tester", in: anyStore().files)
         #expect(try Signers(worker).known().trusted.isEmpty)
     }
 }

@@ -62,7 +62,7 @@ struct ImportTests {
             """)
         func keys(_ prefix: String) throws -> [String] {
             var keys: [String] = []
-            try Entries(session).forEachKey(beginningWith: prefix) { keys.append($0.text) }
+            try Entries(session, in: anyStore().files).forEachKey(beginningWith: prefix) { keys.append($0.text) }
             return keys
         }
         #expect(try keys("").count == 5000)

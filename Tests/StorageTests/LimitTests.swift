@@ -133,7 +133,7 @@ struct LimitTests {
         #expect(
             refusal { try list("3", under: "k", by: alice, in: database.session()) }
                 == "entries per key limit: the account alice may have 2 entries under a key, and has 2 under this one")
-        _ = try Entries(admin).withdraw(
+        _ = try Entries(admin, in: anyStore().files).withdraw(
             under: Key("k"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
         #expect(refusal { try list("3", under: "k", by: alice, in: database.session()) } != nil)
         try list("1", under: "l", by: alice, in: database.session())

@@ -24,7 +24,7 @@ struct SessionTests {
 
     private func notes(under key: Key) throws -> [String] {
         var notes: [String] = []
-        _ = try Entries(session).forEach(of: key) { metadata, _ in
+        _ = try Entries(session, in: anyStore().files).forEach(of: key) { metadata, _ in
             notes.append((try? JSON(Array(metadata))["note"]?.string) ?? "?")
         }
         return notes
@@ -315,6 +315,6 @@ private struct Uploader: Sendable {
         var upload = UploadRecord.of(account, target: .entry)
         (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (key, entry.sha512, 1, .unsigned)
         let limits = KeyLimits(entries: 3, bytes: 2000, entriesPerAccount: 2)
-        try Entries(database.session()).store(entry, under: key, upload: upload, limits: limits)
+        try Entries(database.session(), in: anyStore().files).store(entry, under: key, upload: upload, limits: limits)
     }
 }

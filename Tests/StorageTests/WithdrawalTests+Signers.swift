@@ -20,13 +20,13 @@ extension WithdrawalTests {
         for note in ["old", "new"] { try list(note, under: "k", by: alice, result: .verified(signer), in: worker) }
         try list("other", under: "k", by: alice, in: worker)
         try database.connection().run("UPDATE shacache.entry SET created_at = '2020-01-01' WHERE id = 1")
-        let outcome = try #require(try Signers(admin).revoke("carol", since: 1_600_000_000, by: "tester"))
+        let outcome = try #require(try Signers(admin).revoke("carol", since: 1_600_000_000, by: "tester", in: store.files))
         #expect(outcome.count == 1)
         #expect(try notes("k") == ["old", "other"])
         #expect(try audit().contains("tester signer revoke since 2020-09-13 12:26:40 UTC"))
         #expect(try adminBlobs.lift(outcome.number, by: "tester"))
         #expect(try notes("k") == ["old", "new", "other"])
-        #expect(try Signers(admin).revoke("carol", since: 4_000_000_000, by: "tester") == nil)
+        #expect(try Signers(admin).revoke("carol", since: 4_000_000_000, by: "tester", in: store.files) == nil)
     }
 
     /// Fails without Signers.confirmSigners, or the comparison of versions in store_entries.
@@ -34,7 +34,7 @@ extension WithdrawalTests {
         let signer = try addSigner()
         let version = try Signers(worker).known().version
         try list("0", under: "k", by: alice, result: .verified(signer), signers: version, in: worker)
-        try Signers(admin).revoke("carol", by: "tester")
+        try Signers(admin).revoke("carol", by: "tester", in: store.files)
         #expect(throws: ChangedMeanwhile.signers) {
             try list("1", under: "k", by: alice, result: .verified(signer), signers: version, in: worker)
         }
@@ -45,21 +45,21 @@ extension WithdrawalTests {
     @Test(.timeLimit(.minutes(1))) func `revoking waits for an entry that is being stored, and hides it`() throws {
         let signer = try addSigner()
         let gate = try gateBehindEntries()
-        let (database, alice) = (database, alice)
+        let (database, alice, files) = (database, alice, store.files)
         let listing = Thread {
             try? list("1", under: "k", by: alice, result: .verified(signer), in: database.session())
         }
         listing.start()
         Thread.sleep(forTimeInterval: 1)
         let revoking = Thread {
-            _ = try? Signers(database.session(as: "shacache_admin")).revoke("carol", since: 0, by: "tester")
+            _ = try? Signers(database.session(as: "shacache_admin")).revoke("carol", since: 0, by: "tester", in: files)
         }
         revoking.start()
         Thread.sleep(forTimeInterval: 1)
         #expect(!revoking.isFinished)
         try gate.run("SELECT pg_advisory_unlock(7, 7)")
         while !(listing.isFinished && revoking.isFinished) { Thread.sleep(forTimeInterval: 0.05) }
-        #expect(try Entries(admin).table(under: Key("k")).rows.count == 1)
+        #expect(try Entries(admin, in: store.files).table(under: Key("k")).rows.count == 1)
         #expect(try notes("k") == [])
     }
 
@@ -68,11 +68,11 @@ extension WithdrawalTests {
     @Test func `what an unknown key signed is judged anew where that key was revoked meanwhile`() throws {
         let version = try Signers(worker).known().version
         _ = try addSigner()
-        try Signers(admin).revoke("carol", since: 0, by: "tester")
+        try Signers(admin).revoke("carol", since: 0, by: "tester", in: store.files)
         #expect(throws: ChangedMeanwhile.signers) {
             try list("1", under: "k", by: alice, result: .unknownSigner, signers: version, in: worker)
         }
-        #expect(try Entries(admin).table(under: Key("k")).rows.isEmpty)
+        #expect(try Entries(admin, in: store.files).table(under: Key("k")).rows.isEmpty)
     }
 
     /// More than a page of them. Fails when Signers.entriesOfUnknown reads one page only.
@@ -91,7 +91,7 @@ extension WithdrawalTests {
         let certificate = try key.certificate()
         try Signers(admin).add(
             "carol", publicKey: certificate.publicKey().der(), certificate: certificate.pem(), by: "tester")
-        #expect(try Signers(admin).revoke("carol", since: 0, by: "tester")?.count == 245)
+        #expect(try Signers(admin).revoke("carol", since: 0, by: "tester", in: store.files)?.count == 245)
         #expect(try notes("k") == ["7", "57", "107", "157", "207"])
     }
 
@@ -103,7 +103,7 @@ extension WithdrawalTests {
         let signer = try addSigner()
         try list("1", under: "k", by: alice, result: .verified(signer), in: worker)
         let gate = try gateBehindEntries("UPDATE OF is_shared")
-        let (database, bob) = (database, bob)
+        let (database, bob, files) = (database, bob, store.files)
         let again = Thread {
             try? list("1", under: "k", by: bob, result: .verified(signer), in: database.session())
         }
@@ -112,7 +112,7 @@ extension WithdrawalTests {
         let revoked = Mutex(0)
         let revoking = Thread {
             let outcome = try? Signers(database.session(as: "shacache_admin")).revoke(
-                "carol", since: 0, by: "tester")
+                "carol", since: 0, by: "tester", in: files)
             revoked.withLock { $0 = outcome?.count ?? 0 }
         }
         revoking.start()

@@ -36,8 +36,8 @@ struct WithdrawalTests {
     /// As workers and shacache-admin have it.
     var blobs: BlobRepository { BlobRepository(store.files, worker) }
     var adminBlobs: BlobRepository { BlobRepository(store.files, admin) }
-    private var entries: Entries { Entries(worker) }
-    private var adminEntries: Entries { Entries(admin) }
+    private var entries: Entries { Entries(worker, in: store.files) }
+    private var adminEntries: Entries { Entries(admin, in: store.files) }
 
     private func why(_ account: Account) -> Withdrawal { Withdrawal(by: account, reason: Reason("why")!) }
 

@@ -4,31 +4,38 @@
 -- it may be made while the tables are empty. jit: the cost that this gives to the scan of a small table makes
 -- PostgreSQL compile the plan, at 60 ms each time.
 
-CREATE OR REPLACE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdicts text[]) RETURNS void
+-- Their results had other types in earlier releases, which CREATE OR REPLACE can't change.
+DROP FUNCTION IF EXISTS shacache.record_entries(shacache.entry_upload[], text[]),
+    shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint);
+
+CREATE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdicts text[])
+    RETURNS TABLE (ordinal bigint, stored shacache.entry)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
+#variable_conflict use_column
 BEGIN
-    WITH stored AS MATERIALIZED (
+    RETURN QUERY
+    WITH upload AS MATERIALIZED (
         SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload
         WHERE verdicts[ordinality] IS NOT NULL
     ), touched AS (
         UPDATE shacache.blob SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL
-        WHERE blob.sha512 = ANY (ARRAY(SELECT stored.sha512 FROM stored))
+        WHERE blob.sha512 = ANY (ARRAY(SELECT upload.sha512 FROM upload))
         RETURNING blob.sha512
     ), renewed AS (
         -- Once an hour: each time writes the row, and all of its index entries, anew.
-        UPDATE shacache.entry SET renewed_at = now() FROM stored
-        WHERE stored.verdict = 'duplicate' AND entry.key = stored.key AND entry.digest = stored.digest
+        UPDATE shacache.entry SET renewed_at = now() FROM upload
+        WHERE upload.verdict = 'duplicate' AND entry.key = upload.key AND entry.digest = upload.digest
             AND coalesce(entry.renewed_at, entry.created_at) < now() - interval '1 hour'
     ), added AS (
-        INSERT INTO shacache.entry (
+        INSERT INTO shacache.entry AS made (
             key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, software_url,
             multiarch, os)
         SELECT key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id,
             software_url, multiarch, os
-        FROM stored WHERE verdict = 'new' ORDER BY ordinality
-        RETURNING id, key, sha512, created_at
+        FROM upload WHERE verdict = 'new' ORDER BY ordinality
+        RETURNING id, key, digest, sha512, created_at, made
     ), counted AS (
         -- Under the lock of each key: no other transaction has these rows locked.
         INSERT INTO shacache.key_count AS known (key, entries, last_at)
@@ -38,24 +45,34 @@ BEGIN
     ), before_blob AS (
         INSERT INTO shacache.entry_before_blob (created_at, entry_id)
         SELECT created_at, id FROM added WHERE NOT EXISTS (SELECT FROM touched WHERE touched.sha512 = added.sha512)
+    ), recorded AS (
+        INSERT INTO shacache.upload (
+            account_id, certificate, client_address, target, key, sha512, bytes, duplicate, signature_result, signer_id,
+            outcome, status, duration, request_id)
+        SELECT account_id, certificate, client_address, 'entry', key, sha512, bytes, verdict = 'duplicate',
+            signature_result, signer_id, 'accepted', 201, duration, request_id
+        FROM upload ORDER BY ordinality
     )
-    INSERT INTO shacache.upload (
-        account_id, certificate, client_address, target, key, sha512, bytes, duplicate, signature_result, signer_id,
-        outcome, status, duration, request_id)
-    SELECT account_id, certificate, client_address, 'entry', key, sha512, bytes, verdict = 'duplicate', signature_result,
-        signer_id, 'accepted', 201, duration, request_id
-    FROM stored ORDER BY ordinality;
+    SELECT upload.ordinality, coalesce(added.made, present.kept)
+    FROM upload
+    LEFT JOIN added ON added.key = upload.key AND added.digest = upload.digest
+    LEFT JOIN LATERAL (
+        SELECT kept FROM shacache.entry AS kept
+        WHERE upload.verdict = 'duplicate' AND kept.key = upload.key AND kept.digest = upload.digest OFFSET 0
+    ) AS present ON true;
 END
 $$;
 COMMENT ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]) IS
-    'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the keys; skips NULL.';
+    'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the keys; skips NULL. '
+    'Returns the entry of each, for the journal; of a duplicate NULL when the key has it in another encoding.';
 
-CREATE OR REPLACE FUNCTION shacache.store_entries(
+CREATE FUNCTION shacache.store_entries(
     uploads shacache.entry_upload[], most_entries bigint, most_bytes bigint, most_own_entries bigint, most_own_bytes bigint
-) RETURNS text[]
+) RETURNS TABLE (verdict text, stored shacache.entry)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
+#variable_conflict use_column
 DECLARE
     locked boolean[];
     counted bigint[];
@@ -65,7 +82,8 @@ BEGIN
     -- Without waiting: an upload that doesn't get its lock here takes a transaction of its own, and delays no other. In
     -- a statement of its own: the snapshot of one that locks lacks what was committed before it got the lock.
     IF NOT pg_try_advisory_xact_lock_shared(4, 0) THEN
-        RETURN array_fill(NULL::text, ARRAY[cardinality(uploads)]);
+        RETURN QUERY SELECT NULL::text, NULL::shacache.entry FROM unnest(uploads);
+        RETURN;
     END IF;
     SELECT
         ARRAY(
@@ -134,13 +152,17 @@ BEGIN
                 AND (entry.is_shared OR entry.account_id = upload.account_id)) AS is_duplicate
         FROM shacache.entry WHERE entry.key = upload.key
     ) AS present;
-    PERFORM shacache.record_entries(uploads, verdicts);
-    RETURN verdicts;
+    RETURN QUERY
+    SELECT verdicts[ordinality], recorded.stored
+    FROM generate_subscripts(uploads, 1) AS ordinality
+    LEFT JOIN shacache.record_entries(uploads, verdicts) AS recorded ON recorded.ordinal = ordinality
+    ORDER BY ordinality;
 END
 $$;
 COMMENT ON FUNCTION shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) IS
-    'Stores the entries of the fast path, and returns for each whether it was new or a duplicate. NULL: this one needs '
-    'a transaction of its own, for whatever reason; nothing of it was written.';
+    'Stores the entries of the fast path, and returns for each, in their order, whether it was new or a duplicate, and '
+    'its row, for the journal. NULL: this one needs a transaction of its own, for whatever reason; nothing of it was '
+    'written.';
 
 REVOKE ALL ON FUNCTION shacache.record_entries(shacache.entry_upload[], text[]),
     shacache.store_entries(shacache.entry_upload[], bigint, bigint, bigint, bigint) FROM PUBLIC;

@@ -7,7 +7,7 @@ extension BlobRepository {
     /// - Throws: `Refusal.nothingToWithdraw`, or `.notAuthorized` when the blob is another account's too.
     public func withdraw(_ digest: Digest, _ withdrawal: Withdrawal) throws -> WithdrawalResult {
         do {
-            return try connection.transaction {
+            return try session.journaling(in: files) {
                 try session.lock(.blob(digest))
                 let replaced = try checkMayWithdraw(withdrawal, of: digest)
                 let withdrawals = Withdrawals(session)
@@ -17,6 +17,7 @@ extension BlobRepository {
                 try session.audit.append(
                     "blob withdraw", of: digest.description, by: withdrawal.actor,
                     detail: "withdrawal \(number): \(withdrawal.reason.text)")
+                session.note(try JournalFacts(session).hidden(by: number))
                 if let replaced { try withdrawals.replace(replaced, by: number, withdrawal.actor) }
                 try files.hide(digest)
                 return WithdrawalResult(number: number, count: 1)
@@ -24,6 +25,9 @@ extension BlobRepository {
         } catch let refusal as Refusal {
             // Nothing was moved.
             throw refusal
+        } catch let error as NotJournaled {
+            // It is withdrawn.
+            throw error
         } catch {
             // Rolled back. Or the outcome is unknown, when the database went away in the commit: then this asks it.
             _ = try? session.retryingWhileUnavailable { try restoreFile(digest) }
@@ -72,11 +76,15 @@ extension BlobRepository {
             throw AdministrationError.cannotLift(number, "the file withdrawn/\(digest) \(damage)")
         }
         do {
-            try withdrawals.clear(number, by: actor)
+            try withdrawals.clear(number, by: actor, in: files)
         } catch AdministrationError.cannotLift(_, let why) {
             guard let digest, !files.isVisible(digest), try restoreFile(digest) else {
                 throw AdministrationError.cannotLift(number, why)
             }
+        } catch let error as NotJournaled {
+            // It is lifted.
+            if let digest { try restoreFile(digest) }
+            throw error
         }
         guard let digest else { return true }
         // A worker may have restored it first, or it was withdrawn anew.

@@ -144,7 +144,7 @@ public struct BlobRepository {
 extension BlobRepository {
     func submit(_ upload: BlobUpload) throws {
         do {
-            switch groups.submit(upload, lead: storeGroup) {
+            switch groups.submit(upload, lead: { members, _ in storeGroup(members) }) {
             case .stored: return
             case .failed(let error): throw error
             case .alone: try session.retryingWhileUnavailable { try storeAlone(upload) }
@@ -180,7 +180,7 @@ extension BlobRepository {
     /// linked it.
     private func storeAlone(_ upload: BlobUpload) throws {
         let (digest, account) = (upload.digest, upload.record.account)
-        try connection.transaction {
+        try session.journaling(in: files) {
             try session.lock(.blob(digest))
             try Identities(session).confirmIdentity(of: upload.record)
             let known = try find(digest, for: account)?.blob
@@ -197,6 +197,9 @@ extension BlobRepository {
 
     private func liftForUpload(_ digest: Digest, _ known: ExistingUpload, for account: Account?) throws {
         try Withdrawals(session).lift(known, for: account, "blob \(digest)") { number in
+            var shown = JournalRecords()
+            shown.add(.shown, json: "{\"withdrawal\":\(number),\"blob\":\"\(digest)\"}")
+            session.note(shown)
             try connection.run(
                 """
                 UPDATE shacache.blob SET withdrawal_id = NULL

@@ -21,7 +21,7 @@ struct StoreOwner {
 /// What `prepare` makes and uploads leave, compared with what is there.
 extension LocalBlobs {
     /// Those that an upload or a withdrawal needs, from the store's directory on. Spools are each worker's own.
-    var neededDirectories: [String] { ["withdrawn", "quarantine", "trash", "incoming"] + shelves }
+    var neededDirectories: [String] { ["withdrawn", "quarantine", "trash", "journal", "incoming"] + shelves }
 
     /// Whose the directory of blobs is.
     ///

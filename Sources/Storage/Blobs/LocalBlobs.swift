@@ -9,14 +9,17 @@ import System
 ///     DIRECTORY/withdrawn/3f9a…  those that were withdrawn
 ///     DIRECTORY/quarantine/3f9a… files that were found damaged
 ///     DIRECTORY/trash/3f9a…      those that a collection removed, for a while
+///     DIRECTORY/journal/          what only the database knows (`Journal`)
 ///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
 ///
-/// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed.
+/// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed, and the
+/// journal's file.
 public final class LocalBlobs: Sendable {
     let directory: String
     /// As the kernel names it, and `hostname`.
     public let host: String
     private let hasFailedToSynchronize = Atomic(false)
+    let journalQueue = JournalQueue()
 
     /// - Parameter host: whose spool is swept; nil is this one.
     public init(directory: String, host: String? = nil) {
@@ -44,7 +47,9 @@ public final class LocalBlobs: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in ["", "/blobs", "/withdrawn", "/quarantine", "/trash", "/incoming", "/incoming/\(host)"] {
+        for name in [
+            "", "/blobs", "/withdrawn", "/quarantine", "/trash", "/journal", "/incoming", "/incoming/\(host)",
+        ] {
             try makeDirectory(directory + name)
         }
         for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
@@ -196,7 +201,7 @@ public final class LocalBlobs: Sendable {
         try requireSynchronized()
     }
 
-    private func requireSynchronized() throws(StoreError) {
+    func requireSynchronized() throws(StoreError) {
         guard !isReadOnly else { throw StoreError(.readOnly, "the store takes no uploads since an fsync failed") }
     }
 

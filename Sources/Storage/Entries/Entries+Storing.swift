@@ -2,9 +2,10 @@ import Postgres
 public import ShaCache
 
 extension Entries {
-    /// Puts an entry under a key, unless it has the same pair already: idempotent.
+    /// Puts an entry under a key, unless it has the same pair already: idempotent. When this returns, the entry is committed,
+    /// and in the journal.
     ///
-    /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `ChangedMeanwhile`; or `DatabaseError`.
+    /// - Throws: `Refusal.keyIsFull`, `.accountLimit` or `.withdrawn`; `ChangedMeanwhile`; `DatabaseError`; or `NotJournaled`.
     public func store(_ entry: Entry, under key: Key, upload: UploadRecord, limits: KeyLimits) throws {
         let upload = EntryUpload(entry: entry, digest: entry.digest, key: key, record: upload, limits: limits)
         switch groups.submit(upload, lead: storeGroup) {
@@ -15,55 +16,75 @@ extension Entries {
     }
 
     /// What needs no closer look, in one round trip. An error of any kind rolls all back, and each goes by itself.
-    private func storeGroup(_ members: [EntryGroups.GroupMember]) {
+    ///
+    /// - Parameter release: lets the next group commit, while this one is written to the journal.
+    private func storeGroup(_ members: [EntryGroups.GroupMember], release: () -> Void) {
         let limits = members[0].upload.limits
+        var (stored, records) = ([EntryGroups.GroupMember](), JournalRecords())
         do {
-            let verdicts = try connection.commit(
+            let rows = try connection.commit(
                 """
-                SELECT * FROM unnest(shacache.store_entries(
+                SELECT verdict, \(JournalFacts.columns(ofEntry: "stored")) FROM shacache.store_entries(
                     ARRAY[\(members.map(\.upload.row))]::shacache.entry_upload[],
-                    \(limits.entries), \(limits.bytes), \(limits.entriesPerAccount), \(limits.bytesPerAccount)))
+                    \(limits.entries), \(limits.bytes), \(limits.entriesPerAccount), \(limits.bytesPerAccount))
                 """)
-            for (member, verdict) in zip(members, verdicts) {
-                member.order(.end(verdict.text(0) == nil ? .alone : .stored))
+            for (member, row) in zip(members, rows) {
+                guard row.text(0) != nil else {
+                    member.order(.end(.alone))
+                    continue
+                }
+                stored.append(member)
+                records.add(.entry, row, from: 1, hasSigner: true)
             }
         } catch {
             let isUnknown = (error as? DatabaseError)?.kind == .unknownOutcome
             for member in members { member.order(.end(isUnknown ? .failed(error) : .alone)) }
+            return
         }
+        release()
+        let outcome: EntryGroups.GroupOutcome
+        do throws(NotJournaled) {
+            try Journal(in: files).append(records, session)
+            outcome = .stored
+        } catch {
+            outcome = .failed(error)
+        }
+        for member in stored { member.order(.end(outcome)) }
     }
 
     /// Decides everything step by step, and waits for its locks.
     private func storeAlone(_ upload: EntryUpload) throws {
         let account = upload.record.account
-        try connection.transaction {
+        try session.journaling(in: files) {
             try session.lock(.storingEntries)
             try session.lock(.key(upload.key))
             try Identities(session).confirmIdentity(of: upload.record)
             try Signers(session).confirmSigners(of: upload.record)
-            let isDuplicate = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
-            if !isDuplicate {
+            let known = try reuse(upload.entry, upload.digest, under: upload.key, by: account, upload.limits)
+            if known == nil {
                 try AccountQuotas(session).checkDay(of: account)
                 try checkLimits(upload.entry, under: upload.key, by: account, limits: upload.limits)
             }
             // Before the entry, so that a concurrent withdrawal of the blob waits, and sees this entry.
             try connection.run(
                 "SELECT FROM shacache.blob WHERE sha512 = \(upload.entry.sha512.bytes) FOR NO KEY UPDATE")
-            try connection.run(
+            let id = try connection.run(
                 """
-                SELECT shacache.record_entries(
-                    ARRAY[\(upload.row)]::shacache.entry_upload[], ARRAY[\(isDuplicate ? "duplicate" : "new")])
-                """)
+                SELECT (stored).id FROM shacache.record_entries(
+                    ARRAY[\(upload.row)]::shacache.entry_upload[], ARRAY[\(known == nil ? "new" : "duplicate")])
+                """
+            ).first!.int(0)
+            session.note(try JournalFacts(session).entry(known ?? id!))
         }
     }
 
     /// Notes that an account puts a pair that the key has already, in this or another spelling of its signature, and
     /// makes it visible again when only others had hidden it.
     ///
-    /// - Returns: false when the key doesn't have it.
+    /// - Returns: its number; nil when the key doesn't have it.
     private func reuse(
         _ entry: Entry, _ digest: [UInt8], under key: Key, by account: Account?, _ limits: KeyLimits
-    ) throws -> Bool {
+    ) throws -> Int? {
         let rows = try connection.run(
             """
             SELECT entry.id, is_shared OR entry.account_id = \(account?.id),
@@ -74,13 +95,13 @@ extension Entries {
             ORDER BY is_this DESC, withdrawal_id IS NULL, entry.id
             """)
         let row = rows.first { $0.bool(6) || entry.isSigned(likewise: $0.text(7)!) }
-        guard let row, let id = row.int(0) else { return false }
+        guard let row, let id = row.int(0) else { return nil }
         let known = try ExistingUpload(row, from: 2, what: "entry", for: account)
         if known.withdrawal != nil { try limits.checkKey(adding: entry, to: holdings(under: key, of: account).key) }
         try liftForUpload(id, known, for: account)
         try connection.run("UPDATE shacache.entry SET renewed_at = now() WHERE id = \(id)")
         if !row.bool(1) { try connection.run("UPDATE shacache.entry SET is_shared = true WHERE id = \(id)") }
-        return true
+        return id
     }
 
     private func checkLimits(_ entry: Entry, under key: Key, by account: Account?, limits: KeyLimits) throws {

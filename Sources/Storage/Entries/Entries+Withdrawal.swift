@@ -12,7 +12,7 @@ extension Entries {
     public func withdraw(
         under key: Key, naming digest: Digest?, pair: String? = nil, _ withdrawal: Withdrawal
     ) throws -> WithdrawalResult {
-        try connection.transaction {
+        try session.journaling(in: files) {
             try session.lock(.key(key))
             if withdrawal.isByOperator { try holdWithdrawals(under: key) }
             let found = try connection.run(
@@ -40,7 +40,7 @@ extension Entries {
     /// - Parameter numbers: as `table(under:)` lists them.
     public func withdrawNumbered(_ numbers: [Int], _ withdrawal: Withdrawal) throws -> WithdrawalResult {
         let wanted = numbers.map { "\($0)" }
-        return try connection.transaction {
+        return try session.journaling(in: files) {
             try holdWithdrawals(of: wanted)
             let found = try connection.run(
                 """
@@ -82,6 +82,7 @@ extension Entries {
         try session.audit.append(
             "entry withdraw", of: subject, by: withdrawal.actor,
             detail: "withdrawal \(number) (entries: \(entries.count)): \(withdrawal.reason.text)")
+        session.note(try JournalFacts(session).hidden(by: number))
         for old in Set(entries.compactMap { $0.int(1) }).sorted() {
             try withdrawals.replace(old, by: number, withdrawal.actor)
         }
@@ -91,6 +92,9 @@ extension Entries {
     /// Shows a hidden entry again, because another account than the one that hid it puts it.
     func liftForUpload(_ id: Int, _ known: ExistingUpload, for account: Account?) throws {
         try Withdrawals(session).lift(known, for: account, "entry \(id)") { number in
+            var shown = JournalRecords()
+            shown.add(.shown, withdrawal: number, entries: [id])
+            session.note(shown)
             try connection.run(
                 "UPDATE shacache.entry SET withdrawal_id = NULL WHERE id = \(id) AND withdrawal_id = \(number)")
         }

@@ -4,12 +4,15 @@ public import ShaCache
 /// The entries under keys.
 public struct Entries {
     let session: Session
+    /// Whose journal has what is changed.
+    let files: LocalBlobs
     let groups: EntryGroups
     var connection: Connection { session.connection }
 
     /// - Parameter groups: of the process; the entries that several of its threads store at once go in one transaction.
-    public init(_ session: Session, groups: EntryGroups = EntryGroups()) {
+    public init(_ session: Session, in files: LocalBlobs, groups: EntryGroups = EntryGroups()) {
         self.session = session
+        self.files = files
         self.groups = groups
     }
 

@@ -6,6 +6,8 @@ public import Postgres
 public final class Session {
     let connection: Connection
     var lastLock: TakenLock?
+    /// For the journal: what the transaction under way has done; nil outside of `journaling`.
+    var noted: JournalRecords?
 
     public init(_ options: ConnectionOptions, bulkhead: DatabaseBulkhead? = nil) {
         connection = Connection(options, bulkhead: bulkhead)

@@ -78,8 +78,9 @@ public final class UploadGroups<Upload: Sendable>: Sendable {
 extension UploadGroups where Upload: GroupedUpload {
     /// Waits until an upload is stored, by this thread or another.
     ///
-    /// - Parameter lead: stores a group, and orders each member's end.
-    func submit(_ upload: Upload, lead: ([GroupMember]) -> Void) -> GroupOutcome {
+    /// - Parameter lead: stores a group, and orders each member's end. When it calls its second argument, the next group
+    ///   may begin before it returns.
+    func submit(_ upload: Upload, lead: ([GroupMember], _ release: () -> Void) -> Void) -> GroupOutcome {
         let member = GroupMember(upload)
         state.withLock {
             $0.waiting.append(member)
@@ -93,8 +94,13 @@ extension UploadGroups where Upload: GroupedUpload {
                 // join this group.
                 sched_yield()
                 let members = gather(behind: member)
-                lead(members)
-                finish(members)
+                var isReleased = false
+                let release = {
+                    if !isReleased { self.finish(members) }
+                    isReleased = true
+                }
+                lead(members, release)
+                release()
             case .step(let step): step()
             case .end(let outcome): return outcome
             }

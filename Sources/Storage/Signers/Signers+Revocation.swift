@@ -7,19 +7,25 @@ import ShaCache
 extension Signers {
     /// From now on a signer's signatures count as those of an unknown one; what it signed before keeps its mark.
     ///
-    /// - Parameter since: in seconds since 1970: its key was compromised from then on. What it signed is hidden as
-    ///   far as it was put since, and more of it is refused.
+    /// - Parameters:
+    ///   - since: in seconds since 1970: its key was compromised from then on. What it signed is hidden as far as it was put
+    ///     since, and more of it is refused.
+    ///   - files: whose journal has it.
     @discardableResult
-    public func revoke(_ name: String, since: Int? = nil, by actor: String) throws -> WithdrawalResult? {
+    public func revoke(
+        _ name: String, since: Int? = nil, by actor: String, in files: LocalBlobs
+    ) throws -> WithdrawalResult? {
         let moment = try since.map { try text(ofMoment: $0) }
-        let signer = try session.audit.transaction(changing: name) {
+        let signer = try session.journaling(in: files) {
             let signer = try mark(name, since: since)
             try session.audit.append("signer revoke", of: name, by: actor, detail: moment.map { "since \($0)" } ?? "")
+            session.note(try JournalFacts(session).describe(JournalRecords.Names(signers: [signer.id])))
             return signer
         }
         guard let since, let moment else { return nil }
         let reason = Reason("its signer \(name) is revoked since \(moment)")!
-        return try hideEntries(of: signer, since: since, Withdrawal(by: actor, reason: reason), "signer \(name)")
+        return try hideEntries(
+            of: signer, since: since, Withdrawal(by: actor, reason: reason), "signer \(name)", in: files)
     }
 
     /// For people.
@@ -43,10 +49,10 @@ extension Signers {
     }
 
     private func hideEntries(
-        of signer: Signer, since: Int, _ withdrawal: Withdrawal, _ subject: String
+        of signer: Signer, since: Int, _ withdrawal: Withdrawal, _ subject: String, in files: LocalBlobs
     ) throws -> WithdrawalResult? {
         let unknown = try entriesOfUnknown(signer, since: since)
-        return try session.connection.transaction {
+        return try session.journaling(in: files) {
             let found = try session.connection.run(
                 """
                 SELECT id, withdrawal_id FROM shacache.entry
@@ -54,7 +60,7 @@ extension Signers {
                     OR id = ANY(\(unknown)::bigint[])) AND withdrawal_id IS NULL
                 ORDER BY id FOR UPDATE
                 """)
-            return found.count == 0 ? nil : try Entries(session).hide(Array(found), withdrawal, subject: subject)
+            return found.count == 0 ? nil : try Entries(session, in: files).hide(Array(found), withdrawal, subject: subject)
         }
     }
 

@@ -24,7 +24,7 @@ public struct Withdrawals {
     func insert(
         _ withdrawal: Withdrawal, of target: WithdrawalTarget, subject: String
     ) throws -> Withdrawal.Number {
-        try connection.run(
+        let number = try connection.run(
             """
             INSERT INTO shacache.withdrawal (actor, account_id, target, subject, reason, is_operators)
             VALUES (
@@ -33,6 +33,8 @@ public struct Withdrawals {
             RETURNING id
             """
         ).first!.int(0)!
+        try noteState(of: number)
+        return number
     }
 
     /// An account's own withdrawal has nothing left to hide where an operator's took its place.
@@ -64,6 +66,12 @@ public struct Withdrawals {
                 AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = \(number))
                 AND NOT EXISTS (SELECT FROM shacache.blob WHERE withdrawal_id = \(number))
             """)
+        try noteState(of: number)
+    }
+
+    /// For the journal: whether it is lifted.
+    func noteState(of number: Withdrawal.Number) throws {
+        session.note(try JournalFacts(session).withdrawal(number))
     }
 
     // MARK: Lifting by an operator
@@ -76,23 +84,34 @@ public struct Withdrawals {
 
     /// Shows in the database what a withdrawal hides.
     ///
+    /// - Returns: how many entries are visible again.
     /// - Throws: `AdministrationError`, also when it is lifted already.
-    func clear(_ number: Withdrawal.Number, by actor: String) throws {
-        try session.audit.change("withdrawal lift", of: "\(number)", by: actor) {
+    @discardableResult
+    func clear(_ number: Withdrawal.Number, by actor: String, in files: LocalBlobs) throws -> Int {
+        try session.journaling(in: files) {
             try close(number, by: actor)
-            try showEntries(of: number, by: actor)
+            let count = try showEntries(of: number, by: actor)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
+            try session.audit.append("withdrawal lift", of: "\(number)", by: actor, detail: "")
+            try noteState(of: number)
+            return count
         }
     }
 
-    /// Shows what retention hides under a number, or some of it.
+    /// Shows some of what retention hides under a number.
     ///
-    /// - Parameter condition: of rows of `entry` and `withdrawal`.
+    /// - Parameter condition: of rows of `entry`.
     /// - Returns: how many entries are visible again.
     func showRetained(_ number: Withdrawal.Number, where condition: SQL, by actor: String) throws -> Int {
-        let count = try showEntries(of: number, where: condition, by: actor)
+        let entries = try connection.run(
+            "SELECT id FROM shacache.entry WHERE withdrawal_id = \(number) AND \(condition) ORDER BY id FOR UPDATE"
+        ).map { $0.int(0)! }
+        var shown = JournalRecords()
+        shown.add(.shown, withdrawal: number, entries: entries)
+        session.note(shown)
+        try showEntries(of: number, where: condition, by: actor)
         try closeIfEmpty(number, by: actor)
-        return count
+        return entries.count
     }
 
     /// What comes back from retention has an audit row each, and it and its blobs are as if they were put anew: their policy

@@ -1,0 +1,93 @@
+import Glibc
+import Gzip
+import OpenSSL
+import System
+
+/// What becomes of a file that no process appends to any more: it is compressed, in members of whole lines.
+///
+/// A crash leaves both files, or a compressed one that is still called `.new`: the next run makes that anew. Both have the
+/// same records, and none is read differently when it is there twice.
+extension Journal {
+    private static let unfinished = ".new"
+
+    /// In bytes, before it is compressed. What is damaged in a compressed file costs as much.
+    private static let memberSize = 128 << 10
+
+    /// The names of the files, in order.
+    static func fileNames(in files: LocalBlobs) throws -> [String] {
+        guard let directory = try Directory(inStore: files.journalDirectory) else { return [] }
+        return try directory.names().filter {
+            $0.hasSuffix(JournalFile.suffix) || $0.hasSuffix(JournalFile.compressedSuffix)
+        }.sorted()
+    }
+
+    /// Compresses the files that no process has open.
+    ///
+    /// - Returns: how many.
+    public func compressClosed() throws -> Int {
+        try files.makeJournalDirectory()
+        return try files.locking(files.journalDirectory, "the journal") {
+            try Self.fileNames(in: files).count { try $0.hasSuffix(JournalFile.suffix) && compress($0) }
+        } ?? 0
+    }
+
+    /// - Returns: false when a process has it open.
+    private func compress(_ name: String) throws -> Bool {
+        let path = "\(files.journalDirectory)/\(name)"
+        let file = try Descriptor(inStore: path, named: "a file of the journal")
+        // Until this is through, and the name is gone: so nobody can have made it and not yet locked it.
+        guard flock(file.number, LOCK_EX | LOCK_NB) == 0 else { return false }
+        let stem = path.dropLast(JournalFile.suffix.count)
+        let (compressed, unfinished) = (stem + JournalFile.compressedSuffix, stem + Self.unfinished)
+        unlink(String(unfinished))
+        let output = try Descriptor(
+            inStore: String(unfinished), flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o640,
+            named: "a compressed file of the journal")
+        try files.giveToOwner(output.number)
+        try Self.compress(file, into: output)
+        let directory = try files.openDirectory(files.journalDirectory, "the journal")
+        try files.notingFailedSynchronization { () throws(SystemError) in
+            try output.synchronize()
+            try systemCall("rename a file of the journal") { rename(String(unfinished), String(compressed)) }
+            try directory.synchronize()
+        }
+        // What can't be read again is no copy.
+        guard try Self.lines(of: path) == Self.lines(of: String(compressed)) else {
+            throw StoreError(.broken, "a compressed file of the journal has other records than it was made of")
+        }
+        unlink(path)
+        try files.notingFailedSynchronization { () throws(SystemError) in try directory.synchronize() }
+        return true
+    }
+
+    private static func compress(_ file: borrowing Descriptor, into output: borrowing Descriptor) throws {
+        let number = output.number
+        let write = { (lines: ArraySlice<UInt8>) in
+            let gzip = try ParallelGzip(threads: 1, level: 6) {
+                try writeAll($0, to: number, named: "a compressed file of the journal")
+            }
+            try lines.withUnsafeBytes(gzip.write)
+            try gzip.finish()
+        }
+        var rest: [UInt8] = []
+        try file.forEachPiece { piece in
+            rest.append(contentsOf: piece)
+            while rest.count >= memberSize,
+                let end = rest[(memberSize - 1)...].firstIndex(of: UInt8(ascii: "\n"))
+            {
+                try write(rest[...end])
+                rest.removeFirst(end + 1)
+            }
+        }
+        if !rest.isEmpty { try write(rest[...]) }
+    }
+
+    /// A hash of the records of a file, in their order.
+    private static func lines(of path: String) throws -> [UInt8] {
+        var digest: [UInt8] = []
+        _ = try JournalReader.read(path) { kind, value in
+            digest = Hash.digest(.sha256, of: digest + Array(kind.rawValue.utf8) + value)
+        }
+        return digest
+    }
+}
