@@ -121,15 +121,12 @@ extension CollectCommand {
                 }
                 return options.report("restored the blob \(blob)")
             }
-            let entries = Entries(try options.session())
-            let count =
-                if let key {
-                    try entries.restoreRetained(under: Key(key), by: options.actor)
-                } else if let entry {
-                    try entries.restoreRetained(entry, by: options.actor)
-                } else {
-                    try entries.restoreRetained(by: policy!, by: options.actor)
-                }
+            let count = try configuration.withStore { store in
+                let entries = Entries(Session(configuration.adminDatabase), in: store)
+                if let key { return try entries.restoreRetained(under: Key(key), by: options.actor) }
+                if let entry { return try entries.restoreRetained(entry, by: options.actor) }
+                return try entries.restoreRetained(by: policy!, by: options.actor)
+            }
             options.report("entries that are visible again: \(count)")
         }
     }

@@ -73,7 +73,7 @@ struct CollectionTests {
 
     private func notes(under key: String) throws -> [String] {
         var notes: [String] = []
-        _ = try Entries(worker).forEach(of: Key(key)) { metadata, _ in
+        _ = try Entries(worker, in: store.files).forEach(of: Key(key)) { metadata, _ in
             notes.append((try? JSON(Array(metadata))["note"]?.string) ?? "?")
         }
         return notes
@@ -207,7 +207,7 @@ struct CollectionTests {
         try run("UPDATE shacache.upload SET at = at - interval '2 days'")
         try collect(hidden)
         #expect(try count(isNew) == 0)
-        #expect(try Entries(admin).restoreRetained(1, by: "tester") == 1)
+        #expect(try Entries(admin, in: store.files).restoreRetained(1, by: "tester") == 1)
         #expect(try count(isNew) == 1)
     }
 
@@ -252,8 +252,8 @@ struct CollectionTests {
         let blob = try upload("bytes")
         try entry("1", under: "old", naming: blob)
         try collect(Collection.Times(grace: 3600, untouched: 0, delay: 0, trash: 0))
-        #expect(try Entries(admin).restoreRetained(under: Key("old"), by: "tester") == 1)
-        #expect(throws: CollectionError.self) { try Entries(admin).restoreRetained(under: Key("old"), by: "tester") }
+        #expect(try Entries(admin, in: store.files).restoreRetained(under: Key("old"), by: "tester") == 1)
+        #expect(throws: CollectionError.self) { try Entries(admin, in: store.files).restoreRetained(under: Key("old"), by: "tester") }
         #expect(try audit("entry restore") == ["old entry 1, withdrawal 1"])
         try collect(Collection.Times(grace: 0, untouched: 3600, delay: 0, trash: 0))
         #expect(try notes(under: "old") == ["1"])
@@ -265,10 +265,10 @@ struct CollectionTests {
         try entry("1", under: "old", naming: blob)
         try entry("2", under: "old", naming: blob)
         try collect(kept)
-        #expect(try Entries(admin).restoreRetained(2, by: "tester") == 1)
+        #expect(try Entries(admin, in: store.files).restoreRetained(2, by: "tester") == 1)
         #expect(try notes(under: "old") == ["2"])
         try collect(kept)
-        #expect(try Entries(admin).restoreRetained(by: "old", by: "tester") == 2)
+        #expect(try Entries(admin, in: store.files).restoreRetained(by: "old", by: "tester") == 2)
         #expect(try notes(under: "old") == ["1", "2"])
         try collect(kept)
         let last = try count("SELECT max(id) FROM shacache.withdrawal")
@@ -291,7 +291,7 @@ struct CollectionTests {
     @Test func `what an operator withdrew stays with its blob, whatever policies say`() throws {
         let blob = try upload("bytes")
         try entry("1", under: "old", naming: blob)
-        _ = try Entries(admin).withdraw(
+        _ = try Entries(admin, in: store.files).withdraw(
             under: Key("old"), naming: nil, Withdrawal(by: "tester", reason: Reason("why")!))
         for _ in 1...3 { try collect() }
         #expect(try count("SELECT count(*) FROM shacache.entry") == 1)

@@ -44,7 +44,9 @@ def age(stack):
     Database(stack).run("""
         UPDATE shacache.blob SET created_at = created_at - interval '2 days',
             last_referenced_at = last_referenced_at - interval '2 days', deleting_at = deleting_at - interval '2 days';
-        WITH older AS (UPDATE shacache.entry SET created_at = created_at - interval '2 days' RETURNING id, created_at)
+        WITH older AS (UPDATE shacache.entry
+            SET created_at = created_at - interval '2 days', renewed_at = renewed_at - interval '2 days'
+            RETURNING id, created_at)
         UPDATE shacache.entry_before_blob AS noted SET created_at = older.created_at FROM older WHERE older.id = entry_id;
         UPDATE shacache.upload SET at = at - interval '2 days';
         UPDATE shacache.withdrawal SET at = at - interval '2 days';
@@ -117,9 +119,8 @@ def test_a_removed_blob_is_restored_from_trash(stack):
 def test_trash_is_emptied_at_once_when_asked(stack):
     digest = stack.upload(b"at once")
     age(stack)
-    [row] = collect(stack, "--empty-trash")
-    assert row["removed_blobs"] == row["freed_blobs"] == 1
-    assert not (stack.store / "trash" / digest).exists()
+    collect(stack, "--empty-trash")
+    assert status(stack, digest) == 404 and not list((stack.store / "trash").iterdir())
 
 
 def test_a_second_collection_says_who_runs_one_and_ends(stack):
@@ -157,7 +158,7 @@ def test_a_policy_that_is_gone_from_the_configuration_removes_nothing_more(stack
 
 def test_metrics_reports_and_status_know_what_went(stack):
     collect(stack)
-    text = stack.request("GET", "/-/metrics")[2].decode()
+    text = stack.request("GET", "/metrics")[2].decode()
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     [(removed, freed)] = Database(stack).run(
         "SELECT sum(removed_blobs), sum(freed_blobs) FROM shacache.collection_sum")
@@ -188,14 +189,14 @@ def test_a_database_that_goes_away_ends_a_collection_which_the_next_goes_on_with
     check_counts(stack)
 
 
-def run_collections(start, count, between):
+def run_collections(start, count, between, pause):
     """Random clients, and this many collections; workers and collector are killed meanwhile."""
     stack = start(WORKERS="2")
     stack.configure(SETTINGS)
     for number in range(3):
         stack.index("stays", json.dumps({"sha512": stack.upload(b"stays %d" % number)}))
     history, generator = History(stack), random.Random(2)
-    with CollectedLoad(stack, history, uploaders=4, readers=2) as load, Collector(stack) as collector:
+    with CollectedLoad(stack, history, pause, uploaders=4, readers=2) as load, Collector(stack) as collector:
         load.wait_for(20, UPLOAD)
         while collector.count() < count:
             time.sleep(generator.random() * between)
@@ -216,14 +217,14 @@ def run_collections(start, count, between):
 def test_nothing_acknowledged_is_lost_by_collections_beside_uploads_and_kills(start):
     # Fails when what is uploaded or named isn't touched (record_blobs, record_entries), or without the second look under
     # the locks (BlobRepository.remove).
-    checked, sums, history = run_collections(start, 60, 2)
+    checked, sums, history = run_collections(start, 30, 2, 0.05)
     assert checked > 10 and min(sums) > 0, (checked, sums)
     assert set(history.statuses()) <= {200, 201, 404, 410, 403, 409, 451, 503, None}, history.failures()
 
 
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_ten_thousand_collections(start):
-    checked, sums, history = run_collections(start, 10_000, 10)
+    checked, sums, history = run_collections(start, 10_000, 10, 0.4)
     print(f"{checked} listed blobs read back; hidden, removed entries, removed, freed blobs: {sums}; {history.statuses()}")
     assert checked > 10 and min(sums) > 0, (checked, sums)
 

@@ -92,14 +92,18 @@ public final class Collection {
 
     private func hide(_ cutoff: Cutoff) throws {
         let entries = Entries(session, in: blobs.files)
-        try forEachPage(0) { try entries.hideGoing(after: $0, cutoff, for: self.record, by: self.actor) }
+        try tolerating {
+            try forEachPage(0) { try entries.hideGoing(after: $0, cutoff, for: self.record, by: self.actor) }
+        }
     }
 
     private func deleteHidden(_ policies: [String]) throws {
         let entries = Entries(session, in: blobs.files)
         for withdrawal in try entries.retentionWithdrawals(of: policies, olderThan: times.grace) {
-            try forEachPage(0) {
-                try entries.deleteHidden(by: withdrawal, after: $0, for: self.record, by: self.actor)
+            try tolerating {
+                try forEachPage(0) {
+                    try entries.deleteHidden(by: withdrawal, after: $0, for: self.record, by: self.actor)
+                }
             }
         }
     }
@@ -114,7 +118,6 @@ public final class Collection {
         try moveRemoved()
     }
 
-    /// A disk that refuses to move files is no reason to keep what is in trash.
     private func moveRemoved() throws {
         try tolerating { try forEachPage("") { try self.blobs.moveRemoved(after: $0, for: self.record) } }
     }
@@ -140,8 +143,12 @@ public final class Collection {
         }
     }
 
+    /// A disk that is full, or fails, ends a step, and no other: what frees bytes goes on. What was committed and is not in
+    /// the journal, a rebuilt database has again.
     private func tolerating(_ body: () throws -> Void) throws {
-        do { try body() } catch let error as StoreError { problem = problem ?? "\(error)" }
+        do { try body() } catch where error is StoreError || error is NotJournaled {
+            problem = problem ?? "\(error)"
+        }
     }
 }
 

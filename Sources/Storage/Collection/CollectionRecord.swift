@@ -56,7 +56,10 @@ struct CollectionRecord {
             RETURNING id
             """
         ).first?.int(0)
-        if let current { return current }
+        if let current {
+            try Withdrawals(session).noteState(of: current)
+            return current
+        }
         let number = try session.connection.run(
             """
             INSERT INTO shacache.withdrawal (actor, target, subject, reason, is_operators, is_retention, policy)
@@ -69,6 +72,7 @@ struct CollectionRecord {
             INSERT INTO shacache.collection_sum (collection_id, policy, withdrawal_id) VALUES (\(id), \(policy), \(number))
             ON CONFLICT (collection_id, policy) DO UPDATE SET withdrawal_id = excluded.withdrawal_id
             """)
+        try Withdrawals(session).noteState(of: number)
         return number
     }
 

@@ -8,7 +8,7 @@ extension Entries {
     func hideGoing(
         after last: Int, _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
     ) throws -> CollectionPage<Int> {
-        try connection.transaction {
+        try session.journaling(in: files) {
             let page = try connection.run(
                 """
                 SELECT entry.id, going.policy, entry.key
@@ -43,19 +43,24 @@ extension Entries {
     }
 
     private func hide(_ entries: [String], by number: Withdrawal.Number, _ actor: String) throws {
-        try connection.run(
+        let hidden = try connection.run(
             """
             WITH hidden AS (
                 UPDATE shacache.entry SET withdrawal_id = \(number)
                 FROM pg_temp.going_entry AS going
                 WHERE entry.id = ANY(\(entries)::bigint[]) AND going.entry_id = entry.id AND withdrawal_id IS NULL
                 RETURNING entry.id, key, policy, why
+            ), audited AS (
+                INSERT INTO shacache.audit (actor, action, subject, detail)
+                SELECT \(actor), 'entry hide', key,
+                    format('entry %s, withdrawal %s, retention policy %s: %s', id, \(number)::bigint, policy, why)
+                FROM hidden ORDER BY id
             )
-            INSERT INTO shacache.audit (actor, action, subject, detail)
-            SELECT \(actor), 'entry hide', key,
-                format('entry %s, withdrawal %s, retention policy %s: %s', id, \(number)::bigint, policy, why)
-            FROM hidden ORDER BY id
+            SELECT id FROM hidden ORDER BY id
             """)
+        var records = JournalRecords()
+        records.add(.hidden, withdrawal: number, entries: hidden.map { $0.int(0)! })
+        session.note(records)
     }
 
     /// The withdrawals of policies whose grace time is over.
@@ -76,7 +81,7 @@ extension Entries {
     func deleteHidden(
         by withdrawal: RetentionWithdrawal, after last: Int, for record: CollectionRecord, by actor: String
     ) throws -> CollectionPage<Int> {
-        try connection.transaction {
+        try session.journaling(in: files) {
             let page = try connection.run(
                 """
                 SELECT id, key FROM shacache.entry WHERE withdrawal_id = \(withdrawal.number) AND id > \(last)
@@ -128,8 +133,11 @@ extension Entries {
                         \(withdrawal.policy)::text)
                 FROM deleted ORDER BY id
             )
-            SELECT encode(sha512, 'hex') FROM deleted
+            SELECT encode(sha512, 'hex'), id FROM deleted ORDER BY id
             """)
+        var records = JournalRecords()
+        records.add(removed: deleted.map { $0.int(1)! })
+        session.note(records)
         try connection.run("DELETE FROM shacache.key_count WHERE key = ANY(\(keys)::text[]) AND entries = 0")
         return deleted.map { $0.text(0)! }
     }
@@ -156,6 +164,7 @@ extension Entries {
             WHERE id = \(withdrawal.number)
                 AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = \(withdrawal.number))
             """)
+        try Withdrawals(session).noteState(of: withdrawal.number)
     }
 }
 
@@ -190,20 +199,13 @@ extension Entries {
             WHERE is_retention AND lifted_at IS NULL AND removed_at IS NULL AND policy = \(policy) ORDER BY id
             """
         ).map { $0.int(0)! }
-        let counts = try numbers.map { number in
-            try restoreRetained("anything of the policy \(policy)", by: actor, isRequired: false) {
-                "withdrawal.id = \(number)"
-            }
-        }
-        let restored = counts.reduce(0, +)
+        let restored = try numbers.map { try Withdrawals(session).clear($0, by: actor, in: files) }.reduce(0, +)
         guard restored > 0 else { throw CollectionError.nothingHidden("anything of the policy \(policy)") }
         return restored
     }
 
-    private func restoreRetained(
-        _ what: String, by actor: String, isRequired: Bool = true, which: () throws -> SQL
-    ) throws -> Int {
-        try connection.transaction {
+    private func restoreRetained(_ what: String, by actor: String, which: () throws -> SQL) throws -> Int {
+        try session.journaling(in: files) {
             let condition = try which()
             // The withdrawals' rows first, as lifting locks them.
             let numbers = try connection.run(
@@ -217,7 +219,7 @@ extension Entries {
             let restored = try numbers.map { number in
                 try Withdrawals(session).showRetained(number, where: condition, by: actor)
             }.reduce(0, +)
-            guard restored > 0 || !isRequired else { throw CollectionError.nothingHidden(what) }
+            guard restored > 0 else { throw CollectionError.nothingHidden(what) }
             return restored
         }
     }

@@ -70,7 +70,7 @@ public struct Withdrawals {
     }
 
     /// For the journal: whether it is lifted.
-    private func noteState(of number: Withdrawal.Number) throws {
+    func noteState(of number: Withdrawal.Number) throws {
         session.note(try JournalFacts(session).withdrawal(number))
     }
 
@@ -84,25 +84,34 @@ public struct Withdrawals {
 
     /// Shows in the database what a withdrawal hides.
     ///
+    /// - Returns: how many entries are visible again.
     /// - Throws: `AdministrationError`, also when it is lifted already.
-    func clear(_ number: Withdrawal.Number, by actor: String, in files: LocalBlobs) throws {
+    @discardableResult
+    func clear(_ number: Withdrawal.Number, by actor: String, in files: LocalBlobs) throws -> Int {
         try session.journaling(in: files) {
             try close(number, by: actor)
-            try showEntries(of: number, by: actor)
+            let count = try showEntries(of: number, by: actor)
             try connection.run("UPDATE shacache.blob SET withdrawal_id = NULL WHERE withdrawal_id = \(number)")
             try session.audit.append("withdrawal lift", of: "\(number)", by: actor, detail: "")
             try noteState(of: number)
+            return count
         }
     }
 
-    /// Shows what retention hides under a number, or some of it.
+    /// Shows some of what retention hides under a number.
     ///
-    /// - Parameter condition: of rows of `entry` and `withdrawal`.
+    /// - Parameter condition: of rows of `entry`.
     /// - Returns: how many entries are visible again.
     func showRetained(_ number: Withdrawal.Number, where condition: SQL, by actor: String) throws -> Int {
-        let count = try showEntries(of: number, where: condition, by: actor)
+        let entries = try connection.run(
+            "SELECT id FROM shacache.entry WHERE withdrawal_id = \(number) AND \(condition) ORDER BY id FOR UPDATE"
+        ).map { $0.int(0)! }
+        var shown = JournalRecords()
+        shown.add(.shown, withdrawal: number, entries: entries)
+        session.note(shown)
+        try showEntries(of: number, where: condition, by: actor)
         try closeIfEmpty(number, by: actor)
-        return count
+        return entries.count
     }
 
     /// What comes back from retention has an audit row each, and it and its blobs are as if they were put anew: their policy
