@@ -180,6 +180,10 @@ CHECKS = {
             absent, refused, problem
         FROM (SELECT *, started_at AS at FROM shacache.import) AS import JOIN shacache.account ON account.id = account_id
         WHERE {ASKED} ORDER BY at DESC, import.id DESC"""),
+    "pins": ("*", f"""
+        SELECT id, at, actor, reason, key, entry_id, encode(sha512, 'hex') AS h, software_url, removed_at, removed_by
+        FROM shacache.pin WHERE {DAYS}
+        ORDER BY removed_at IS NOT NULL, removed_at DESC, at DESC, id DESC"""),
     "usage": ("host, surveyed_at, kind, files, bytes, allocated", f"""
         SELECT host, at, kind, files, bytes, allocated FROM (
             SELECT survey_id, kind, files, bytes, allocated FROM shacache.survey_sum
