@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-growth bench-client bench-reports manual \
+.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-growth bench-client bench-reports bench-retention manual \
 	install install-client clean
 
 help: ## List the targets.
@@ -60,6 +60,10 @@ bench-client: build ## Measure shacache beside the deployed Python client, on th
 bench-reports: build ## Measure the reports on ten million uploads that are made up; some minutes, 10 GB of memory.
 	pg_virtualenv -v "$$(ops/newest-postgresql)" -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
 	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/reports
+
+bench-retention: build ## Show what a plan says of a build farm's year (ENTRIES, 100,000), and what it takes.
+	pg_virtualenv -v "$$(ops/newest-postgresql)" -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
+	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/retention $(ENTRIES)
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual

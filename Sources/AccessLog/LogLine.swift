@@ -42,11 +42,11 @@ struct LogLine {
         json["request_id"]?.string.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// Adds it, when it is a download of a blob or a key.
+    /// Adds it, when it is a download of a blob or a key, or a question whether one is there.
     ///
     /// - Parameter bufferSize: in bytes; see `SocketBuffer`.
     func count(in sums: inout DownloadSums, bufferSize: Int) {
-        guard method == "GET" else { return }
+        guard method == "GET" || isQuestion else { return }
         switch try? Route.find(target, below: mount) {
         case .blob(let digest):
             if let count = download(bufferSize: bufferSize) { sums.countBlob(count, of: digest, on: day) }
@@ -56,8 +56,12 @@ struct LogLine {
         }
     }
 
+    /// Whether its answer has no body though it is there: to HEAD, or to whoever has the same already.
+    private var isQuestion: Bool { method == "HEAD" && status == 200 || method == "GET" && status == 304 }
+
     private func download(bufferSize: Int) -> DownloadSums.Count? {
-        switch status {
+        if isQuestion { return DownloadSums.Count(probes: 1) }
+        return switch status {
         case 200 where isComplete: DownloadSums.Count(whole: 1, bytes: sent)
         // It got no further than the buffers: little of it can have been read. The deployed clients ask so whether we
         // have a blob that they are about to upload.
@@ -70,6 +74,7 @@ struct LogLine {
 
     private var lookup: DownloadSums.Count? {
         switch status {
+        case _ where isQuestion: DownloadSums.Count(whole: 1)
         case 200: DownloadSums.Count(whole: 1, bytes: sent)
         case 404: DownloadSums.Count(notFound: 1)
         default: nil

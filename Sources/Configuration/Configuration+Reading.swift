@@ -52,6 +52,10 @@ extension Configuration {
             return "unknown option \(names.sorted().joined(separator: ", "))"
         case let error as TOMLParseError:
             return "line \(error.source.begin.line): \(error.description)"
+        case DecodingError.keyNotFound(let key, let context)
+        where context.codingPath.last?.stringValue == key.stringValue:
+            // TOMLKit's, also where the value is of another type.
+            return "\(place(context.codingPath, lines))\(name(context.codingPath)) is missing, or of another type"
         case DecodingError.keyNotFound(let key, let context):
             return "\(place(context.codingPath, lines))\(name(context.codingPath + [key])) is missing"
         case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),

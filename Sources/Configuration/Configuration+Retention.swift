@@ -21,7 +21,10 @@ struct RetentionTable: Decodable {
         let options = try decoder.container(keyedBy: CodingKeys.self)
         let subject = try Self.subject(options)
         let keeps = try Self.keeps(options)
-        let name = try options.decode(String.self, forKey: .name)
+        guard let name = try options.text(.name) else {
+            throw DecodingError.keyNotFound(
+                CodingKeys.name, DecodingError.Context(codingPath: options.codingPath, debugDescription: ""))
+        }
         guard name.wholeMatch(of: /[a-z0-9][a-z0-9._-]{0,62}/) != nil else {
             throw options.wrong(
                 .name, "takes up to 63 of a-z, 0-9, dot, dash and underscore, and begins with one of the first two")
@@ -39,7 +42,7 @@ struct RetentionTable: Decodable {
                 RetentionPolicy.EntryFilter(
                     keyPrefix: try options.text(.keyPrefix), account: account, signer: try options.text(.signer),
                     kind: try options.choice(.kind),
-                    isExpired: try options.decodeIfPresent(Bool.self, forKey: .expired) ?? false))
+                    isExpired: try options.flag(.expired)))
         }
         guard blobs == "unnamed" else { throw options.wrong(.blobs, "must be \"unnamed\", or left out") }
         for option in CodingKeys.ofEntries where options.contains(option) {
@@ -50,7 +53,7 @@ struct RetentionTable: Decodable {
 
     private static func keeps(_ options: KeyedDecodingContainer<CodingKeys>) throws -> RetentionPolicy.Keeps {
         let group: RetentionPolicy.Newest.Group? = try options.choice(.newestOf)
-        let count = try options.positive(.keepNewest)
+        let count = try options.count(.keepNewest)
         guard (group == nil) == (count == nil) else {
             throw options.wrong(
                 group == nil ? .keepNewest : .newestOf, "goes with \(group == nil ? "newest-of" : "keep-newest")")
@@ -62,7 +65,7 @@ struct RetentionTable: Decodable {
 
     private static func bytes(_ options: KeyedDecodingContainer<CodingKeys>) throws -> Int? {
         guard options.contains(.bytes) else { return nil }
-        if let number = try? options.positive(.bytes) { return number }
+        if let number = try? options.count(.bytes) { return number }
         guard let text = try? options.text(.bytes), let number = byteCount(text), number > 0 else {
             throw options.wrong(
                 .bytes, "must be a number of bytes from 1 on, or like \"500 GB\" (K, M, G, T: powers of 1024)")
@@ -78,9 +81,22 @@ extension KeyedDecodingContainer {
 
     /// Not empty: as a filter, that would match everything or nothing.
     fileprivate func text(_ key: Key) throws -> String? {
-        guard let text = try decodeIfPresent(String.self, forKey: key) else { return nil }
+        guard contains(key) else { return nil }
+        guard let text = try? decode(String.self, forKey: key) else { throw wrong(key, "must be a text in quotes") }
         guard !text.isEmpty else { throw wrong(key, "must not be empty") }
         return text
+    }
+
+    fileprivate func count(_ key: Key) throws -> Int? {
+        guard contains(key) else { return nil }
+        guard let count = try? positive(key) else { throw wrong(key, "must be a number from 1 on") }
+        return count
+    }
+
+    fileprivate func flag(_ key: Key) throws -> Bool {
+        guard contains(key) else { return false }
+        guard let flag = try? decode(Bool.self, forKey: key) else { throw wrong(key, "must be true or false") }
+        return flag
     }
 
     fileprivate func choice<Value: RawRepresentable & CaseIterable>(_ key: Key) throws -> Value?

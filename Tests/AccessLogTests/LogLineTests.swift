@@ -77,13 +77,26 @@ struct LogLineTests {
         #expect(Array(sums.days.values) == [count] && sums.blobs.isEmpty)
     }
 
-    @Test(arguments: ["206", "304", "400", "403", "416", "429", "499", "500", "503"])
+    @Test(arguments: ["206", "400", "403", "416", "429", "499", "500", "503"])
     func `no other answer counts`(_ status: String) {
         #expect(Logged(uri: "/shadir/a", status: status).sums().isEmpty)
         if status != "206" { #expect(Logged(status: status).sums().isEmpty) }
     }
 
-    @Test(arguments: ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", ""])
+    @Test(arguments: [("HEAD", "200"), ("GET", "304")])
+    func `a question whether something is there is a probe, or a lookup`(_ method: String, _ status: String) {
+        let blob = Logged(method: method, status: status).sums()
+        #expect(blob.blobs.values.map(\.probes) == [1] && blob.blobs.values.allSatisfy { $0.whole + $0.bytes == 0 })
+        let key = Logged(method: method, uri: "/shadir/a", status: status).sums()
+        #expect(key.keys.values.map(\.whole) == [1] && key.keys.values.allSatisfy { $0.bytes == 0 })
+    }
+
+    @Test(arguments: ["403", "404", "499", "503"]) func `no other answer to HEAD counts`(_ status: String) {
+        #expect(Logged(method: "HEAD", status: status).sums().isEmpty)
+        #expect(Logged(method: "HEAD", uri: "/shadir/a", status: status).sums().isEmpty)
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS", "get", ""])
     func `no other method counts`(_ method: String) {
         #expect(Logged(method: method).sums().isEmpty && Logged(method: method, uri: "/shadir/a").sums().isEmpty)
     }

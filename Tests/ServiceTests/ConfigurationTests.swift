@@ -1,6 +1,7 @@
 import Configuration
 import Fixtures
 import Foundation
+import Storage
 import Testing
 
 struct ConfigurationTests {
@@ -48,5 +49,53 @@ struct ConfigurationTests {
         let uncommented = example.replacing(/(?m)^#([a-z-]+ = )/) { "\($0.output.1)" }
         #expect(uncommented != example)
         #expect("\(try configuration(uncommented))" == "\(try configuration(example))")
+
+    }
+
+    @Test func `policies are read in the order of the file, with their lines`() throws {
+        let policies = try configuration(
+            minimal + """
+                [[retention]]
+                name = "all"
+                key-prefix = "k"
+                account = "ann"
+                signer = "farm"
+                kind = "pypi"
+                expired = true
+                keep-since-upload = "90 days"
+                keep-since-use = "2 weeks"
+                keep-newest = 3
+                newest-of = "software-release"
+                bytes = "5 GB"
+
+                [[ retention ]]
+                name = "loose"
+                blobs = "unnamed"
+                keep-since-use = "1 day"
+                """
+        ).retention
+        let filter = RetentionPolicy.EntryFilter(
+            keyPrefix: "k", account: "ann", signer: "farm", kind: .pypi, isExpired: true)
+        let keeps = RetentionPolicy.Keeps(
+            sinceUpload: RetentionPeriod("90 days"), sinceUse: RetentionPeriod("2 weeks"),
+            newest: .init(count: 3, group: .softwareRelease), bytes: 5 << 30)
+        #expect(policies.map(\.line) == [5, 18])
+        #expect(
+            policies == [
+                RetentionPolicy(name: "all", subject: .entries(filter), keeps: keeps, line: 5),
+                RetentionPolicy(
+                    name: "loose", subject: .unnamedBlobs(account: nil),
+                    keeps: .init(sinceUse: RetentionPeriod("1 day")), line: 18),
+            ])
+        #expect(try configuration(minimal).retention.isEmpty)
+    }
+
+    /// The example in the file shows every option, and is right.
+    @Test func `the policies that the example shows are policies`() throws {
+        let example = try String(contentsOfFile: "\(repository)/ops/shacache.toml", encoding: .utf8)
+        let begin = try #require(example.range(of: "# [[retention]]"))
+        let shown = example[begin.lowerBound...].replacing(/(?m)^# (\[\[|[a-z-]+ = )/) { "\($0.output.1)" }
+        let policies = try configuration(minimal + shown).retention
+        #expect(policies.map(\.name) == ["old-sources", "loose"])
     }
 }

@@ -30,6 +30,7 @@ def made_by_chance(random):
     yield from scrubbed(random)
     yield from imported(random)
     yield from collected(random)
+    yield from pinned(random)
     yield """
         INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
         SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
@@ -180,3 +181,14 @@ def collected(random):
            " removed_blobs, removed_bytes, freed_blobs, freed_bytes) VALUES ") + rows(
         (n, f"'policy {policy}'", *(random.randint(0, 900) for _ in range(7)))
         for n in range(1, 101) for policy in range(random.randint(0, 3)))
+
+
+def pinned(random):
+    """Every third one was removed."""
+    for number in range(60):
+        what = [f"'key {number}'", number, f"sha512('blob {number}')", f"'https://example.org/{number}'"]
+        only = random.randrange(4)
+        removed = f"{days_ago(random.uniform(0, 70))}, 'root'" if number % 3 == 0 else "NULL, NULL"
+        yield ("INSERT INTO shacache.pin (at, actor, reason, key, entry_id, sha512, software_url, removed_at, removed_by) VALUES "
+               f"({days_ago(random.uniform(0, 70))}, 'root', 'why {number}', "
+               f"{', '.join(str(value) if index == only else 'NULL' for index, value in enumerate(what))}, {removed})")

@@ -187,6 +187,10 @@ CHECKS = {
         FROM (SELECT id, started_at AS at, finished_at, host, actor, problem FROM shacache.collection) AS collection
         LEFT JOIN shacache.collection_sum ON collection_id = id
         WHERE {DAYS} ORDER BY at DESC, id DESC, policy"""),
+    "pins": ("*", f"""
+        SELECT id, at, actor, reason, key, entry_id, encode(sha512, 'hex') AS h, software_url, removed_at, removed_by
+        FROM shacache.pin WHERE {DAYS}
+        ORDER BY removed_at IS NOT NULL, removed_at DESC, at DESC, id DESC"""),
     "usage": ("host, surveyed_at, kind, files, bytes, allocated", f"""
         SELECT host, at, kind, files, bytes, allocated FROM (
             SELECT survey_id, kind, files, bytes, allocated FROM shacache.survey_sum

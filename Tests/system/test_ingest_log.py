@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 
 import pytest
 from cutting import CuttingProxy
-from deployed import client_of, new_key
+from deployed import client_of, metadata_of, new_key
 from stack import REPOSITORY, Database, Stack, eventually
 from wire import Wire
 
@@ -133,11 +133,21 @@ def test_an_empty_blob_is_a_whole_download(counted):
     assert counted.blob(digest) == (1, 0, 0, 0)
 
 
+def test_a_question_whether_something_is_there_is_a_probe_or_a_lookup(counted):
+    stack, digest = counted.stack, counted.stack.upload(os.urandom(100))
+    assert stack.request("HEAD", f"/shacache/{digest}")[0] == 200
+    assert download(stack, digest, **{"If-None-Match": f'"{digest}"'})[0] == 304
+    counted.ingest()
+    assert counted.blob(digest) == (0, 0, 2, 0)
+    stack.index(key := new_key(), metadata_of(digest))
+    assert stack.request("HEAD", f"/shadir/{key}")[0] == 200
+    counted.ingest()
+    assert counted.key(key) == (1, 0, 0)
+
+
 def test_what_is_no_download_is_not_counted(counted):
     stack, data = counted.stack, b"never sent"
     digest = stack.upload(data)
-    assert stack.request("HEAD", f"/shacache/{digest}")[0] == 200
-    assert download(stack, digest, **{"If-None-Match": f'"{digest}"'})[0] == 304
     assert download(stack, digest, **{"If-Match": '"other"'})[0] == 412
     assert download(stack, digest, Range="bytes=100-")[0] == 416
     assert stack.request("PUT", f"/shacache/{digest}", data, context=stack.tls())[0] == 201

@@ -6,7 +6,7 @@ public struct DownloadSums: Sendable {
         /// Of a key: how often it was found.
         public var whole = 0
         public var partial = 0
-        /// Downloads that their clients closed unread.
+        /// HEAD, what clients have already (304), and downloads that they closed unread.
         public var probes = 0
         public var notFound = 0
         /// Sent in whole and partial downloads.

@@ -105,6 +105,8 @@ extension Report {
             "never_downloaded", "Which blobs has nobody downloaded, whole or in part, since they were uploaded?",
             obeys: everything, [.until: "in the upload"]),
         Report(
+            "pins", "What do operators keep whatever the retention policies say, and why?", obeys: days),
+        Report(
             "platforms", "For which platforms does the binary cache hold how many software releases?",
             obeys: everything),
         // Its own rows are of reasons.
