@@ -56,7 +56,7 @@ struct TreeWriter: ~Copyable {
             throw ArchiveError.unsafe(
                 member: path.description, reason: "is a hard link to \(target), which is no file before it")
         }
-        let replaced = hardLinks.contains(path) ? S_IFREG : nil
+        let replaced: mode_t? = hardLinks.contains(path) ? S_IFREG : nil
         var isRefused = false
         try make(path, over: replaced) { name in
             let result = target.withCString { linkat(directory, $0, directory, name, 0) }
