@@ -13,7 +13,7 @@ PLATFORMS = [
     ("NULL", "NULL", "NULL"), ("'https://a'", "'x86'", "'{debian,12}'::text[]"), ("'https://b'", "'x86'", "'{debian,11}'::text[]"),
     ("'https://a'", "NULL", "NULL")]
 HOSTS = ["cache-1", "cache-2"]
-KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "arriving", "orphan",
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "journal", "arriving", "orphan",
          "temporary", "unknown", "directory", "dangling"]
 
 

@@ -7,7 +7,8 @@ CROSS JOIN LATERAL (
     WHERE survey_id = newest.id
     UNION ALL
     -- The total of all kinds before it.
-    SELECT 'total', sum(files)::bigint, sum(bytes)::bigint, sum(allocated)::bigint, 12
+    SELECT 'total', sum(files)::bigint, sum(bytes)::bigint, sum(allocated)::bigint,
+        (SELECT max(position) - 1 FROM shacache.survey_kind)
     FROM shacache.survey_sum
     WHERE survey_id = newest.id AND kind <> 'dangling'
 ) AS part

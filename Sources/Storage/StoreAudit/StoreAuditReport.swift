@@ -17,6 +17,8 @@ public struct StoreAuditReport: Sendable {
         case damaged
         /// A damaged file that the scrub took out of readers' sight.
         case quarantined
+        /// What only the database knows, a second time.
+        case journal
         /// A file without a row, so young that its upload may still be running.
         case arriving
         /// A file without a row, of an upload that was never acknowledged.

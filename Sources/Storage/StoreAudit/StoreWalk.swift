@@ -34,9 +34,12 @@ struct StoreWalk {
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
         try auditQuarantine(of: top)
+        try auditJournal(of: top)
         try auditSpool(of: top)
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "quarantine", "incoming"].contains(String(cString: name)) else { return }
+            guard !["blobs", "withdrawn", "quarantine", "journal", "incoming"].contains(String(cString: name)) else {
+                return
+            }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
@@ -74,6 +77,18 @@ struct StoreWalk {
         guard let directory = try top.subdirectory("quarantine") else { return }
         for file in try blobFiles(in: directory, path: "quarantine", belongs: { _ in true }).values {
             try add(file, as: .quarantined, at: .path(""))
+        }
+    }
+
+    private mutating func auditJournal(of top: Directory) throws {
+        guard let directory = try top.subdirectory("journal") else { return }
+        try addDirectory(directory)
+        try directory.forEachItem { name, status in
+            let text = String(cString: name)
+            guard status.st_mode & S_IFMT == S_IFREG, Journal.isFileName(text) else {
+                return try addUnknown(name, status, in: directory, path: "journal/\(text)")
+            }
+            try add(facts(status), as: .journal, at: .path("journal/\(text)"))
         }
     }
 

@@ -12,7 +12,7 @@ extension StoreCheck {
         case .temporary: try checkTemporary(item)
         case .unknown: try add(.unknown, item.name, bytes: item.file.bytes) { false }
         // The row of what is in quarantine is dangling.
-        case .directory, .quarantined: return
+        case .directory, .quarantined, .journal: return
         }
     }
 
