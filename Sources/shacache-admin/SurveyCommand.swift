@@ -12,7 +12,7 @@ struct SurveyCommand: ParsableCommand {
         discussion: """
             Counts files, bytes and what the disk gave for them, by kind: referenced (an entry names it), \
             unreferenced, withdrawn, exposed (withdrawn, and where readers look), damaged (of another size than was \
-            stored), quarantined (found damaged by scrub), arriving (without row for less than a day), orphan (for \
+            stored), quarantined (found damaged by scrub), journal, arriving (without row for less than a day), orphan (for \
             longer), temporary, unknown, directory; and dangling: rows without a file. Nothing is changed. shacache-survey.timer runs it every day.
 
             Then it reads the blobs that entries of the binary cache promise to be archives, each once: the newest \

@@ -88,7 +88,9 @@ struct AdministrationTests {
             try database.accounts.add("Alice Smith", comment: "", by: "tester")
         }
         #expect(throws: AdministrationError.self) { try database.accounts.setEnabled(false, "bob", by: "tester") }
-        #expect(throws: AdministrationError.self) { try Signers(admin).revoke("bob", by: "tester", in: anyStore().files) }
+        #expect(throws: AdministrationError.self) {
+            try Signers(admin).revoke("bob", by: "tester", in: anyStore().files)
+        }
         try database.accounts.setEnabled(false, "alice", by: "other")
         let rows = try audit()
         #expect(rows == ["tester account add alice", "other account disable alice"])

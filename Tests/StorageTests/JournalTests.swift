@@ -23,11 +23,15 @@ struct JournalFileTests {
         return records.lines
     }
 
-    private func read(_ bytes: [UInt8], as suffix: String = "") throws -> (values: [String], damage: JournalReader.Damage) {
+    private func read(_ bytes: [UInt8], as suffix: String = "") throws -> (
+        values: [String], damage: JournalReader.Damage
+    ) {
         let file = suffix.isEmpty ? path : path.replacing(".log", with: suffix)
         try Data(bytes).write(to: URL(filePath: file))
         var values: [String] = []
-        let damage = try JournalReader.read(file) { values.append("\($0.rawValue) \(String(decoding: $1, as: UTF8.self))") }
+        let damage = try JournalReader.read(file) {
+            values.append("\($0.rawValue) \(String(decoding: $1, as: UTF8.self))")
+        }
         return (values, damage)
     }
 
@@ -260,8 +264,9 @@ struct JournalTests {
     /// Fails without the notes of BlobRepository.withdraw and liftForUpload.
     @Test func `a withdrawn blob is there with its row, and that an upload showed it again`() throws {
         try store.put("bytes", by: alice, in: worker)
-        let digest = Digest(bytes: try #require(
-            try database.connection().run("SELECT sha512 FROM shacache.blob").first?.bytes(0)))
+        let digest = Digest(
+            bytes: try #require(
+                try database.connection().run("SELECT sha512 FROM shacache.blob").first?.bytes(0)))
         let blobs = BlobRepository(store.files, worker)
         let number = try blobs.withdraw(digest, Withdrawal(by: alice, reason: Reason("why")!)).number
         let row = try #require(try records(.hidden).first?["blob"] as? [String: Any])
@@ -277,7 +282,9 @@ struct JournalTests {
         let journal = store.files.journalDirectory
         #expect(rmdir(journal) == 0)
         #expect(FileManager.default.createFile(atPath: journal, contents: nil))
-        let error = #expect(throws: NotJournaled.self) { try list("a", under: "k", by: alice, in: worker, store: store) }
+        let error = #expect(throws: NotJournaled.self) {
+            try list("a", under: "k", by: alice, in: worker, store: store)
+        }
         #expect(error?.cause is StoreError)
         #expect(try database.connection().run("SELECT FROM shacache.entry").count == 1)
         #expect(store.files.journalFigures()?.failures == 1)

@@ -39,7 +39,9 @@ struct RebuildTests {
     /// What a GET of each key answers.
     private func lists(_ database: TestDatabase, _ keys: [String]) throws -> [String?] {
         try keys.map { key in
-            try Entries(database.session(), in: store.files).list(of: Key(key)).map { String(decoding: $0, as: UTF8.self) }
+            try Entries(database.session(), in: store.files).list(of: Key(key)).map {
+                String(decoding: $0, as: UTF8.self)
+            }
         }
     }
 
@@ -67,9 +69,14 @@ struct RebuildTests {
     @Test func `entries of several processes come back in the order of the database`() throws {
         let other = anotherProcess()
         for number in 0..<20 {
-            let entry = try Entry(body: Array("[\"{\\\"sha512\\\": \\\"\(String(repeating: "c", count: 128))\\\", \\\"n\\\": \(number)}\", \"\"]".utf8))
+            let entry = try Entry(
+                body: Array(
+                    "[\"{\\\"sha512\\\": \\\"\(String(repeating: "c", count: 128))\\\", \\\"n\\\": \(number)}\", \"\"]"
+                        .utf8))
             var upload = UploadRecord.of(number % 3 == 0 ? bob : alice, target: .entry)
-            (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (try Key("k"), entry.sha512, 1, .unsigned)
+            (upload.key, upload.sha512, upload.bytes, upload.signatureResult) = (
+                try Key("k"), entry.sha512, 1, .unsigned
+            )
             let limits = KeyLimits(entries: 100, bytes: 1 << 20, entriesPerAccount: 100)
             try Entries(worker, in: number % 2 == 0 ? store.files : other).store(
                 entry, under: Key("k"), upload: upload, limits: limits)
@@ -131,7 +138,9 @@ struct RebuildTests {
         #expect(unlink("\(store.directory.path)/withdrawn/\(digest("lost"))") == 0)
         // Of which the journal knows nothing.
         let found = String(repeating: "a", count: 128)
-        #expect(FileManager.default.createFile(atPath: "\(store.directory.path)/withdrawn/\(found)", contents: Data("x".utf8)))
+        #expect(
+            FileManager.default.createFile(
+                atPath: "\(store.directory.path)/withdrawn/\(found)", contents: Data("x".utf8)))
 
         let (new, summary) = try rebuilt()
         #expect((summary.blobs, summary.hiddenBlobs, summary.bytes) == (5, 3, 4 + 6 + 6 + 4 + 1))
@@ -140,11 +149,12 @@ struct RebuildTests {
         #expect(again.reconcile().isEmpty)
         // The name of one without a file is blocked as well.
         #expect(throws: Refusal.self) { try store.put("lost", by: alice, in: new.session()) }
-        #expect(try count(
-            """
-            SELECT count(*) FROM shacache.blob JOIN shacache.account ON account.id = account_id
-            WHERE is_shared AND (name, size) IN (('bob', 4), ('rebuilt', 6))
-            """, in: new) == 2)
+        #expect(
+            try count(
+                """
+                SELECT count(*) FROM shacache.blob JOIN shacache.account ON account.id = account_id
+                WHERE is_shared AND (name, size) IN (('bob', 4), ('rebuilt', 6))
+                """, in: new) == 2)
         try expectRightSums(new)
     }
 
@@ -164,14 +174,18 @@ struct RebuildTests {
         let (new, _) = try rebuilt()
         for columns: SQL in ["id, name, comment, created_at"] {
             let rows = { (database: TestDatabase) in
-                try database.connection().run("SELECT \(columns) FROM shacache.account WHERE name <> 'rebuilt' ORDER BY id")
-                    .map { row in (0..<4).map { row.text($0) } }
+                try database.connection().run(
+                    "SELECT \(columns) FROM shacache.account WHERE name <> 'rebuilt' ORDER BY id"
+                )
+                .map { row in (0..<4).map { row.text($0) } }
             }
             #expect(try rows(new) == rows(database))
         }
         #expect(try count("SELECT count(*) FROM shacache.account WHERE disabled_at IS NULL", in: new) == 0)
         let signers: SQL = "SELECT row_to_json(signer) FROM shacache.signer ORDER BY id"
-        #expect(try new.connection().run(signers).map { $0.text(0) } == database.connection().run(signers).map { $0.text(0) })
+        #expect(
+            try new.connection().run(signers).map { $0.text(0) }
+                == database.connection().run(signers).map { $0.text(0) })
         #expect(try Identities(new.session()).enabledAccount(named: "alice") == nil)
     }
 

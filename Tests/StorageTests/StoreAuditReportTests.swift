@@ -39,7 +39,7 @@ struct StoreAuditReportTests {
     @Test func `what is as it should be is counted and not named`() {
         var report = StoreAuditReport()
         let harmless: [StoreAuditReport.FileKind] = [
-            .referenced, .unreferenced, .withdrawn, .quarantined, .arriving, .temporary, .directory,
+            .referenced, .unreferenced, .withdrawn, .quarantined, .journal, .arriving, .temporary, .directory,
         ]
         for kind in harmless { report.add(item(kind)) }
         #expect(report.discrepancies.isEmpty)

@@ -20,7 +20,8 @@ extension WithdrawalTests {
         for note in ["old", "new"] { try list(note, under: "k", by: alice, result: .verified(signer), in: worker) }
         try list("other", under: "k", by: alice, in: worker)
         try database.connection().run("UPDATE shacache.entry SET created_at = '2020-01-01' WHERE id = 1")
-        let outcome = try #require(try Signers(admin).revoke("carol", since: 1_600_000_000, by: "tester", in: store.files))
+        let outcome = try #require(
+            try Signers(admin).revoke("carol", since: 1_600_000_000, by: "tester", in: store.files))
         #expect(outcome.count == 1)
         #expect(try notes("k") == ["old", "other"])
         #expect(try audit().contains("tester signer revoke since 2020-09-13 12:26:40 UTC"))

@@ -197,7 +197,7 @@ CHECKS = {
             UNION ALL SELECT survey_id, 'total', sum(files), sum(bytes), sum(allocated)
             FROM shacache.survey_sum WHERE kind <> 'dangling' GROUP BY 1
         ) AS part JOIN {NEWEST} ON survey.id = survey_id
-        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged quarantined trash arriving '
+        ORDER BY host, position(' ' || kind IN ' referenced unreferenced withdrawn exposed damaged quarantined trash journal arriving '
             'orphan temporary unknown directory total dangling')"""),
     "surveys": ("at, host, files, bytes, allocated, referenced_bytes, findings, free_bytes", f"""
         SELECT at, host, sum(files) FILTER (WHERE kind <> 'dangling') AS f,

@@ -33,7 +33,7 @@ public struct Journal {
                 try write(lines, of: day, to: &file)
             }
         } catch {
-            queue.failed()
+            queue.countFailure()
             throw NotJournaled(cause: error)
         }
     }
@@ -160,7 +160,7 @@ final class JournalQueue: Sendable {
     var waitingRecords: Int { state.wait { $0.waiting.reduce(0) { $0 + $1.records.count } } }
 
     /// Counts one that was not appended.
-    func failed() {
+    func countFailure() {
         state.change { $0.figures.failures += 1 }
         hasFigures.store(true, ordering: .relaxed)
     }

@@ -36,11 +36,15 @@ struct JournalReader {
         return reader.damage
     }
 
-    private mutating func take(_ piece: some Sequence<UInt8>) throws {
+    private mutating func take(_ piece: UnsafeRawBufferPointer) throws {
         rest.append(contentsOf: piece)
-        guard let last = rest.lastIndex(of: newline) else { return }
-        for line in rest[...last].split(separator: newline) { try take(line: line) }
-        rest.removeFirst(last + 1)
+        let lines = rest
+        var start = 0
+        while let end = lines.index(of: newline, from: start) {
+            if start < end { try take(line: lines[start..<end]) }
+            start = end + 1
+        }
+        rest.removeFirst(start)
     }
 
     /// What has no newline behind it is whole when the newline alone is missing.
@@ -92,6 +96,16 @@ struct JournalReader {
 
 private let newline = UInt8(ascii: "\n")
 
+extension [UInt8] {
+    /// Of the first such byte from there on. By memchr(3): all of a journal goes through it.
+    fileprivate func index(of byte: UInt8, from start: Int) -> Int? {
+        withUnsafeBytes { bytes in
+            guard start < bytes.count, let base = bytes.baseAddress else { return nil }
+            return memchr(base + start, CInt(byte), bytes.count - start).map { UnsafeRawPointer($0) - base }
+        }
+    }
+}
+
 /// A later release has written it.
 struct JournalIsNewer: Error, CustomStringConvertible {
     var description: String { "a file of the journal was written by a later release: use its programs" }
@@ -110,8 +124,10 @@ extension JournalReader {
 
     /// - Parameter members: a last one that may go on stays in it.
     private mutating func takeMembers(_ members: inout [UInt8], isEnd: Bool) throws {
-        var starts = members.indices.dropLast(memberHeader.count - 1).filter { start in
-            members[start] == memberHeader[0] && members[start...].starts(with: memberHeader)
+        var (starts, next, header) = ([Int](), 0, memberHeader)
+        while let start = members.index(of: header[0], from: next) {
+            if members[start...].starts(with: header) { starts.append(start) }
+            next = start + 1
         }
         if isEnd { starts.append(members.count) }
         if let first = starts.first, first > 0 { damage.places += 1 }

@@ -1,5 +1,6 @@
 import OpenSSL
 import Postgres
+import ShaCache
 
 /// What a transaction did that only the database knows, to be appended to the journal once it is committed.
 struct JournalRecords {
@@ -95,20 +96,17 @@ enum JournalLine {
         lines.append(UInt8(ascii: "\n"))
     }
 
-    private static func checksum(_ digest: [UInt8]) -> some Sequence<UInt8> {
-        digest.prefix(checksumBytes).lazy.flatMap { byte in [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
-    }
-
-    private static let digits = Array("0123456789abcdef".utf8)
+    private static func checksum(_ digest: [UInt8]) -> [UInt8] { Array(hex(Array(digest.prefix(checksumBytes))).utf8) }
 
     /// The object of a line, which ends before the newline.
     ///
     /// - Returns: nil when the checksum isn't its own.
     static func object(in line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         let length = 2 * checksumBytes
-        guard line.count > length + 2, line[line.startIndex + length] == UInt8(ascii: " ") else { return nil }
+        guard line.count > length + 2, line[line.startIndex + length] == UInt8(ascii: " "),
+            line[line.startIndex + length + 1] == UInt8(ascii: "{")
+        else { return nil }
         let object = line.dropFirst(length + 1)
-        guard object.first == UInt8(ascii: "{"), line.prefix(length).allSatisfy(digits.contains) else { return nil }
-        return line.prefix(length).elementsEqual(checksum(Hash.digest(.sha256, of: object))) ? object : nil
+        return line.prefix(length) == checksum(Hash.digest(.sha256, of: object))[...] ? object : nil
     }
 }

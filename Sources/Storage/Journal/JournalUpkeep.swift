@@ -169,7 +169,8 @@ private struct KnownRecords {
     /// - Parameter prefix: with which each such value begins.
     private func number(_ prefix: String, _ value: ArraySlice<UInt8>) -> Int? {
         guard value.starts(with: prefix.utf8) else { return nil }
-        return Int(String(decoding: value.dropFirst(prefix.utf8.count).prefix { (48...57).contains($0) }, as: UTF8.self))
+        return Int(
+            String(decoding: value.dropFirst(prefix.utf8.count).prefix { (48...57).contains($0) }, as: UTF8.self))
     }
 
     private static func hash(_ kind: JournalKind, _ value: ArraySlice<UInt8>) -> UInt64 {

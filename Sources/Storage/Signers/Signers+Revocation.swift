@@ -60,7 +60,8 @@ extension Signers {
                     OR id = ANY(\(unknown)::bigint[])) AND withdrawal_id IS NULL
                 ORDER BY id FOR UPDATE
                 """)
-            return found.count == 0 ? nil : try Entries(session, in: files).hide(Array(found), withdrawal, subject: subject)
+            return found.count == 0
+                ? nil : try Entries(session, in: files).hide(Array(found), withdrawal, subject: subject)
         }
     }
 

@@ -19,6 +19,8 @@ public struct StoreAuditReport: Sendable {
         case quarantined
         /// A blob that a collection removed, and whose bytes are kept for a while.
         case trash
+        /// What only the database knows, a second time.
+        case journal
         /// A file without a row, so young that its upload may still be running.
         case arriving
         /// A file without a row, of an upload that was never acknowledged.

@@ -34,10 +34,17 @@ struct StoreWalk {
         try auditShelves(of: top)
         try auditWithdrawn(of: top)
         try auditQuarantine(of: top)
-        try auditTrash(of: top)
+        try auditFiles(of: .trash, in: "trash", of: top) { name in
+            guard let digest = Digest(name), digest.description == name else { return nil }
+            return .trash(digest)
+        }
+        try auditFiles(of: .journal, in: "journal", of: top) { name in
+            Journal.isFileName(name) ? .path("journal/\(name)") : nil
+        }
         try auditSpool(of: top)
+        let known: Set = ["blobs", "withdrawn", "quarantine", "trash", "journal", "incoming"]
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "quarantine", "trash", "incoming"].contains(String(cString: name)) else { return }
+            guard !known.contains(String(cString: name)) else { return }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
@@ -79,15 +86,19 @@ struct StoreWalk {
     }
 
     /// One by one: there may be very many.
-    private mutating func auditTrash(of top: Directory) throws {
-        guard let directory = try top.subdirectory("trash") else { return }
+    ///
+    /// - Parameter place: of the file of that name; nil when none belongs there.
+    private mutating func auditFiles(
+        of kind: StoreAuditReport.FileKind, in name: String, of top: Directory, place: (String) -> StoredItem.Place?
+    ) throws {
+        guard let directory = try top.subdirectory(name) else { return }
         try addDirectory(directory)
-        try directory.forEachItem { name, status in
-            let text = String(cString: name)
-            guard status.st_mode & S_IFMT == S_IFREG, let digest = Digest(text), digest.description == text else {
-                return try addUnknown(name, status, in: directory, path: "trash/\(text)")
+        try directory.forEachItem { item, status in
+            let text = String(cString: item)
+            guard status.st_mode & S_IFMT == S_IFREG, let place = place(text) else {
+                return try addUnknown(item, status, in: directory, path: "\(name)/\(text)")
             }
-            try add(facts(status), as: .trash, at: .trash(digest))
+            try add(facts(status), as: kind, at: place)
         }
     }
 

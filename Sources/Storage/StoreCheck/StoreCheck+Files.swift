@@ -12,7 +12,7 @@ extension StoreCheck {
         case .temporary: try checkTemporary(item)
         case .unknown: try add(.unknown, item.name, bytes: item.file.bytes) { false }
         // The row of what is in quarantine is dangling; that of a blob whose file lies in trash is looked at.
-        case .directory, .quarantined, .trash: return
+        case .directory, .quarantined, .trash, .journal: return
         }
     }
 
