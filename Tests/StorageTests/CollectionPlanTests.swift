@@ -23,7 +23,7 @@ struct CollectionPlanTests {
         }
     }
 
-    /// Fails without any one of the conditions of the plan's statements that a policy can ask for.
+    /// Fails without the ends of months in CollectionPlan+Use, among others.
     @Test(arguments: 1...6) func `a plan is what plain loops make of the same cache`(_ seed: Int) throws {
         let cache = GeneratedCache(seed: UInt64(seed), now: now)
         try store(cache)

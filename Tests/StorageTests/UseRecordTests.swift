@@ -47,7 +47,7 @@ struct UseRecordTests {
             try texts("SELECT DISTINCT day = (now() AT TIME ZONE 'UTC')::date FROM shacache.blob_question") == ["t"])
     }
 
-    /// Fails without the first lines of note_use.sql.
+    /// Fails without the condition on transaction_read_only in note_use.sql.
     @Test func `a database that takes no writes is left alone`() throws {
         let options = ConnectionOptions(
             connectionString: "dbname=\(database.name)", role: "shacache_worker", isReadOnly: true)

@@ -512,6 +512,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                     "absent", "blobs", "bytes", "duplicates", "entries", "finished_at", "problem", "refused")),
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
                 *(f"log_position.{column}" for column in ("is_finished", "path", "position", "read_at")),
+                "pin.removed_at", "pin.removed_by",
                 *(f"scrub_finding.{column}" for column in (
                     "bytes", "healed_at", "healed_by", "host", "is_quarantined", "problem")),
                 *(f"scrub_shelf.{column}" for column in ("bytes", "files", "finished_at", "host", "position", "started_at")),
