@@ -13,8 +13,8 @@ PLATFORMS = [
     ("NULL", "NULL", "NULL"), ("'https://a'", "'x86'", "'{debian,12}'::text[]"), ("'https://b'", "'x86'", "'{debian,11}'::text[]"),
     ("'https://a'", "NULL", "NULL")]
 HOSTS = ["cache-1", "cache-2"]
-KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "trash", "arriving", "orphan",
-         "temporary", "unknown", "directory", "dangling"]
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "trash", "journal", "arriving",
+         "orphan", "temporary", "unknown", "directory", "dangling"]
 
 
 def made_by_chance(random):
