@@ -50,10 +50,15 @@ extension CollectionPlan {
                     SELECT sha512, policy, number, true AS goes FROM pg_temp.going_entry
                     UNION ALL SELECT sha512, policy, number, false FROM pg_temp.spared_entry
                 ) AS each GROUP BY sha512
+            ), hidden AS (
+                SELECT entry.sha512, count(*) AS entries FROM shacache.withdrawal
+                JOIN shacache.entry ON entry.withdrawal_id = withdrawal.id
+                WHERE withdrawal.is_retention GROUP BY entry.sha512
             ), named AS (
-                SELECT entry.sha512, count(*) AS entries FROM shacache.entry
-                LEFT JOIN shacache.withdrawal AS hidden ON hidden.id = entry.withdrawal_id
-                WHERE hidden.is_retention IS NOT TRUE GROUP BY entry.sha512
+                -- All of them, since their index has them in order.
+                SELECT every.sha512, every.entries - coalesce(hidden.entries, 0) AS entries
+                FROM (SELECT sha512, count(*) AS entries FROM shacache.entry GROUP BY sha512) AS every
+                LEFT JOIN hidden ON hidden.sha512 = every.sha512
             )
             SELECT blob.sha512, decided.policy, blob.size,
                 CASE WHEN named.entries > decided.entries THEN 'named'

@@ -39,10 +39,13 @@ struct EntryDecision {
             : "pg_temp.expired_entry AS expired ON expired.entry_id = entry.id"
         let keys = policies.contains { $0.keeps.needUse || $0.keeps.newest?.group == .key }
         let releases = policies.contains { $0.keeps.newest?.group == .softwareRelease }
+        // Sorted by bytes: any other collation takes several times as long.
         let release: SQL =
             releases
-            ? "entry.software_url, entry.multiarch, entry.os"
-            : "NULL::text AS software_url, NULL::text AS multiarch, NULL::text[] AS os"
+            ? """
+            entry.software_url COLLATE "C" AS software_url, entry.multiarch COLLATE "C" AS multiarch,
+            entry.os::text COLLATE "C" AS os
+            """ : "NULL::text AS software_url, NULL::text AS multiarch, NULL::text AS os"
         return """
             SELECT * FROM (
                 SELECT entry.id, entry.sha512, coalesce(entry.renewed_at, entry.created_at) AS created_at,
