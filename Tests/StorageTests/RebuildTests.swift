@@ -50,6 +50,12 @@ struct RebuildTests {
         return (new, try Rebuild(of: store.files, new.session(as: "shacache_owner")).run(by: "tester"))
     }
 
+    /// As an operator enables it again.
+    private func enabledAlice(in new: TestDatabase) throws -> Account {
+        try new.accounts.setEnabled(true, "alice", by: "tester")
+        return try #require(try Identities(new.session()).enabledAccount(named: "alice"))
+    }
+
     private func count(_ sql: SQL, in database: TestDatabase) throws -> Int {
         try #require(try database.connection().run(sql).first?.int(0))
     }
@@ -113,6 +119,7 @@ struct RebuildTests {
         let (new, summary) = try rebuilt()
         #expect(try lists(new, keys) == before)
         #expect(summary.hiddenEntries == 5 && summary.remarks.isEmpty)
+        let alice = try enabledAlice(in: new)
         // The same is refused as before, with the reason.
         #expect(throws: Refusal.self) { try list("a", under: "hidden", by: alice, in: new.session(), store: store) }
         // And new numbers follow the old ones.
@@ -147,6 +154,7 @@ struct RebuildTests {
         let again = BlobRepository(store.files, new.session())
         #expect(try ["seen", "hidden", "lifted", "lost"].map { try again.size(of: digest($0)) } == [4, nil, 6, nil])
         #expect(again.reconcile().isEmpty)
+        let alice = try enabledAlice(in: new)
         // The name of one without a file is blocked as well.
         #expect(throws: Refusal.self) { try store.put("lost", by: alice, in: new.session()) }
         #expect(
