@@ -160,7 +160,10 @@ extension Family {
         "When a command that timers run last succeeded, in seconds since 1970.")
     fileprivate static let lastFindings = Family(
         "shacache_last_run_findings", .gauge,
-        "What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines (ingest-log), policies that hide entries and are not configured any more (collect)."
+        """
+        What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines \
+        (ingest-log), policies that hide entries and are not configured any more (collect).
+        """
     )
     fileprivate static let loggedBytes = Family(
         "shacache_logged_sent_bytes_total", .counter,

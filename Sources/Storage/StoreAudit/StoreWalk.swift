@@ -37,7 +37,9 @@ struct StoreWalk {
         try auditTrash(of: top)
         try auditSpool(of: top)
         try top.forEachItem { name, status in
-            guard !["blobs", "withdrawn", "quarantine", "trash", "incoming"].contains(String(cString: name)) else { return }
+            guard !["blobs", "withdrawn", "quarantine", "trash", "incoming"].contains(String(cString: name)) else {
+                return
+            }
             try addUnknown(name, status, in: top, path: String(cString: name))
         }
     }
