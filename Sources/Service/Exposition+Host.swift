@@ -192,7 +192,7 @@ extension Family {
     fileprivate static let retainedBytes = Family(
         "shacache_retention_hidden_bytes", .gauge, "Bytes of the blobs that only these entries name.")
     fileprivate static let trashFiles = Family(
-        "shacache_trash_files", .gauge, "Removed blobs whose bytes are kept for a while, when the last collection ended.")
+        "shacache_trash_files", .gauge, "Removed blobs whose bytes were still kept when the last collection ended.")
     fileprivate static let trashBytes = Family("shacache_trash_bytes", .gauge, "Their bytes.")
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
