@@ -122,7 +122,9 @@ extension Pages {
         var model: Templates.Model =
             blob.map { blobModel($0, view) }
             ?? absentBlob(digest).merging(
-                ["wasWithdrawn": stored != nil, "removal": removal.map { removalModel($0, view) } ?? false as Any]) { $1 }
+                ["wasWithdrawn": stored != nil, "removal": removal.map { removalModel($0, view) } ?? false as Any]) {
+                $1
+            }
         model["plainDownload"] = "\(SiteAddress(site, view.request).downloads)/shacache/\(digest)"
         model.merge(namedEntriesModel(entries.found, view)) { $1 }
         if let downloads = try browsing.downloads(ofBlob: digest) { model["fetched"] = downloadsModel(downloads) }

@@ -160,7 +160,10 @@ extension Family {
         "When a command that timers run last succeeded, in seconds since 1970.")
     fileprivate static let lastFindings = Family(
         "shacache_last_run_findings", .gauge,
-        "What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines (ingest-log), policies that hide entries and are not configured any more (collect)."
+        """
+        What it found then that somebody should look at: accounts with wrong sums (maintain), unreadable lines \
+        (ingest-log), policies that hide entries and are not configured any more (collect).
+        """
     )
     fileprivate static let loggedBytes = Family(
         "shacache_logged_sent_bytes_total", .counter,
@@ -189,7 +192,7 @@ extension Family {
     fileprivate static let retainedBytes = Family(
         "shacache_retention_hidden_bytes", .gauge, "Bytes of the blobs that only these entries name.")
     fileprivate static let trashFiles = Family(
-        "shacache_trash_files", .gauge, "Removed blobs whose bytes are kept for a while, when the last collection ended.")
+        "shacache_trash_files", .gauge, "Removed blobs whose bytes were still kept when the last collection ended.")
     fileprivate static let trashBytes = Family("shacache_trash_bytes", .gauge, "Their bytes.")
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")

@@ -24,7 +24,7 @@ import Testing
         #expect(throws: Full.self) { try Program(["yes"]).run { _ in throw Full() } }
     }
 
-    // Fails without O_CLOEXEC of the pipe, and without /dev/null.
+    // Fails without addclosefrom, and without /dev/null.
     @Test func `it has no file of ours, and nothing to read`() throws {
         var bytes: [UInt8] = []
         try Program(["sh", "-c", "cat; ls /proc/self/fd"]).run { bytes += $0 }

@@ -146,7 +146,7 @@ public final class Collection {
     /// A disk that is full, or fails, ends a step, and no other: what frees bytes goes on. What was committed and is not in
     /// the journal, a rebuilt database has again.
     private func tolerating(_ body: () throws -> Void) throws {
-        do { try body() } catch where error is StoreError || error is NotJournaled {
+        do { try body() } catch  where error is StoreError || error is NotJournaled {
             problem = problem ?? "\(error)"
         }
     }

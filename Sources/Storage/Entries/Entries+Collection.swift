@@ -89,13 +89,14 @@ extension Entries {
                 """)
             let locked = try session.tryLocks(ofKeys: Array(Set(page.map { $0.text(1)! })))
             // It may have been lifted meanwhile; from here on, who lifts it waits.
-            let isDue = try connection.run(
-                """
-                SELECT FROM shacache.withdrawal
-                WHERE id = \(withdrawal.number) AND lifted_at IS NULL
-                    AND at <= now() - make_interval(secs => \(withdrawal.grace)) FOR UPDATE
-                """
-            ).first != nil
+            let isDue =
+                try connection.run(
+                    """
+                    SELECT FROM shacache.withdrawal
+                    WHERE id = \(withdrawal.number) AND lifted_at IS NULL
+                        AND at <= now() - make_interval(secs => \(withdrawal.grace)) FOR UPDATE
+                    """
+                ).first != nil
             guard isDue else { return CollectionPage(last: nil, count: 0) }
             let deleted = try delete(page.map { $0.text(0)! }, withdrawal, under: locked, by: actor)
             try noteLeft(deleted, by: withdrawal.policy)
