@@ -90,7 +90,8 @@ public enum Metric: Int, CaseIterable, Sendable {
                     "shacache_store_read_only", .gauge, "1 when the worker takes no uploads since an fsync failed."))
         case .journalRecords:
             Declaration(
-                family: Family("shacache_journal_records_total", .counter, "Records that were appended to the journal."))
+                family: Family("shacache_journal_records_total", .counter, "Records that were appended to the journal.")
+            )
         case .journalWrites:
             Declaration(
                 family: Family(
@@ -99,7 +100,8 @@ public enum Metric: Int, CaseIterable, Sendable {
         case .journalSeconds:
             Declaration(
                 family: Family(
-                    "shacache_journal_write_seconds_total", .counter, "Time that these writes took, fdatasync included."),
+                    "shacache_journal_write_seconds_total", .counter, "Time that these writes took, fdatasync included."
+                ),
                 unit: .time)
         case .journalFailures:
             Declaration(
