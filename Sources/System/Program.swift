@@ -54,7 +54,6 @@ public struct Program: Sendable {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         if let output { posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
-        posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)
         var arguments = all.map { word in word.withFileName { strdup($0) } } + [nil]
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()

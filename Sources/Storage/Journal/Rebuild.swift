@@ -197,10 +197,12 @@ extension Rebuild {
         ON CONFLICT DO NOTHING;
 
         INSERT INTO shacache.withdrawal (
-            id, at, actor, account_id, target, subject, reason, is_operators, lifted_at, lifted_by)
+            id, at, actor, account_id, target, subject, reason, is_operators, lifted_at, lifted_by, is_retention, policy,
+            removed_at)
         OVERRIDING SYSTEM VALUE
-        SELECT DISTINCT ON (id) id, at, actor, account_id, target, subject, reason, is_operators, lifted_at, lifted_by
-        FROM pg_temp.withdrawal ORDER BY id, lifted_at;
+        SELECT DISTINCT ON (id) id, at, actor, account_id, target, subject, reason, is_operators, lifted_at, lifted_by,
+            is_retention, policy, removed_at
+        FROM pg_temp.withdrawal ORDER BY id, lifted_at, removed_at, at DESC;
         INSERT INTO shacache.withdrawal (id, actor, target, reason) OVERRIDING SYSTEM VALUE
         SELECT withdrawal_id, 'rebuild', min(target), 'its reason was lost with the database'
         FROM (
@@ -243,7 +245,7 @@ extension Rebuild {
     /// What never changes, and `is_shared`.
     private static let entryColumns: SQL = """
         id, key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, created_at,
-        software_url, multiarch, os, is_shared
+        software_url, multiarch, os, is_shared, renewed_at
         """
 
     private static let entriesAtLast = """
