@@ -59,6 +59,7 @@ struct RestoreCommand: ParsableCommand {
                 let session = Session(configuration.adminDatabase)
                 try reconcile(store, session)
                 restore.removeMark()
+                _ = try JournalUpkeep(of: store, session).addLacking()
                 try check(store, session)
             } else {
                 restore.removeMark()

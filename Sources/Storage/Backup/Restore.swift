@@ -99,7 +99,7 @@ public final class Restore {
             }
             return
         }
-        for shelf in files.shelves + ["withdrawn", "quarantine"] {
+        for shelf in files.shelves + ["withdrawn", "quarantine", "trash"] {
             let names = (try? namesInDirectory("\(files.directory)/\(shelf)")) ?? []
             guard names.isEmpty else {
                 throw BackupError(
@@ -226,7 +226,7 @@ extension LocalBlobs {
     /// Makes the directories that are missing, as a worker does, for the store's owner.
     func make(for owner: StoreOwner) throws {
         try prepare()
-        for name in ["blobs", "withdrawn", "quarantine", "incoming", "incoming/\(host)"] + shelves {
+        for name in ["blobs", "incoming/\(host)"] + neededDirectories {
             try give(openDirectory("\(directory)/\(name)", name), to: owner, mode: owner.mode)
         }
     }
