@@ -59,8 +59,8 @@ struct RestoreCommand: ParsableCommand {
                 let session = Session(configuration.adminDatabase)
                 try reconcile(store, session)
                 restore.removeMark()
-                _ = try JournalUpkeep(of: store, session).addLacking()
                 try check(store, session)
+                _ = try JournalUpkeep(of: store, session).addLacking()
             } else {
                 restore.removeMark()
             }
@@ -101,7 +101,8 @@ struct RestoreCommand: ParsableCommand {
         """
 
     private static let stepsBehindBlobs = """
-        what remains: start the workers before nginx, since they hide what is withdrawn; then shacache-admin check --repair
+        what remains: start the workers before nginx, since they hide what is withdrawn; then shacache-admin check \
+        --repair and, where the database was not lost, shacache-admin journal
         """
 }
 

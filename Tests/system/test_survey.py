@@ -10,7 +10,7 @@ import time
 import pytest
 from stack import REPOSITORY, Database, Stack
 
-KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "journal", "arriving", "orphan", "temporary", "unknown", "directory"]
+KINDS = ["referenced", "unreferenced", "withdrawn", "exposed", "damaged", "quarantined", "trash", "journal", "arriving", "orphan", "temporary", "unknown", "directory"]
 OLD = time.time() - 25 * 3600
 
 

@@ -284,9 +284,20 @@ extension BlobRepository {
         try connection.transaction {
             try session.lock(.blob(digest))
             let isKnown = try connection.run("SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes)").first != nil
-            guard try !isKnown && (isOver || state(of: digest) != .absent) else { return }
+            let isCopy = files.exists(digest)
+            guard !isKnown, isCopy || isOver, try isCopy || !isMissed(digest) else { return }
             try files.unlinkFromTrash([digest])
         }
+    }
+
+    /// Whether a row, or an entry that came at the last moment, names it.
+    private func isMissed(_ digest: Digest) throws -> Bool {
+        try connection.run(
+            """
+            SELECT EXISTS (SELECT FROM shacache.blob WHERE sha512 = \(digest.bytes))
+                OR EXISTS (SELECT FROM shacache.entry WHERE sha512 = \(digest.bytes) AND withdrawal_id IS NULL)
+            """
+        ).first!.bool(0)
     }
 
     /// Shows the file in trash of a blob whose row is visible, and which has no other.

@@ -201,7 +201,7 @@ extension Rebuild {
             removed_at)
         OVERRIDING SYSTEM VALUE
         SELECT DISTINCT ON (id) id, at, actor, account_id, target, subject, reason, is_operators, lifted_at, lifted_by,
-            is_retention, policy, removed_at
+            coalesce(is_retention, false), policy, removed_at
         FROM pg_temp.withdrawal ORDER BY id, lifted_at, removed_at, at DESC;
         INSERT INTO shacache.withdrawal (id, actor, target, reason) OVERRIDING SYSTEM VALUE
         SELECT withdrawal_id, 'rebuild', min(target), 'its reason was lost with the database'
@@ -224,8 +224,8 @@ extension Rebuild {
             WHERE NOT EXISTS (SELECT FROM pg_temp.removed WHERE entry_id = known.id)
             ORDER BY known.id, known.key, known.digest, known.is_shared DESC
         ), added AS (
-            INSERT INTO shacache.entry (\(entryColumns)) OVERRIDING SYSTEM VALUE
-            SELECT \(entryColumns) FROM line ORDER BY id ON CONFLICT DO NOTHING
+            INSERT INTO shacache.entry (\(entryColumns), renewed_at) OVERRIDING SYSTEM VALUE
+            SELECT \(entryColumns), now() FROM line ORDER BY id ON CONFLICT DO NOTHING
             RETURNING id, key, digest
         ), shared AS (
             UPDATE shacache.entry SET is_shared = true
@@ -245,26 +245,28 @@ extension Rebuild {
     /// What never changes, and `is_shared`.
     private static let entryColumns: SQL = """
         id, key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, created_at,
-        software_url, multiarch, os, is_shared, renewed_at
+        software_url, multiarch, os, is_shared
         """
 
     private static let entriesAtLast = """
         INSERT INTO shacache.entry (
             id, key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, created_at,
-            software_url, multiarch, os, is_shared) OVERRIDING SYSTEM VALUE
+            software_url, multiarch, os, is_shared, renewed_at) OVERRIDING SYSTEM VALUE
         SELECT coalesce((SELECT max(id) FROM shacache.entry), 0) + row_number() OVER (ORDER BY created_at, id), key,
             metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, created_at,
-            software_url, multiarch, os, is_shared
+            software_url, multiarch, os, is_shared, now()
         FROM (SELECT DISTINCT ON (key, digest) * FROM pg_temp.conflict ORDER BY key, digest, created_at, id) AS late
         ON CONFLICT DO NOTHING;
 
-        -- Of several withdrawals the last one decides: each was numbered behind a lock on what it hides.
+        -- Of several withdrawals the last one decides: each was numbered behind a lock on what it hides. What a retention
+        -- policy hid is visible, and as if it were put now: it may have been put again, or restored, since, and the next
+        -- collection hides it again where it is still to go.
         UPDATE shacache.entry SET withdrawal_id = last.withdrawal_id
         FROM (
             SELECT DISTINCT ON (entry_id) entry_id, withdrawal_id FROM pg_temp.hiding WHERE kind = 'hidden'
             ORDER BY entry_id, withdrawal_id DESC
         ) AS last
-        JOIN shacache.withdrawal ON withdrawal.id = last.withdrawal_id AND lifted_at IS NULL
+        JOIN shacache.withdrawal ON withdrawal.id = last.withdrawal_id AND lifted_at IS NULL AND NOT is_retention
         WHERE entry.id = last.entry_id AND NOT EXISTS (
             SELECT FROM pg_temp.hiding AS shown
             WHERE shown.kind = 'shown' AND shown.entry_id = last.entry_id AND shown.withdrawal_id = last.withdrawal_id);

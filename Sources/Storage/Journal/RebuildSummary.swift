@@ -68,7 +68,7 @@ public struct RebuildSummary: Encodable {
         emptyWithdrawals = try connection.run(
             """
             SELECT id FROM shacache.withdrawal
-            WHERE target = 'entries' AND lifted_at IS NULL
+            WHERE target = 'entries' AND lifted_at IS NULL AND NOT is_retention
                 AND NOT EXISTS (SELECT FROM shacache.entry WHERE withdrawal_id = withdrawal.id)
                 AND NOT EXISTS (SELECT FROM pg_temp.hiding WHERE withdrawal_id = withdrawal.id)
             ORDER BY id LIMIT 100
@@ -110,6 +110,7 @@ public struct RebuildSummary: Encodable {
         "accounts are disabled, and have no certificates: issue them, then enable the accounts",
         "roles, key prefixes and limits of accounts are the defaults: set them before",
         "a blob belongs to the account of the first entry that names it, or to `rebuilt`; only operators can withdraw it",
+        "pins are gone: make them again before collections are enabled; what retention policies hid is visible again",
         "the record of uploads, downloads, audit, surveys and imports begins anew",
     ]
 }
