@@ -75,8 +75,10 @@ def test_what_the_real_client_gave_to_the_real_slapproxy_it_gets_from_here(stack
         for key, data in files.items():
             client.upload(io.BytesIO(b"older" + data), key, number=0, name="é")
             client.upload(io.BytesIO(data), key, number=1, name="é")
+    # Another test of this cache may have uploaded an empty blob.
+    had = int(stack.blob_file(sha512(b"")).exists())
     summary, done = import_slapproxy(stack, account, slapproxy)
-    assert counts(summary) == sums(blobs=8, entries=4), done
+    assert counts(summary) == sums(blobs=8 - had, duplicates=had, entries=4), done
     assert summary["bytes"] == sum(2 * len(data) + 5 for data in files.values())
     reader = client_of(stack)
     for key, data in files.items():
@@ -87,10 +89,10 @@ def test_what_the_real_client_gave_to_the_real_slapproxy_it_gets_from_here(stack
         assert marks(stack, key) == [("verified", "demo")]
     # It is marked, by whom and as what; and nothing changes when it is done again.
     recorded = uploads_of(stack, account)
-    assert {request for _, request, _, _ in recorded} == {summary["request_id"]} and len(recorded) == 12
+    assert {request for _, request, _, _ in recorded} == {summary["request_id"]} and len(recorded) == 12 - had
     (row,) = [row for row in listed(stack, "report", "imports") if row["request_id"] == summary["request_id"]]
     assert (row["kind"], row["account"], row["source"]) == ("slapproxy", account, str(slapproxy.content))
-    assert (row["blobs"], row["entries"], row["problem"]) == (8, 4, None) and row["finished_at"]
+    assert (row["blobs"], row["entries"], row["problem"]) == (8 - had, 4, None) and row["finished_at"]
     assert Database(stack).run(
         f"SELECT count(*) FROM shacache.audit WHERE action = 'import' AND subject = '{summary['request_id']}'") == [("1",)]
     again, _ = import_slapproxy(stack, account, slapproxy)
@@ -263,7 +265,9 @@ def test_a_full_disk_stops_it_and_with_room_it_goes_on(start_on, slapproxy):  # 
     ballast = Ballast(stack)
     ballast.take_bytes(24 << 20)
     summary, done = import_slapproxy(stack, "demo", slapproxy, check=False)
-    assert done.returncode == 1 and "the store has no room" in summary["problem"] and summary["refused"] == 0, done
+    # Not admitted, or the room was taken meanwhile.
+    full = "the store has no room" in summary["problem"] or "no space left" in summary["problem"]
+    assert done.returncode == 1 and full and summary["refused"] == 0, done
     assert 0 < summary["blobs"] < 30 and "run it again" in done.stderr
     ballast.throw_off()
     again, _ = import_slapproxy(stack, "demo", slapproxy)
