@@ -76,7 +76,8 @@ def test_a_blob_is_referenced_when_a_visible_entry_names_it(stack):
     assert differences(stack, lambda: digests.append(stack.upload(os.urandom(5000)))) == {"unreferenced": (1, 5000)}
     key = f"k{os.urandom(4).hex()}"
     entry = lambda: stack.index(key, json.dumps({"sha512": digests[0]}))
-    assert differences(stack, entry) == {"unreferenced": (-1, -5000), "referenced": (1, 5000)}
+    grown = differences(stack, entry)
+    assert grown.pop("journal")[1] > 0 and grown == {"unreferenced": (-1, -5000), "referenced": (1, 5000)}
     hide = lambda: Database(stack).run(
         f"""INSERT INTO shacache.withdrawal (actor, target, reason) VALUES ('root', 'entries', 'test');
             UPDATE shacache.entry SET withdrawal_id = (SELECT max(id) FROM shacache.withdrawal) WHERE key = '{key}'""")
