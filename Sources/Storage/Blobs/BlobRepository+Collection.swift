@@ -93,7 +93,8 @@ extension BlobRepository {
                 WITH removed AS (
                     DELETE FROM shacache.blob USING pg_temp.going_blob AS going
                     WHERE blob.sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(locked)::text[]) AS name)
-                        AND going.sha512 = blob.sha512 AND deleting_at IS NOT NULL AND withdrawal_id IS NULL
+                        -- IS TRUE: no plan goes through the index of all that is marked, for each page again.
+                        AND going.sha512 = blob.sha512 AND (deleting_at IS NOT NULL) IS TRUE AND withdrawal_id IS NULL
                         AND last_referenced_at <= \(cutoff.sql) AND NOT \(Pins.holdBlob)
                         AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
                     RETURNING blob.*, going.policy, going.why

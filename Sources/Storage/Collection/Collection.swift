@@ -75,6 +75,7 @@ public final class Collection {
             try deleteHidden(policies)
             let planned = try session.connection.run("SELECT clock_timestamp()::text").first!.text(0)!
             try plan(session)
+            try preparePages()
             let cutoff = Cutoff(planned: planned, untouched: times.untouched)
             try hide(cutoff)
             try remove(cutoff)
@@ -89,6 +90,16 @@ public final class Collection {
     }
 
     // MARK: Steps
+
+    /// Each page is few rows of large tables, whose sizes change while they are gone through: by their indexes, it costs the
+    /// same at the beginning and at the end.
+    private func preparePages() throws {
+        try session.connection.runScript(
+            """
+            ANALYZE pg_temp.going_entry, pg_temp.going_blob;
+            SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off
+            """)
+    }
 
     private func hide(_ cutoff: Cutoff) throws {
         let entries = Entries(session, in: blobs.files)
