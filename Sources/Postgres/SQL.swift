@@ -71,16 +71,24 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             }
         }
 
-        /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By scalars, as
+        /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By bytes, as
         /// the server reads it: in a Character, a quote may hide under an accent.
         public mutating func appendInterpolation(_ value: [String]?) {
+            let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
             appendInterpolation(
                 value.map { elements in
-                    let quoted = elements.map { element in
-                        "\"" + element.unicodeScalars.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined()
-                            + "\""
+                    var array = [UInt8(ascii: "{")]
+                    for element in elements {
+                        if array.count > 1 { array.append(UInt8(ascii: ",")) }
+                        array.append(quote)
+                        for byte in element.utf8 {
+                            if byte == quote || byte == backslash { array.append(backslash) }
+                            array.append(byte)
+                        }
+                        array.append(quote)
                     }
-                    return "{" + quoted.joined(separator: ",") + "}"
+                    array.append(UInt8(ascii: "}"))
+                    return String(decoding: array, as: UTF8.self)
                 })
         }
     }

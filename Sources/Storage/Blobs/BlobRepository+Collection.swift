@@ -29,19 +29,19 @@ extension BlobRepository {
                         AND last_referenced_at <= \(cutoff.sql)
                     ORDER BY going.sha512 LIMIT \(CollectionPage<String>.size) FOR NO KEY UPDATE OF blob SKIP LOCKED
                 )
-                SELECT encode(sha512, 'hex'), policy FROM page ORDER BY sha512
+                SELECT sha512, policy FROM page ORDER BY sha512
                 """)
             let marked = try connection.run(
                 """
                 UPDATE shacache.blob SET deleting_at = now()
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(page.map { $0.text(0)! })::text[]) AS name)
+                WHERE sha512 = ANY(\(page.digests))
                     AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
-                RETURNING encode(sha512, 'hex')
+                RETURNING sha512
                 """)
-            let names = Set(marked.map { $0.text(0)! })
+            let digests = Set(marked.digests)
             try record.add(
-                page.filter { names.contains($0.text(0)!) }.summed(by: 1) { sum, _ in sum.markedBlobs += 1 })
-            return CollectionPage(lastOf: page, count: names.count)
+                page.filter { digests.contains($0.digest(0)!) }.summed(by: 1) { sum, _ in sum.markedBlobs += 1 })
+            return CollectionPage(lastOf: page, count: digests.count)
         }
     }
 
@@ -51,30 +51,26 @@ extension BlobRepository {
     ) throws -> CollectionPage<String> {
         let page = try connection.run(
             """
-            SELECT encode(blob.sha512, 'hex'), going.sha512 IS NOT NULL,
+            SELECT blob.sha512, going.sha512 IS NOT NULL,
                 deleting_at <= now() - make_interval(secs => \(delay))
             FROM shacache.blob LEFT JOIN pg_temp.going_blob AS going ON going.sha512 = blob.sha512
             WHERE deleting_at IS NOT NULL AND blob.sha512 > decode(\(last), 'hex')
             ORDER BY blob.sha512 LIMIT \(CollectionPage<String>.size)
             """)
-        try unmark(page.filter { !$0.bool(1) }.map { $0.text(0)! })
+        try unmark(page.filter { !$0.bool(1) }.digests)
         let removed = try remove(
-            page.filter { $0.bool(1) && $0.bool(2) }.map { $0.text(0)! }, cutoff, for: record, by: actor)
+            page.filter { $0.bool(1) && $0.bool(2) }.digests, cutoff, for: record, by: actor)
         return CollectionPage(lastOf: page, count: removed)
     }
 
-    private func unmark(_ names: [String]) throws {
-        guard !names.isEmpty else { return }
-        try connection.run(
-            """
-            UPDATE shacache.blob SET deleting_at = NULL
-            WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
-            """)
+    private func unmark(_ digests: [Digest]) throws {
+        guard !digests.isEmpty else { return }
+        try connection.run("UPDATE shacache.blob SET deleting_at = NULL WHERE sha512 = ANY(\(digests))")
     }
 
     /// - Returns: how many were removed.
     private func remove(
-        _ candidates: [String], _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
+        _ candidates: [Digest], _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
     ) throws -> Int {
         guard !candidates.isEmpty else { return 0 }
         return try connection.transaction {
@@ -82,17 +78,15 @@ extension BlobRepository {
             let available = try session.tryLocks(ofBlobs: candidates)
             let locked = try connection.run(
                 """
-                SELECT encode(sha512, 'hex') FROM shacache.blob
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
-                ORDER BY sha512 FOR UPDATE SKIP LOCKED
+                SELECT sha512 FROM shacache.blob WHERE sha512 = ANY(\(available)) ORDER BY sha512 FOR UPDATE SKIP LOCKED
                 """
-            ).map { $0.text(0)! }
+            ).digests
             // In a statement of its own, which sees all that was committed before it had the locks.
             let removed = try connection.run(
                 """
                 WITH removed AS (
                     DELETE FROM shacache.blob USING pg_temp.going_blob AS going
-                    WHERE blob.sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(locked)::text[]) AS name)
+                    WHERE blob.sha512 = ANY(\(locked))
                         -- IS TRUE: no plan goes through the index of all that is marked, for each page again.
                         AND going.sha512 = blob.sha512 AND (deleting_at IS NOT NULL) IS TRUE AND withdrawal_id IS NULL
                         AND last_referenced_at <= \(cutoff.sql) AND NOT \(Pins.holdBlob)
@@ -114,12 +108,12 @@ extension BlobRepository {
                         format('%s bytes, retention policy %s: %s', size, policy, why)
                     FROM removed ORDER BY sha512
                 )
-                SELECT encode(sha512, 'hex'), policy, size FROM removed
+                SELECT policy, size FROM removed
                 """)
             try record.add(
-                removed.summed(by: 1) { sum, row in
+                removed.summed(by: 0) { sum, row in
                     sum.removedBlobs += 1
-                    sum.removedBytes += row.int(2)!
+                    sum.removedBytes += row.int(1)!
                 })
             return removed.count
         }
@@ -141,27 +135,20 @@ extension BlobRepository {
         try connection.transaction {
             let page = try connection.run(
                 """
-                SELECT encode(sha512, 'hex') FROM shacache.trash
-                WHERE moved_at IS NULL AND sha512 > decode(\(last), 'hex')
-                ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
+                SELECT sha512 FROM shacache.trash WHERE moved_at IS NULL AND sha512 > decode(\(last), 'hex')
+                ORDER BY trash.moved_at, trash.sha512 LIMIT \(CollectionPage<String>.size)
                 """)
-            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let available = try session.tryLocks(ofBlobs: page.digests)
             let found = try connection.run(
                 """
-                SELECT encode(sha512, 'hex'), EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512)
-                FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name) AND moved_at IS NULL
-                ORDER BY sha512 FOR UPDATE
+                SELECT sha512, EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512)
+                FROM shacache.trash WHERE sha512 = ANY(\(available)) AND moved_at IS NULL ORDER BY sha512 FOR UPDATE
                 """)
-            let isBack = found.filter { $0.bool(1) }.map { $0.text(0)! }
-            let gone = found.filter { !$0.bool(1) }.map { $0.text(0)! }
+            let isBack = found.filter { $0.bool(1) }.digests
+            let gone = found.filter { !$0.bool(1) }.digests
             if !gone.isEmpty {
-                try files.moveToTrash(gone.map { Digest($0)! })
-                try connection.run(
-                    """
-                    UPDATE shacache.trash SET moved_at = now()
-                    WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(gone)::text[]) AS name)
-                    """)
+                try files.moveToTrash(gone)
+                try connection.run("UPDATE shacache.trash SET moved_at = now() WHERE sha512 = ANY(\(gone))")
             }
             try free(isBack, for: record)
             return CollectionPage(lastOf: page, count: gone.count)
@@ -175,24 +162,24 @@ extension BlobRepository {
         try connection.transaction {
             let page = try connection.run(
                 """
-                SELECT encode(sha512, 'hex'), moved_at::text FROM shacache.trash
+                SELECT sha512, moved_at::text FROM shacache.trash
                 WHERE moved_at <= now() - make_interval(secs => \(seconds))
                     AND (moved_at, sha512) > (\(position.time)::timestamptz, decode(\(position.name), 'hex'))
-                ORDER BY moved_at, sha512 LIMIT \(CollectionPage<String>.size)
+                -- Without its table, the name would be of the text that is selected.
+                ORDER BY trash.moved_at, trash.sha512 LIMIT \(CollectionPage<String>.size)
                 """)
-            let available = try session.tryLocks(ofBlobs: page.map { $0.text(0)! })
+            let available = try session.tryLocks(ofBlobs: page.digests)
             let due = try connection.run(
                 """
-                SELECT encode(sha512, 'hex') FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(available)::text[]) AS name)
-                    AND moved_at IS NOT NULL AND NOT \(Self.isMissed)
+                SELECT sha512 FROM shacache.trash
+                WHERE sha512 = ANY(\(available)) AND moved_at IS NOT NULL AND NOT \(Self.isMissed)
                 ORDER BY sha512 FOR UPDATE
                 """
-            ).map { $0.text(0)! }
+            ).digests
             try self.free(due, for: record)
             let last = page.count < CollectionPage<String>.size ? nil : Array(page).last
             return CollectionPage(
-                last: last.map { TrashPosition(time: $0.text(1)!, name: $0.text(0)!) }, count: due.count)
+                last: last.map { TrashPosition(time: $0.text(1)!, name: $0.digest(0)!.description) }, count: due.count)
         }
     }
 
@@ -203,22 +190,21 @@ extension BlobRepository {
         AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = trash.sha512))
         """
 
-    /// - Parameter names: of locked rows of trash.
-    private func free(_ names: [String], for record: CollectionRecord) throws {
-        guard !names.isEmpty else { return }
-        try files.unlinkFromTrash(names.map { Digest($0)! })
+    /// - Parameter digests: of locked rows of trash.
+    private func free(_ digests: [Digest], for record: CollectionRecord) throws {
+        guard !digests.isEmpty else { return }
+        try files.unlinkFromTrash(digests)
         let freed = try connection.run(
             """
             WITH freed AS (
-                DELETE FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name) RETURNING *
+                DELETE FROM shacache.trash WHERE sha512 = ANY(\(digests)) RETURNING *
             ), given_back AS (\(Self.giveBack("freed")))
-            SELECT encode(sha512, 'hex'), policy, size FROM freed
+            SELECT policy, size FROM freed
             """)
         try record.add(
-            freed.summed(by: 1) { sum, row in
+            freed.summed(by: 0) { sum, row in
                 sum.freedBlobs += 1
-                sum.freedBytes += row.int(2)!
+                sum.freedBytes += row.int(1)!
             })
     }
 
@@ -226,12 +212,12 @@ extension BlobRepository {
     func returnNamed(after last: String, by actor: String) throws -> CollectionPage<String> {
         let page = try connection.run(
             """
-            SELECT encode(sha512, 'hex') FROM shacache.trash
+            SELECT sha512 FROM shacache.trash
             WHERE sha512 > decode(\(last), 'hex') AND \(Self.isMissed)
             ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
             """)
-        for row in page {
-            do { try restoreRemoved(Digest(row.text(0)!)!, by: actor, because: "an entry names it") } catch
+        for digest in page.digests {
+            do { try restoreRemoved(digest, by: actor, because: "an entry names it") } catch
                 CollectionError.isThere, CollectionError.notInTrash
             {}
         }
@@ -267,14 +253,10 @@ extension BlobRepository {
     func reconcileTrash(olderThan seconds: Int) throws {
         let oldest = try connection.run("SELECT floor(extract(epoch FROM now()))::bigint").first!.int(0)! - seconds
         try files.forEachInTrash(pageSize: CollectionPage<String>.size) { page in
-            let names = page.map(\.digest.description)
-            let known = try connection.run(
-                """
-                SELECT encode(sha512, 'hex') FROM shacache.trash
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
-                """)
-            let hasRow = Set(known.map { $0.text(0)! })
-            for (digest, since) in page where !hasRow.contains(digest.description) {
+            let known = Set(
+                try connection.run("SELECT sha512 FROM shacache.trash WHERE sha512 = ANY(\(page.map(\.digest)))")
+                    .digests)
+            for (digest, since) in page where !known.contains(digest) {
                 try reconcileTrashed(digest, isOver: since <= oldest)
             }
         }
@@ -322,10 +304,10 @@ struct TrashPosition {
 }
 
 extension CollectionPage<String> {
-    /// - Parameter rows: that begin with a digest in hex, in its order; as many as there are to be in one page, if there
+    /// - Parameter rows: that begin with a digest, in its order; as many as there are to be in one page, if there
     ///   are more.
     fileprivate init(lastOf rows: Rows, count: Int) {
-        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.text(0)!, count: count)
+        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.digest(0)!.description, count: count)
     }
 }
 

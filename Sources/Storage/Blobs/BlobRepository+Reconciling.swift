@@ -33,14 +33,9 @@ extension BlobRepository {
 
     /// The hidden files of blobs that aren't withdrawn.
     public func wronglyHiddenBlobs() throws -> [Digest] {
-        let names = try files.hiddenBlobs().map(\.description)
-        return try connection.run(
-            """
-            SELECT sha512 FROM shacache.blob
-            WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
-                AND withdrawal_id IS NULL
-            """
-        ).map { Digest(bytes: $0.bytes(0)!) }
+        try connection.run(
+            "SELECT sha512 FROM shacache.blob WHERE sha512 = ANY(\(files.hiddenBlobs())) AND withdrawal_id IS NULL"
+        ).digests
     }
 
     /// The withdrawn blobs whose files lie where readers look.

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import ShaCache
+import Synchronization
 import System
 
 /// Blobs that a collection removed lie beside the others for a while, where no reader looks.
@@ -46,15 +47,22 @@ extension LocalBlobs {
         }
     }
 
-    /// Removes files from trash for good, and after this returns they stay so in a crash.
-    func unlinkFromTrash(_ digests: [Digest]) throws(StoreError) {
+    /// Removes files from trash for good, and after this returns they stay so in a crash. By several threads: while one
+    /// waits for the file system's own record, the others free what their files had.
+    func unlinkFromTrash(_ digests: [Digest]) throws {
         let opened = try openDirectory(trash, "the trash")
-        for digest in digests {
-            try asStoreError(
+        let directory = opened.number
+        let problem = Mutex<SystemError?>(nil)
+        try concurrently(digests, threads: 4) { _, digest in
+            do throws(SystemError) {
                 try systemCall("remove a blob from trash") {
-                    unlinkat(opened.number, "\(digest)", 0) == 0 || errno == ENOENT ? 0 : -1
-                })
+                    unlinkat(directory, "\(digest)", 0) == 0 || errno == ENOENT ? 0 : -1
+                }
+            } catch {
+                problem.withLock { $0 = $0 ?? error }
+            }
         }
+        if let problem = problem.withLock({ $0 }) { throw StoreError(problem) }
         try synchronize(opened)
     }
 

@@ -76,7 +76,7 @@ extension EntrySummary {
     /// - Parameter row: its columns in the order of `Browsing.entryColumns`.
     init(_ row: ResultRow) {
         self.init(
-            id: row.int(0)!, key: row.text(1)!, sha512: Digest(bytes: row.bytes(2)!), account: row.text(3)!,
+            id: row.int(0)!, key: row.text(1)!, sha512: row.digest(2)!, account: row.text(3)!,
             signatureResult: row.text(4)!, signer: row.text(5), signerRevokedAt: row.int(6), createdAt: row.int(7)!,
             softwareURL: row.text(8), multiarch: row.text(9), os: row.text(10), isHidden: row.bool(11),
             withdrawal: WithdrawalSummary(row, from: 12), blobSize: row.int(15), isBlobHidden: row.bool(16))
@@ -87,7 +87,7 @@ extension BlobSummary {
     /// - Parameter row: its columns in the order of `Browsing.blobs`.
     init(_ row: ResultRow) {
         self.init(
-            sha512: Digest(bytes: row.bytes(0)!), size: row.int(1)!, account: row.text(2)!, createdAt: row.int(3)!,
+            sha512: row.digest(0)!, size: row.int(1)!, account: row.text(2)!, createdAt: row.int(3)!,
             lastReferencedAt: row.int(4)!, isHidden: row.bool(5), withdrawal: WithdrawalSummary(row, from: 6))
     }
 }

@@ -69,17 +69,21 @@ public final class Collection {
     ) throws -> Table {
         do {
             let trash = isEmptyingTrash ? 0 : times.trash
-            try tolerating { try blobs.reconcileTrash(olderThan: times.trash) }
-            try forEachPage("") { try self.blobs.returnNamed(after: $0, by: self.actor) }
-            try free(olderThan: trash)
-            try deleteHidden(policies)
+            try byIndexes {
+                try tolerating { try blobs.reconcileTrash(olderThan: times.trash) }
+                try forEachPage("") { try self.blobs.returnNamed(after: $0, by: self.actor) }
+                try free(olderThan: trash)
+                try deleteHidden(policies)
+            }
             let planned = try session.connection.run("SELECT clock_timestamp()::text").first!.text(0)!
             try plan(session)
-            try preparePages()
+            try session.connection.runScript("ANALYZE pg_temp.going_entry, pg_temp.going_blob")
             let cutoff = Cutoff(planned: planned, untouched: times.untouched)
-            try hide(cutoff)
-            try remove(cutoff)
-            if isEmptyingTrash { try free(olderThan: 0) }
+            try byIndexes {
+                try hide(cutoff)
+                try remove(cutoff)
+                if isEmptyingTrash { try free(olderThan: 0) }
+            }
         } catch {
             try? record.finish(problem: "\(error)")
             throw error
@@ -91,14 +95,14 @@ public final class Collection {
 
     // MARK: Steps
 
-    /// Each page is few rows of large tables, whose sizes change while they are gone through: by their indexes, it costs the
-    /// same at the beginning and at the end.
-    private func preparePages() throws {
-        try session.connection.runScript(
-            """
-            ANALYZE pg_temp.going_entry, pg_temp.going_blob;
-            SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off
-            """)
+    /// Each page is few rows of large tables, whose sizes change while they are gone through: by their indexes, and in the
+    /// order that these have, it costs the same at the beginning and at the end.
+    private func byIndexes(_ body: () throws -> Void) throws {
+        // With these off PostgreSQL thinks that all is dear, which is when it compiles.
+        let settings = ["jit"] + ["seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"].map { "enable_\($0)" }
+        try session.connection.runScript(settings.map { "SET \($0) = off" }.joined(separator: "; "))
+        try body()
+        try session.connection.runScript(settings.map { "RESET \($0)" }.joined(separator: "; "))
     }
 
     private func hide(_ cutoff: Cutoff) throws {
@@ -172,7 +176,7 @@ struct CollectionPage<Position> {
 
     /// So many are handled in one transaction, and locked at once: they share one fsync of each directory, and uploads of
     /// the same wait no longer than that takes.
-    static var size: Int { 256 }
+    static var size: Int { 1024 }
 }
 
 /// Before which time something must have come last, so that it goes: uploads that came with the plan or behind it count.

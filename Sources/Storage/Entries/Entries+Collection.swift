@@ -107,10 +107,10 @@ extension Entries {
         }
     }
 
-    /// - Returns: the digests of the blobs that they named, in lowercase hex; one for each.
+    /// - Returns: the digests of the blobs that they named; one for each.
     private func delete(
         _ entries: [String], _ withdrawal: RetentionWithdrawal, under keys: [String], by actor: String
-    ) throws -> [String] {
+    ) throws -> [Digest] {
         // In their order, as a recount locks them. Uploads don't: they have the keys' locks.
         try connection.run(
             "SELECT FROM shacache.key_count WHERE key = ANY(\(keys)::text[]) ORDER BY key FOR NO KEY UPDATE")
@@ -134,22 +134,22 @@ extension Entries {
                         \(withdrawal.policy)::text)
                 FROM deleted ORDER BY id
             )
-            SELECT encode(sha512, 'hex'), id FROM deleted ORDER BY id
+            SELECT sha512, id FROM deleted ORDER BY id
             """)
         var records = JournalRecords()
         records.add(removed: deleted.map { $0.int(1)! })
         session.note(records)
         try connection.run("DELETE FROM shacache.key_count WHERE key = ANY(\(keys)::text[]) AND entries = 0")
-        return deleted.map { $0.text(0)! }
+        return deleted.digests
     }
 
     /// Behind the deletion, which this statement sees. In the order of their rows, as uploads lock them.
-    private func noteLeft(_ digests: [String], by policy: String) throws {
+    private func noteLeft(_ digests: [Digest], by policy: String) throws {
         try connection.run(
             """
             WITH unnamed AS MATERIALIZED (
                 SELECT sha512 FROM shacache.blob
-                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(digests)::text[]) AS name)
+                WHERE sha512 = ANY(\(digests))
                     AND NOT EXISTS (SELECT FROM shacache.entry WHERE entry.sha512 = blob.sha512)
                 ORDER BY sha512 FOR NO KEY UPDATE
             )

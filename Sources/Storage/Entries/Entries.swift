@@ -98,7 +98,7 @@ extension Entries {
         try session.reading {
             try connection.run(
                 "SELECT DISTINCT sha512 FROM shacache.entry WHERE key = \(key.text) AND withdrawal_id IS NULL")
-        }.map { Digest(bytes: $0.bytes(0)!) }
+        }.digests
     }
 }
 

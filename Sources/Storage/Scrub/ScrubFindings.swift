@@ -48,7 +48,7 @@ public struct ScrubFindings {
             WHERE healed_at IS NULL AND id > \(last) ORDER BY id LIMIT \(Self.page)
             """
         } _: { row in
-            try body(Digest(bytes: row.bytes(1)!))
+            try body(row.digest(1)!)
             return row.int(0)!
         }
     }

@@ -64,7 +64,7 @@ struct ScrubShelves {
             try release(shelf)
             return nil
         }
-        return ClaimedShelf(shelf: shelf, position: row.bytes(0).map { Digest(bytes: $0) })
+        return ClaimedShelf(shelf: shelf, position: row.digest(0))
     }
 
     /// Notes how far a shelf was read.

@@ -118,13 +118,9 @@ extension Session {
         ).map { $0.text(0)! }
     }
 
-    /// - Parameter blobs: their digests, in lowercase hex.
-    func tryLocks(ofBlobs blobs: [String]) throws -> [String] {
+    func tryLocks(ofBlobs blobs: [Digest]) throws -> [Digest] {
         try connection.run(
-            """
-            SELECT name FROM unnest(\(blobs)::text[]) AS name
-            WHERE pg_try_advisory_xact_lock(shacache.blob_lock(decode(name, 'hex')))
-            """
-        ).map { $0.text(0)! }
+            "SELECT sha512 FROM unnest(\(blobs)) AS sha512 WHERE pg_try_advisory_xact_lock(shacache.blob_lock(sha512))"
+        ).digests
     }
 }

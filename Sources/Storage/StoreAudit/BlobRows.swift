@@ -10,7 +10,7 @@ struct BlobRow {
     let isReferenced: Bool
 
     init(_ row: ResultRow) {
-        digest = Digest(bytes: row.bytes(0)!)
+        digest = row.digest(0)!
         size = row.int(1)!
         isWithdrawn = row.bool(2)
         isReferenced = row.bool(3)

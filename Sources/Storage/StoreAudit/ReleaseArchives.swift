@@ -20,7 +20,7 @@ public struct ReleaseArchives {
             SELECT sha512, key FROM shacache.release_archive WHERE checked_at IS NULL
             GROUP BY sha512, key ORDER BY max(entry_id) DESC LIMIT \(limit)
             """
-        ).map { ReleaseArchive(digest: Digest(bytes: $0.bytes(0)!), key: $0.text(1)!) }
+        ).map { ReleaseArchive(digest: $0.digest(0)!, key: $0.text(1)!) }
     }
 
     /// How many can't be unpacked, and how many were not checked yet.
@@ -43,7 +43,7 @@ public struct ReleaseArchives {
             WHERE problem IS NOT NULL AND (sha512, key) > (\(last.0), \(last.1)) ORDER BY sha512, key LIMIT \(Self.page)
             """
         } _: { row in
-            let archive = ReleaseArchive(digest: Digest(bytes: row.bytes(0)!), key: row.text(1)!)
+            let archive = ReleaseArchive(digest: row.digest(0)!, key: row.text(1)!)
             try body(archive, row.text(2)!)
             return (archive.digest.bytes, archive.key)
         }
