@@ -195,12 +195,9 @@ struct JournalTests {
     init() throws {
         store = try TestStore()
         database = try TestDatabase()
-        for name in ["alice", "bob"] {
-            try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
-        }
         (worker, admin) = (database.session(), database.session(as: "shacache_admin"))
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
+        alice = try database.addAccount("alice") { $0.roles.insert(.withdraw) }
+        bob = try database.addAccount("bob") { $0.roles.insert(.withdraw) }
     }
 
     private var entries: Entries { Entries(worker, in: store.files) }
