@@ -72,16 +72,28 @@ extension CollectionTests {
         #expect(try isIntact(blob))
     }
 
-    /// Fails without the call of unmark in BlobRepository.removeMarked.
-    @Test func `what no plan lets go any more is unmarked`() throws {
-        let blob = try upload("bytes")
-        try mark()
+    /// A collection by a plan that lets no blob go.
+    private func collectNothing() throws {
         let collection = try Collection(of: collector(), Self.atOnce, rate: 1000, on: "a", by: "tester")
         _ = try collection.run(policies: []) {
             try plan($0)
             try $0.connection.run("TRUNCATE pg_temp.going_blob")
         }
-        #expect(try count("SELECT count(*) FROM shacache.blob WHERE deleting_at IS NOT NULL") == 0)
-        #expect(try isIntact(blob))
+    }
+
+    /// Fails without the call of unmark in BlobRepository.removeMarked, and without its SKIP LOCKED.
+    @Test func `what no plan lets go any more is unmarked, but for what is in use`() throws {
+        let (blob, used) = (try upload("bytes"), try upload("used"))
+        try mark()
+        let other = database.connection(as: "postgres")
+        try other.transaction {
+            try other.run("SELECT FROM shacache.blob WHERE sha512 = \(used.bytes) FOR UPDATE")
+            OtherThread { try collectNothing() }.expectEnd()
+        }
+        let marked: SQL = "SELECT count(*) FROM shacache.blob WHERE deleting_at IS NOT NULL"
+        #expect(try count(marked) == 1)
+        try collectNothing()
+        #expect(try count(marked) == 0)
+        #expect(try isIntact(blob) && isIntact(used))
     }
 }

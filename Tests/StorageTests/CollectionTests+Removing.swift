@@ -64,18 +64,11 @@ extension CollectionTests {
         let blob = try upload("bytes")
         try mark()
         let gate = try gate(behind: "INSERT", of: "entry")
-        let finished = DispatchGroup()
-        finished.enter()
-        Thread {
-            #expect(throws: Never.self) {
-                try list("1", under: "new", by: alice, naming: blob, in: database.session())
-            }
-            finished.leave()
-        }.start()
+        let upload = OtherThread { try list("1", under: "new", by: alice, naming: blob, in: database.session()) }
         try database.waitForSession(where: "wait_event_type = 'Lock'")
         try collect(Self.hour)
         try gate.run("SELECT pg_advisory_unlock(7, 7)")
-        #expect(finished.wait(timeout: .now() + 20) == .success)
+        upload.expectEnd()
         #expect(try isIntact(blob) && notes(under: "new") == ["1"])
         try expectRight()
     }

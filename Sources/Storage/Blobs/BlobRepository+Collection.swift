@@ -67,8 +67,12 @@ extension BlobRepository {
         guard !names.isEmpty else { return }
         try connection.run(
             """
-            UPDATE shacache.blob SET deleting_at = NULL
-            WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
+            WITH unused AS MATERIALIZED (
+                SELECT sha512 FROM shacache.blob
+                WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(names)::text[]) AS name)
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE shacache.blob SET deleting_at = NULL FROM unused WHERE blob.sha512 = unused.sha512
             """)
     }
 
