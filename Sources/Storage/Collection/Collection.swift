@@ -141,17 +141,26 @@ public final class Collection {
         }
     }
 
-    /// - Parameter body: does one page behind a position, in one transaction.
+    /// - Parameter body: does one page behind a position, in transactions of which each may be rolled back by itself.
     private func forEachPage<Position>(
         _ start: Position, _ body: @escaping (Position) throws -> CollectionPage<Position>
     ) throws {
+        let isRolledBack = { (error: any Error) in error.isRolledBack }
         var position: Position? = start
         while let current = position {
-            guard session.statistics.sessions == sessions else { throw CollectionError.lostSession }
-            let page = try body(current)
+            try requireSession()
+            let page = try ChangedMeanwhile.decidingAnew(when: isRolledBack, forget: requireSession) {
+                try body(current)
+            }
             pace.spend(page.count)
             position = page.last
         }
+    }
+
+    /// One that ended unnoticed is replaced here, and not by the page.
+    private func requireSession() throws {
+        _ = try session.reading { try session.connection.run("SELECT 1") }
+        guard session.statistics.sessions == sessions else { throw CollectionError.lostSession }
     }
 
     /// A disk that is full, or fails, ends a step, and no other: what frees bytes goes on. What was committed and is not in
