@@ -35,11 +35,12 @@ struct CollectionTests {
     }
 
     func entry(_ note: String, under key: String, naming digest: Digest, by account: Account? = nil) throws {
-        try list(note, under: key, by: account ?? alice, naming: digest, in: worker)
+        try list(note, under: key, by: account ?? alice, naming: digest, in: worker, store: store)
     }
 
-    func collector() -> BlobRepository {
-        BlobRepository(store.files, database.session(as: "shacache_collector"))
+    /// - Parameter database: another one of the same store; nil: its own.
+    func collector(_ database: TestDatabase? = nil) -> BlobRepository {
+        BlobRepository(store.files, (database ?? self.database).session(as: "shacache_collector"))
     }
 
     static let everythingOld = """
@@ -58,9 +59,9 @@ struct CollectionTests {
     /// - Parameter afterPlan: what happens behind the plan, and before anything is done by it.
     func collect(
         _ times: Collection.Times = atOnce, policies: [String] = ["old"], isEmptyingTrash: Bool = false,
-        afterPlan: () throws -> Void = {}
+        in database: TestDatabase? = nil, afterPlan: () throws -> Void = {}
     ) throws {
-        let collection = try Collection(of: collector(), times, rate: 1_000_000, on: "a", by: "tester")
+        let collection = try Collection(of: collector(database), times, rate: 1_000_000, on: "a", by: "tester")
         _ = try collection.run(policies: policies, isEmptyingTrash: isEmptyingTrash) {
             try plan($0)
             try afterPlan()
@@ -90,9 +91,10 @@ struct CollectionTests {
     func isInTrash(_ digest: Digest) -> Bool { access("\(store.directory.path)/trash/\(digest)", F_OK) == 0 }
 
     /// All that is kept beside blobs and entries is right.
-    func expectRight() throws {
+    func expectRight(_ database: TestDatabase? = nil) throws {
         let report = try StoreCheck(
-            of: store.files, admin, repairingAs: nil, isHashing: true, rate: 1 << 30
+            of: store.files, (database ?? self.database).session(as: "shacache_admin"), repairingAs: nil,
+            isHashing: true, rate: 1 << 30
         ) { if !$0.kind.isHarmless { Issue.record("\($0)") } }.run()
         #expect(report.faults == 0 && report.failures.isEmpty)
     }
