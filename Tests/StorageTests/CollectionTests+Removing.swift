@@ -89,7 +89,7 @@ extension CollectionTests {
         let blob = try upload("bytes")
         try removeRows()
         #expect(store.files.isAsStored(blob))
-        if isMoved { try store.files.moveToTrash([blob]) }
+        if isMoved { _ = try store.files.moveToTrash([blob]) }
         if isUploaded { try upload("bytes", by: bob) }
         // Nothing goes by this plan.
         try collect(Collection.Times(grace: 0, untouched: 3600, delay: 3600, trash: 3600))

@@ -111,7 +111,7 @@ extension CollectionTests {
     /// As after the restore of a database from before. Fails without reconcileTrash in Collection.run; and check names it.
     @Test func `a file in trash whose blob has a row comes back`() throws {
         let (blob, other) = (try upload("bytes"), try upload("other"))
-        for each in [blob, other] { try store.files.moveToTrash([each]) }
+        for each in [blob, other] { _ = try store.files.moveToTrash([each]) }
         try upload("other")
         let report = try StoreCheck(
             of: store.files, admin, repairingAs: nil, isHashing: false, rate: 1 << 30
@@ -119,7 +119,7 @@ extension CollectionTests {
         #expect(report.faults == 1)
         try collect(Collection.Times(grace: 0, untouched: 3600, delay: 0, trash: 3600))
         #expect(try isIntact(blob) && isIntact(other) && !isInTrash(blob) && !isInTrash(other))
-        try store.files.moveToTrash([blob])
+        _ = try store.files.moveToTrash([blob])
         let repaired = try StoreCheck(
             of: store.files, admin, repairingAs: "tester", isHashing: false, rate: 1 << 30
         ) { _ in }.run()

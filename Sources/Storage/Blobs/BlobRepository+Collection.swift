@@ -159,16 +159,19 @@ extension BlobRepository {
                 """)
             let isBack = found.filter { $0.bool(1) }.map { $0.text(0)! }
             let gone = found.filter { !$0.bool(1) }.map { $0.text(0)! }
-            if !gone.isEmpty {
-                try files.moveToTrash(gone.map { Digest($0)! })
+            // What has its place in trash can be freed, and makes room for more.
+            let moved: (count: Int, problem: StoreError?) =
+                gone.isEmpty ? (0, nil) : try files.moveToTrash(gone.map { Digest($0)! })
+            if moved.count > 0 {
                 try connection.run(
                     """
                     UPDATE shacache.trash SET moved_at = now()
-                    WHERE sha512 IN (SELECT decode(name, 'hex') FROM unnest(\(gone)::text[]) AS name)
+                    WHERE sha512 IN (
+                        SELECT decode(name, 'hex') FROM unnest(\(Array(gone.prefix(moved.count)))::text[]) AS name)
                     """)
             }
             try free(isBack, for: record)
-            return CollectionPage(lastOf: page, count: gone.count)
+            return CollectionPage(lastOf: page, count: moved.count, problem: moved.problem)
         }
     }
 
@@ -328,8 +331,8 @@ struct TrashPosition {
 extension CollectionPage<String> {
     /// - Parameter rows: that begin with a digest in hex, in its order; as many as there are to be in one page, if there
     ///   are more.
-    fileprivate init(lastOf rows: Rows, count: Int) {
-        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.text(0)!, count: count)
+    fileprivate init(lastOf rows: Rows, count: Int, problem: StoreError? = nil) {
+        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.text(0)!, count: count, problem: problem)
     }
 }
 

@@ -152,6 +152,7 @@ public final class Collection {
             let page = try ChangedMeanwhile.decidingAnew(when: isRolledBack, forget: requireSession) {
                 try body(current)
             }
+            if let problem = page.problem { throw problem }
             pace.spend(page.count)
             position = page.last
         }
@@ -178,6 +179,8 @@ struct CollectionPage<Position> {
     let last: Position?
     /// How many entries or blobs changed.
     let count: Int
+    /// What ends the step, though the page is committed.
+    var problem: StoreError?
 
     /// So many are handled in one transaction, and locked at once: they share one fsync of each directory, and uploads of
     /// the same wait no longer than that takes.
