@@ -9,18 +9,21 @@ public struct DatabaseError: Error, CustomStringConvertible {
     public let constraint: String?
     /// The statement was ended because it took longer than it may.
     public let tookTooLong: Bool
+    /// The server rolled the transaction back because of others at the same time, as in a deadlock.
+    let isRolledBack: Bool
     /// The server itself answered so, instead of completing the statement.
     let isAnswer: Bool
 
     init(
         _ kind: DatabaseFailureMode, _ message: String, statement: String, constraint: String? = nil,
-        tookTooLong: Bool = false, isAnswer: Bool = false
+        tookTooLong: Bool = false, isRolledBack: Bool = false, isAnswer: Bool = false
     ) {
         self.kind = kind
         self.message = message
         self.statement = statement
         self.constraint = constraint
         self.tookTooLong = tookTooLong
+        self.isRolledBack = isRolledBack
         self.isAnswer = isAnswer
     }
 
@@ -35,8 +38,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
             Self.kind(sqlState: field("C"), connection: connection),
             Self.firstLine(result == nil ? PQerrorMessage(connection) : PQresultErrorMessage(result)),
             statement: statement, constraint: field("n"),
-            // query_canceled, in PostgreSQL's appendix A.
-            tookTooLong: field("C") == "57014", isAnswer: isFirst && field("C") != nil)
+            // query_canceled, in PostgreSQL's appendix A; serialization_failure and deadlock_detected.
+            tookTooLong: field("C") == "57014", isRolledBack: ["40001", "40P01"].contains(field("C")),
+            isAnswer: isFirst && field("C") != nil)
     }
 
     private static func kind(sqlState: String?, connection: OpaquePointer) -> DatabaseFailureMode {
@@ -65,6 +69,9 @@ public struct DatabaseError: Error, CustomStringConvertible {
 extension Error {
     /// Whether it is the database's, and passes: nothing was done, and the same call may succeed later.
     public var isTransient: Bool { (self as? DatabaseError)?.isTransient ?? false }
+
+    /// Whether the database rolled the transaction back because of others at the same time: the same may succeed at once.
+    public var isRolledBack: Bool { (self as? DatabaseError)?.isRolledBack ?? false }
 }
 
 public enum DatabaseFailureMode: Equatable, Sendable {

@@ -29,6 +29,14 @@ public struct TestDatabase: Sendable {
     /// As operators keep them.
     public var accounts: Accounts { Accounts(session(as: "shacache_admin")) }
 
+    /// Makes an account, and returns it as a worker knows it.
+    public func addAccount(
+        _ name: String, comment: String = "", alter: (inout Account) -> Void = { _ in }
+    ) throws -> Account {
+        try accounts.add(name, comment: comment, by: "tester", alter: alter)
+        return try Identities(session()).enabledAccount(named: name)!
+    }
+
     /// Waits until one of its sessions is in a state, in terms of pg_stat_activity.
     public func waitForSession(where condition: SQL) throws {
         let observer = connection(as: "postgres")

@@ -171,8 +171,7 @@ struct UploadTests {
 
     /// Fails without hideFile in BlobRepository.submit: it would lie where readers look for up to an hour.
     @Test func `an upload that is rolled back shows nothing that is withdrawn`() throws {
-        try database.accounts.add("other", comment: "", by: "tester") { $0.roles = [.blobs, .withdraw] }
-        let other = try #require(try Identities(database.session()).enabledAccount(named: "other"))
+        let other = try database.addAccount("other") { $0.roles = [.blobs, .withdraw] }
         let digest = Digest(bytes: Hash.digest(.sha512, of: "1234".utf8))
         try files.put("1234", by: other, in: database.session())
         let blobs = BlobRepository(store, database.session())

@@ -19,8 +19,7 @@ struct GroupTests {
     init() throws {
         database = try TestDatabase()
         store = try TestStore()
-        try database.accounts.add("alice", comment: "", by: "tester")
-        alice = try #require(try Identities(database.session()).enabledAccount(named: "alice"))
+        alice = try database.addAccount("alice")
     }
 
     /// Does all at once, each in a thread with a session of its own, while the record of uploads is locked; so all but the
@@ -108,8 +107,7 @@ struct GroupTests {
 
     /// Fails when an upload over its quota is an error of its group, and no verdict (admit_blobs).
     @Test func `of a group in which one blob is refused, the others are stored`() throws {
-        try database.accounts.add("bob", comment: "", by: "tester") { $0.limits = [.bytes: 1] }
-        let bob = try Identities(database.session()).enabledAccount(named: "bob")
+        let bob = try database.addAccount("bob") { $0.limits = [.bytes: 1] }
         let outcomes = try gather(
             texts(5).map { blob($0) } + [blob("too large", by: bob)] + texts(9)[5...].map { blob($0) })
         #expect(outcomes.indices.filter { outcomes[$0] != nil } == [5])
@@ -131,8 +129,7 @@ struct GroupTests {
     }
 
     @Test func `of a group in which one entry is refused, the others are stored`() throws {
-        try database.accounts.add("bob", comment: "", by: "tester")
-        let bob = try Identities(database.session()).enabledAccount(named: "bob")
+        let bob = try database.addAccount("bob")
         try database.accounts.setEnabled(false, "bob", by: "tester")
         let outcomes = try gather(texts(5).map { entry($0) } + [entry("k", by: bob)])
         #expect(outcomes.indices.filter { outcomes[$0] != nil } == [5])

@@ -185,6 +185,22 @@ struct JournalQueueTests {
     }
 }
 
+extension LocalBlobs {
+    /// The values of all records of a kind, in the order of the files.
+    func journalRecords(_ wanted: JournalKind) throws -> [[String: Any]] {
+        var values: [[String: Any]] = []
+        for name in try Journal.fileNames(in: self) {
+            let damage = try JournalReader.read("\(journalDirectory)/\(name)") { kind, value in
+                guard kind == wanted else { return }
+                let object = try JSONSerialization.jsonObject(with: Data(value))
+                values.append(try #require(object as? [String: Any]))
+            }
+            #expect(damage == JournalReader.Damage())
+        }
+        return values
+    }
+}
+
 /// What the journal has of each change.
 struct JournalTests {
     private let store: TestStore
@@ -195,32 +211,14 @@ struct JournalTests {
     init() throws {
         store = try TestStore()
         database = try TestDatabase()
-        for name in ["alice", "bob"] {
-            try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
-        }
         (worker, admin) = (database.session(), database.session(as: "shacache_admin"))
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
+        alice = try database.addAccount("alice") { $0.roles.insert(.withdraw) }
+        bob = try database.addAccount("bob") { $0.roles.insert(.withdraw) }
     }
 
     private var entries: Entries { Entries(worker, in: store.files) }
 
-    /// Kind and value of each record, in the order of the files.
-    private func records() throws -> [(kind: JournalKind, value: [String: Any])] {
-        var records: [(JournalKind, [String: Any])] = []
-        for name in try Journal.fileNames(in: store.files) {
-            let damage = try JournalReader.read("\(store.files.journalDirectory)/\(name)") { kind, value in
-                let object = try JSONSerialization.jsonObject(with: Data(value))
-                records.append((kind, try #require(object as? [String: Any])))
-            }
-            #expect(damage == JournalReader.Damage())
-        }
-        return records
-    }
-
-    private func records(_ kind: JournalKind) throws -> [[String: Any]] {
-        try records().filter { $0.kind == kind }.map(\.value)
-    }
+    private func records(_ kind: JournalKind) throws -> [[String: Any]] { try store.files.journalRecords(kind) }
 
     /// Fails without `note` in Entries.storeAlone, or `append` in Entries.storeGroup.
     @Test func `an entry is there with the number that the database gave it, and with its account`() throws {

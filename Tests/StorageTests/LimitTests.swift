@@ -19,8 +19,7 @@ struct LimitTests {
     }
 
     private func account(_ name: String, _ limits: [AccountLimit: Int] = [:]) throws -> Account {
-        try database.accounts.add(name, comment: "", by: "tester") { $0.limits = limits }
-        return try #require(try Identities(database.session()).enabledAccount(named: name))
+        try database.addAccount(name) { $0.limits = limits }
     }
 
     private func store(_ text: String, by account: Account, in session: Session? = nil) throws {

@@ -3,8 +3,9 @@ import Foundation
 import OpenSSL
 import Postgres
 import ShaCache
-import Storage
 import Testing
+
+@testable import Storage
 
 /// Transactions that take the same locks take them in one order: what would be a deadlock in another is a wait here.
 struct LockOrderTests {
@@ -28,18 +29,14 @@ struct LockOrderTests {
     private func race(
         first: SQL, then second: SQL, with action: @escaping @Sendable () throws -> Void
     ) throws {
-        let finished = DispatchGroup()
-        try other.transaction {
+        let thread = try other.transaction {
             try other.run(first)
-            finished.enter()
-            Thread {
-                #expect(throws: Never.self) { try action() }
-                finished.leave()
-            }.start()
+            let thread = OtherThread(action)
             try database.waitForSession(where: "wait_event_type = 'Lock'")
             try other.run(second)
+            return thread
         }
-        #expect(finished.wait(timeout: .now() + 20) == .success)
+        thread.expectEnd()
     }
 
     /// As in a group of uploads, which lock the sums by their accounts' numbers. Fails without ORDER BY in
@@ -72,5 +69,45 @@ struct LockOrderTests {
             first: "SELECT pg_advisory_xact_lock(1, \(alice.id))",
             then: "SELECT FROM shacache.blob WHERE sha512 = \(digest.bytes) FOR UPDATE"
         ) { [database] in try list("1", under: "k", by: alice, naming: digest, in: database.session()) }
+    }
+
+    /// As `collect restore` does, by the withdrawals' numbers. Fails without CollectionRecord.lockWithdrawals: a page goes by
+    /// the policies' names.
+    @Test(.timeLimit(.minutes(1))) func `hiding by several policies and restoring don't deadlock`() throws {
+        let alice = try database.addAccount("alice")
+        for note in ["1", "2", "3", "4"] { try list(note, under: "k", by: alice, in: database.session()) }
+        // It goes from this thread to another, and back.
+        nonisolated(unsafe) let collector = database.session(as: "shacache_collector")
+        let record = try CollectionRecord(beginningIn: collector, on: "a", by: "tester")
+        let connection = collector.connection
+        try connection.run("CREATE TEMPORARY TABLE going_entry (entry_id bigint, policy text, why text)")
+        nonisolated(unsafe) let hide = { [store] (entries: [Int], policies: [String]) throws in
+            try connection.run(
+                """
+                INSERT INTO pg_temp.going_entry
+                SELECT *, '' FROM unnest(\(entries.map(String.init))::bigint[], \(policies)::text[])
+                """)
+            _ = try Entries(collector, in: store.files).hideGoing(
+                after: 0, Cutoff(planned: "infinity", untouched: 0), for: record, by: "tester")
+        }
+        try hide([1], ["z"])
+        try hide([2], ["a"])
+        let withdrawal = { (policy: String) -> SQL in
+            "SELECT FROM shacache.withdrawal WHERE policy = \(policy) FOR UPDATE"
+        }
+        try race(first: withdrawal("z"), then: withdrawal("a")) { try hide([3, 4], ["a", "z"]) }
+        #expect(try Withdrawals(database.session(as: "shacache_admin")).table().rows.count == 2)
+    }
+
+    /// As `entry withdraw` and `signer revoke` lock it, without the key's lock. Fails without SKIP LOCKED in record_entries: it
+    /// would wait for one behind another that those wait for.
+    @Test func `a duplicate doesn't wait for its entry, which is about to be withdrawn`() throws {
+        let alice = try database.addAccount("alice")
+        try list("1", under: "k", by: alice, in: database.session())
+        try other.run("UPDATE shacache.entry SET created_at = created_at - interval '1 day'")
+        try other.transaction {
+            try other.run("SELECT FROM shacache.entry FOR UPDATE")
+            OtherThread { [database] in try list("1", under: "k", by: alice, in: database.session()) }.expectEnd()
+        }
     }
 }

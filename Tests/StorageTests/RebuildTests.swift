@@ -18,12 +18,9 @@ struct RebuildTests {
     init() throws {
         store = try TestStore()
         database = try TestDatabase()
-        for name in ["alice", "bob"] {
-            try database.accounts.add(name, comment: "of \(name)", by: "tester") { $0.roles.insert(.withdraw) }
-        }
         (worker, admin) = (database.session(), database.session(as: "shacache_admin"))
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
+        alice = try database.addAccount("alice", comment: "builds") { $0.roles.insert(.withdraw) }
+        bob = try database.addAccount("bob") { $0.roles.insert(.withdraw) }
     }
 
     private var adminEntries: Entries { Entries(admin, in: store.files) }

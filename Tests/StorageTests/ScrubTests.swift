@@ -19,8 +19,7 @@ struct ScrubTests {
         store = try TestStore()
         database = try TestDatabase()
         (admin, worker) = (database.session(as: "shacache_admin"), database.session())
-        try database.accounts.add("alice", comment: "", by: "tester")
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
+        alice = try database.addAccount("alice")
     }
 
     private func digest(_ text: String) -> Digest { Digest(bytes: Hash.digest(.sha512, of: text.utf8)) }

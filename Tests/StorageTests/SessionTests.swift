@@ -14,8 +14,7 @@ struct SessionTests {
     init() throws {
         database = try TestDatabase()
         session = database.session()
-        try database.accounts.add("alice", comment: "", by: "tester")
-        account = try #require(try Identities(session).enabledAccount(named: "alice"))
+        account = try database.addAccount("alice")
     }
 
     private func put(_ note: String, under key: Key) throws {
@@ -84,8 +83,7 @@ struct SessionTests {
         ) {
             try put("1", under: key)
         }
-        try database.accounts.add("bob", comment: "", by: "tester")
-        let bob = try #require(try Identities(session).enabledAccount(named: "bob"))
+        let bob = try database.addAccount("bob")
         try Uploader(account: bob, database: database).put(large.replacing("x", with: "y"), under: key)
         #expect(try notes(under: key).count == 2)
     }

@@ -21,11 +21,8 @@ struct WithdrawalTests {
         store = try TestStore()
         database = try TestDatabase()
         (admin, worker) = (database.session(as: "shacache_admin"), database.session())
-        for name in ["alice", "bob"] {
-            try database.accounts.add(name, comment: "", by: "tester") { $0.roles.insert(.withdraw) }
-        }
-        alice = try #require(try Identities(worker).enabledAccount(named: "alice"))
-        bob = try #require(try Identities(worker).enabledAccount(named: "bob"))
+        alice = try database.addAccount("alice") { $0.roles.insert(.withdraw) }
+        bob = try database.addAccount("bob") { $0.roles.insert(.withdraw) }
     }
 
     private var visible: String { "\(directory.path)/blobs/\(LocalBlobs.place(of: digest))" }
@@ -151,8 +148,7 @@ struct WithdrawalTests {
         #expect(try Withdrawals(admin).table().rows.first?.last == .null)
         #expect(try entries.withdraw(under: Key("k"), naming: nil, why(bob)).count == 2)
         #expect(throws: AdministrationError.self) { try adminBlobs.lift(own.number, by: "tester") }
-        try database.accounts.add("carol", comment: "", by: "tester")
-        let carol = try #require(try Identities(worker).enabledAccount(named: "carol"))
+        let carol = try database.addAccount("carol")
         for note in ["1", "2", "3"] {
             #expect(throws: Refusal.withdrawn("entry", reason: "why")) {
                 try list(note, under: "k", by: carol, in: worker)

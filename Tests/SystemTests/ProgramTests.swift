@@ -24,10 +24,19 @@ import Testing
         #expect(throws: Full.self) { try Program(["yes"]).run { _ in throw Full() } }
     }
 
-    // Fails without O_CLOEXEC of the pipe, and without /dev/null. Other tests' files may be open meanwhile.
+    // Fails without O_CLOEXEC of the pipe, and without /dev/null: what this process could read is what its test writes here.
+    // Other tests' files may be open meanwhile.
     @Test func `it has the pipe once, and nothing to read`() throws {
         let script = #"cat; for f in /proc/$$/fd/*; do [ $f -ef /proc/$$/fd/1 ] && echo ${f##*/}; done"#
-        var bytes: [UInt8] = []
+        var (ends, bytes): ([CInt], [UInt8]) = ([0, 0], [])
+        #expect(pipe(&ends) == 0 && write(ends[1], "x", 1) == 1)
+        let input = dup(STDIN_FILENO)
+        dup2(ends[0], STDIN_FILENO)
+        for end in ends { close(end) }
+        defer {
+            dup2(input, STDIN_FILENO)
+            close(input)
+        }
         try Program(["sh", "-c", "\(script); true"]).run { bytes += $0 }
         #expect(String(decoding: bytes, as: UTF8.self) == "1\n")
     }

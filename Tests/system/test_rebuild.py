@@ -57,8 +57,7 @@ def get(stack, key):
 
 
 def test_a_database_that_is_dropped_under_load_is_made_again_with_the_same_answers(start, tmp_path):
-    # Fails when Entries.storeGroup answers before Journal.append, or without the notes of Entries.hide and
-    # Withdrawals.clear.
+    # Fails without the notes of Entries.hide and Withdrawals.clear.
     stack = start(WORKERS="2")
     still = prepare_lists(stack, tmp_path)
     before = {key: get(stack, key) for key in still}
@@ -130,8 +129,7 @@ def go_on(stack, directory, truth):
 
 
 def test_an_entry_is_answered_when_row_and_journal_have_reached_the_disk_in_this_order(start, tmp_path):
-    # Fails when Journal.append comes before the COMMIT (Entries.storeGroup), without fdatasync (JournalFile.append), or
-    # behind the answer.
+    # Fails when Journal.append comes before the COMMIT (Entries.storeGroup), and without fdatasync (JournalFile.append).
     stack = start(WORKERS="1")
     worker = processes.fresh_worker(stack)
     body = json.dumps([json.dumps({"sha512": "c" * 128}), ""])
@@ -147,7 +145,7 @@ def test_an_entry_is_answered_when_row_and_journal_have_reached_the_disk_in_this
 
 @pytest.mark.parametrize("call, error, status", [("pwrite64", "ENOSPC", 507), ("fdatasync", "EIO", 500)])
 def test_what_the_journal_does_not_take_is_not_acknowledged(call, error, status, start, tmp_path):
-    # Fails when Entries.storeGroup passes over NotJournaled.
+    # Fails when Entries.storeGroup passes over NotJournaled, or orders the end of its members before Journal.append.
     stack = start(WORKERS="1")
     stack.index("key", json.dumps({"sha512": "c" * 128, "n": 0}))
     worker = stack.pid("worker-1")

@@ -23,11 +23,15 @@ BEGIN
         UPDATE shacache.blob SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL
         WHERE blob.sha512 = ANY (ARRAY(SELECT upload.sha512 FROM upload))
         RETURNING blob.sha512
+    ), older AS MATERIALIZED (
+        -- Once an hour: each time writes the row, and all of its index entries, anew. Without waiting: who has the row
+        -- locked, and not the key, is about to hide it.
+        SELECT entry.id FROM shacache.entry JOIN upload
+            ON upload.verdict = 'duplicate' AND entry.key = upload.key AND entry.digest = upload.digest
+        WHERE coalesce(entry.renewed_at, entry.created_at) < now() - interval '1 hour'
+        FOR NO KEY UPDATE OF entry SKIP LOCKED
     ), renewed AS (
-        -- Once an hour: each time writes the row, and all of its index entries, anew.
-        UPDATE shacache.entry SET renewed_at = now() FROM upload
-        WHERE upload.verdict = 'duplicate' AND entry.key = upload.key AND entry.digest = upload.digest
-            AND coalesce(entry.renewed_at, entry.created_at) < now() - interval '1 hour'
+        UPDATE shacache.entry SET renewed_at = now() FROM older WHERE entry.id = older.id
     ), added AS (
         INSERT INTO shacache.entry AS made (
             key, metadata, signature, digest, sha512, account_id, certificate, signature_result, signer_id, software_url,

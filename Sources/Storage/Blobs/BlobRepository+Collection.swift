@@ -65,7 +65,13 @@ extension BlobRepository {
 
     private func unmark(_ digests: [Digest]) throws {
         guard !digests.isEmpty else { return }
-        try connection.run("UPDATE shacache.blob SET deleting_at = NULL WHERE sha512 = ANY(\(digests))")
+        try connection.run(
+            """
+            WITH unused AS MATERIALIZED (
+                SELECT sha512 FROM shacache.blob WHERE sha512 = ANY(\(digests)) FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE shacache.blob SET deleting_at = NULL FROM unused WHERE blob.sha512 = unused.sha512
+            """)
     }
 
     /// - Returns: how many were removed.
@@ -146,12 +152,14 @@ extension BlobRepository {
                 """)
             let isBack = found.filter { $0.bool(1) }.digests
             let gone = found.filter { !$0.bool(1) }.digests
-            if !gone.isEmpty {
-                try files.moveToTrash(gone)
-                try connection.run("UPDATE shacache.trash SET moved_at = now() WHERE sha512 = ANY(\(gone))")
+            // What has its place in trash can be freed, and makes room for more.
+            let moved: (count: Int, problem: StoreError?) = gone.isEmpty ? (0, nil) : try files.moveToTrash(gone)
+            if moved.count > 0 {
+                try connection.run(
+                    "UPDATE shacache.trash SET moved_at = now() WHERE sha512 = ANY(\(Array(gone.prefix(moved.count))))")
             }
             try free(isBack, for: record)
-            return CollectionPage(lastOf: page, count: gone.count)
+            return CollectionPage(lastOf: page, count: moved.count, problem: moved.problem)
         }
     }
 
@@ -306,8 +314,9 @@ struct TrashPosition {
 extension CollectionPage<String> {
     /// - Parameter rows: that begin with a digest, in its order; as many as there are to be in one page, if there
     ///   are more.
-    fileprivate init(lastOf rows: Rows, count: Int) {
-        self.init(last: rows.count < Self.size ? nil : Array(rows).last!.digest(0)!.description, count: count)
+    fileprivate init(lastOf rows: Rows, count: Int, problem: StoreError? = nil) {
+        self.init(
+            last: rows.count < Self.size ? nil : Array(rows).last!.digest(0)!.description, count: count, problem: problem)
     }
 }
 

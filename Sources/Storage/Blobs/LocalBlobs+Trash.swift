@@ -20,18 +20,27 @@ extension LocalBlobs {
     /// been moved before. Nothing is written but names: so a full disk is no hindrance, as far as the directory has room.
     ///
     /// - Parameter digests: in their order, of which one directory after the other is written to the disk, once.
-    func moveToTrash(_ digests: [Digest]) throws(StoreError) {
+    /// - Returns: how many of them were moved, and why no more, when the disk is too full for more names.
+    func moveToTrash(_ digests: [Digest]) throws(StoreError) -> (count: Int, problem: StoreError?) {
         let target = try openDirectory(trash, "the trash")
+        var (count, problem) = (0, StoreError?.none)
         for digest in digests {
-            try asStoreError(
+            do throws(SystemError) {
                 try systemCall("move a blob to trash") {
                     renameat(AT_FDCWD, path(digest), target.number, "\(digest)") == 0 || errno == ENOENT ? 0 : -1
-                })
+                }
+            } catch {
+                guard error.isOutOfSpace else { throw StoreError(error) }
+                problem = StoreError(error)
+                break
+            }
+            count += 1
         }
         try synchronize(target)
-        for shelf in Set(digests.map(\.shelf)) {
+        for shelf in Set(digests.prefix(count).map(\.shelf)) {
             try synchronize(openDirectory("\(directory)/\(shelf.name)", "the store"))
         }
+        return (count, problem)
     }
 
     /// Shows a file in trash again. It is durable when this returns.

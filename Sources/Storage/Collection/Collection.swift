@@ -145,17 +145,27 @@ public final class Collection {
         }
     }
 
-    /// - Parameter body: does one page behind a position, in one transaction.
+    /// - Parameter body: does one page behind a position, in transactions of which each may be rolled back by itself.
     private func forEachPage<Position>(
         _ start: Position, _ body: @escaping (Position) throws -> CollectionPage<Position>
     ) throws {
+        let isRolledBack = { (error: any Error) in error.isRolledBack }
         var position: Position? = start
         while let current = position {
-            guard session.statistics.sessions == sessions else { throw CollectionError.lostSession }
-            let page = try body(current)
+            try requireSession()
+            let page = try ChangedMeanwhile.decidingAnew(when: isRolledBack, forget: requireSession) {
+                try body(current)
+            }
+            if let problem = page.problem { throw problem }
             pace.spend(page.count)
             position = page.last
         }
+    }
+
+    /// One that ended unnoticed is replaced here, and not by the page.
+    private func requireSession() throws {
+        _ = try session.reading { try session.connection.run("SELECT 1") }
+        guard session.statistics.sessions == sessions else { throw CollectionError.lostSession }
     }
 
     /// A disk that is full, or fails, ends a step, and no other: what frees bytes goes on. What was committed and is not in
@@ -173,6 +183,8 @@ struct CollectionPage<Position> {
     let last: Position?
     /// How many entries or blobs changed.
     let count: Int
+    /// What ends the step, though the page is committed.
+    var problem: StoreError?
 
     /// So many are handled in one transaction, and locked at once: they share one fsync of each directory, and uploads of
     /// the same wait no longer than that takes.

@@ -45,6 +45,16 @@ struct CollectionRecord {
         }
     }
 
+    /// Locks the withdrawals by which the run hides entries, in the order in which those lock them that show entries again.
+    func lockWithdrawals() throws {
+        try session.connection.run(
+            """
+            SELECT FROM shacache.withdrawal
+            WHERE id IN (SELECT withdrawal_id FROM shacache.collection_sum WHERE collection_id = \(id))
+            ORDER BY id FOR UPDATE
+            """)
+    }
+
     /// The number under which the run hides entries by a policy. Its time is that of the last it hid, since the grace
     /// time counts from it. Once all it hid was uploaded again, there is another one.
     func withdrawal(of policy: String, by actor: String) throws -> Int {

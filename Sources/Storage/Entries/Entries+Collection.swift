@@ -17,7 +17,8 @@ extension Entries {
                 ORDER BY going.entry_id LIMIT \(CollectionPage<Int>.size)
                 """)
             let locked = try session.tryLocks(ofKeys: Array(Set(page.map { $0.text(2)! })))
-            // Behind the locks, and before the withdrawal's row, which is made only for what goes.
+            try record.lockWithdrawals()
+            // Behind these locks. Who withdraws by number holds entries without their keys' locks, and waits for others.
             let going = try connection.run(
                 """
                 SELECT id, going.policy
@@ -29,12 +30,13 @@ extension Entries {
                         WHERE shacache.key_without_credentials(upload.key) = shacache.key_without_credentials(entry.key)
                             AND upload.at > \(cutoff.sql) AND duplicate AND upload.target = 'entry'
                             AND upload.sha512 = entry.sha512)
+                FOR NO KEY UPDATE OF entry SKIP LOCKED
                 """)
             let sums = going.summed(by: 1) { sum, _ in sum.hiddenEntries += 1 }
             for policy in sums.keys.sorted() {
                 let number = try record.withdrawal(of: policy, by: actor)
                 let entries = going.filter { $0.text(1)! == policy }.map { $0.text(0)! }
-                try hide(entries, by: number, actor)
+                try hideByPolicy(entries, number, actor)
             }
             try record.add(sums)
             return CollectionPage(
@@ -42,13 +44,14 @@ extension Entries {
         }
     }
 
-    private func hide(_ entries: [String], by number: Withdrawal.Number, _ actor: String) throws {
+    /// - Parameter entries: the numbers of those that are locked.
+    private func hideByPolicy(_ entries: [String], _ number: Withdrawal.Number, _ actor: String) throws {
         let hidden = try connection.run(
             """
             WITH hidden AS (
                 UPDATE shacache.entry SET withdrawal_id = \(number)
                 FROM pg_temp.going_entry AS going
-                WHERE entry.id = ANY(\(entries)::bigint[]) AND going.entry_id = entry.id AND withdrawal_id IS NULL
+                WHERE entry.id = ANY(\(entries)::bigint[]) AND going.entry_id = entry.id
                 RETURNING entry.id, key, policy, why
             ), audited AS (
                 INSERT INTO shacache.audit (actor, action, subject, detail)

@@ -12,9 +12,11 @@ import ShaCache
 /// Locks of sessions are apart from these: `SessionLock`.
 ///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
-/// numbers), those of entries and blobs by their keys; a blob's row before an entry that names it is inserted; last the
-/// accounts' sums (`account_usage`), by their accounts. A group of uploads waits for these, and, rarely, one of entries for
-/// a blob's row that came meanwhile; who holds one of them waits for nothing of the group's.
+/// numbers), those of entries by their numbers, of blobs by their digests; a blob's row before an entry that names it is
+/// inserted; last the accounts' sums (`account_usage`), by their accounts. A group of uploads waits for the sums alone, and,
+/// rarely, one of entries for a blob's row that came meanwhile; who holds one of them waits for nothing of the group's.
+/// Neither a group nor a collection that hides waits for an entry (`SKIP LOCKED`), since they lock several in no order:
+/// who withdraws entries by their numbers, or revokes a signer, locks them without the locks of their keys.
 enum LockOrder {
     /// (5, 0): one migration of the schema at a time.
     case migration
