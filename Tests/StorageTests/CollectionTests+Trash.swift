@@ -29,6 +29,28 @@ extension CollectionTests {
         #expect(try !isInTrash(blob) && usage(of: alice) == 0)
     }
 
+    /// When summer time ends, the texts of times have another order. Fails with ORDER BY moved_at, the selected text, in
+    /// BlobRepository.free.
+    @Test func `trash is freed in the order of time`() throws {
+        let count = CollectionPage<String>.size
+        try run(
+            """
+            INSERT INTO shacache.trash (
+                sha512, size, account_id, created_at, last_referenced_at, is_shared, policy, moved_at)
+            SELECT sha512(int8send(n)), 1, \(alice.id), now(), now(), false, 'old',
+                timestamptz '2026-10-25 01:30Z' - CASE n WHEN 0 THEN interval '45 minutes' ELSE '0' END
+            FROM generate_series(0, \(count)::bigint) AS n
+            """)
+        let blobs = collector()
+        try blobs.connection.runScript("SET TimeZone = 'Europe/Berlin'")
+        let record = try CollectionRecord(beginningIn: blobs.session, on: "a", by: "tester")
+        var position: TrashPosition? = TrashPosition()
+        while let current = position {
+            position = try blobs.free(after: current, olderThan: 0, for: record).last
+        }
+        #expect(try self.count("SELECT count(*) FROM shacache.trash") == 0)
+    }
+
     /// It came behind the step that would bring it back.
     @Test func `what an entry names is not freed`() throws {
         let blob = try upload("bytes")
