@@ -8,8 +8,7 @@ struct LogLineReader: ~Copyable {
     static let lengthLimit = 1 << 20
 
     private let content: LogContent
-    private var buffer: [UInt8] = []
-    private var start = 0
+    private var lines = LineBuffer()
     /// In bytes of text: behind the last line that was read.
     private(set) var position: Int
 
@@ -23,41 +22,19 @@ struct LogLineReader: ~Copyable {
     /// - Returns: the next line, without its newline; an empty one in place of one that is too long; nil at the end.
     mutating func next() throws(LogError) -> [UInt8]? {
         var dropped = 0
-        var searched = 0
         while true {
-            if let length = lineLength(from: searched) {
-                defer {
-                    start += length + 1
-                    position += dropped + length + 1
-                }
-                return dropped > 0 ? [] : Array(buffer[start..<start + length])
+            if let line = lines.next() {
+                position += dropped + line.count + 1
+                return dropped > 0 ? [] : Array(line)
             }
-            searched = buffer.count - start
-            if searched > Self.lengthLimit {
-                dropped += searched
-                start = buffer.count
-                searched = 0
-            }
+            if lines.restCount > Self.lengthLimit { dropped += lines.removeRest().count }
             guard try fill() else { return nil }
-        }
-    }
-
-    /// - Parameter searched: so many bytes are known to hold no newline.
-    private func lineLength(from searched: Int) -> Int? {
-        buffer.withUnsafeBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[(start + searched)...])
-            guard let base = rest.baseAddress, let end = memchr(base, CInt(UInt8(ascii: "\n")), rest.count) else {
-                return nil
-            }
-            return UnsafeRawPointer(end) - base + searched
         }
     }
 
     private mutating func fill() throws(LogError) -> Bool {
         let bytes = try content.next()
-        buffer.removeSubrange(..<start)
-        start = 0
-        buffer.append(contentsOf: bytes)
+        lines.append(bytes)
         return !bytes.isEmpty
     }
 }

@@ -34,6 +34,20 @@ extension CollectionTests {
         #expect(try kinds.map { try records($0).count } == [1, 2, 2, 1, 1])
     }
 
+    /// The collector was killed behind its COMMIT. Fails when JournalUpkeep.changes leaves out what has no row.
+    @Test func `the upkeep writes what was removed and the journal lacks, once`() throws {
+        let blob = try upload("bytes")
+        for note in ["1", "2"] { try entry(note, under: "old", naming: blob) }
+        try collect(Self.kept)
+        let collector = database.session(as: "shacache_collector")
+        _ = try Entries(collector, in: anyStore().files).deleteHidden(
+            by: RetentionWithdrawal(number: 1, policy: "old", grace: 0), after: 0,
+            for: CollectionRecord(beginningIn: collector, on: "a", by: "tester"), by: "tester")
+        let upkeep = JournalUpkeep(of: store.files, admin)
+        for added in [1, 0] { #expect(try upkeep.addLacking().withdrawals == added) }
+        #expect(try records(.removed).map { $0["entries"] as? [Int] } == [[1, 2]])
+    }
+
     /// Fails when Rebuild hides what retention had hidden, reads the entries before it knows what was removed, or leaves
     /// renewed_at out.
     @Test func `a rebuilt database shows what was hidden, and has nothing of what was removed`() throws {

@@ -158,7 +158,8 @@ struct JournalQueueTests {
             }.start()
             if number == 0 { isWriting.wait() }
         }
-        while queue.waitingRecords < 8 { Foundation.Thread.sleep(forTimeInterval: 0.01) }
+        let waiting = { [queue] in queue.state.wait { $0.waiting.reduce(0) { $0 + $1.records.count } } }
+        while waiting() < 8 { Foundation.Thread.sleep(forTimeInterval: 0.01) }
         mayEnd.signal()
         #expect(finished.wait(timeout: .now() + 20) == .success)
         return errors.withLock { $0 }

@@ -1,5 +1,7 @@
 """A whole network cache for the tests, started as a person starts one: by ops/run, with nothing of its own."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -126,3 +128,28 @@ def deceived(stack, impostor, tmp_path):
     node.options |= impostor.options
     node.write()
     return node
+
+
+@pytest.fixture
+def on_disk(start, tmp_path):
+    """A cache whose store is an ext4 on a loop device; (stack, the device's file)."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    image = tmp_path / "disk"
+    with open(image, "wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", image], check=True)
+    stack = start(ANONYMOUS="1", WORKERS="1")
+    stack.stop()
+    subprocess.run(["cp", "-a", stack.store, kept := tmp_path / "kept"], check=True)
+    mounted = subprocess.run(["mount", "-o", "loop", image, stack.store], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no loop device: {mounted.stderr}")
+    try:
+        (stack.store / "lost+found").rmdir()
+        subprocess.run(["cp", "-a", f"{kept}/.", stack.store], check=True)
+        stack.start()
+        yield stack, image
+    finally:
+        stack.stop()
+        subprocess.run(["umount", "--lazy", stack.store], check=True)

@@ -1,6 +1,8 @@
 """`shacache-admin collect apply`: what policies let go is hidden, removed and freed, online, and nothing else is lost."""
 
+import errno
 import json
+import os
 import random
 import subprocess
 import time
@@ -186,6 +188,29 @@ def test_a_database_that_goes_away_ends_a_collection_which_the_next_goes_on_with
     wait_for_database(stack)
     collect(stack)
     assert Database(stack).run("SELECT count(*) FROM shacache.blob WHERE deleting_at IS NOT NULL") == [("0",)]
+    check_counts(stack)
+
+
+def test_a_full_disk_ends_no_freeing(on_disk):
+    # Fails when BlobRepository.moveRemoved counts nothing as moved where LocalBlobs.moveToTrash had no room for all names.
+    stack, _ = on_disk
+    stack.configure(AT_ONCE)
+    stays = stack.upload(b"stays")
+    stack.index("stays", json.dumps({"sha512": stays}))
+    digests = [stack.upload(os.urandom(5000)) for _ in range(200)]
+    age(stack)
+    with open(stack.store / "ballast", "wb", buffering=0) as ballast, pytest.raises(OSError) as full:
+        while True:
+            ballast.write(bytes(4096))
+    assert full.value.errno == errno.ENOSPC
+    done = stack.admin("collect", "apply", check=False)
+    assert done.returncode == 1
+    assert done.stderr == "shacache-admin: not all was done: move a blob to trash: no space left on device\n"
+    assert 0 < len(os.listdir(stack.store / "trash")) < 200
+    # What lies there makes room for the others.
+    eventually(lambda: stack.admin("collect", "apply", "--empty-trash", check=False).returncode == 0)
+    assert not os.listdir(stack.store / "trash")
+    assert {status(stack, digest) for digest in digests} == {404} and status(stack, stays) == 200
     check_counts(stack)
 
 

@@ -253,31 +253,6 @@ def test_wrong_words_are_refused(two, tmp_path):
 # A disk of its own, beneath the page cache of which bytes can be changed.
 
 
-@pytest.fixture
-def on_disk(start, tmp_path):
-    """A cache whose store is an ext4 on a loop device; (stack, the device's file)."""
-    if os.getuid() != 0:
-        pytest.skip("mounting a file system needs root")
-    image = tmp_path / "disk"
-    with open(image, "wb") as file:
-        file.truncate(64 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", image], check=True)
-    stack = start(ANONYMOUS="1", WORKERS="1")
-    stack.stop()
-    subprocess.run(["cp", "-a", stack.store, kept := tmp_path / "kept"], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, stack.store], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no loop device: {mounted.stderr}")
-    try:
-        (stack.store / "lost+found").rmdir()
-        subprocess.run(["cp", "-a", f"{kept}/.", stack.store], check=True)
-        stack.start()
-        yield stack, image
-    finally:
-        stack.stop()
-        subprocess.run(["umount", "--lazy", stack.store], check=True)
-
-
 def place_on_disk(file):
     """The offset of a file's first byte on its device."""
     os.sync()

@@ -78,9 +78,10 @@ public struct BackupPlace: Sendable {
     /// - Parameter only: patterns of what is listed; empty: all.
     func list(_ path: String, only: [String] = [], _ body: (Int, String) throws -> Void) throws {
         let filter = only.isEmpty ? [] : only.map { "--include=\($0)" } + ["--exclude=*"]
-        var lines = LineSplitter()
+        var lines = LineBuffer()
         try rsync(["--recursive", "--list-only"] + filter + [location(path.isEmpty ? "" : "\(path)/")]).run { piece in
-            try lines.add(piece) { line in
+            lines.append(piece)
+            while let line = lines.next() {
                 let item = try listedItem(line)
                 if item.name != "." { try body(item.size, item.name) }
             }
@@ -111,7 +112,7 @@ public struct BackupPlace: Sendable {
         _ paths: [String], _ source: String, _ target: String, _ temporary: String, _ more: [String]
     ) throws -> Set<String> {
         try withList(of: paths) { list in
-            var lines = LineSplitter()
+            var lines = LineBuffer()
             var copied: Set<String> = []
             try runTolerant(
                 rsync(
@@ -119,7 +120,10 @@ public struct BackupPlace: Sendable {
                         "--ignore-times", "--ignore-missing-args", "--from0", "--files-from=\(list)",
                         "--temp-dir=\(temporary)", "--out-format=%n", source, target,
                     ])
-            ) { piece in lines.add(piece) { copied.insert(String(decoding: $0, as: UTF8.self)) } }
+            ) { piece in
+                lines.append(piece)
+                while let line = lines.next() { copied.insert(String(decoding: line, as: UTF8.self)) }
+            }
             return copied
         }
     }
@@ -260,19 +264,4 @@ private func listedItem(_ line: ArraySlice<UInt8>) throws(BackupError) -> (size:
         throw BackupError("rsync lists what isn't understood: \(String(decoding: line, as: UTF8.self))")
     }
     return (size, String(decoding: fields[4], as: UTF8.self))
-}
-
-/// The lines of what comes a piece at a time.
-private struct LineSplitter {
-    private var rest: [UInt8] = []
-
-    mutating func add(_ piece: UnsafeRawBufferPointer, _ body: (ArraySlice<UInt8>) throws -> Void) rethrows {
-        rest += piece
-        var start = 0
-        while let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {
-            try body(rest[start..<end])
-            start = end + 1
-        }
-        rest.removeSubrange(..<start)
-    }
 }

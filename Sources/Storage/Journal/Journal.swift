@@ -76,7 +76,7 @@ public struct NotJournaled: Error, CustomStringConvertible {
 /// write and one fdatasync.
 final class JournalQueue: Sendable {
     /// What is written at once, and what came of it; touched under the monitor alone.
-    private final class Batch {
+    final class Batch {
         let day: String
         var records = JournalRecords()
         var outcome: Result<Void, StoreError>?
@@ -84,7 +84,7 @@ final class JournalQueue: Sendable {
         init(day: String) { self.day = day }
     }
 
-    private struct QueueState {
+    struct QueueState {
         /// In their order; of one day each.
         var waiting: [Batch] = []
         var isWriting = false
@@ -94,7 +94,7 @@ final class JournalQueue: Sendable {
         var day = ""
         var figures = JournalFigures()
 
-        mutating func end(
+        fileprivate mutating func end(
             _ batch: Batch, _ outcome: Result<Void, StoreError>, _ file: JournalFile?, took: Duration
         ) {
             (isWriting, self.file, batch.outcome) = (false, file, outcome)
@@ -107,7 +107,7 @@ final class JournalQueue: Sendable {
         }
     }
 
-    private let state = Monitor(QueueState())
+    let state = Monitor(QueueState())
     /// So that lookups don't meet at the monitor.
     private let hasFigures = Atomic(false)
 
@@ -155,9 +155,6 @@ final class JournalQueue: Sendable {
             return batch
         }
     }
-
-    /// How many records wait for the one that is being written.
-    var waitingRecords: Int { state.wait { $0.waiting.reduce(0) { $0 + $1.records.count } } }
 
     /// Counts one that was not appended.
     func countFailure() {

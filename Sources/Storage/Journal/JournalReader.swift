@@ -16,7 +16,7 @@ struct JournalReader {
 
     private let body: (JournalKind, ArraySlice<UInt8>) throws -> Void
     private var damage = Damage()
-    private var rest: [UInt8] = []
+    private var lines = LineBuffer()
 
     /// - Parameter body: is called with the value of each record: JSON.
     private init(_ body: @escaping (JournalKind, ArraySlice<UInt8>) throws -> Void) { self.body = body }
@@ -37,23 +37,16 @@ struct JournalReader {
     }
 
     private mutating func take(_ piece: UnsafeRawBufferPointer) throws {
-        rest.append(contentsOf: piece)
-        let lines = rest
-        var start = 0
-        while let end = lines.index(of: newline, from: start) {
-            if start < end { try take(line: lines[start..<end]) }
-            start = end + 1
-        }
-        rest.removeFirst(start)
+        lines.append(piece)
+        while let line = lines.next() { if !line.isEmpty { try take(line: line) } }
     }
 
     /// What has no newline behind it is whole when the newline alone is missing.
     private mutating func finish() throws {
-        let end = rest
-        rest = []
+        let end = lines.removeRest()
         guard !end.isEmpty else { return }
         let places = damage.places
-        try take(line: end[...])
+        try take(line: end)
         guard damage.places > places else { return }
         (damage.places, damage.isTorn) = (places, true)
     }
@@ -94,10 +87,8 @@ struct JournalReader {
     }
 }
 
-private let newline = UInt8(ascii: "\n")
-
 extension [UInt8] {
-    /// Of the first such byte from there on. By memchr(3): all of a journal goes through it.
+    /// Of the first such byte from there on. By memchr(3): all of a compressed journal goes through it.
     fileprivate func index(of byte: UInt8, from start: Int) -> Int? {
         withUnsafeBytes { bytes in
             guard start < bytes.count, let base = bytes.baseAddress else { return nil }
@@ -149,6 +140,6 @@ extension JournalReader {
         guard !stream.isBetweenMembers else { return try finish() }
         damage.places += 1
         // The rest of a line that came out of it goes with no other.
-        rest = []
+        lines.removeRest()
     }
 }

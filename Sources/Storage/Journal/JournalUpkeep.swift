@@ -91,7 +91,7 @@ public struct JournalUpkeep {
         let rows = try connection.run(
             """
             SELECT id, row_to_json(withdrawal) FROM shacache.withdrawal
-            WHERE greatest(at, lifted_at) >= coalesce(now() - make_interval(days => \(days)), '-infinity') ORDER BY id
+            WHERE greatest(at, lifted_at, removed_at) >= coalesce(now() - make_interval(days => \(days)), '-infinity') ORDER BY id
             """)
         for row in rows {
             let number = row.int(0)!
@@ -100,26 +100,30 @@ public struct JournalUpkeep {
             if !known.hasRow(.withdrawal, row, 1) { records.add(try facts.withdrawal(number)) }
             // What it hides doesn't become more.
             if known.hidden[number] == nil { records.add(hidden) }
-            records.add(try shown(known.hidden[number] ?? [], by: number))
+            records.add(try changes(of: known.hidden[number] ?? [], by: number))
             try Journal(in: files).append(records, session)
             if !records.isEmpty { added.withdrawals += 1 }
         }
     }
 
-    /// Of the entries that a withdrawal hid, those that it hides no more, though it is not lifted.
-    private func shown(_ entries: [Int], by number: Withdrawal.Number) throws -> JournalRecords {
+    /// Of the entries that a withdrawal hid, those that it hides no more, though it is not lifted, and those that a collection
+    /// has removed.
+    private func changes(of entries: [Int], by number: Withdrawal.Number) throws -> JournalRecords {
         var records = JournalRecords()
         for start in stride(from: 0, to: entries.count, by: JournalFacts.page) {
             let some = entries[start..<min(start + JournalFacts.page, entries.count)].map(String.init)
-            let visible = try connection.run(
+            let changed = try connection.run(
                 """
-                SELECT id FROM shacache.entry
-                WHERE id = ANY(\(some)::bigint[]) AND withdrawal_id IS DISTINCT FROM \(number)
+                SELECT hidden.id, entry.id IS NULL
+                FROM unnest(\(some)::bigint[]) AS hidden (id) LEFT JOIN shacache.entry ON entry.id = hidden.id
+                WHERE entry.id IS NULL OR withdrawal_id IS DISTINCT FROM \(number)
                     AND (SELECT lifted_at FROM shacache.withdrawal WHERE withdrawal.id = \(number)) IS NULL
-                ORDER BY id
-                """
-            ).map { $0.int(0)! }
-            if !visible.isEmpty { records.add(.shown, withdrawal: number, entries: visible) }
+                ORDER BY hidden.id
+                """)
+            let numbers = { (isRemoved: Bool) in changed.filter { $0.bool(1) == isRemoved }.map { $0.int(0)! } }
+            let (shown, removed) = (numbers(false), numbers(true))
+            if !shown.isEmpty { records.add(.shown, withdrawal: number, entries: shown) }
+            if !removed.isEmpty { records.add(removed: removed) }
         }
         return records
     }
@@ -129,9 +133,10 @@ public struct JournalUpkeep {
 private struct KnownRecords {
     private(set) var accounts: Set<Int> = []
     private(set) var entries = NumberSet()
-    /// By each withdrawal; of entries their numbers, but for those that were shown again; of a blob none.
+    /// By each withdrawal; of entries their numbers, but for those that were shown again or removed; of a blob none.
     private(set) var hidden: [Int: [Int]] = [:]
     private var shown: [Int: Set<Int>] = [:]
+    private var removed = NumberSet()
     /// Of rows of signers and withdrawals, in each of their states: hashes of eight bytes.
     private var rows: Set<UInt64> = []
 
@@ -146,13 +151,15 @@ private struct KnownRecords {
         case .shown:
             guard let withdrawal = number("{\"withdrawal\":", value) else { return }
             shown[withdrawal, default: []].formUnion(numbers(value))
-        case .header, .removed: break
+        case .removed: for number in numbers(value) { removed.insert(number) }
+        case .header: break
         }
     }
 
     /// When all is read.
     mutating func conclude() {
         for (withdrawal, entries) in shown { hidden[withdrawal]?.removeAll(where: entries.contains) }
+        for withdrawal in hidden.keys { hidden[withdrawal]?.removeAll(where: removed.contains) }
     }
 
     /// Those of entries.
