@@ -61,9 +61,9 @@ bench-reports: build ## Measure the reports on ten million uploads that are made
 	pg_virtualenv -v "$$(ops/newest-postgresql)" -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
 	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/reports
 
-bench-retention: build ## Show what a plan says of a build farm's year (ENTRIES, 100,000), and what it takes.
+bench-retention: build ## Plan and apply a collection of a build farm's year (without ENTRIES), or plan for so many.
 	pg_virtualenv -v "$$(ops/newest-postgresql)" -t $(addprefix -o ,fsync=off full_page_writes=off wal_level=minimal max_wal_senders=0 \
-	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/retention $(ENTRIES)
+	  max_wal_size=4GB shared_buffers=1GB) -i --auth=trust bench/retention $(or $(ENTRIES),--apply)
 
 manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual

@@ -65,6 +65,7 @@ extension CollectCommand {
                 return try collection.run(policies: names, isEmptyingTrash: emptyTrash) { session in
                     let plan = CollectionPlan(session, policies, now: Int(Date.now.timeIntervalSince1970))
                     for remark in try options.namingFile({ try plan.prepare() }) { options.report(remark) }
+                    try plan.index()
                 }
             }
             let abandoned = try Collections(session).abandonedPolicies(besides: names)

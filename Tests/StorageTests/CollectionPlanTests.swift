@@ -242,6 +242,25 @@ extension CollectionPlanTests {
                 == true)
     }
 
+    /// So many that PostgreSQL shares them among parallel workers, which read no temporary table.
+    @Test func `of many entries, those whose time is over go`() throws {
+        try owner.run(
+            """
+            INSERT INTO shacache.entry (id, key, metadata, signature, digest, sha512, account_id, signature_result)
+            OVERRIDING SYSTEM VALUE
+            SELECT i, 'k' || i, format('{"valid-until": "%s-01-01"}', CASE i % 3 WHEN 0 THEN 2020 ELSE 2999 END), repeat('s', 600),
+                sha256(int8send(i)), sha512(int8send(i)), 1, 'unsigned'
+            FROM generate_series(1001::bigint, 31000) AS i
+            """)
+        try owner.runScript("ANALYZE shacache.entry")
+        try plan(policy(.init(isExpired: true), .init()))
+        let going = try session.connection.run(
+            "SELECT count(*), count(*) FILTER (WHERE entry_id % 3 = 0), min(why) FROM pg_temp.going_entry"
+        ).first!
+        #expect([going.int(0), going.int(1)] == [10000, 10000])
+        #expect(going.text(2)?.hasSuffix(", expired 2020-01-02") == true)
+    }
+
     @Test func `without a policy nothing goes`() throws {
         try plan()
         #expect(try session.connection.run("SELECT FROM pg_temp.going_entry").count == 0)

@@ -61,7 +61,7 @@ public final class Collection {
     /// - Parameters:
     ///   - policies: the names of those that are configured: what others hid stays hidden.
     ///   - isEmptyingTrash: frees all that lies in trash, whenever it came there.
-    ///   - plan: makes the tables `going_entry` and `going_blob` in this session.
+    ///   - plan: makes `going_entry` and `going_blob` in this session, indexed.
     /// - Throws: what ended it before its end. What is done stays done.
     /// - Returns: what was done by each policy.
     public func run(
@@ -77,7 +77,6 @@ public final class Collection {
             }
             let planned = try session.connection.run("SELECT clock_timestamp()::text").first!.text(0)!
             try plan(session)
-            try session.connection.runScript("ANALYZE pg_temp.going_entry, pg_temp.going_blob")
             let cutoff = Cutoff(planned: planned, untouched: times.untouched)
             try byIndexes {
                 try hide(cutoff)

@@ -37,44 +37,40 @@ extension CollectionPlan {
         return begin ?? now
     }
 
-    /// - Parameter isBounded: all times are needed, to find what was used least recently; else those that a policy keeps for.
-    func findUse(isBounded: Bool) throws {
-        guard isBounded || policies.contains(where: { $0.keeps.sinceUse != nil }) else { return }
-        let oldest = isBounded ? Self.always : policies.compactMap(\.keeps.sinceUse).map { now - $0.seconds }.min()!
-        // The first day of a month may stand for all of it (fold_download_month), but not in this month and the last.
-        let end: SQL = """
-            CASE WHEN extract(day FROM day) = 1 AND day < date_trunc('month', to_timestamp(\(now))) - interval '1 month'
-            THEN day + interval '1 month' ELSE day + interval '1 day' END
-            """
-        // Whoever only looks whether there is one takes each as it comes: adding up takes longer.
-        let at: SQL = isBounded ? "max(at)" : "at"
-        let byBlob: SQL = isBounded ? "GROUP BY sha512" : ""
-        let byKey: SQL = isBounded ? "GROUP BY key" : ""
-        let since: SQL = "(to_timestamp(\(oldest)) - interval '32 days')::date"
-        try connection.run(
-            """
-            INSERT INTO pg_temp.used_blob
-            SELECT sha512, \(at)
-            FROM (
-                SELECT sha512, (\(end))::timestamptz AS at FROM shacache.blob_download WHERE day >= \(since)
-                UNION ALL
-                SELECT sha512, (day + 1)::timestamptz FROM shacache.blob_question WHERE day >= \(since)
-                UNION ALL
-                SELECT sha512, greatest(created_at, last_referenced_at) FROM shacache.blob
-            ) AS used
-            WHERE at >= to_timestamp(\(oldest)) \(byBlob)
-            """)
-        try connection.run(
-            """
-            INSERT INTO pg_temp.used_key
-            SELECT key, \(at)
-            FROM (
-                SELECT key, (\(end))::timestamptz AS at FROM shacache.key_lookup WHERE day >= \(since) AND found > 0
-                UNION ALL
-                SELECT key, (day + 1)::timestamptz FROM shacache.key_question WHERE day >= \(since)
-            ) AS used
-            WHERE at >= to_timestamp(\(oldest)) \(byKey)
-            """)
-        try connection.runScript("ANALYZE pg_temp.used_blob; ANALYZE pg_temp.used_key")
+    /// A subquery of `sha512` and `until`, a day: downloads of blobs, and questions for them, were before it. Days take a
+    /// fraction of what points in time do.
+    ///
+    /// - Parameter oldest: what is older may be left out; in seconds since 1970.
+    func usesOfBlobs(since oldest: Int) -> SQL {
+        """
+        (
+            SELECT sha512, \(endOfPeriod) AS until FROM shacache.blob_download WHERE day >= \(Self.firstDay(since: oldest))
+            UNION ALL
+            SELECT sha512, day + 1 FROM shacache.blob_question WHERE day >= \(Self.firstDay(since: oldest))
+        )
+        """
     }
+
+    /// A subquery of `key` and `until`: lookups of keys, and questions for them.
+    func usesOfKeys(since oldest: Int) -> SQL {
+        """
+        (
+            SELECT key, \(endOfPeriod) AS until FROM shacache.key_lookup
+            WHERE day >= \(Self.firstDay(since: oldest)) AND found > 0
+            UNION ALL
+            SELECT key, day + 1 FROM shacache.key_question WHERE day >= \(Self.firstDay(since: oldest))
+        )
+        """
+    }
+
+    /// Of a row with `day`. The first day of a month may stand for all of it (fold_download_month), but not in this month and
+    /// the last.
+    private var endOfPeriod: SQL {
+        """
+        CASE WHEN day < (date_trunc('month', to_timestamp(\(now))) - interval '1 month')::date AND date_part('day', day) = 1
+        THEN (day + interval '1 month')::date ELSE day + 1 END
+        """
+    }
+
+    private static func firstDay(since oldest: Int) -> SQL { "(to_timestamp(\(oldest)) - interval '32 days')::date" }
 }

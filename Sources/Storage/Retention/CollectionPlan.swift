@@ -3,8 +3,8 @@ import Postgres
 /// What goes by the retention policies, and why: made in temporary tables of a session, so that it takes no memory here,
 /// and for `collect apply` to page through.
 ///
-///     pg_temp.going_entry (entry_id bigint PRIMARY KEY, policy text, why text, …)   visible entries to hide
-///     pg_temp.going_blob  (sha512 bytea PRIMARY KEY, policy text, why text, …)      blobs that no entry names any more
+///     pg_temp.going_entry (entry_id bigint, policy text, why text, …)   visible entries to hide
+///     pg_temp.going_blob  (sha512 bytea, policy text, why text, …)      blobs that no entry names any more
 ///
 /// A plan is as of its making, and nobody is kept from uploading meanwhile: who acts on it checks each thing again, under
 /// its locks. Blobs go when no entry at all names them, and the policy that removed the last one (`blob.left_by`), or one
@@ -32,63 +32,77 @@ public struct CollectionPlan {
     public func prepare() throws -> [String] {
         try connection.transaction {
             try makeTables()
-            if !policies.isEmpty { try decideAll() }
-            try index()
+            try decideAll()
             try refuseToRemoveEverything()
             return try remarks()
         }
     }
 
     private func decideAll() throws {
-        let decision = try EntryDecision(self)
         try checkUse()
-        let used = try fillPolicies()
-        try findExpired(matching: decision)
-        try connection.run(
-            "CREATE TEMPORARY TABLE matched_entry AS \(decision.matched(now: now, usedSince: used))")
-        try connection.runScript("ANALYZE pg_temp.matched_entry")
-        let bounded = try excesses()
-        try findUse(isBounded: !bounded.isEmpty)
-        try findOutranked()
-        try decide(into: .going)
-        if !bounded.isEmpty { try applyBounds(bounded) }
+        let decision = try EntryDecision(self, usedSince: try fillPolicies())
+        let expired = try findExpired(decision)
+        try findOutranked(decision, expired)
+        try decideEntries(decision, expired)
+        try applyBounds(decision)
+        try connection.runScript("ANALYZE pg_temp.decided_entry")
+        try makeView()
+        try countNames()
         try decideLeftBlobs()
         try decideUnnamedBlobs()
-        try sparePinned()
+        try sparePinnedBlobs()
     }
 
+    /// A plan reads whole tables once: what is sorted and hashed shall rarely go to the disk. How much a policy matches,
+    /// PostgreSQL can't guess: it would look up row by row, or sort, where it can hash, and do without the parallel workers,
+    /// whose rows cost less than it believes.
+    static let settings = """
+        SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL enable_mergejoin = off;
+        SET LOCAL enable_nestloop = off; SET LOCAL parallel_setup_cost = 100; SET LOCAL parallel_tuple_cost = 0.01
+        """
+
     private func makeTables() throws {
-        // A plan reads whole tables once: what is sorted and hashed shall rarely go to the disk.
         try connection.runScript(
             """
-            SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL cursor_tuple_fraction = 1;
-            DROP TABLE IF EXISTS pg_temp.retention_policy, pg_temp.expired_entry, pg_temp.matched_entry, pg_temp.outranked_entry, pg_temp.used_blob,
-                pg_temp.used_key, pg_temp.going_entry, pg_temp.going_blob, pg_temp.bounded_entry, pg_temp.spared_entry,
-                pg_temp.spared_blob, pg_temp.planned_blob;
+            \(Self.settings);
+            DROP VIEW IF EXISTS pg_temp.going_entry;
+            DROP TABLE IF EXISTS pg_temp.retention_policy, pg_temp.expired_entry, pg_temp.outranked_entry, pg_temp.decided_entry,
+                pg_temp.bounded_entry, pg_temp.bounded_use, pg_temp.outbound_entry, pg_temp.name_count, pg_temp.going_blob,
+                pg_temp.spared_blob;
             CREATE TEMPORARY TABLE retention_policy (
                 number integer PRIMARY KEY, name text NOT NULL, uploaded_since timestamptz, used_since timestamptz,
-                newest bigint, newest_of text, bytes bigint, why text NOT NULL);
+                bytes bigint, why text NOT NULL);
             CREATE TEMPORARY TABLE expired_entry (entry_id bigint NOT NULL, at timestamptz NOT NULL);
-            CREATE TEMPORARY TABLE outranked_entry (entry_id bigint NOT NULL);
-            CREATE TEMPORARY TABLE used_blob (sha512 bytea NOT NULL, at timestamptz NOT NULL);
-            CREATE TEMPORARY TABLE used_key (key text COLLATE "C" NOT NULL, at timestamptz NOT NULL);
-            CREATE TEMPORARY TABLE going_entry (
-                entry_id bigint NOT NULL, policy text NOT NULL, why text NOT NULL, number integer NOT NULL,
-                sha512 bytea NOT NULL, is_pinned boolean NOT NULL);
-            CREATE TEMPORARY TABLE bounded_entry (LIKE pg_temp.going_entry);
-            CREATE TEMPORARY TABLE spared_entry (LIKE pg_temp.going_entry);
+            CREATE TEMPORARY TABLE outbound_entry (entry_id bigint NOT NULL);
             CREATE TEMPORARY TABLE going_blob (
                 sha512 bytea NOT NULL, policy text NOT NULL, why text NOT NULL, size bigint NOT NULL);
             CREATE TEMPORARY TABLE spared_blob (LIKE pg_temp.going_blob)
             """)
     }
 
-    private func index() throws {
+    /// What goes of what is decided, with the words for it.
+    private func makeView() throws {
         try connection.runScript(
             """
-            ALTER TABLE pg_temp.going_entry ADD PRIMARY KEY (entry_id);
+            CREATE TEMPORARY VIEW going_entry AS
+            SELECT decided.entry_id, policy.name AS policy, decided.number,
+                'uploaded ' || (decided.created_at::date)::text
+                    || coalesce(', expired ' || (expired.at::date)::text, '') || policy.why AS why
+            FROM pg_temp.decided_entry AS decided
+            JOIN pg_temp.retention_policy AS policy ON policy.number = decided.number
+            LEFT JOIN pg_temp.expired_entry AS expired ON expired.entry_id = decided.entry_id
+            WHERE NOT decided.is_pinned
+            """)
+    }
+
+    /// Indexes the tables, for those who go through them page by page: it takes longer than to read them once.
+    public func index() throws {
+        try connection.runScript(
+            """
+            ALTER TABLE pg_temp.decided_entry ADD PRIMARY KEY (entry_id);
+            ALTER TABLE pg_temp.expired_entry ADD PRIMARY KEY (entry_id);
             ALTER TABLE pg_temp.going_blob ADD PRIMARY KEY (sha512);
-            ANALYZE pg_temp.going_entry; ANALYZE pg_temp.going_blob
+            ANALYZE pg_temp.going_blob
             """)
     }
 
@@ -105,8 +119,7 @@ public struct CollectionPlan {
                 """
                 INSERT INTO pg_temp.retention_policy
                 VALUES (\(number), \(policy.name), to_timestamp(\(keeps.sinceUpload.map { now - $0.seconds })),
-                    to_timestamp(\(used[number])), \(keeps.newest?.count), \(keeps.newest?.group.rawValue), \(keeps.bytes),
-                    \(policy.why(now: now)))
+                    to_timestamp(\(used[number])), \(keeps.bytes), \(policy.why))
                 """)
         }
         try connection.runScript("ANALYZE pg_temp.retention_policy")
@@ -126,12 +139,7 @@ public struct CollectionPlan {
     static let always = 0
 
     /// Leaves out what is pinned, and keeps it apart for what the plan says.
-    private func sparePinned() throws {
-        try connection.run(
-            """
-            WITH spared AS (DELETE FROM pg_temp.going_entry WHERE is_pinned RETURNING *)
-            INSERT INTO pg_temp.spared_entry SELECT * FROM spared
-            """)
+    private func sparePinnedBlobs() throws {
         try connection.run(
             """
             WITH spared AS (
@@ -143,30 +151,36 @@ public struct CollectionPlan {
     }
 
     private func refuseToRemoveEverything() throws {
+        // What came last mostly stays: whether there is such, is known at once.
         let entries = try connection.run(
             """
-            SELECT EXISTS (SELECT FROM pg_temp.going_entry) AND NOT EXISTS (
+            SELECT (
+                    SELECT string_agg(name, ', ' ORDER BY name) FROM pg_temp.retention_policy AS policy
+                    WHERE EXISTS (SELECT FROM pg_temp.decided_entry WHERE NOT is_pinned AND number = policy.number))
+            WHERE NOT CASE
+                WHEN EXISTS (
+                    SELECT FROM shacache.entry WHERE withdrawal_id IS NULL
+                        AND id > (SELECT max(entry_id) FROM pg_temp.decided_entry WHERE NOT is_pinned)) THEN true
+                ELSE EXISTS (
                     SELECT FROM shacache.entry
                     WHERE withdrawal_id IS NULL AND NOT EXISTS (
-                        SELECT FROM pg_temp.going_entry AS going WHERE going.entry_id = entry.id)),
-                (SELECT string_agg(DISTINCT policy, ', ') FROM pg_temp.going_entry)
-            """
-        ).first!
+                        SELECT FROM pg_temp.decided_entry AS going WHERE going.entry_id = entry.id AND NOT is_pinned))
+                END
+            """)
         try refuse(entries, "visible entry")
         let blobs = try connection.run(
             """
-            SELECT EXISTS (SELECT FROM pg_temp.going_blob) AND NOT EXISTS (
-                    SELECT FROM shacache.blob
-                    WHERE NOT EXISTS (SELECT FROM pg_temp.going_blob AS going WHERE going.sha512 = blob.sha512)),
-                (SELECT string_agg(DISTINCT policy, ', ') FROM pg_temp.going_blob)
-            """
-        ).first!
+            SELECT (SELECT string_agg(DISTINCT policy, ', ') FROM pg_temp.going_blob)
+            WHERE NOT EXISTS (
+                SELECT FROM shacache.blob
+                WHERE NOT EXISTS (SELECT FROM pg_temp.going_blob AS going WHERE going.sha512 = blob.sha512))
+            """)
         try refuse(blobs, "blob")
     }
 
-    /// - Parameter row: whether all would go, and by which policies.
-    private func refuse(_ row: ResultRow, _ what: String) throws {
-        guard row.bool(0), let names = row.text(1) else { return }
+    /// - Parameter rows: none, unless all would go: then by which policies; NULL: by none, since there is nothing.
+    private func refuse(_ rows: Rows, _ what: String) throws {
+        guard let names = rows.first?.text(0) else { return }
         throw RetentionError(
             policies.first { $0.name == names }, "every \(what) would go, by \(names): that is hardly meant")
     }
@@ -174,7 +188,7 @@ public struct CollectionPlan {
 
 extension RetentionPolicy {
     /// What is said of each thing that goes, behind when it came.
-    fileprivate func why(now: Int) -> String {
+    fileprivate var why: String {
         var parts: [String] = []
         if let period = keeps.sinceUse { parts.append(", not used for \(period.text)") }
         if let newest = keeps.newest {

@@ -2,74 +2,105 @@ import Postgres
 
 /// Which policy decides on each visible entry.
 struct EntryDecision {
-    /// Of a row of shacache.entry and of `expired`: the number of the first policy that matches, or NULL.
-    private let policy: SQL
-    /// Matches all that a policy of expired entries could; nil: there is no such policy.
-    let mayExpire: SQL?
     private let policies: [RetentionPolicy]
+    /// For each policy, the condition for rows of shacache.entry; nil: it is of blobs.
+    private let conditions: [SQL?]
+    /// Seconds since 1970.
+    private let now: Int
+    /// Since when each policy keeps what was used, in seconds since 1970.
+    private let usedSince: [Int?]
 
     /// - Throws: `RetentionError` when one names an account or a signer that isn't there.
-    init(_ plan: CollectionPlan) throws {
+    init(_ plan: CollectionPlan, usedSince: [Int?]) throws {
         let names = KnownNames(plan.session)
-        var cases: [SQL] = []
-        var expiring: [SQL] = []
-        for (number, policy) in plan.policies.enumerated() {
-            switch policy.subject {
-            case .unnamedBlobs(let account): _ = try account.map { try names.account($0, of: policy) }
-            case .entries(let filter):
-                let condition = try names.condition(filter, of: policy)
-                if filter.isExpired { expiring.append(condition) }
-                let isExpired: SQL = filter.isExpired ? " AND expired.at IS NOT NULL" : ""
-                cases.append("WHEN \(condition)\(isExpired) THEN \(number)::integer")
-            }
+        conditions = try plan.policies.map { policy in
+            guard case .entries(let filter) = policy.subject else { return nil }
+            return try names.condition(filter, of: policy)
         }
-        policy = cases.isEmpty ? "NULL::integer" : "CASE \(joined: cases, by: " ") END"
-        mayExpire = expiring.isEmpty ? nil : "(\(joined: expiring, by: " OR "))"
-        policies = plan.policies
+        (policies, now, self.usedSince) = (plan.policies, plan.now, usedSince)
     }
 
-    /// The visible entries on which a policy decides, but for those of which their upload alone says that they stay. What no
-    /// policy needs of them is left out, since there may be very many.
+    /// Matches all that a policy of expired entries could; nil: there is no such policy.
+    var mayExpire: SQL? {
+        let expiring = zip(policies, conditions).compactMap { $0.isOfExpired ? $1 : nil }
+        return expiring.isEmpty ? nil : "(\(joined: expiring, by: " OR "))"
+    }
+
+    /// The visible entries on which these policies decide, but for those of which their upload alone says that they stay.
+    /// Read from nothing but tables that PostgreSQL's parallel workers read too: temporary ones, they can't.
     ///
-    /// - Parameter used: since when each policy keeps what was used, in seconds since 1970.
-    func matched(now: Int, usedSince used: [Int?]) -> SQL {
-        let expired: SQL =
-            mayExpire == nil
-            ? "(SELECT NULL::timestamptz AS at) AS expired ON true"
-            : "pg_temp.expired_entry AS expired ON expired.entry_id = entry.id"
-        let keys = policies.contains { $0.keeps.needUse || $0.keeps.newest?.group == .key }
-        let releases = policies.contains { $0.keeps.newest?.group == .softwareRelease }
-        // Sorted by bytes: any other collation takes several times as long.
-        let release: SQL =
-            releases
-            ? """
-            entry.software_url COLLATE "C" AS software_url, entry.multiarch COLLATE "C" AS multiarch,
-            entry.os::text COLLATE "C" AS os
-            """ : "NULL::text AS software_url, NULL::text AS multiarch, NULL::text AS os"
+    /// - Parameters:
+    ///   - expired: the entries whose time is over, of those that `mayExpire` matches.
+    ///   - isMeant: whether what a policy decides on is asked for.
+    ///   - columns: of `entry`.
+    func matched(_ expired: EntrySet, by isMeant: (RetentionPolicy) -> Bool, columns: SQL) -> SQL {
+        let cases: [SQL] = zip(policies, conditions).enumerated().compactMap { number, each in
+            guard let condition = each.1 else { return nil }
+            let isExpired: SQL = each.0.isOfExpired ? " AND \(expired.contains)" : ""
+            return "WHEN \(condition)\(isExpired) THEN \(number)::integer"
+        }
+        let policy: SQL = cases.isEmpty ? "NULL::integer" : "CASE \(joined: cases, by: " ") END"
+        let numbers = policies.indices.filter { conditions[$0] != nil && isMeant(policies[$0]) }.map { "\($0)" }
+        // OFFSET keeps the subqueries apart, so that nothing in them is worked out twice; as a text, which needs no
+        // conversion, or they would be none for parallel workers. Of a CASE, PostgreSQL takes it that half of the rows match;
+        // of what is in it, that hardly any do, and hashes millions of them in one process.
         return """
-            SELECT * FROM (
-                SELECT entry.id, entry.sha512, coalesce(entry.renewed_at, entry.created_at) AS created_at,
-                    \(policy) AS policy, expired.at AS expired_at,
-                    \(keys ? "entry.key" : "NULL::text AS key" as SQL), \(release),
-                    \(Pins.holdEntry) AS is_pinned
-                FROM shacache.entry LEFT JOIN \(expired)
-                WHERE entry.withdrawal_id IS NULL
+            SELECT \(columns) FROM (
+                SELECT entry.id, entry.key, entry.sha512, coalesce(entry.renewed_at, entry.created_at) AS created_at,
+                    \(policy) AS policy, entry.software_url, entry.multiarch, entry.os
+                FROM shacache.entry WHERE entry.withdrawal_id IS NULL OFFSET '0'
             ) AS entry
-            WHERE entry.policy IS NOT NULL AND entry.created_at < \(latest(now: now, usedSince: used))
+            WHERE CASE WHEN entry.policy = ANY(\(numbers)::integer[]) THEN entry.created_at < \(latest) ELSE false END OFFSET '0'
             """
     }
 
     /// Of a row with `policy`: what was put since then stays, whatever else is so.
-    private func latest(now: Int, usedSince used: [Int?]) -> SQL {
-        let cases: [SQL] = zip(policies, used).enumerated().compactMap { number, each in
-            let (keeps, used) = (each.0.keeps, each.1)
+    private var latest: SQL {
+        byPolicy(otherwise: "'infinity'::timestamptz") { policy, used in
             // The others of a group, or of a bound, count too.
-            guard keeps.newest == nil, keeps.bytes == nil else { return nil }
-            let since = [keeps.sinceUpload.map { now - $0.seconds }, used].compactMap { $0 }.min()
-            return since.map { "WHEN \(number)::integer THEN to_timestamp(\($0))" }
+            policy.keeps.newest == nil && policy.keeps.bytes == nil ? timeLimit(policy, used) : nil
         }
-        return cases.isEmpty
-            ? "'infinity'::timestamptz" : "CASE entry.policy \(joined: cases, by: " ") ELSE 'infinity'::timestamptz END"
+    }
+
+    /// Of a row with `policy` and `created_at`: whether its upload was too long ago to keep it, also as a use.
+    ///
+    /// - Parameter isMeant: what other policies decide on is old in any case.
+    func isOld(of isMeant: (RetentionPolicy) -> Bool = { _ in true }) -> SQL {
+        let limit = byPolicy(otherwise: "'infinity'::timestamptz") { isMeant($0) ? timeLimit($0, $1) : nil }
+        return "entry.created_at < \(limit)"
+    }
+
+    /// - Returns: nil: a policy doesn't go by time.
+    private func timeLimit(_ policy: RetentionPolicy, _ usedSince: Int?) -> SQL? {
+        [policy.keeps.sinceUpload.map { now - $0.seconds }, usedSince].compactMap { $0 }.min().map {
+            "to_timestamp(\($0))"
+        }
+    }
+
+    /// Of a row with `policy`: since when a use keeps it; NULL: none does.
+    ///
+    /// - Parameter isMeant: what other policies decide on, no use keeps.
+    func useLimit(of isMeant: (RetentionPolicy) -> Bool = { _ in true }) -> SQL {
+        byPolicy(otherwise: "NULL::timestamptz") { isMeant($0) ? $1.map { "to_timestamp(\($0))" } : nil }
+    }
+
+    /// The same for a use that is known by the day that ends it.
+    func useDayLimit(of isMeant: (RetentionPolicy) -> Bool) -> SQL {
+        byPolicy(otherwise: "NULL::date") {
+            isMeant($0) ? $1.map { "date '1970-01-01' + \(($0 + Self.day - 1) / Self.day)::integer" } : nil
+        }
+    }
+
+    private static let day = 86400
+
+    /// Of a row with `policy`: how many of a group its policy keeps; NULL: all.
+    var newest: SQL { byPolicy(otherwise: "NULL::bigint") { policy, _ in policy.keeps.newest.map { "\($0.count)" } } }
+
+    private func byPolicy(otherwise: SQL, _ value: (RetentionPolicy, Int?) -> SQL?) -> SQL {
+        let cases: [SQL] = zip(policies, usedSince).enumerated().compactMap { number, each in
+            value(each.0, each.1).map { "WHEN \(number)::integer THEN \($0)" }
+        }
+        return cases.isEmpty ? otherwise : "CASE entry.policy \(joined: cases, by: " ") ELSE \(otherwise) END"
     }
 }
 
