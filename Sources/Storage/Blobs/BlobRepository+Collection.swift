@@ -315,8 +315,8 @@ extension CollectionPage<String> {
     /// - Parameter rows: that begin with a digest, in its order; as many as there are to be in one page, if there
     ///   are more.
     fileprivate init(lastOf rows: Rows, count: Int, problem: StoreError? = nil) {
-        self.init(
-            last: rows.count < Self.size ? nil : Array(rows).last!.digest(0)!.description, count: count, problem: problem)
+        let last = rows.count < Self.size ? nil : Array(rows).last!.digest(0)!.description
+        self.init(last: last, count: count, problem: problem)
     }
 }
 
