@@ -47,6 +47,7 @@ public struct Request: Sendable {
         case admission
         /// Which of many blobs and keys are there.
         case existence
+        case feed
         /// A health check, from an address that the operator allows; or the metrics, from any.
         case health
     }
@@ -56,8 +57,22 @@ public struct Request: Sendable {
         switch purpose {
         case .health: try Route.findHealth(target)
         case .existence: try Route.findExistence(target, below: mount)
+        case .feed: try Route.findFeed(target)
         case .request, .admission: try Route.find(target, below: mount)
         }
+    }
+
+    /// The value of `name` in the target's query, its percent escapes decoded; nil when it has none.
+    func query(_ name: String) throws(Refusal) -> String? {
+        let query = target.drop { $0 != UInt8(ascii: "?") }.dropFirst()
+        let prefix = "\(name)=".utf8
+        guard let member = query.split(separator: UInt8(ascii: "&")).first(where: { $0.starts(with: prefix) }) else {
+            return nil
+        }
+        guard let bytes = percentDecoded(Array(member.dropFirst(prefix.count))),
+            let text = String(validating: bytes, as: UTF8.self)
+        else { throw .malformedRequest("the query's \(name) is not percent-encoded UTF-8") }
+        return text
     }
 }
 
@@ -83,6 +98,7 @@ enum Operation {
     case checkLiveness
     case checkReadiness(uploads: Bool)
     case showMetrics
+    case readFeed
 
     enum Upload {
         /// - Parameter expected: the name that the request gives it.
@@ -112,6 +128,7 @@ enum Operation {
         case (.get, .live), (.head, .live): self = .checkLiveness
         case (.get, .ready(let uploads)), (.head, .ready(let uploads)): self = .checkReadiness(uploads: uploads)
         case (.get, .metrics), (.head, .metrics): self = .showMetrics
+        case (.get, .feed), (.head, .feed): self = .readFeed
         default: return nil
         }
     }

@@ -159,7 +159,7 @@ extension Request {
             }
             switch route {
             case .blob, .entries: return route!
-            case .blobs, .existence, .live, .ready, .metrics, nil:
+            case .blobs, .existence, .live, .ready, .metrics, .feed, nil:
                 throw Refusal.malformedRequest("line \(index + 1) of the list names neither a blob nor a key")
             }
         }

@@ -40,7 +40,7 @@ struct RequestHandler: Sendable {
         recorder.add(to: .threads, socket)
         let service = Service(
             store: store, session: Session(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
-            rules: configuration.uploads.rules, refusals: refusals, lists: lists,
+            rules: configuration.uploads.rules, feedReaders: configuration.feed.readers, refusals: refusals, lists: lists,
             monitoring: monitoring)
         return { source in
             let request = Request(source)

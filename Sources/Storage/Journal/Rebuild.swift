@@ -300,6 +300,9 @@ extension Rebuild {
         INSERT INTO shacache.account_usage (account_id, shard, blobs, bytes)
         SELECT account_id, 0, count(*), sum(size) FROM shacache.blob GROUP BY account_id;
 
+        -- Its feed begins anew, without what is hidden.
+        DELETE FROM shacache.visibility_change;
+
         -- No number is given again, not even that of what was removed.
         SELECT setval(pg_get_serial_sequence('shacache.' || name, 'id'), last) FROM (VALUES
             ('account', (SELECT max(id) FROM shacache.account)),
