@@ -29,7 +29,8 @@ public final class Service {
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(), monitoring: Monitoring
+        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(),
+        monitoring: Monitoring
     ) {
         self.store = store
         self.session = session

@@ -13,7 +13,9 @@ struct OperationTests {
         request.target = Array(target.utf8)
         if target == "/-/feed" {
             request.purpose = .feed
-        } else if target.hasPrefix("/-/") || target == "/metrics" { request.purpose = .health }
+        } else if target.hasPrefix("/-/") || target == "/metrics" {
+            request.purpose = .health
+        }
         return try #require(try request.route())
     }
 
