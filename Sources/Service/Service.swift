@@ -11,6 +11,8 @@ public final class Service {
     let blobs: BlobRepository
     let listing: Entries
     let rules: UploadRules
+    /// Whether what isn't here may be fetched.
+    let hasUpstreams: Bool
     let monitoring: Monitoring
     /// Of the session, as they were last counted.
     var counted = Statistics()
@@ -27,13 +29,15 @@ public final class Service {
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(), monitoring: Monitoring
+        hasUpstreams: Bool = false, refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(),
+        monitoring: Monitoring
     ) {
         self.store = store
         self.session = session
         blobs = BlobRepository(store, session, groups: groups.blobs)
         listing = Entries(session, in: store, groups: groups.entries)
         self.rules = rules
+        self.hasUpstreams = hasUpstreams
         self.refusals = refusals
         self.lists = lists
         self.monitoring = monitoring
