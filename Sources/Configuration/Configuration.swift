@@ -21,9 +21,13 @@ public struct Configuration: Decodable, Sendable {
     /// In the order of the file; without any, nothing is ever removed.
     public internal(set) var retention: [RetentionPolicy]
     public let collection: CollectionSection
+    /// In the order in which they are asked; without any, nothing is fetched.
+    public let upstreams: [Upstream]
+    public let fetching: Fetching
 
     private enum CodingKeys: String, CodingKey {
-        case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection
+        case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection, fetching
+        case upstreams = "upstream"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -39,6 +43,8 @@ public struct Configuration: Decodable, Sendable {
         log = try sections.section(.log)
         feed = try sections.section(.feed)
         collection = try sections.section(.collection)
+        fetching = try sections.section(.fetching)
+        upstreams = try sections.decodeIfPresent([Upstream].self, forKey: .upstreams) ?? []
         retention = try sections.decodeIfPresent([RetentionTable].self, forKey: .retention)?.map(\.policy) ?? []
     }
 

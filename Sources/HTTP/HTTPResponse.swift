@@ -6,6 +6,8 @@ public struct HTTPResponse: Sendable {
     public let head: Head
     /// Of a body that went to no receiver, the first 64 MiB at most.
     public let body: [UInt8]
+    /// Where it redirects to, if that wasn't followed: a whole URL.
+    public let redirection: String?
 
     public var status: Int { head.status }
 

@@ -208,6 +208,7 @@ extension Response {
     public var allHeaders: [(name: String, value: String)] {
         switch body {
         case .file(let file): headers + [("X-Accel-Redirect", "\(file.way.rawValue)/\(file.path)")]
+        case .fetched(let location): headers + [("X-Accel-Redirect", location)]
         case .bytes where status == .noContent || status == .notModified: headers
         // nginx would send a body of unknown length in chunks, where a client can't tell how much is missing.
         case .bytes(let bytes): headers + [("Content-Length", "\(bytes.count)")]
@@ -218,7 +219,7 @@ extension Response {
     public var bytes: [UInt8] {
         switch body {
         case .bytes(let bytes): bytes
-        case .file: []
+        case .file, .fetched: []
         }
     }
 }
@@ -227,4 +228,11 @@ public enum ResponseBody: Sendable {
     case bytes([UInt8])
     /// nginx sends it, with its length and the ranges that are asked for.
     case file(BlobFile)
+    /// The fetcher gets it from an upstream: nginx goes to its location (`fetch.conf`).
+    case fetched(String)
+
+    /// A blob that isn't here.
+    static func fetched(_ file: BlobFile) -> ResponseBody {
+        .fetched(file.way.rawValue.replacing("/-/", with: "/-/fetch/") + "/\(file.digest)")
+    }
 }

@@ -12,6 +12,8 @@ public final class Service {
     let listing: Entries
     let rules: UploadRules
     let feedReaders: FeedReaders
+    /// Whether what isn't here may be fetched.
+    let hasUpstreams: Bool
     let monitoring: Monitoring
     /// Of the session, as they were last counted.
     var counted = Statistics()
@@ -29,7 +31,8 @@ public final class Service {
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(),
+        hasUpstreams: Bool = false, feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
+        lists: ListRateLimiter = ListRateLimiter(),
         monitoring: Monitoring
     ) {
         self.store = store
@@ -38,6 +41,7 @@ public final class Service {
         listing = Entries(session, in: store, groups: groups.entries)
         self.rules = rules
         self.feedReaders = feedReaders
+        self.hasUpstreams = hasUpstreams
         self.refusals = refusals
         self.lists = lists
         self.monitoring = monitoring
