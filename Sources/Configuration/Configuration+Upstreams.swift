@@ -1,5 +1,5 @@
 import ShaCache
-import Storage
+public import Storage
 import TOMLKit
 
 /// A table `[[upstream]]`: another cache, from which this one fetches what it lacks.
@@ -57,12 +57,16 @@ extension Configuration {
     public struct Fetching: Decodable, Sendable {
         /// How many clients are sent a blob at once while it is being fetched.
         public let clients: Int
+        /// How long what an upstream said of a key is used.
+        public let keyAges: FetchedKeys.Limits
 
-        private enum CodingKeys: String, CodingKey { case clients }
+        private enum CodingKeys: String, CodingKey { case clients, fresh, stale }
 
         public init(from decoder: any Decoder) throws {
             let options = try decoder.container(keyedBy: CodingKeys.self)
             clients = try options.positive(.clients) ?? 256
+            keyAges = FetchedKeys.Limits(
+                fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
         }
     }
 

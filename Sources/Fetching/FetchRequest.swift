@@ -16,6 +16,7 @@ struct FetchRequest {
     enum Target {
         /// - Parameter way: the internal location by which nginx sends it when it is here, as the worker chose it.
         case blob(Digest, way: String)
+        case key(Key)
     }
 
     /// Every parameter that `fetch.conf` sets.
@@ -38,10 +39,24 @@ extension FetchRequest.Target {
     /// - Parameter path: of `Response.fetching` (Service).
     init?(_ path: String) {
         let parts = path.split(separator: "/").map(String.init)
-        guard parts.count == 4, parts[0] == "-", parts[1] == "fetch", parts[2].hasPrefix("blob"),
-            let digest = Digest(parts[3])
-        else { return nil }
-        self = .blob(digest, way: "/-/\(parts[2])")
+        guard parts.count == 4, parts[0] == "-", parts[1] == "fetch" else { return nil }
+        if parts[2] == "key" {
+            guard let key = try? Key(hexadecimal: parts[3]) else { return nil }
+            self = .key(key)
+        } else if parts[2].hasPrefix("blob"), let digest = Digest(parts[3]) {
+            self = .blob(digest, way: "/-/\(parts[2])")
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Key {
+    /// - Parameter text: the bytes of its text.
+    fileprivate init(hexadecimal text: String) throws(Refusal) {
+        let digits = Array(text.utf8)
+        let escaped = stride(from: 0, to: digits.count, by: 2).flatMap { [UInt8(ascii: "%")] + digits[$0...].prefix(2) }
+        try self.init(percentEncoded: escaped)
     }
 }
 

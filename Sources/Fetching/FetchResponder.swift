@@ -9,6 +9,7 @@ import Synchronization
 /// threads that fetch wait for neither.
 public final class FetchResponder: Sendable {
     private let fetcher: Fetcher
+    private let keys: KeyFetcher
     /// How many clients may be fed at once.
     private let clientLimit: Int
     private let clients = Atomic(0)
@@ -22,8 +23,8 @@ public final class FetchResponder: Sendable {
     private static let interval = Duration.seconds(1)
 
     /// - Parameter clients: how many may be fed at once.
-    public init(_ fetcher: Fetcher, clients: Int) {
-        self.fetcher = fetcher
+    public init(_ fetcher: Fetcher, _ keys: KeyFetcher, clients: Int) {
+        (self.fetcher, self.keys) = (fetcher, keys)
         clientLimit = clients
     }
 
@@ -34,6 +35,22 @@ public final class FetchResponder: Sendable {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
         switch request.target {
         case .blob(let digest, let way): answerBlob(digest, way, request, source)
+        case .key(let key): answerKey(key, request, source)
+        }
+    }
+
+    /// What is here when the upstream has been asked, or can't be.
+    private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
+        do {
+            guard let list = try keys.list(of: key, loop: request.loop) else {
+                return source.send(.notFound, key.absence, to: request)
+            }
+            source.send(
+                status: "200 OK", headers: list.headers + [("Content-Length", "\(list.bytes.count)")], body: list.bytes)
+        } catch {
+            fetcher.log.error(
+                "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])
+            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request)
         }
     }
 

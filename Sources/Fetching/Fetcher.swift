@@ -14,7 +14,7 @@ public final class Fetcher: Sendable {
     let log: Logger
     /// By which other caches' requests are told that have come through this one.
     let name = "shacache-" + String(UInt64.random(in: 0 ... .max), radix: 16)
-    private let database: DatabasePool
+    let database: DatabasePool
     private let fetches = Mutex<[Digest: Fetch]>([:])
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)

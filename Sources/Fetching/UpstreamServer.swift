@@ -47,11 +47,41 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
+        try ask(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop, receive: receive)
+    }
+
+    /// Asks for the list of a key, as `ask` for a blob.
+    ///
+    /// - Parameters:
+    ///   - limit: in bytes.
+    ///   - time: how long it may take in all, however its pieces come.
+    /// - Returns: nil when the upstream doesn't have it.
+    /// - Throws: `UpstreamFailure`.
+    func list(of key: Key, atMost limit: Int, within time: Duration, loop: String) throws -> [UInt8]? {
+        let (url, end) = ("\(upstream.shadir)/\(key.percentEncoded)", ContinuousClock.now + time)
+        var list: [UInt8] = []
+        let status = try ask(.get, url, loop: loop) { head, part, bytes in
+            guard list.count + bytes.count <= limit, part.size ?? 0 <= limit else {
+                throw UpstreamFailure(.tooLarge, "\(url): a list of more than \(limit) bytes")
+            }
+            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
+            list.append(contentsOf: bytes)
+        }.head.status
+        switch status {
+        case 200: return list
+        case 404, 410: return nil
+        default: throw UpstreamFailure(.status, "\(url): answers \(status)")
+        }
+    }
+
+    private func ask(
+        _ method: HTTPMethod, _ url: String, from start: Int = 0, loop: String,
+        receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Answer {
         var hasBegun = false
         do {
             let answer = try sessions.withSession { session in
-                try follow(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop, session) {
-                    head, part, bytes in
+                try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
                     hasBegun = true
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }

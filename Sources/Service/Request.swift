@@ -231,6 +231,9 @@ public enum ResponseBody: Sendable {
     /// The fetcher gets it from an upstream: nginx goes to its location (`fetch.conf`).
     case fetched(String)
 
+    /// A key that an upstream is to be asked for. In hexadecimal: nginx would read slashes and percent signs in it.
+    static func fetched(_ key: Key) -> ResponseBody { .fetched("/-/fetch/key/\(hex(Array(key.text.utf8)))") }
+
     /// A blob that isn't here.
     static func fetched(_ file: BlobFile) -> ResponseBody {
         .fetched(file.way.rawValue.replacing("/-/", with: "/-/fetch/") + "/\(file.digest)")

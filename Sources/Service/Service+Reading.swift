@@ -35,11 +35,14 @@ extension Service {
     }
 
     func entries(of key: Key) throws -> Response {
-        guard let body = try listing.list(of: key) else {
-            return Response(.notFound, line: "nothing is listed under the key \(key.text)")
+        guard hasUpstreams else { return .list(try listing.list(of: key).map { KeyList(bytes: $0) }, of: key) }
+        let fetched = FetchedKeys(session)
+        switch try fetched.age(of: key, keyAges) {
+        case .fresh: break
+        case .stale: try fetched.want(key)
+        case .outdated: return Response(.ok, body: .fetched(key))
         }
-        return Response(
-            .ok, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: .bytes(body))
+        return .list(try fetched.list(of: key), of: key)
     }
 
     /// - Parameter uploads: whether they must be possible, beside lookups and downloads.
@@ -69,6 +72,13 @@ extension Service {
             return "the database commits nothing: it waits for a synchronous standby, or its disk hangs"
         }
         return nil
+    }
+}
+
+extension Response {
+    fileprivate static func list(_ list: KeyList?, of key: Key) -> Response {
+        guard let list else { return Response(.notFound, line: key.absence) }
+        return Response(.ok, headers: list.headers, body: .bytes(list.bytes))
     }
 }
 

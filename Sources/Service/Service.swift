@@ -14,6 +14,7 @@ public final class Service {
     let feedReaders: FeedReaders
     /// Whether what isn't here may be fetched.
     let hasUpstreams: Bool
+    let keyAges: FetchedKeys.Limits
     let monitoring: Monitoring
     /// Of the session, as they were last counted.
     var counted = Statistics()
@@ -31,7 +32,7 @@ public final class Service {
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        hasUpstreams: Bool = false, feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
+        hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(), feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
         lists: ListRateLimiter = ListRateLimiter(),
         monitoring: Monitoring
     ) {
@@ -42,6 +43,7 @@ public final class Service {
         self.rules = rules
         self.feedReaders = feedReaders
         self.hasUpstreams = hasUpstreams
+        self.keyAges = keyAges
         self.refusals = refusals
         self.lists = lists
         self.monitoring = monitoring

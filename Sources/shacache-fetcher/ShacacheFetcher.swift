@@ -51,7 +51,10 @@ struct ShacacheFetcher: ParsableCommand {
             return store
         }
         let clients = configuration.fetching.clients
-        let responder = FetchResponder(Fetcher(configuration, store: store, log: log), clients: clients)
+        let fetcher = Fetcher(configuration, store: store, log: log)
+        let keys = KeyFetcher(fetcher, configuration)
+        try keys.start()
+        let responder = FetchResponder(fetcher, keys, clients: clients)
         let threads = ThreadPool()
         threads.start(FetchResponder.threads(clients: clients), on: listener) {
             { request in
