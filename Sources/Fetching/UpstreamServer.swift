@@ -47,12 +47,10 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        var hasBegun = false
         do {
             let answer = try sessions.withSession { session in
                 try follow(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop, session) {
                     head, part, bytes in
-                    hasBegun = true
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }
                 }
@@ -60,7 +58,7 @@ final class UpstreamServer: Sendable {
             breaker.noteSuccess()
             return answer
         } catch let failure as HTTPFailure {
-            throw note(UpstreamFailure(failure, hasBegun: hasBegun))
+            throw note(UpstreamFailure(failure))
         } catch let failure as UpstreamFailure {
             throw note(failure)
         }
