@@ -8,6 +8,8 @@ final class CircuitBreaker: Sendable {
         var failures = 0
         /// From when on one request may try again; nil while it is closed.
         var retry: ContinuousClock.Instant?
+        /// Whether one does.
+        var isTrying = false
     }
 
     private let state = Mutex(State())
@@ -21,7 +23,7 @@ final class CircuitBreaker: Sendable {
         state.withLock { state in
             guard let retry = state.retry else { return true }
             guard now >= retry else { return false }
-            state.retry = now + Self.pause(after: state.failures)
+            (state.isTrying, state.retry) = (true, now + Self.pause(after: state.failures))
             return true
         }
     }
@@ -32,11 +34,9 @@ final class CircuitBreaker: Sendable {
     func noteFailure(at now: ContinuousClock.Instant = .now) {
         state.withLock { state in
             // Of requests that were under way together, one failure counts.
-            guard state.retry.map({ now >= $0 - Self.pause(after: state.failures) + .milliseconds(1) }) ?? true else {
-                return
-            }
+            guard state.retry == nil || state.isTrying else { return }
             state.failures += 1
-            state.retry = now + Self.pause(after: state.failures)
+            (state.isTrying, state.retry) = (false, now + Self.pause(after: state.failures))
         }
     }
 

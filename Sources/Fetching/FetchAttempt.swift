@@ -22,15 +22,17 @@ struct FetchAttempt {
     func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
         let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
         do {
-            let reception = try Reception(fetch, into: file, sizeLimit: server.upstream.sizeLimit)
+            let reception = try Reception(fetch, into: file, in: files, sizeLimit: server.upstream.sizeLimit)
             let wasThere = reception.count
             guard try receive(reception) else {
                 file.body.discard()
                 return false
             }
             if !reception.verify() {
-                // After a power cut, what an earlier try had left may be zeros: that is not the upstream's fault.
-                guard wasThere > 0, fetch.restart() else { throw wrongBytes(reception.count) }
+                guard wasThere > 0 else { throw wrongBytes(reception.count) }
+                guard fetch.restart() else {
+                    throw UpstreamFailure(.damagedPart, "the \(wasThere) bytes of an earlier try were not the blob's")
+                }
                 try reception.clear()
                 guard try receive(reception) else { return false }
                 guard reception.verify() else { throw wrongBytes(reception.count) }

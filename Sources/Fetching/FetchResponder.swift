@@ -13,6 +13,7 @@ public final class FetchResponder: Sendable {
     /// How many clients may be fed at once.
     private let clientLimit: Int
     private let clients = Atomic(0)
+    private let misses = MissRateLimiter()
 
     /// How long something small is waited for, so that it can be sent as a whole.
     private static let patience = Duration.seconds(1)
@@ -58,6 +59,11 @@ public final class FetchResponder: Sendable {
         _ digest: Digest, _ way: String, _ request: FetchRequest, _ source: borrowing FastCGIRequest
     ) {
         guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
+        if request.isLimited, let pause = misses.pause(for: request.clientAddress) {
+            return source.send(
+                .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
+                retryAfter: pause)
+        }
         do {
             if request.isHead { return try answerHead(digest, request, source) }
             guard let fetch = try fetcher.join(digest, loop: request.loop) else {
@@ -66,16 +72,17 @@ public final class FetchResponder: Sendable {
             defer { fetch.leave() }
             answer(request, with: fetch, way, source)
         } catch is TooManyFetches {
-            source.send(.serviceUnavailable, "too much is being fetched, try again", to: request)
+            source.send(.serviceUnavailable, "too much is being fetched, try again", to: request, retryAfter: 10)
         } catch {
             fetcher.log.error(
                 "failed", metadata: ["request_id": "\(request.requestID)", "sha512": "\(digest)", "cause": "\(error)"])
-            source.send(.serviceUnavailable, "the blob can't be fetched now, try again", to: request)
+            source.send(.serviceUnavailable, "the blob can't be fetched now, try again", to: request, retryAfter: 10)
         }
     }
 
     private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
         guard let found = try fetcher.find(digest, loop: request.loop) else {
+            misses.noteMiss(by: request.clientAddress)
             return source.sendAbsence(of: digest, to: request)
         }
         let length = found.size.map { [("Content-Length", "\($0)")] } ?? []
@@ -108,14 +115,16 @@ public final class FetchResponder: Sendable {
                     return Feeding(fetch, file, size: size).feed(request, isWhole: way.hasSuffix("-whole"), source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
+                misses.noteMiss(by: request.clientAddress)
                 return source.sendAbsence(of: fetch.digest, to: request)
             case .over(.unknown):
-                return source.send(.serviceUnavailable, "the database is away, try again", to: request)
+                return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
             case nil:
                 if source.isAbandoned { return source.giveUp() }
                 if !hasTurn, start.duration(to: .now) > Self.turn {
                     return source.send(
-                        .serviceUnavailable, "too many clients are being sent blobs, try again", to: request)
+                        .serviceUnavailable, "too many clients are being sent blobs, try again", to: request,
+                        retryAfter: 10)
                 }
             }
         }
@@ -154,14 +163,14 @@ extension FastCGIRequest {
     /// What a miss would have had. To a deployed client that resumes, without a body: it would splice that into its file.
     func sendAbsence(of digest: Digest, to request: FetchRequest) { send(.notFound, digest.absence, to: request) }
 
-    func send(_ status: Status, _ line: String, to request: FetchRequest) {
-        send(status, request.range.isEmpty ? line : "")
+    /// - Parameter pause: in seconds.
+    func send(_ status: Status, _ line: String, to request: FetchRequest, retryAfter pause: Int? = nil) {
+        send(status, request.range.isEmpty ? line : "", retryAfter: pause)
     }
 
-    func send(_ status: Status, _ line: String) {
+    func send(_ status: Status, _ line: String, retryAfter pause: Int? = nil) {
         let body = line.isEmpty ? [] : Array("\(line)\n".utf8)
-        // Seconds.
-        let retry = status == .serviceUnavailable ? [("Retry-After", "10")] : []
+        let retry = pause.map { [("Retry-After", "\($0)")] } ?? []
         send(
             status: "\(status.rawValue) \(status.reasonPhrase)",
             headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")] + retry

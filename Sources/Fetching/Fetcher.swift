@@ -166,7 +166,7 @@ public final class Fetcher: Sendable {
             let isStored = try database.withSession {
                 try BlobRepository(files, $0).storeFetched(file.body, as: fetch.digest, size: size, from: server.name)
             }
-            file.body.discard()
+            SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)
             if isStored { fetch.noteStored() }
             log.info(isStored ? "fetched" : "fetched, and withdrawn meanwhile", metadata: metadata)
         } catch {

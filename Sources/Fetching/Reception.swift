@@ -9,6 +9,7 @@ import System
 final class Reception {
     private let fetch: Fetch
     private let sizeLimit: Int
+    private let files: LocalBlobs
     private let file: FetchedFile
     private var hash: Hash? = Hash(.sha512)
     /// How many bytes are there.
@@ -23,8 +24,8 @@ final class Reception {
     private static let interval = Duration.milliseconds(20)
 
     /// Hashes what an earlier try has left.
-    init(_ fetch: Fetch, into file: FetchedFile, sizeLimit: Int) throws {
-        (self.fetch, self.file, self.sizeLimit) = (fetch, file, sizeLimit)
+    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, sizeLimit: Int) throws {
+        (self.fetch, self.file, self.files, self.sizeLimit) = (fetch, file, files, sizeLimit)
         let size = try file.body.size()
         guard size > 0 else { return }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
@@ -68,6 +69,7 @@ final class Reception {
         if let size = part.size, size > sizeLimit {
             throw UpstreamFailure(.tooLarge, "announces \(size) bytes, more than \(sizeLimit)")
         }
+        try files.admit(bytes: max(0, (part.size ?? 0) - count))
         skipped = part.start == 0 ? count : 0
         fetch.beginReceiving(file, size: part.size, received: count)
     }
@@ -75,6 +77,8 @@ final class Reception {
     private func announce() throws {
         guard count - announced.count >= Self.step || announced.time.duration(to: .now) >= Self.interval else { return }
         announced = (count, .now)
+        // Its size may be unknown, and others fill the disk, too.
+        try files.admit(bytes: 0)
         fetch.noteReceived(count)
         if fetch.endIfAbandoned() { throw Abandoned() }
     }

@@ -19,6 +19,8 @@ struct UpstreamFailure: Error, CustomStringConvertible {
         case interrupted
         /// The whole body, with another hash than its name.
         case wrongBytes = "wrong bytes"
+        /// The same, behind what an earlier try had left here: after a power cut that may be zeros.
+        case damagedPart = "damaged part"
     }
 
     let reason: Reason
@@ -26,14 +28,13 @@ struct UpstreamFailure: Error, CustomStringConvertible {
 
     init(_ reason: Reason, _ description: String) { (self.reason, self.description) = (reason, description) }
 
-    /// - Parameter hasBegun: whether the answer had.
-    init(_ failure: HTTPFailure, hasBegun: Bool) {
+    init(_ failure: HTTPFailure) {
         let reason: Reason =
             switch failure.kind {
             case .certificate, .misuse: .certificate
             case .redirect: .redirect
             case .notTheFile: .notTheBlob
-            case .unreachable, .interrupted, .silent: hasBegun ? .interrupted : .noAnswer
+            case .unreachable, .interrupted, .silent: failure.isOfAnswer ? .interrupted : .noAnswer
             }
         self.init(reason, failure.description)
     }
@@ -46,7 +47,7 @@ struct UpstreamFailure: Error, CustomStringConvertible {
         switch reason {
         case .wrongBytes, .notTheBlob, .tooLarge, .redirect: .seconds(3600)
         case .interrupted, .status: .seconds(60)
-        case .noAnswer, .certificate: .zero
+        case .noAnswer, .certificate, .damagedPart: .zero
         }
     }
 }

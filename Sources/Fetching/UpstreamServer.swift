@@ -78,11 +78,9 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ url: String, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
-        var hasBegun = false
         do {
             let answer = try sessions.withSession { session in
                 try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
-                    hasBegun = true
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }
                 }
@@ -90,7 +88,7 @@ final class UpstreamServer: Sendable {
             breaker.noteSuccess()
             return answer
         } catch let failure as HTTPFailure {
-            throw note(UpstreamFailure(failure, hasBegun: hasBegun))
+            throw note(UpstreamFailure(failure))
         } catch let failure as UpstreamFailure {
             throw note(failure)
         }

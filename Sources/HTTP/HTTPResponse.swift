@@ -73,6 +73,8 @@ public struct HTTPFailure: Error, CustomStringConvertible {
 
     public let kind: Cause
     public let description: String
+    /// Whether status and headers of an answer had come.
+    public internal(set) var isOfAnswer = false
 
     init(_ kind: Cause, _ description: String) {
         self.kind = kind

@@ -64,9 +64,15 @@ public final class Transfer {
 
     /// What came of it.
     func response(_ code: CURLcode, words: String, redirection: String?) throws -> HTTPResponse {
+        let isRefused = code == CURLE_UNSUPPORTED_PROTOCOL && (300..<400).contains(status)
+        if thrown == nil, code != CURLE_OK {
+            thrown = isRefused ? refusedRedirect : HTTPFailure(code, words, url: request.shownURL)
+        }
+        if var failure = thrown as? HTTPFailure {
+            failure.isOfAnswer = isAnswered
+            throw failure
+        }
         if let thrown { throw thrown }
-        if code == CURLE_UNSUPPORTED_PROTOCOL, (300..<400).contains(status) { throw refusedRedirect }
-        guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.shownURL) }
         return HTTPResponse(
             head: Head(status: status, version: version, headers: headers), body: collected, redirection: redirection)
     }

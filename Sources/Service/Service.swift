@@ -32,7 +32,8 @@ public final class Service {
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(), feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
+        hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(),
+        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
         lists: ListRateLimiter = ListRateLimiter(),
         monitoring: Monitoring
     ) {

@@ -36,7 +36,7 @@ public struct SpooledBody: ~Copyable, Sendable {
     ///
     /// - Parameter source: the name of the upstream that it comes from.
     public init(of digest: Digest, from source: String, in store: LocalBlobs) throws(StoreError) {
-        path = "\(store.spool)/\(LocalBlobs.fetchedPrefix)\(source)-\(digest)"
+        path = Self.path(of: digest, from: source, in: store)
         let flags = O_RDWR | O_CREAT | O_APPEND
         let file = try Descriptor(inStore: path, flags: flags, mode: 0o600, named: "a file in the spool")
         let status = try asStoreError(try file.status())
@@ -49,6 +49,15 @@ public struct SpooledBody: ~Copyable, Sendable {
         }
         self.store = store
         isOurs = true
+    }
+
+    /// Removes what came of a blob from these upstreams, now that it is here.
+    public static func discard(of digest: Digest, from sources: [String], in store: LocalBlobs) {
+        for source in sources { unlink(path(of: digest, from: source, in: store)) }
+    }
+
+    private static func path(of digest: Digest, from source: String, in store: LocalBlobs) -> String {
+        "\(store.spool)/\(LocalBlobs.fetchedPrefix)\(source)-\(digest)"
     }
 
     /// Throws away what is there.

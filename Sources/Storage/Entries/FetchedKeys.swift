@@ -96,9 +96,9 @@ extension FetchedKeys {
             if row.bool(3) { fetched += 1 }
         }
         let provenance = source.map { source in
-            // A header has no other characters.
-            let name = source.text(0)!.unicodeScalars.filter { $0.isASCII && $0.value >= 0x20 && !"\"\\".unicodeScalars.contains($0) }
-            return "\"\(String(String.UnicodeScalarView(name)))\"; age=\(source.int(1)!); entries=\(fetched)"
+            // A text in a header has no other characters.
+            let name = source.text(0)!.filter { $0.isASCII && $0 >= " " && !"\"\\\u{7F}".contains($0) }
+            return "\"\(name)\"; age=\(source.int(1)!); entries=\(fetched)"
         }
         return KeyList(bytes: list.json, provenance: provenance)
     }
@@ -142,14 +142,15 @@ extension FetchedKeys {
             try connection.run(
                 "INSERT INTO shacache.upstream (name) VALUES (\(upstream)) ON CONFLICT (name) DO NOTHING")
             // Locks the row, so that of two answers one comes whole behind the other.
-            let isKnown = try connection.run(
-                """
-                UPDATE shacache.fetched_key SET answered_at = now(), wanted_at = NULL
-                WHERE key = \(key.text) AND list_digest = \(list.digest)
-                    AND upstream_id = (SELECT id FROM shacache.upstream WHERE name = \(upstream))
-                RETURNING key
-                """
-            ).first != nil
+            let isKnown =
+                try connection.run(
+                    """
+                    UPDATE shacache.fetched_key SET answered_at = now(), wanted_at = NULL
+                    WHERE key = \(key.text) AND list_digest = \(list.digest)
+                        AND upstream_id = (SELECT id FROM shacache.upstream WHERE name = \(upstream))
+                    RETURNING key
+                    """
+                ).first != nil
             if !isKnown { try replace(list, of: key, from: upstream) }
         }
     }
