@@ -29,7 +29,7 @@ let package = Package(
 
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "Metrics", dependencies: ["CLinux", "ShaCache", "System"], swiftSettings: settings),
-        .target(name: "FastCGI", dependencies: ["CFastCGI"], swiftSettings: settings),
+        .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
         .target(name: "Postgres", dependencies: ["CPostgres", "System"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
@@ -38,7 +38,7 @@ let package = Package(
             name: "Storage", dependencies: ["ShaCache", "OpenSSL", "Postgres", "CLinux", "Gzip", "System"],
             swiftSettings: settings),
         .target(
-            name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres"],
+            name: "Service", dependencies: ["Metrics", "OpenSSL", "ShaCache", "Storage", "Postgres", "System"],
             swiftSettings: settings),
         .target(
             name: "AccessLog", dependencies: ["CLinux", "Gzip", "OpenSSL", "ShaCache", "Storage", "System"],
@@ -61,6 +61,14 @@ let package = Package(
             dependencies: [
                 "Configuration", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
                 .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            swiftSettings: settings),
+
+        .target(
+            name: "Fetching",
+            dependencies: [
+                "Configuration", "FastCGI", "HTTP", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
 
@@ -89,6 +97,13 @@ let package = Package(
             name: "shacache-page",
             dependencies: [
                 "Configuration", "FastCGI", "OpenSSL", "Pages", "Postgres", "Serving", "Storage", "System",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        .executableTarget(
+            name: "shacache-fetcher",
+            dependencies: [
+                "Configuration", "FastCGI", "Fetching", "OpenSSL", "Serving", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

@@ -13,6 +13,10 @@ static inline CURLcode curl_set_text(CURL *handle, CURLoption option, const char
 static inline CURLcode curl_set_pointer(CURL *handle, CURLoption option, void *value) {
     return curl_easy_setopt(handle, option, value);
 }
+// So does curl_easy_getinfo.
+static inline CURLcode curl_get_text(CURL *handle, CURLINFO info, const char **value) {
+    return curl_easy_getinfo(handle, info, value);
+}
 typedef size_t (*curl_piece_function)(char *bytes, size_t size, size_t count, void *context);
 static inline CURLcode curl_set_piece_function(CURL *handle, CURLoption option, curl_piece_function value) {
     return curl_easy_setopt(handle, option, value);

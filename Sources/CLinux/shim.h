@@ -1,6 +1,7 @@
 // What Linux offers and Swift's Glibc module leaves out.
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -21,6 +22,9 @@ static const unsigned int rename_noreplace = 1;
 static const int f_ofd_getlk = 36;
 static const int f_ofd_setlk = 37;
 static const int o_direct = __O_DIRECT;
+// POLLRDHUP
+static const short poll_rdhup = 0x2000;
+int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mutex, clockid_t clock, const struct timespec *end);
 ssize_t preadv2(int descriptor, const struct iovec *pieces, int count, off_t offset, int flags);
 // RWF_NOWAIT
 static const int rwf_nowait = 8;

@@ -25,18 +25,19 @@ extension Configuration {
     }
 
     private init(text: String, path: String) throws(ConfigurationError) {
-        let lines = RetentionLines(text)
+        let lines = TableLines(text)
         do {
             self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
             try placeRetention(lines)
+            try checkUpstreams(lines)
         } catch {
             throw ConfigurationError(description: "\(path): \(Self.reason(error, lines))")
         }
     }
 
     /// Names must tell policies apart, since what one has hidden bears its name.
-    private mutating func placeRetention(_ lines: RetentionLines) throws {
-        for (number, line) in lines.tables.enumerated() where retention.indices.contains(number) {
+    private mutating func placeRetention(_ lines: TableLines) throws {
+        for (number, line) in lines.tables("retention").enumerated() where retention.indices.contains(number) {
             retention[number].line = line
         }
         for (number, policy) in retention.enumerated()
@@ -45,7 +46,7 @@ extension Configuration {
         }
     }
 
-    private static func reason(_ error: any Error, _ lines: RetentionLines) -> String {
+    private static func reason(_ error: any Error, _ lines: TableLines) -> String {
         switch error {
         case let error as UnexpectedKeysError:
             let names = error.keys.values.map { "\(place($0, lines))\(name($0))" }
@@ -70,7 +71,7 @@ extension Configuration {
         path.filter { $0.intValue == nil }.map(\.stringValue).joined(separator: ".")
     }
 
-    private static func place(_ path: [any CodingKey], _ lines: RetentionLines) -> String {
+    private static func place(_ path: [any CodingKey], _ lines: TableLines) -> String {
         lines.line(of: path).map { "line \($0): " } ?? ""
     }
 }

@@ -17,12 +17,17 @@ public struct Configuration: Decodable, Sendable {
     public let ca: CertificateAuthorityFiles?
     public let metrics: Metrics
     public let log: Log
+    public let feed: FeedSection
     /// In the order of the file; without any, nothing is ever removed.
     public internal(set) var retention: [RetentionPolicy]
     public let collection: CollectionSection
+    /// In the order in which they are asked; without any, nothing is fetched.
+    public let upstreams: [Upstream]
+    public let fetching: Fetching
 
     private enum CodingKeys: String, CodingKey {
-        case database, store, worker, uploads, record, site, ca, metrics, log, retention, collection
+        case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection, fetching
+        case upstreams = "upstream"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -36,7 +41,10 @@ public struct Configuration: Decodable, Sendable {
         ca = try sections.decodeIfPresent(CertificateAuthorityFiles.self, forKey: .ca)
         metrics = try sections.section(.metrics)
         log = try sections.section(.log)
+        feed = try sections.section(.feed)
         collection = try sections.section(.collection)
+        fetching = try sections.section(.fetching)
+        upstreams = try sections.decodeIfPresent([Upstream].self, forKey: .upstreams) ?? []
         retention = try sections.decodeIfPresent([RetentionTable].self, forKey: .retention)?.map(\.policy) ?? []
     }
 

@@ -1,4 +1,5 @@
 import CFastCGI
+import CLinux
 import Foundation
 import Glibc
 import Synchronization
@@ -72,6 +73,8 @@ public final class Acceptor {
 
     /// Sends what is left of the answer, and closes.
     private func finish() {
+        // Given up: nothing is left of it.
+        guard request.pointee.in != nil else { return }
         drain()
         // Or libfcgi would shut its side down first and wait for nginx's end, in three more system calls.
         FCGX_Detach(request)
@@ -121,19 +124,40 @@ public struct FastCGIRequest: ~Copyable {
 
     /// Sends status, headers and body. That the client has gone is no error.
     public func send(status: String, headers: [(name: String, value: String)], body: [UInt8]) {
+        begin(status: status, headers: headers)
+        body.withUnsafeBytes { _ = send($0) }
+    }
+
+    /// Sends status and headers of an answer whose body comes a piece at a time. That the client has gone is no error.
+    public func begin(status: String, headers: [(name: String, value: String)]) {
         var head = "Status: \(status)\r\n"
         for (name, value) in headers { head += "\(name): \(value)\r\n" }
         head += "\r\n"
-        write(Array(head.utf8))
-        write(body)
+        Array(head.utf8).withUnsafeBytes { _ = send($0) }
     }
 
-    private func write(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { buffer in
-            _ = FCGX_PutStr(
-                buffer.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(buffer.count), request.pointee.out)
-        }
+    /// Sends a piece of the body; waits for nginx to take it, which waits for its client.
+    ///
+    /// - Returns: false when nobody takes it any more.
+    public func send(_ piece: UnsafeRawBufferPointer) -> Bool {
+        FCGX_PutStr(
+            piece.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(piece.count), request.pointee.out) >= 0
     }
+
+    /// Sends what was kept back for a whole record.
+    ///
+    /// - Returns: false when nobody takes it any more.
+    public func flush() -> Bool { FCGX_FFlush(request.pointee.out) >= 0 }
+
+    /// Whether nginx has closed the connection, as it does when its client has gone.
+    public var isAbandoned: Bool {
+        var descriptor = pollfd(fd: request.pointee.ipcFd, events: poll_rdhup, revents: 0)
+        return poll(&descriptor, 1, 0) > 0
+    }
+
+    /// Ends the connection in the middle of an answer: without an end of the request, nginx tells its client that the
+    /// answer is cut, as it does when this process is killed. Nothing can be sent any more.
+    public func giveUp() { FCGX_Free(request, 1) }
 }
 
 /// A listening socket that was handed to this process, and is shared with other workers and with the next generation

@@ -25,6 +25,11 @@ public struct HTTPRequest {
     /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: there, an
     /// attacker on the path can change all that follows anyway.
     public var allowsInsecureRedirects = false
+    /// How many bytes of a body that goes to no receiver are taken; nil: 64 MiB are kept, and the others thrown away. A
+    /// longer one then ends the request.
+    public var bodyLimit: Int?
+    /// How much is received at once, in bytes.
+    public var bufferSize = 512 << 10
 
     public init(_ method: HTTPMethod, _ url: String) {
         self.method = method
@@ -51,6 +56,8 @@ public struct HTTPRequest {
         watch = other.watch
         redirectLimit = other.redirectLimit
         allowsInsecureRedirects = other.allowsInsecureRedirects
+        bodyLimit = other.bodyLimit
+        bufferSize = other.bufferSize
     }
 }
 
@@ -95,7 +102,9 @@ public struct Timeouts: Sendable {
     public var connect = 30
     /// Between two bytes in either direction.
     public var stall = 60
-    /// From the request's last byte to the answer's first.
+    /// In bytes, how much has to come of an answer's body in that time; 0: one byte.
+    public var leastBytes = 0
+    /// From the request's last byte to the end of the answer's headers.
     public var answer: Int
 
     public init(answer: Int = 60) { self.answer = answer }

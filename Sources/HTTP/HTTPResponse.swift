@@ -6,6 +6,8 @@ public struct HTTPResponse: Sendable {
     public let head: Head
     /// Of a body that went to no receiver, the first 64 MiB at most.
     public let body: [UInt8]
+    /// Where it redirects to, if that wasn't followed: a whole URL.
+    public let redirection: String?
 
     public var status: Int { head.status }
 
@@ -71,6 +73,8 @@ public struct HTTPFailure: Error, CustomStringConvertible {
 
     public let kind: Cause
     public let description: String
+    /// Whether status and headers of an answer had come.
+    public internal(set) var isOfAnswer = false
 
     init(_ kind: Cause, _ description: String) {
         self.kind = kind

@@ -46,8 +46,14 @@ public final class HTTPSession {
             words.initialize(repeating: 0)
             curl_set_pointer(handle, CURLOPT_ERRORBUFFER, words.baseAddress)
             let code = transfer.connect(to: handle) { curl_easy_perform(handle) }
-            return try transfer.response(code, words: String(cString: words.baseAddress!))
+            return try transfer.response(code, words: String(cString: words.baseAddress!), redirection: redirection)
         }
+    }
+
+    private var redirection: String? {
+        var url: UnsafePointer<CChar>?  // libcurl's
+        guard curl_get_text(handle, CURLINFO_REDIRECT_URL, &url) == CURLE_OK else { return nil }
+        return url.map { String(cString: $0) }
     }
 
     private func apply(_ request: HTTPRequest) {
@@ -69,7 +75,7 @@ public final class HTTPSession {
         curl_set_number(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         // Otherwise a name that is looked up may end the process by a signal, with several threads.
         curl_set_number(handle, CURLOPT_NOSIGNAL, 1)
-        curl_set_number(handle, CURLOPT_BUFFERSIZE, 512 << 10)
+        curl_set_number(handle, CURLOPT_BUFFERSIZE, request.bufferSize)
         curl_set_number(handle, CURLOPT_UPLOAD_BUFFERSIZE, 1 << 20)
         // HTTP/2's flow control makes uploads slower, and one at a time has nothing to gain from it.
         let version = request.body == nil ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1

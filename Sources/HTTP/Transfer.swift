@@ -13,6 +13,8 @@ public final class Transfer {
     /// Whether the answer has begun, and not only an interim one (RFC 9110, 15.2).
     private var isAnswered = false
     private var headers: [String: String] = [:]
+    /// In bytes, of all answers to this request.
+    private var headerBytes = 0
     private var collected: [UInt8] = []
     private var sent = 0
     private var isSent = false
@@ -22,6 +24,8 @@ public final class Transfer {
     private var heard = 0
 
     private static let collectionLimit = 64 << 20
+    /// Many times what servers send.
+    private static let headerLimit = 256 << 10
 
     init(_ request: HTTPRequest, receive: Receiver?) {
         self.request = request
@@ -33,8 +37,7 @@ public final class Transfer {
     func connect(to handle: UnsafeMutableRawPointer, _ perform: () -> CURLcode) -> CURLcode {
         let context = Unmanaged.passUnretained(self).toOpaque()
         curl_set_piece_function(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-            of(context).takeHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
-            return size * count
+            of(context).takeHeader(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
         }
         curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
         curl_set_piece_function(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
@@ -60,11 +63,18 @@ public final class Transfer {
     }
 
     /// What came of it.
-    func response(_ code: CURLcode, words: String) throws -> HTTPResponse {
+    func response(_ code: CURLcode, words: String, redirection: String?) throws -> HTTPResponse {
+        let isRefused = code == CURLE_UNSUPPORTED_PROTOCOL && (300..<400).contains(status)
+        if thrown == nil, code != CURLE_OK {
+            thrown = isRefused ? refusedRedirect : HTTPFailure(code, words, url: request.shownURL)
+        }
+        if var failure = thrown as? HTTPFailure {
+            failure.isOfAnswer = isAnswered
+            throw failure
+        }
         if let thrown { throw thrown }
-        if code == CURLE_UNSUPPORTED_PROTOCOL, (300..<400).contains(status) { throw refusedRedirect }
-        guard code == CURLE_OK else { throw HTTPFailure(code, words, url: request.shownURL) }
-        return HTTPResponse(head: Head(status: status, version: version, headers: headers), body: collected)
+        return HTTPResponse(
+            head: Head(status: status, version: version, headers: headers), body: collected, redirection: redirection)
     }
 
     private var refusedRedirect: HTTPFailure {
@@ -76,26 +86,45 @@ public final class Transfer {
         )
     }
 
-    private func takeHeader(_ line: UnsafeRawBufferPointer) {
-        guard !line.starts(with: "HTTP/".utf8) else { return begin(String(decoding: line, as: UTF8.self)) }
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
-        let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
-        headers[name] = String(decoding: line[(colon + 1)...].trimmed, as: UTF8.self)
+    /// - Returns: whether the request goes on.
+    private func takeHeader(_ line: UnsafeRawBufferPointer) -> Bool {
+        headerBytes += line.count
+        guard headerBytes <= Self.headerLimit else {
+            thrown =
+                thrown
+                ?? HTTPFailure(.notTheFile, "\(request.shownURL): sends more than \(Self.headerLimit) bytes of headers")
+            return false
+        }
+        if line.starts(with: "HTTP/".utf8) {
+            begin(String(decoding: line, as: UTF8.self))
+        } else if let colon = line.firstIndex(of: UInt8(ascii: ":")) {
+            let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
+            headers[name] = String(decoding: line[(colon + 1)...].trimmed, as: UTF8.self)
+        } else {
+            // The empty line behind them.
+            isAnswered = status >= 200
+        }
+        return true
     }
 
     private func begin(_ statusLine: String) {
         // After an interim answer or a redirect, the next one.
         status = statusLine.split(separator: " ").dropFirst().first.flatMap { Int($0.prefix(3)) } ?? 0
         version = statusLine.prefix { $0 != " " }
-        isAnswered = status >= 200
+        isAnswered = false
         headers = [:]
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
         let head = Head(status: status, version: version, headers: headers)
         guard head.isSuccess, let receive else {
-            collected.append(contentsOf: bytes.prefix(max(0, Self.collectionLimit - collected.count)))
-            return true
+            let limit = request.bodyLimit ?? Self.collectionLimit
+            collected.append(contentsOf: bytes.prefix(max(0, limit - collected.count)))
+            guard request.bodyLimit != nil, collected.count == limit else { return true }
+            thrown =
+                thrown
+                ?? HTTPFailure(.notTheFile, "\(request.shownURL): answers \(status) with more than \(limit) bytes")
+            return false
         }
         return attempt { try receive(head, bytes) } != nil
     }
@@ -114,8 +143,10 @@ public final class Transfer {
         if let watch = request.watch { return goesOn(received: received, watch) }
         let isWaiting = isSent && !isAnswered
         let limit = isWaiting ? request.timeouts.answer : request.timeouts.stall
-        guard !watch.isMoving(received + sent, within: limit) else { return true }
-        thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): nothing moved for \(limit) s")
+        let least = isWaiting ? 0 : request.timeouts.leastBytes
+        guard !watch.isMoving(received + sent, byAtLeast: max(1, least), within: limit) else { return true }
+        let what = least == 0 ? "nothing moved" : "less than \(least) bytes came"
+        thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): \(what) for \(limit) s")
         return false
     }
 
@@ -150,9 +181,10 @@ private struct StallWatch {
 
     mutating func restart() { since = .now }
 
-    mutating func isMoving(_ count: Int, within seconds: Int) -> Bool {
+    /// - Parameter least: how many bytes more than before are a movement; less than before, as behind a redirect, are too.
+    mutating func isMoving(_ count: Int, byAtLeast least: Int, within seconds: Int) -> Bool {
         let now = ContinuousClock.now
-        if count != self.count { (self.count, since) = (count, now) }
+        if count < self.count || count - self.count >= least { (self.count, since) = (count, now) }
         return now - since < .seconds(seconds)
     }
 }

@@ -1,45 +1,6 @@
-import Glibc
 import Storage
 import Synchronization
-
-/// A token bucket: allows a burst of events, then a steady rate.
-struct TokenBucket {
-    private let capacity: Double
-    /// Tokens in a second.
-    private let rate: Double
-    private var tokens: Double
-    private var filled: ContinuousClock.Instant
-
-    init(capacity: Double, rate: Double, at now: ContinuousClock.Instant) {
-        (self.capacity, self.rate) = (capacity, rate)
-        (tokens, filled) = (capacity, now)
-    }
-
-    /// - Returns: whether there was a token, which is spent by this.
-    mutating func spend(at now: ContinuousClock.Instant) -> Bool { pause(before: 1, at: now) == nil }
-
-    /// Takes so many tokens together.
-    ///
-    /// - Returns: nil when they were there, and are spent by this; else in how many seconds they will be.
-    mutating func pause(before count: Double, at now: ContinuousClock.Instant) -> Double? {
-        fill(at: now)
-        guard tokens < count else {
-            tokens -= count
-            return nil
-        }
-        return (count - tokens) / rate
-    }
-
-    mutating func isFull(at now: ContinuousClock.Instant) -> Bool {
-        fill(at: now)
-        return tokens == capacity
-    }
-
-    private mutating func fill(at now: ContinuousClock.Instant) {
-        tokens = min(capacity, tokens + filled.duration(to: now) / .seconds(1) * rate)
-        filled = now
-    }
-}
+import System
 
 /// A token bucket for refused uploads on record: some at once, then one a second. Anybody can be refused any number of
 /// times, and rows are kept for months, or for good. All requests without a valid account take from one token bucket;
@@ -101,7 +62,7 @@ public final class ListRateLimiter: Sendable {
     ///
     /// - Returns: nil when they are allowed; otherwise after how many seconds they would be, and nothing is taken.
     func pause(before count: Int, from address: String, at now: ContinuousClock.Instant = .now) -> Int? {
-        let client = network(of: address)
+        let client = network(ofAddress: address)
         return buckets.withLock { buckets in
             if buckets.count >= Self.mostClients { Self.forget(&buckets, at: now) }
             let full = TokenBucket(capacity: Self.capacity, rate: Self.rate, at: now)
@@ -115,11 +76,4 @@ public final class ListRateLimiter: Sendable {
             return !bucket.isFull(at: now)
         }
     }
-}
-
-/// As nginx's limits count: of IPv6 the network, since a host has 2^64 addresses there.
-private func network(of address: String) -> String {
-    var bytes = in6_addr()
-    guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }
-    return withUnsafeBytes(of: bytes) { "\($0.prefix(8).map { String($0, radix: 16) }.joined(separator: ":"))::" }
 }

@@ -47,6 +47,7 @@ public struct Request: Sendable {
         case admission
         /// Which of many blobs and keys are there.
         case existence
+        case feed
         /// A health check, from an address that the operator allows; or the metrics, from any.
         case health
     }
@@ -56,8 +57,22 @@ public struct Request: Sendable {
         switch purpose {
         case .health: try Route.findHealth(target)
         case .existence: try Route.findExistence(target, below: mount)
+        case .feed: try Route.findFeed(target)
         case .request, .admission: try Route.find(target, below: mount)
         }
+    }
+
+    /// The value of `name` in the target's query, its percent escapes decoded; nil when it has none.
+    func query(_ name: String) throws(Refusal) -> String? {
+        let query = target.drop { $0 != UInt8(ascii: "?") }.dropFirst()
+        let prefix = "\(name)=".utf8
+        guard let member = query.split(separator: UInt8(ascii: "&")).first(where: { $0.starts(with: prefix) }) else {
+            return nil
+        }
+        guard let bytes = percentDecoded(Array(member.dropFirst(prefix.count))),
+            let text = String(validating: bytes, as: UTF8.self)
+        else { throw .malformedRequest("the query's \(name) is not percent-encoded UTF-8") }
+        return text
     }
 }
 
@@ -83,6 +98,7 @@ enum Operation {
     case checkLiveness
     case checkReadiness(uploads: Bool)
     case showMetrics
+    case readFeed
 
     enum Upload {
         /// - Parameter expected: the name that the request gives it.
@@ -112,6 +128,7 @@ enum Operation {
         case (.get, .live), (.head, .live): self = .checkLiveness
         case (.get, .ready(let uploads)), (.head, .ready(let uploads)): self = .checkReadiness(uploads: uploads)
         case (.get, .metrics), (.head, .metrics): self = .showMetrics
+        case (.get, .feed), (.head, .feed): self = .readFeed
         default: return nil
         }
     }
@@ -191,6 +208,7 @@ extension Response {
     public var allHeaders: [(name: String, value: String)] {
         switch body {
         case .file(let file): headers + [("X-Accel-Redirect", "\(file.way.rawValue)/\(file.path)")]
+        case .fetched(let location): headers + [("X-Accel-Redirect", location)]
         case .bytes where status == .noContent || status == .notModified: headers
         // nginx would send a body of unknown length in chunks, where a client can't tell how much is missing.
         case .bytes(let bytes): headers + [("Content-Length", "\(bytes.count)")]
@@ -201,7 +219,7 @@ extension Response {
     public var bytes: [UInt8] {
         switch body {
         case .bytes(let bytes): bytes
-        case .file: []
+        case .file, .fetched: []
         }
     }
 }
@@ -210,4 +228,14 @@ public enum ResponseBody: Sendable {
     case bytes([UInt8])
     /// nginx sends it, with its length and the ranges that are asked for.
     case file(BlobFile)
+    /// The fetcher gets it from an upstream: nginx goes to its location (`fetch.conf`).
+    case fetched(String)
+
+    /// A key that an upstream is to be asked for. In hexadecimal: nginx would read slashes and percent signs in it.
+    static func fetched(_ key: Key) -> ResponseBody { .fetched("/-/fetch/key/\(hex(Array(key.text.utf8)))") }
+
+    /// A blob that isn't here.
+    static func fetched(_ file: BlobFile) -> ResponseBody {
+        .fetched(file.way.rawValue.replacing("/-/", with: "/-/fetch/") + "/\(file.digest)")
+    }
 }

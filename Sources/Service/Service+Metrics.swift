@@ -20,7 +20,7 @@ extension Service {
     }
 
     private func databaseFigures(for request: Request) throws -> DatabaseFigures {
-        let certificate = request.isMonitor ? nil : try certificate(of: request)
+        let certificate = request.isMonitor ? nil : try certificate(of: request, else: .notForStrangers)
         if let figures = try monitoring.databaseFigures(for: certificate) { return figures }
         // An unknown certificate: this waits for the database as long as any other request does.
         guard let certificate, try Identities(session).status(ofCertificate: certificate).isByOperator else {
@@ -29,10 +29,11 @@ extension Service {
         return DatabaseFigures()
     }
 
-    private func certificate(of request: Request) throws -> [UInt8] {
+    /// The SHA-256 of the certificate that was shown, and verifies.
+    func certificate(of request: Request, else refusal: Refusal) throws(Refusal) -> [UInt8] {
         guard request.certificateVerification == "SUCCESS",
             let certificate = ClientCertificate(escaped: request.certificate)
-        else { throw Refusal.notForStrangers }
+        else { throw refusal }
         return certificate.fingerprint
     }
 
@@ -100,6 +101,7 @@ extension Route {
         case .existence: "list"
         case .live, .ready: "health"
         case .metrics: "metrics"
+        case .feed: "feed"
         }
     }
 }

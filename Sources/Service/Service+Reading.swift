@@ -4,8 +4,10 @@ import Storage
 
 extension Service {
     /// The blob itself is sent by nginx: the answer names the file, and nginx adds length and ranges.
+    /// What isn't here is asked for at the upstreams, if there are any.
     func blob(_ digest: Digest, for request: Request) throws -> Response {
-        guard try isIntact(digest) else { return Response(.notFound, line: digest.absence) }
+        let isIntact = try hasUpstreams ? existence(of: digest) != .absent : self.isIntact(digest)
+        guard isIntact || hasUpstreams else { return Response(.notFound, line: digest.absence) }
         let tag = "\"\(digest)\""
         let headers = [
             ("Content-Type", "application/octet-stream"),
@@ -13,11 +15,15 @@ extension Service {
             ("ETag", tag),
         ]
         // RFC 9110, 13.2.2: If-Match first, then If-None-Match.
-        guard request.ifMatch.isEmpty || request.ifMatch.lists(tag, weakly: false) else {
+        guard request.ifMatch.isEmpty || request.ifMatch.lists(tag, weakly: false, orAny: true) else {
             return Response(.preconditionFailed, line: "the blob's ETag is \(tag)")
         }
-        if request.ifNoneMatch.lists(tag, weakly: true) { return Response(.notModified, headers: headers) }
+        // Whoever has these bytes needs no others; only `*` asks whether there are any.
+        if request.ifNoneMatch.lists(tag, weakly: true, orAny: isIntact) {
+            return Response(.notModified, headers: headers)
+        }
         let way = request.wayOfSending(tag)
+        guard isIntact else { return Response(.ok, body: .fetched(BlobFile(digest: digest, way: way))) }
         // Where nginx asks again, the headers come with the second answer.
         return Response(.ok, headers: way == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, way: way)))
     }
@@ -29,11 +35,14 @@ extension Service {
     }
 
     func entries(of key: Key) throws -> Response {
-        guard let body = try listing.list(of: key) else {
-            return Response(.notFound, line: "nothing is listed under the key \(key.text)")
+        guard hasUpstreams else { return .list(try listing.list(of: key).map { KeyList(bytes: $0) }, of: key) }
+        let fetched = FetchedKeys(session)
+        switch try fetched.age(of: key, keyAges) {
+        case .fresh: break
+        case .stale: try fetched.want(key)
+        case .outdated: return Response(.ok, body: .fetched(key))
         }
-        return Response(
-            .ok, headers: [("Content-Type", "application/json"), ("Cache-Control", "no-cache")], body: .bytes(body))
+        return .list(try fetched.list(of: key), of: key)
     }
 
     /// - Parameter uploads: whether they must be possible, beside lookups and downloads.
@@ -66,16 +75,18 @@ extension Service {
     }
 }
 
+extension Response {
+    fileprivate static func list(_ list: KeyList?, of key: Key) -> Response {
+        guard let list else { return Response(.notFound, line: key.absence) }
+        return Response(.ok, headers: list.headers, body: .bytes(list.bytes))
+    }
+}
+
 /// A blob whose file is not as it was stored. To a client it is as absent as any other, until the next upload of the
 /// same bytes heals it.
 struct DamagedBlob: Error {
     let digest: Digest
     let damage: String
-}
-
-extension Digest {
-    /// For a client.
-    var absence: String { "no blob has the SHA-512 \(self)" }
 }
 
 extension Request {
@@ -87,11 +98,11 @@ extension Request {
 }
 
 extension String {
-    /// Whether a list of entity tags (RFC 9110, 13.1.1 and 13.1.2) holds `tag`.
-    fileprivate func lists(_ tag: String, weakly: Bool) -> Bool {
+    /// Whether a list of entity tags (RFC 9110, 13.1.1 and 13.1.2) holds `tag`, or `*` where that counts.
+    fileprivate func lists(_ tag: String, weakly: Bool, orAny: Bool) -> Bool {
         split(separator: ",").contains { item in
             let item = item.drop { $0 == " " }.prefix { $0 != " " }
-            return item == tag || item == "*" || (weakly && item == "W/\(tag)")
+            return item == tag || (item == "*" && orAny) || (weakly && item == "W/\(tag)")
         }
     }
 }
@@ -159,7 +170,7 @@ extension Request {
             }
             switch route {
             case .blob, .entries: return route!
-            case .blobs, .existence, .live, .ready, .metrics, nil:
+            case .blobs, .existence, .live, .ready, .metrics, .feed, nil:
                 throw Refusal.malformedRequest("line \(index + 1) of the list names neither a blob nor a key")
             }
         }

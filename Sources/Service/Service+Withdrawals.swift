@@ -76,18 +76,3 @@ extension Digest {
         self = digest
     }
 }
-
-extension Request {
-    /// The value of `name` in the target's query, its percent escapes decoded; nil when it has none.
-    fileprivate func query(_ name: String) throws(Refusal) -> String? {
-        let query = target.drop { $0 != UInt8(ascii: "?") }.dropFirst()
-        let prefix = "\(name)=".utf8
-        guard let member = query.split(separator: UInt8(ascii: "&")).first(where: { $0.starts(with: prefix) }) else {
-            return nil
-        }
-        guard let bytes = percentDecoded(Array(member.dropFirst(prefix.count))),
-            let text = String(validating: bytes, as: UTF8.self)
-        else { throw .malformedRequest("the query's \(name) is not percent-encoded UTF-8") }
-        return text
-    }
-}

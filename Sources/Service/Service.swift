@@ -11,6 +11,10 @@ public final class Service {
     let blobs: BlobRepository
     let listing: Entries
     let rules: UploadRules
+    let feedReaders: FeedReaders
+    /// Whether what isn't here may be fetched.
+    let hasUpstreams: Bool
+    let keyAges: FetchedKeys.Limits
     let monitoring: Monitoring
     /// Of the session, as they were last counted.
     var counted = Statistics()
@@ -23,17 +27,24 @@ public final class Service {
     /// - Parameters:
     ///   - groups: of the process.
     ///   - refusals: how many refusals go on record.
+    ///   - feedReaders: the clients that may read the feed.
     ///   - lists: how many names one address may ask for in lists.
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
-        refusals: RefusalRateLimiter, lists: ListRateLimiter = ListRateLimiter(), monitoring: Monitoring
+        hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(),
+        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
+        lists: ListRateLimiter = ListRateLimiter(),
+        monitoring: Monitoring
     ) {
         self.store = store
         self.session = session
         blobs = BlobRepository(store, session, groups: groups.blobs)
         listing = Entries(session, in: store, groups: groups.entries)
         self.rules = rules
+        self.feedReaders = feedReaders
+        self.hasUpstreams = hasUpstreams
+        self.keyAges = keyAges
         self.refusals = refusals
         self.lists = lists
         self.monitoring = monitoring
@@ -123,6 +134,7 @@ public final class Service {
         case .checkLiveness: return AnsweredRequest(to: request, .success(Response(.ok, line: "live")))
         case .checkReadiness(let uploads): return AnsweredRequest(to: request, .success(readiness(for: uploads)))
         case .showMetrics: return AnsweredRequest(to: request, Result { try metrics(for: request) })
+        case .readFeed: return AnsweredRequest(to: request, Result { try feed(for: request) })
         }
     }
 }

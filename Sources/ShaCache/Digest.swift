@@ -41,6 +41,9 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         self.init(bytes: hash.finish())
     }
 
+    /// What clients are told that ask for a blob which isn't there.
+    public var absence: String { "no blob has the SHA-512 \(self)" }
+
     public var bytes: [UInt8] {
         let digits = Array(description.utf8)
         return stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }

@@ -34,6 +34,9 @@ public struct Key: Sendable {
         self.text = text
     }
 
+    /// For a client.
+    public var absence: String { "nothing is listed under the key \(text)" }
+
     /// - Parameter text: made of hexadecimal digits and the like, so that nothing can be wrong with it.
     init(known text: String) { self.text = text }
 }

@@ -11,6 +11,8 @@ public enum Route: Sendable {
     case live
     case ready(uploads: Bool)
     case metrics
+    /// What was accepted and hidden, for those who keep a copy.
+    case feed
 
     /// Of what clients upload and download: the same for the worker, which answers, and for the access log's reader.
     ///
@@ -24,6 +26,13 @@ public enum Route: Sendable {
     ///
     /// - Returns: nil when it names nothing.
     public static func findHealth(_ target: [UInt8]) throws(Refusal) -> Route? { health(try path(of: target)) }
+
+    /// Of the feed.
+    ///
+    /// - Returns: nil when it names nothing.
+    public static func findFeed(_ target: [UInt8]) throws(Refusal) -> Route? {
+        try path(of: target).elementsEqual("/-/feed".utf8) ? .feed : nil
+    }
 
     /// Of lists that ask what is there: beside the mounts, too, and below the directory's, where the same path names a
     /// key for all other methods.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// State that threads share, and whose changes they wait for.
@@ -27,6 +28,30 @@ public final class Monitor<State>: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         body(&state)
         pthread_cond_broadcast(changed)
+    }
+
+    /// The same, but that no thread is woken.
+    public func changeQuietly<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&state)
+    }
+
+    /// Waits until `body` finds in the state what it looks for, at most so long.
+    ///
+    /// - Returns: nil when it has not by then.
+    public func wait<Result>(atMost limit: Duration, for body: (inout State) -> Result?) -> Result? {
+        var end = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &end)
+        let nanoseconds = end.tv_nsec + Int(limit / .nanoseconds(1))
+        end.tv_sec += nanoseconds / 1_000_000_000
+        end.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let result = body(&state) { return result }
+            guard pthread_cond_clockwait(changed, mutex, CLOCK_MONOTONIC, &end) == 0 else { return body(&state) }
+        }
     }
 
     /// Waits until `body` finds in the state what it looks for.

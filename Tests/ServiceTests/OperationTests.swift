@@ -11,14 +11,18 @@ struct OperationTests {
     private func route(_ target: String) throws -> Route {
         var request = Request()
         request.target = Array(target.utf8)
-        if target.hasPrefix("/-/") || target == "/metrics" { request.purpose = .health }
+        if target == "/-/feed" {
+            request.purpose = .feed
+        } else if target.hasPrefix("/-/") || target == "/metrics" {
+            request.purpose = .health
+        }
         return try #require(try request.route())
     }
 
     @Test(arguments: [
         ("/shacache", "POST, OPTIONS"), ("/shacache/\(name)", "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("/shadir/k", "GET, HEAD, PUT, DELETE, OPTIONS"), ("/-/live", "GET, HEAD"), ("/-/ready", "GET, HEAD"),
-        ("/metrics", "GET, HEAD"),
+        ("/metrics", "GET, HEAD"), ("/-/feed", "GET, HEAD"),
     ])
     func `each route allows its methods`(_ target: String, _ methods: String) throws {
         #expect(try route(target).allowedMethods == methods)

@@ -109,6 +109,9 @@ def test_a_lost_server_is_restored_and_answers_as_before(two, new, place, tmp_pa
         assert answers(stack, blobs, keys) == before
         assert Database(stack).run(rights) == granted and len(granted) > 10
         assert stack.request("GET", "/")[0] == 200
+        # Feed.startAnew: numbers may be given again.
+        numbering = "SELECT name FROM shacache.feed_numbering"
+        assert Database(stack).run(numbering) != Database(two).run(numbering)
         assert check(stack, "--deep")[0] == []
         owner = stack.store.stat()
         for file in (stack.blob_file(blobs[2]), *(stack.store / "withdrawn" / blobs[at] for at in (-1, -2))):

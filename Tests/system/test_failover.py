@@ -110,8 +110,10 @@ def test_with_the_documented_string_all_find_the_primary_and_its_successor(pair)
     # Fails with target_session_attrs=read-write: libpq then refuses each server to the page's role, whose transactions
     # are read-only.
     stack, standby = pair
+    stack.configure('[feed]\nreaders = "all"\n')
     connect(stack, [standby.host, stack.state / "run/postgresql"], documented())
     eventually(lambda: ready(stack) == (200, "ready\n"))
+    numbering = stack.request("GET", "/-/feed")[1]["X-ShaCache-Feed"]
     assert post(stack)[0] == 201
 
     def page():
@@ -130,6 +132,8 @@ def test_with_the_documented_string_all_find_the_primary_and_its_successor(pair)
         assert eventually(lambda: post(stack)[0] == 201)
         eventually(lambda: ready(stack) == (200, "ready\n"))
         eventually(page)
+        # The timeline in Feed.numbering: it may lack what was committed last, and give those numbers again.
+        assert stack.request("GET", "/-/feed")[1]["X-ShaCache-Feed"] not in (None, numbering)
     finally:
         stack.runner.send_signal(signal.SIGCONT)
 
@@ -137,8 +141,11 @@ def test_with_the_documented_string_all_find_the_primary_and_its_successor(pair)
 def test_a_worker_that_reaches_only_a_standby_is_not_ready_for_uploads(pair):
     # Fails without Session.readOnlyReason in Service.readiness.
     stack, standby = pair
+    stack.configure('[feed]\nreaders = "all"\n')
     connect(stack, [standby.host, stack.state / "run/postgresql"], "target_session_attrs=any connect_timeout=2")
     assert eventually(lambda: ready(stack)) == (503, "the database is a standby, which takes no uploads\n")
     assert ready(stack, "/-/ready/lookups") == (200, "ready\n")
     assert stack.request("GET", "/shadir/make-run:round-trip")[0] == 200
     assert post(stack)[0] == 503
+    # Feed.numbering: it doesn't know what the primary may still commit.
+    assert stack.request("GET", "/-/feed")[::2] == (503, b"the database is a standby, whose numbers aren't settled\n")

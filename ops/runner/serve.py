@@ -26,7 +26,7 @@ from .settings import INSTALL, PAGE, REPOSITORY, Failure, Settings, say
 from .state import State
 from .supervisor import Signals, Supervisor
 from .welcome import welcome, write_environment
-from .workers import Page, Sockets, Worker, listening_sockets, write_configuration
+from .workers import Fetcher, Page, Sockets, Worker, listening_sockets, write_configuration
 
 
 def serve(settings: Settings) -> None:
@@ -90,6 +90,8 @@ def start(
     for number in range(1, settings.workers + 1):
         supervisor.add(Worker(number, settings, state, users, sockets))
     supervisor.add(Page(settings, state, users, sockets))
+    if settings.upstreams:
+        supervisor.add(Fetcher(settings, state, users, sockets))
     supervisor.add(Nginx(settings, state, users))
     wait_until_ready(settings, supervisor)
     if not may_upload(admin):
@@ -103,7 +105,7 @@ def check_tools(programs: Path) -> None:
     for name in ("openssl", "setpriv"):
         if not shutil.which(name):
             raise Failure(f"{name}: not found", INSTALL)
-    for name in ("shacached", "shacache-admin", "shacache-page"):
+    for name in ("shacached", "shacache-admin", "shacache-page", "shacache-fetcher"):
         if not os.access(programs / name, os.X_OK):
             raise Failure(f"{programs / name}: not found", "build first: make run does it")
 
@@ -115,7 +117,7 @@ def end_leftovers(state: State, signals: Signals) -> None:
     """A run that was killed with SIGKILL could end nothing in order: the next one does it first."""
     record = ProcessRecord(state)
     generations = record.read()
-    for service in (Nginx, Page, Worker, Postgres):
+    for service in (Nginx, Page, Fetcher, Worker, Postgres):
 
         def left() -> list[Process]:
             found = {member for old in generations if old.name == service.program for member in old.members()}

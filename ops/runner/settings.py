@@ -16,12 +16,13 @@ class Settings:
     """The environment variables of `make run`."""
 
     state: Path
-    programs: Path  # the directory of shacached, shacache-page and shacache-admin
+    programs: Path  # the directory of shacached, shacache-page, shacache-fetcher and shacache-admin
     http_port: int
     https_port: int
     workers: int
     anonymous: bool
     direct: bool
+    upstreams: list[tuple[str, str]]  # the URLs of blobs and of the directory of each
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -34,6 +35,7 @@ class Settings:
             workers=_number(environ, "WORKERS", 2, 64),
             anonymous=_switch(environ, "ANONYMOUS"),
             direct=_switch(environ, "DIRECT"),
+            upstreams=_upstreams(environ),
         )
         if settings.http_port == settings.https_port:
             raise Failure(f"HTTPS_PORT {settings.https_port}: the same as HTTP_PORT")
@@ -64,6 +66,25 @@ def _switch(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("", "0", "1"):
         raise Failure(f"{name}={text}: neither 0 nor 1")
     return text == "1"
+
+
+def _upstreams(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Of UPSTREAM, where each URL of blobs has its directory's beside it; or of one whose URLs are both given."""
+    blobs, directory = environ.get("UPSTREAM_SHACACHE", ""), environ.get("UPSTREAM_SHADIR", "")
+    if bool(blobs) != bool(directory):
+        raise Failure("UPSTREAM_SHACACHE and UPSTREAM_SHADIR: one goes with the other")
+    pairs = [(blobs, directory)] if blobs else []
+    for url in filter(None, environ.get("UPSTREAM", "").split(",")):
+        if not url.endswith("/shacache"):
+            raise Failure(
+                f"UPSTREAM={url}: does not end with /shacache", "give both URLs, as UPSTREAM_SHACACHE and UPSTREAM_SHADIR"
+            )
+        pairs.append((url, url.removesuffix("shacache") + "shadir"))
+    # They are written into TOML as they are.
+    for url in (url for pair in pairs for url in pair):
+        if not re.fullmatch(r"https?://[^\s\"\\?#]+", url):
+            raise Failure(f"{url}: is no URL of an upstream")
+    return pairs
 
 
 class Failure(Exception):

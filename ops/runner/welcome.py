@@ -56,6 +56,8 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         notes += "ANONYMOUS  this machine may upload without a certificate, to the download URLs too\n"
     if settings.direct:
         notes += "DIRECT     nginx serves the blobs itself\n"
+    for blobs, _ in settings.upstreams:
+        notes += f"UPSTREAM   what is missing is fetched from {blobs}\n"
     return TEXT.format(
         seconds=seconds,
         page=f"http://localhost:{settings.http_port}/",

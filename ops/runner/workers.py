@@ -1,4 +1,4 @@
-"""The workers and the page, their configuration, and the sockets that nginx reaches them through. The sockets outlive
+"""The workers, the page and the fetcher, their configuration, and the sockets that nginx reaches them through. The sockets outlive
 any process: requests wait in their queue while one is started again."""
 
 import os
@@ -17,7 +17,16 @@ from .supervisor import Service
 
 
 def write_configuration(settings: Settings, state: State) -> None:
-    """shacache.toml, of shacached, shacache-page and shacache-admin."""
+    """shacache.toml, of all programs."""
+    upstreams = "".join(
+        f"""
+[[upstream]]
+name = "upstream-{number}"
+shacache = "{blobs}"
+shadir = "{directory}"
+"""
+        for number, (blobs, directory) in enumerate(settings.upstreams, 1)
+    )
     write_file(
         state.configuration,
         f"""\
@@ -40,7 +49,7 @@ key = "{state.ca / "ca.key"}"
 [metrics]
 directory = "{state.metrics}"
 certificates = ["{state.tls / "server.crt"}", "{state.tls / "clients-ca.crt"}"]
-""",
+{upstreams}""",
     )
 
 
@@ -54,12 +63,13 @@ class Sockets:
     read: socket.socket
     write: socket.socket
     page: socket.socket
+    fetch: socket.socket
 
 
 @contextmanager
 def listening_sockets(state: State, users: Users) -> Iterator[Sockets]:
     """Bound for the block, and removed after it."""
-    paths = [state.run / name for name in ("read.sock", "write.sock", "page.sock")]
+    paths = [state.run / name for name in ("read.sock", "write.sock", "page.sock", "fetch.sock")]
     try:
         yield Sockets(*(_listen(path, users) for path in paths))
     finally:
@@ -79,7 +89,7 @@ def _listen(path: Path, users: Users) -> socket.socket:
 
 # As systemd passes sockets: from descriptor 3 on, and addressed to the process that is about to be the program.
 _PASS_TWO = 'LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=read:write exec "$@" 3<&0 4<&1 </dev/null >&2'
-_PASS_ONE = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=page exec "$@" 3<&0 </dev/null'
+_PASS_ONE = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name} exec "$@" 3<&0 </dev/null'
 
 
 class Worker(Service):
@@ -111,5 +121,26 @@ class Page(Service):
         program = [str(settings.programs / "shacache-page"), "--config", str(state.configuration)]
         words = users.command(users.web, [*program, "--templates", str(PAGE)], signal.SIGTERM)
         super().__init__(
-            "page", ["sh", "-c", _PASS_ONE, "sh", *words], log=state.log / "page.log", pid_file=state.run / "page.pid"
+            "page",
+            ["sh", "-c", _PASS_ONE.format(name="page"), "sh", *words],
+            log=state.log / "page.log",
+            pid_file=state.run / "page.pid",
+        )
+
+
+class Fetcher(Service):
+    """The shacache-fetcher."""
+
+    program = "shacache-fetcher"
+    end_steps = ((signal.SIGTERM, 60.0), (signal.SIGKILL, 5.0))
+
+    def __init__(self, settings: Settings, state: State, users: Users, sockets: Sockets):
+        self.stdin = sockets.fetch
+        program = [str(settings.programs / "shacache-fetcher"), "--config", str(state.configuration)]
+        words = users.command(users.web, program, signal.SIGTERM)
+        super().__init__(
+            "fetcher",
+            ["sh", "-c", _PASS_ONE.format(name="fetch"), "sh", *words],
+            log=state.log / "fetcher.log",
+            pid_file=state.run / "fetcher.pid",
         )

@@ -52,7 +52,9 @@ BEGIN
                 WHEN NOT locked[upload.ordinality] OR account.id IS NULL THEN NULL
                 WHEN upload.identity <> identity.number OR identity.number IS NULL THEN NULL
                 WHEN blob.sha512 IS NOT NULL THEN
-                    CASE WHEN blob.withdrawal_id IS NULL AND blob.sha512 = ANY (known) THEN 'duplicate' END
+                    -- One that was fetched becomes the account's, within its quota.
+                    CASE WHEN blob.withdrawal_id IS NULL AND blob.account_id IS NOT NULL AND blob.sha512 = ANY (known)
+                        THEN 'duplicate' END
                 WHEN account.has_quota AND (
                     account.id <> ALL (counted) OR upload.blobs_so_far > account.blobs_left
                     OR upload.bytes_so_far > account.bytes_left) THEN NULL
@@ -63,7 +65,7 @@ BEGIN
         LEFT JOIN identity ON identity.account_id = upload.account_id
             AND identity.certificate IS NOT DISTINCT FROM upload.certificate
         LEFT JOIN LATERAL (
-            SELECT present.sha512, present.withdrawal_id FROM shacache.blob AS present
+            SELECT present.sha512, present.withdrawal_id, present.account_id FROM shacache.blob AS present
             WHERE present.sha512 = upload.sha512 OFFSET 0
         ) AS blob ON true
     );
@@ -90,26 +92,54 @@ BEGIN
         INSERT INTO shacache.blob (sha512, size, account_id)
         SELECT sha512, bytes, account_id FROM stored WHERE verdict = 'new'
         RETURNING account_id, size
+    ), adopted AS (
+        UPDATE shacache.blob
+        SET account_id = stored.account_id, last_referenced_at = now(), deleting_at = NULL, left_by = NULL
+        FROM stored WHERE blob.sha512 = stored.sha512 AND stored.verdict = 'adopted'
+        RETURNING blob.account_id, blob.size
     ), counted AS (
         -- Each session adds to one of sixteen sums, so that uploads of one account rarely wait for each other's commit.
         INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
-        SELECT account_id, pg_backend_pid() % 16, count(*), sum(size) FROM added GROUP BY account_id ORDER BY account_id
+        SELECT account_id, pg_backend_pid() % 16, count(*), sum(size)
+        FROM (SELECT * FROM added UNION ALL SELECT * FROM adopted) AS gained GROUP BY account_id ORDER BY account_id
         ON CONFLICT (account_id, shard)
         DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
     )
     INSERT INTO shacache.upload (
         account_id, certificate, client_address, target, sha512, bytes, duplicate, outcome, status, duration, request_id)
-    SELECT account_id, certificate, client_address, 'blob', sha512, bytes, verdict = 'duplicate', 'accepted', 201,
+    SELECT account_id, certificate, client_address, 'blob', sha512, bytes, verdict <> 'new', 'accepted', 201,
         duration, request_id
     FROM stored ORDER BY ordinality;
 END
 $$;
 COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
-    'Stores and records the uploads by their verdicts, new or duplicate, under the locks of the blobs; skips NULL.';
+    'Stores and records the uploads by their verdicts, under the locks of the blobs: new, duplicate, or adopted, which is of '
+    'one that had been fetched, and is the account''s from now on; skips NULL.';
+
+CREATE OR REPLACE FUNCTION shacache.record_fetched(digest bytea, bytes bigint, upstream_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+AS $$
+DECLARE
+    upstream bigint;
+BEGIN
+    SELECT id FROM shacache.upstream WHERE name = upstream_name INTO upstream;
+    IF upstream IS NULL THEN
+        INSERT INTO shacache.upstream (name) VALUES (upstream_name)
+        ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id INTO upstream;
+    END IF;
+    INSERT INTO shacache.blob (sha512, size, upstream_id) VALUES (digest, bytes, upstream)
+    ON CONFLICT (sha512) DO UPDATE SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL;
+END
+$$;
+COMMENT ON FUNCTION shacache.record_fetched(bytea, bigint, text) IS
+    'Records a blob that was fetched from an upstream, under its lock. One that has a row keeps its account: it was damaged.';
 
 REVOKE ALL ON FUNCTION
-    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
+    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]),
+    shacache.record_fetched(bytea, bigint, text)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[])
+    shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]),
+    shacache.record_fetched(bytea, bigint, text)
     TO shacache_worker, shacache_admin;

@@ -15,6 +15,7 @@ CREATE FUNCTION shacache.record_entries(uploads shacache.entry_upload[], verdict
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM shacache.hold_feed();
     RETURN QUERY
     WITH upload AS MATERIALIZED (
         SELECT *, verdicts[ordinality] AS verdict FROM unnest(uploads) WITH ORDINALITY AS upload

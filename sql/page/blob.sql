@@ -10,5 +10,5 @@ SELECT
     withdrawal.actor AS withdrawn_by,
     withdrawal.reason AS withdrawn_because
 FROM shacache.blob
-JOIN shacache.account ON account.id = blob.account_id
+LEFT JOIN shacache.account ON account.id = blob.account_id
 LEFT JOIN shacache.withdrawal ON withdrawal.id = blob.withdrawal_id;

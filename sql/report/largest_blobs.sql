@@ -13,7 +13,7 @@ SELECT
     ) AS first_key,
     encode(blob.sha512, 'hex') AS sha512
 FROM shacache.blob
-JOIN shacache.account ON account.id = blob.account_id
+LEFT JOIN shacache.account ON account.id = blob.account_id
 WHERE report.account() IS NULL OR account.name = report.account()
 ORDER BY blob.size DESC, blob.sha512;
 COMMENT ON COLUMN report.largest_blobs.account IS 'The account that uploaded it first.';

@@ -11,7 +11,7 @@ SELECT
     ) AS first_key,
     encode(blob.sha512, 'hex') AS sha512
 FROM shacache.blob
-JOIN shacache.account ON account.id = blob.account_id
+LEFT JOIN shacache.account ON account.id = blob.account_id
 WHERE blob.withdrawal_id IS NULL
     AND NOT EXISTS (
         SELECT FROM shacache.blob_download AS download

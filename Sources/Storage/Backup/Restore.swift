@@ -212,6 +212,7 @@ public final class Restore {
         // Before the tables: what was restored in part is empty still, and is restored again.
         try DatabaseRights(session: session).restore(manifest.rights)
         try DatabaseDump(of: owner, session).restore(from: file)
+        try Feed(session).startAnew()
     }
 }
 

@@ -103,10 +103,11 @@ extension BlobRepository {
                     SELECT trash.account_id, trash.size FROM shacache.trash JOIN removed USING (sha512)
                 ), given_back AS (\(Self.giveBack("replaced"))), thrown_away AS (
                     INSERT INTO shacache.trash AS known (
-                        sha512, size, account_id, created_at, last_referenced_at, is_shared, policy)
-                    SELECT sha512, size, account_id, created_at, last_referenced_at, is_shared, policy FROM removed
+                        sha512, size, account_id, upstream_id, created_at, last_referenced_at, is_shared, policy)
+                    SELECT sha512, size, account_id, upstream_id, created_at, last_referenced_at, is_shared, policy
+                    FROM removed
                     ON CONFLICT (sha512) DO UPDATE SET size = excluded.size, account_id = excluded.account_id,
-                        created_at = excluded.created_at, last_referenced_at = excluded.last_referenced_at,
+                        upstream_id = excluded.upstream_id, created_at = excluded.created_at, last_referenced_at = excluded.last_referenced_at,
                         is_shared = excluded.is_shared, policy = excluded.policy, removed_at = now(), moved_at = NULL
                 ), audited AS (
                     INSERT INTO shacache.audit (actor, action, subject, detail)
@@ -125,11 +126,12 @@ extension BlobRepository {
         }
     }
 
-    /// What accounts have stored less these rows, which have an account and a size each.
+    /// What accounts have stored less these rows, which have a size each, and an account where one uploaded it.
     private static func giveBack(_ rows: SQL) -> SQL {
         """
         INSERT INTO shacache.account_usage AS usage (account_id, shard, blobs, bytes)
-        SELECT account_id, pg_backend_pid() % 16, -count(*), -sum(size) FROM \(rows) GROUP BY account_id ORDER BY account_id
+        SELECT account_id, pg_backend_pid() % 16, -count(*), -sum(size)
+        FROM \(rows) WHERE account_id IS NOT NULL GROUP BY account_id ORDER BY account_id
         ON CONFLICT (account_id, shard)
         DO UPDATE SET blobs = usage.blobs + excluded.blobs, bytes = usage.bytes + excluded.bytes
         """
@@ -249,8 +251,8 @@ extension BlobRepository {
             try connection.run(
                 """
                 WITH restored AS (DELETE FROM shacache.trash WHERE sha512 = \(digest.bytes) RETURNING *)
-                INSERT INTO shacache.blob (sha512, size, account_id, created_at, is_shared)
-                SELECT sha512, size, account_id, created_at, is_shared FROM restored
+                INSERT INTO shacache.blob (sha512, size, account_id, upstream_id, created_at, is_shared)
+                SELECT sha512, size, account_id, upstream_id, created_at, is_shared FROM restored
                 """)
             try session.audit.append("blob restore", of: digest.description, by: actor, detail: why)
         }

@@ -46,7 +46,7 @@ extension BlobRepository {
             """)
         let found = try connection.run(
             """
-            SELECT withdrawal_id, account_id = \(account) AND NOT is_shared FROM shacache.blob
+            SELECT withdrawal_id, (account_id = \(account)) IS TRUE AND NOT is_shared FROM shacache.blob
             WHERE sha512 = \(digest.bytes) AND \(withdrawal.hideable) FOR UPDATE
             """
         ).first

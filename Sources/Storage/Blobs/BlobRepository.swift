@@ -66,11 +66,12 @@ public struct BlobRepository {
     /// - Throws: `Refusal.accountLimit`, `.withdrawn`, or `.sizeMismatch`: what isn't that blob is not to be received.
     public func admit(_ digest: Digest?, size: Int?, of account: Account) throws {
         try session.reading {
-            if let digest, let (_, stored) = try find(digest, for: account) {
-                guard let size, size != stored else { return }
-                throw Refusal.sizeMismatch(digest, stored: stored, announced: size)
+            let known = try digest.flatMap { try find($0, for: account) }
+            if let digest, let size, let known, size != known.size {
+                throw Refusal.sizeMismatch(digest, stored: known.size, announced: size)
             }
-            try AccountQuotas(session).checkUsage(of: account, adding: size ?? 0)
+            guard known.map(\.isFetched) ?? true else { return }
+            try AccountQuotas(session).checkUsage(of: account, adding: size ?? known?.size ?? 0)
         }
     }
 
@@ -106,16 +107,18 @@ public struct BlobRepository {
         }
     }
 
-    /// - Returns: nil when there is no such blob; its size is in bytes.
+    /// - Returns: nil when there is no such blob; its size is in bytes. One that was fetched is no account's yet.
     /// - Throws: `Refusal.withdrawn` when a withdrawal binds this account.
-    func find(_ digest: Digest, for account: Account?) throws -> (blob: ExistingUpload, size: Int)? {
+    func find(_ digest: Digest, for account: Account?) throws -> (
+        blob: ExistingUpload, size: Int, isFetched: Bool
+    )? {
         try connection.run(
             """
-            SELECT size, withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id
+            SELECT size, withdrawal.id, withdrawal.reason, is_operators, withdrawal.account_id, blob.account_id IS NULL
             FROM shacache.blob LEFT JOIN shacache.withdrawal ON withdrawal.id = withdrawal_id
             WHERE sha512 = \(digest.bytes)
             """
-        ).first.map { (try ExistingUpload($0, from: 1, what: "blob", for: account), $0.int(0)!) }
+        ).first.map { (try ExistingUpload($0, from: 1, what: "blob", for: account), $0.int(0)!, $0.bool(5)) }
     }
 
     /// Makes a body a blob: when this returns, its bytes, its name and its row have reached the disk.
@@ -183,14 +186,17 @@ extension BlobRepository {
         try session.journaling(in: files) {
             try session.lock(.blob(digest))
             try Identities(session).confirmIdentity(of: upload.record)
-            let known = try find(digest, for: account)?.blob
-            if known == nil { try AccountQuotas(session).checkQuota(of: account, adding: upload.record.bytes!) }
+            let known = try find(digest, for: account)
+            let verdict = known.map { $0.isFetched ? "adopted" : "duplicate" } ?? "new"
+            if verdict != "duplicate" {
+                try AccountQuotas(session).checkQuota(of: account, adding: upload.record.bytes!)
+            }
             try files.linkDurably(upload.descriptor, as: digest)
-            if let known { try liftForUpload(digest, known, for: account) }
+            if let known { try liftForUpload(digest, known.blob, for: account) }
             try connection.run(
                 """
                 SELECT shacache.record_blobs(
-                    ARRAY[\(upload.row)]::shacache.blob_upload[], ARRAY[\(known == nil ? "new" : "duplicate")])
+                    ARRAY[\(upload.row)]::shacache.blob_upload[], ARRAY[\(verdict)])
                 """)
         }
     }

@@ -86,7 +86,7 @@ extension LocalBlobs {
             var removed = 0
             try forEachBody { name, status, directory, isOurs in
                 let isRemoved =
-                    isOurs
+                    isOurs && (status.isOld || !String(cString: name).hasPrefix(Self.fetchedPrefix))
                     ? removeIfAbandoned("\(spool)/\(String(cString: name))")
                     : status.isOld && unlinkat(directory.number, name, 0) == 0
                 if isRemoved { removed += 1 }
@@ -94,6 +94,9 @@ extension LocalBlobs {
             return removed
         } ?? 0
     }
+
+    /// Of what came of a blob that is fetched: the next try goes on with it, also after a restart.
+    static let fetchedPrefix = "fetched-"
 
     /// Removes one body that is old, as `sweep` does.
     ///

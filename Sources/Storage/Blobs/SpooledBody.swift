@@ -4,7 +4,7 @@ public import ShaCache
 import System
 
 /// A request body on its way to become a blob: in the spool, complete, and not yet anything that was acknowledged.
-public struct SpooledBody: ~Copyable {
+public struct SpooledBody: ~Copyable, Sendable {
     let path: String
     let handle: Descriptor
     private let store: LocalBlobs
@@ -30,6 +30,42 @@ public struct SpooledBody: ~Copyable {
         handle = file
         self.store = store
         isOurs = true
+    }
+
+    /// What has come of a blob that is fetched, which may be some of it: so much lies there of an earlier try.
+    ///
+    /// - Parameter source: the name of the upstream that it comes from.
+    public init(of digest: Digest, from source: String, in store: LocalBlobs) throws(StoreError) {
+        path = Self.path(of: digest, from: source, in: store)
+        let flags = O_RDWR | O_CREAT | O_APPEND
+        let file = try Descriptor(inStore: path, flags: flags, mode: 0o600, named: "a file in the spool")
+        let status = try asStoreError(try file.status())
+        if status.kind == S_IFREG, status.st_nlink == 1, status.st_mode & 0o777 == 0o600 {
+            handle = file
+        } else {
+            // Sealed, and perhaps a blob already: a crash kept its name.
+            unlink(path)
+            handle = try Descriptor(inStore: path, flags: flags | O_EXCL, mode: 0o600, named: "a file in the spool")
+        }
+        self.store = store
+        isOurs = true
+    }
+
+    /// Removes what came of a blob from these upstreams, now that it is here.
+    public static func discard(of digest: Digest, from sources: [String], in store: LocalBlobs) {
+        for source in sources { unlink(path(of: digest, from: source, in: store)) }
+    }
+
+    private static func path(of digest: Digest, from source: String, in store: LocalBlobs) -> String {
+        "\(store.spool)/\(LocalBlobs.fetchedPrefix)\(source)-\(digest)"
+    }
+
+    /// Throws away what is there.
+    public func clear() throws(StoreError) { try asStoreError(try handle.truncate(to: 0)) }
+
+    /// Reads some bytes from an offset on; 0 at the end.
+    public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+        try asStoreError(try handle.read(at: offset, into: buffer))
     }
 
     /// Adds bytes behind those that were written before.

@@ -42,16 +42,9 @@ public struct Entries {
     ///
     /// - Returns: nil when nothing was ever listed there.
     public func list(of key: Key) throws -> [UInt8]? {
-        var list = Array("[".utf8)
-        let count = try forEach(of: key) { metadata, signature in
-            if list.count > 1 { list.append(contentsOf: ", ".utf8) }
-            list.append(UInt8(ascii: "["))
-            list.appendJSONString(metadata)
-            list.append(contentsOf: ", ".utf8)
-            list.appendJSONString(signature)
-            list.append(UInt8(ascii: "]"))
-        }
-        return count > 0 ? list + Array("]".utf8) : nil
+        var list = PairList()
+        let count = try forEach(of: key) { list.append($0, $1) }
+        return count > 0 ? list.json : nil
     }
 
     /// The entries under a key, oldest first, withdrawn ones too.
@@ -68,6 +61,23 @@ public struct Entries {
                 WHERE key = \(key.text) ORDER BY entry.id
                 """))
     }
+}
+
+/// Pairs as a GET answers them.
+struct PairList {
+    private var bytes = Array("[".utf8)
+
+    mutating func append(_ metadata: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer) {
+        if bytes.count > 1 { bytes.append(contentsOf: ", ".utf8) }
+        bytes.append(UInt8(ascii: "["))
+        bytes.appendJSONString(metadata)
+        bytes.append(contentsOf: ", ".utf8)
+        bytes.appendJSONString(signature)
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    /// A list of lists of two strings.
+    var json: [UInt8] { bytes + Array("]".utf8) }
 }
 
 extension Entries {

@@ -276,10 +276,17 @@ extension Rebuild {
         FROM shacache.entry
         ON CONFLICT DO NOTHING;
 
+        INSERT INTO shacache.upstream (id, name) OVERRIDING SYSTEM VALUE
+        SELECT DISTINCT id, 'unknown-' || id
+        FROM pg_temp.blob_hiding CROSS JOIN LATERAL (SELECT (body->>'upstream_id')::bigint AS id) AS known
+        WHERE id IS NOT NULL
+        ON CONFLICT DO NOTHING;
+
         -- Withdrawn blobs block their names, whether or not they have a file.
         INSERT INTO shacache.blob (
-            sha512, size, account_id, created_at, last_referenced_at, withdrawal_id, is_shared)
-        SELECT last.sha512, known.size, known.account_id, known.created_at, now(), last.withdrawal_id, true
+            sha512, size, account_id, upstream_id, created_at, last_referenced_at, withdrawal_id, is_shared)
+        SELECT last.sha512, known.size, known.account_id, known.upstream_id, known.created_at, now(), last.withdrawal_id,
+            true
         FROM (
             SELECT DISTINCT ON (sha512) sha512, withdrawal_id, body FROM pg_temp.blob_hiding WHERE kind = 'hidden'
             ORDER BY sha512, withdrawal_id DESC
@@ -298,12 +305,16 @@ extension Rebuild {
         SELECT created_at, id FROM shacache.entry
         WHERE NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = entry.sha512);
         INSERT INTO shacache.account_usage (account_id, shard, blobs, bytes)
-        SELECT account_id, 0, count(*), sum(size) FROM shacache.blob GROUP BY account_id;
+        SELECT account_id, 0, count(*), sum(size) FROM shacache.blob WHERE account_id IS NOT NULL GROUP BY account_id;
+
+        -- Its feed begins anew, without what is hidden.
+        DELETE FROM shacache.visibility_change;
 
         -- No number is given again, not even that of what was removed.
         SELECT setval(pg_get_serial_sequence('shacache.' || name, 'id'), last) FROM (VALUES
             ('account', (SELECT max(id) FROM shacache.account)),
             ('signer', (SELECT max(id) FROM shacache.signer)),
+            ('upstream', (SELECT max(id) FROM shacache.upstream)),
             ('withdrawal', (SELECT max(id) FROM shacache.withdrawal)),
             ('entry', (SELECT greatest(max(id), (SELECT max(entry_id) FROM pg_temp.removed)) FROM shacache.entry))
         ) AS numbers (name, last) WHERE last IS NOT NULL;

@@ -9,7 +9,8 @@ import ShaCache
 /// never wait for one (`pg_try_advisory_xact_lock`): an upload whose lock is taken is stored alone, through
 /// `Session.lock`. Nor does a collection (`Session.tryLocks`): it leaves to its next run what is in use.
 ///
-/// Locks of sessions are apart from these: `SessionLock`.
+/// Locks of sessions are apart from these: `SessionLock`. So is `hold_feed` (`sql/functions/feed.sql`), which everybody
+/// shares: its numbers begin at (2^30, 0), and nobody ever waits for it.
 ///
 /// Rows are locked behind these: a withdrawal's row before the rows that it hides (of several withdrawals, by their
 /// numbers), those of entries by their numbers, of blobs by their digests; a blob's row before an entry that names it is

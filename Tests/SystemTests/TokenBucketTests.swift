@@ -1,6 +1,5 @@
+import System
 import Testing
-
-@testable import Service
 
 struct TokenBucketEdgeTests {
     private let start = ContinuousClock.now

@@ -1,0 +1,92 @@
+import ShaCache
+public import Storage
+import TOMLKit
+
+/// A table `[[upstream]]`: another cache, from which this one fetches what it lacks.
+public struct Upstream: Decodable, Sendable {
+    /// Of its own: what was fetched bears it.
+    public let name: String
+    /// The URL to which a slash and a blob's name are added.
+    public let shacache: String
+    /// The URL to which a slash and a key are added.
+    public let shadir: String
+    /// Files in PEM; nil: what the system trusts, and no certificate.
+    public let authorityFile: String?
+    public let certificateFile: String?
+    public let keyFile: String?
+    /// Hosts, beside those of its URLs, to which it may redirect.
+    public let redirectHosts: [String]
+    /// In seconds, up to the end of an answer's headers.
+    public let headerTimeout: Int
+    /// In seconds, in which nothing comes of an answer that has begun.
+    public let stallTimeout: Int
+    /// In bytes, of one blob.
+    public let sizeLimit: Int
+    /// In bytes a second, of all that comes from there; nil: as fast as it comes.
+    public let bandwidth: Int?
+
+    private enum CodingKeys: String, CodingKey {
+        case name, shacache, shadir, certificate, key, limit, bandwidth
+        case authorityFile = "ca-file"
+        case redirectHosts = "redirect-hosts"
+        case headerTimeout = "header-timeout"
+        case stallTimeout = "stall-timeout"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let options = try decoder.container(keyedBy: CodingKeys.self)
+        name = try options.tableName(.name)
+        shacache = try options.requiredURL(.shacache)
+        shadir = try options.requiredURL(.shadir)
+        authorityFile = try options.text(.authorityFile)
+        certificateFile = try options.text(.certificate)
+        keyFile = try options.text(.key)
+        guard keyFile == nil || certificateFile != nil else {
+            throw options.wrong(.key, "goes with certificate")
+        }
+        redirectHosts = try options.decodeIfPresent([String].self, forKey: .redirectHosts) ?? []
+        headerTimeout = try options.period(.headerTimeout)?.seconds ?? 5
+        stallTimeout = try options.period(.stallTimeout)?.seconds ?? 30
+        sizeLimit = try options.bytes(.limit) ?? 100 << 30
+        bandwidth = try options.bytes(.bandwidth)
+    }
+}
+
+extension Configuration {
+    /// The section `[fetching]`: of what is fetched from upstreams.
+    public struct Fetching: Decodable, Sendable {
+        /// How many clients are sent a blob at once while it is being fetched.
+        public let clients: Int
+        /// How long what an upstream said of a key is used.
+        public let keyAges: FetchedKeys.Limits
+
+        private enum CodingKeys: String, CodingKey { case clients, fresh, stale }
+
+        public init(from decoder: any Decoder) throws {
+            let options = try decoder.container(keyedBy: CodingKeys.self)
+            clients = try options.positive(.clients) ?? 256
+            keyAges = FetchedKeys.Limits(
+                fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
+        }
+    }
+
+    /// Names tell upstreams apart, in the database too.
+    func checkUpstreams(_ lines: TableLines) throws(ConfigurationError) {
+        for (number, upstream) in upstreams.enumerated()
+        where upstreams[..<number].contains(where: { $0.name == upstream.name }) {
+            let places = lines.tables("upstream")
+            let place = places.indices.contains(number) ? "line \(places[number]): " : ""
+            throw ConfigurationError(
+                description: "\(place)the upstream \(upstream.name): there is another one of that name before it")
+        }
+    }
+}
+
+extension KeyedDecodingContainer {
+    fileprivate func requiredURL(_ key: Key) throws -> String {
+        guard let url = try url(key) else {
+            throw DecodingError.keyNotFound(key, DecodingError.Context(codingPath: codingPath, debugDescription: ""))
+        }
+        return url
+    }
+}

@@ -1,0 +1,48 @@
+import Synchronization
+
+/// Keeps an upstream that doesn't answer from being asked again for a while that grows: then whoever waits would wait for
+/// nothing. Shared by the threads of a process.
+final class CircuitBreaker: Sendable {
+    private struct State {
+        /// Since the last success.
+        var failures = 0
+        /// From when on one request may try again; nil while it is closed.
+        var retry: ContinuousClock.Instant?
+        /// Whether one does.
+        var isTrying = false
+    }
+
+    private let state = Mutex(State())
+
+    private static let shortestPause = 1.0
+    /// In seconds. An upstream that is back is noticed by then.
+    private static let longestPause = 60.0
+
+    /// Whether a request may be sent. While it is open, one in each pause may, and its outcome decides for all.
+    func allows(at now: ContinuousClock.Instant = .now) -> Bool {
+        state.withLock { state in
+            guard let retry = state.retry else { return true }
+            guard now >= retry else { return false }
+            (state.isTrying, state.retry) = (true, now + Self.pause(after: state.failures))
+            return true
+        }
+    }
+
+    func noteSuccess() { state.withLock { $0 = State() } }
+
+    /// Notes that no answer came.
+    func noteFailure(at now: ContinuousClock.Instant = .now) {
+        state.withLock { state in
+            // Of requests that were under way together, one failure counts.
+            guard state.retry == nil || state.isTrying else { return }
+            state.failures += 1
+            (state.isTrying, state.retry) = (false, now + Self.pause(after: state.failures))
+        }
+    }
+
+    var isOpen: Bool { state.withLock { $0.retry != nil } }
+
+    private static func pause(after failures: Int) -> Duration {
+        .seconds(min(longestPause, shortestPause * Double(1 << min(max(failures, 1) - 1, 10))))
+    }
+}

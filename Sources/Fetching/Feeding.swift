@@ -1,0 +1,91 @@
+import FastCGI
+import ShaCache
+import Storage
+
+/// Sends a client a blob out of the file that it is coming into.
+struct Feeding {
+    private let fetch: Fetch
+    private let file: FetchedFile
+    /// Of the blob, in bytes.
+    private let size: Int
+
+    private static let interval = Duration.seconds(1)
+    private static let pieceSize = 64 << 10
+
+    init(_ fetch: Fetch, _ file: FetchedFile, size: Int) { (self.fetch, self.file, self.size) = (fetch, file, size) }
+
+    /// Sends all that is asked for, or ends the connection in the middle: when the blob isn't coming, its client sees that
+    /// the answer is cut.
+    ///
+    /// - Parameter isWhole: a range that is asked for is void.
+    func feed(_ request: FetchRequest, isWhole: Bool, _ source: borrowing FastCGIRequest) {
+        let tag = "\"\(fetch.digest)\""
+        let counts = !isWhole && (request.ifRange.isEmpty || request.ifRange == tag)
+        switch counts ? ByteRange(request.range, of: size) : .whole {
+        case .whole:
+            source.begin(status: "200 OK", headers: fetch.digest.blobHeaders + [("Content-Length", "\(size)")])
+            send(0..<size, to: source)
+        case .part(let range):
+            source.begin(
+                status: "206 Partial Content",
+                headers: fetch.digest.blobHeaders + [
+                    ("Content-Length", "\(range.count)"),
+                    ("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"),
+                ])
+            send(range, to: source)
+        case .unsatisfiable:
+            source.send(
+                status: "416 Requested Range Not Satisfiable",
+                headers: [
+                    ("Content-Range", "bytes */\(size)"), ("Content-Length", "0"), ("Cache-Control", "no-store"),
+                ],
+                body: [])
+        }
+    }
+
+    private func send(_ range: Range<Int>, to source: borrowing FastCGIRequest) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 16)
+        defer { buffer.deallocate() }
+        // The header doesn't wait for bytes that are yet to come.
+        guard source.flush() else { return source.giveUp() }
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            switch fetch.wait(atMost: Self.interval, for: { Self.state(of: $0, beyond: offset) }) {
+            case .available(let end):
+                guard let next = send(offset..<min(end, range.upperBound), buffer, to: source) else {
+                    return source.giveUp()
+                }
+                offset = next
+            case .over: return source.giveUp()
+            case nil: if source.isAbandoned { return source.giveUp() }
+            }
+        }
+    }
+
+    private enum State {
+        case available(end: Int)
+        case over
+    }
+
+    private static func state(of progress: Fetch.Progress, beyond offset: Int) -> State? {
+        if progress.sendable > offset { return .available(end: progress.sendable) }
+        if case .failed = progress.phase { return .over }
+        // It has fewer bytes than were announced, and the right hash: the announcement was wrong.
+        return progress.isVerified ? .over : nil
+    }
+
+    /// - Returns: behind the last byte that was sent; nil when nobody takes it any more, or it can't be read.
+    private func send(_ range: Range<Int>, _ buffer: UnsafeMutableRawBufferPointer, to source: borrowing FastCGIRequest)
+        -> Int?
+    {
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, range.upperBound - offset)])
+            guard let count = try? file.body.read(at: offset, into: room), count > 0,
+                source.send(UnsafeRawBufferPointer(rebasing: room[..<count]))
+            else { return nil }
+            offset += count
+        }
+        return source.flush() ? offset : nil
+    }
+}

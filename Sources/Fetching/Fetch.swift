@@ -1,0 +1,142 @@
+import ShaCache
+import Storage
+import System
+
+/// One blob on its way here: what the thread that fetches it has done, and how many clients wait for that.
+final class Fetch: Sendable {
+    let digest: Digest
+    let begin = ContinuousClock.now
+    private let progress = Monitor(Progress())
+
+    /// What isn't sent before the hash is right, so that no client ever has the whole of a wrong blob. More than nginx may
+    /// have read, and a client of HTTP/2 not got, when an answer is cut.
+    static let heldBack = 64 << 10
+
+    enum Phase {
+        case asking, receiving
+        /// Its hash is right.
+        case verified
+        /// It is a blob like any other.
+        case stored
+        case failed(End)
+    }
+
+    /// Why there is none.
+    enum End {
+        /// No upstream has it, or it is withdrawn here.
+        case absent
+        /// No upstream gave it.
+        case failed
+        /// The database, which knows what is withdrawn, is away.
+        case unknown
+        /// Its clients have left.
+        case abandoned
+    }
+
+    struct Progress {
+        fileprivate(set) var phase = Phase.asking
+        /// As the upstream announces it, in bytes.
+        fileprivate(set) var size: Int?
+        /// How many bytes lie in the file.
+        fileprivate(set) var received = 0
+        fileprivate(set) var file: FetchedFile?
+        fileprivate var clients = 1
+        /// Whether some of it was sent to a client.
+        fileprivate var isFed = false
+
+        var isVerified: Bool {
+            switch phase {
+            case .verified, .stored: true
+            case .asking, .receiving, .failed: false
+            }
+        }
+
+        /// How many bytes may be sent by now.
+        var sendable: Int { isVerified ? received : min(received, max(0, (size ?? 0) - Fetch.heldBack)) }
+    }
+
+    init(_ digest: Digest) { self.digest = digest }
+
+    // MARK: The clients
+
+    /// - Returns: false when it has ended without a blob.
+    func enter() -> Bool {
+        progress.changeQuietly { progress in
+            if case .failed = progress.phase { return false }
+            progress.clients += 1
+            return true
+        }
+    }
+
+    func leave() { progress.changeQuietly { $0.clients -= 1 } }
+
+    /// Waits until `body` finds what it looks for, at most so long.
+    func wait<Result>(atMost limit: Duration, for body: (Progress) -> Result?) -> Result? {
+        progress.wait(atMost: limit) { body($0) }
+    }
+
+    /// Binds this fetch to the upstream that it has: from now on, a client has some of its bytes.
+    ///
+    /// - Returns: nil when it isn't coming any more.
+    func beginFeeding() -> (file: FetchedFile, size: Int)? {
+        progress.changeQuietly { progress in
+            guard let file = progress.file, let size = progress.isVerified ? progress.received : progress.size else {
+                return nil
+            }
+            progress.isFed = true
+            return (file, size)
+        }
+    }
+
+    var knownSize: Int? { progress.changeQuietly { $0.isVerified ? $0.received : $0.size } }
+
+    // MARK: The thread that fetches
+
+    /// - Parameter size: nil when the upstream doesn't say it.
+    func beginReceiving(_ file: FetchedFile, size: Int?, received: Int) {
+        progress.change { ($0.phase, $0.file, $0.size, $0.received) = (.receiving, file, size, received) }
+    }
+
+    func noteReceived(_ count: Int) { progress.change { $0.received = count } }
+
+    func noteVerified(_ count: Int) { progress.change { ($0.phase, $0.received) = (.verified, count) } }
+
+    func noteStored() { progress.change { $0.phase = .stored } }
+
+    func end(_ end: End) { progress.change { $0.phase = .failed(end) } }
+
+    /// Ends it when no client waits any more and most of it is yet to come: what a client asks for and doesn't read, the
+    /// deployed clients' way to look whether a blob is there, costs no gigabytes. What is small, or more than half here, is
+    /// finished: whoever asked comes again.
+    ///
+    /// - Returns: whether it was ended.
+    func endIfAbandoned() -> Bool {
+        progress.changeQuietly { progress in
+            guard progress.clients == 0, let size = progress.size, progress.received <= size / 2,
+                size - progress.received > Self.finishedAnyway
+            else { return false }
+            progress.phase = .failed(.abandoned)
+            return true
+        }
+    }
+
+    private static let finishedAnyway = 16 << 20
+
+    /// Begins anew with another upstream.
+    ///
+    /// - Returns: false when a client has bytes of this one.
+    func restart() -> Bool {
+        progress.changeQuietly { progress in
+            guard !progress.isFed else { return false }
+            (progress.phase, progress.file, progress.size, progress.received) = (.asking, nil, nil, 0)
+            return true
+        }
+    }
+}
+
+/// The file that a blob comes into, open as long as somebody reads or writes it.
+final class FetchedFile: Sendable {
+    let body: SpooledBody
+
+    init(_ body: consuming SpooledBody) { self.body = body }
+}

@@ -1,0 +1,87 @@
+import HTTP
+import ShaCache
+import Storage
+
+/// What is done to fetch a blob from one upstream. Belongs to one thread.
+struct FetchAttempt {
+    private let fetch: Fetch
+    private let server: UpstreamServer
+    private let files: LocalBlobs
+    private let loop: String
+
+    init(_ fetch: Fetch, from server: UpstreamServer, in files: LocalBlobs, loop: String) {
+        (self.fetch, self.server, self.files, self.loop) = (fetch, server, files, loop)
+    }
+
+    /// How often what was interrupted is gone on with.
+    private static let resumptions = 3
+
+    /// - Parameter store: called with the file when its hash is right.
+    /// - Returns: false when the upstream doesn't have it.
+    /// - Throws: `UpstreamFailure`, `StoreError` or `Abandoned`.
+    func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
+        let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
+        do {
+            let reception = try Reception(fetch, into: file, in: files, sizeLimit: server.upstream.sizeLimit)
+            let wasThere = reception.count
+            guard try receive(reception) else {
+                file.body.discard()
+                return false
+            }
+            if !reception.verify() {
+                guard wasThere > 0 else { throw wrongBytes(reception.count) }
+                guard fetch.restart() else {
+                    throw UpstreamFailure(.damagedPart, "the \(wasThere) bytes of an earlier try were not the blob's")
+                }
+                try reception.clear()
+                guard try receive(reception) else { return false }
+                guard reception.verify() else { throw wrongBytes(reception.count) }
+            }
+            fetch.noteVerified(reception.count)
+            store(file, reception.count, fetch, server)
+            return true
+        } catch let failure as UpstreamFailure where failure.reason != .interrupted {
+            file.body.discard()
+            throw failure
+        }
+    }
+
+    private func wrongBytes(_ count: Int) -> UpstreamFailure {
+        UpstreamFailure(
+            .wrongBytes, "\(server.upstream.shacache)/\(fetch.digest): sent \(count) bytes with another hash")
+    }
+
+    /// - Returns: false when the upstream doesn't have it.
+    private func receive(_ reception: Reception) throws -> Bool {
+        var resumptions = 0
+        while true {
+            let before = reception.count
+            do {
+                return try receiveOnce(reception)
+            } catch let failure as UpstreamFailure
+                where failure.reason == .interrupted && reception.count > before && resumptions < Self.resumptions
+            {
+                resumptions += 1
+            }
+        }
+    }
+
+    private func receiveOnce(_ reception: Reception) throws -> Bool {
+        reception.expectAnswer()
+        let start = reception.count
+        let head = try server.ask(.get, fetch.digest, from: start, loop: loop) { head, part, bytes in
+            try reception.receive(head, part, bytes)
+        }.head
+        switch head.status {
+        case 200, 206: return true
+        case 404, 410: return false
+        // There is no more than what is there, or that is of another one.
+        case 416 where start > 0 && head.sizeWithoutPart == start: return true
+        case 416 where start > 0:
+            try reception.clear()
+            return try receiveOnce(reception)
+        default:
+            throw UpstreamFailure(.status, "\(server.upstream.shacache)/\(fetch.digest): answers \(head.status)")
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import FastCGI
+import ShaCache
+
+/// One request that a worker handed on, since it lacks what is asked for.
+struct FetchRequest {
+    let target: Target
+    let isHead: Bool
+    let range: String
+    let ifRange: String
+    let loop: CacheLoop
+    let clientAddress: String
+    let requestID: String
+    /// Whether the operator limits how much this address may ask for.
+    let isLimited: Bool
+
+    enum Target {
+        /// - Parameter way: the internal location by which nginx sends it when it is here, as the worker chose it.
+        case blob(Digest, way: String)
+        case key(Key)
+    }
+
+    /// Every parameter that `fetch.conf` sets.
+    ///
+    /// - Returns: nil when a worker can't have asked for this.
+    init?(_ source: borrowing FastCGIRequest) {
+        guard let target = Target(source.text("FETCH")) else { return nil }
+        self.target = target
+        isHead = source.text("REQUEST_METHOD") == "HEAD"
+        range = source.text("RANGE")
+        ifRange = source.text("IF_RANGE")
+        loop = CacheLoop(source.text("CDN_LOOP"))
+        clientAddress = source.text("REMOTE_ADDR")
+        requestID = source.text("REQUEST_ID")
+        isLimited = !source.text("LIMITED").isEmpty
+    }
+}
+
+extension FetchRequest.Target {
+    /// - Parameter path: of `Response.fetching` (Service).
+    init?(_ path: String) {
+        let parts = path.split(separator: "/").map(String.init)
+        guard parts.count == 4, parts[0] == "-", parts[1] == "fetch" else { return nil }
+        if parts[2] == "key" {
+            guard let key = try? Key(hexadecimal: parts[3]) else { return nil }
+            self = .key(key)
+        } else if parts[2].hasPrefix("blob"), let digest = Digest(parts[3]) {
+            self = .blob(digest, way: "/-/\(parts[2])")
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Key {
+    /// - Parameter text: the bytes of its text.
+    fileprivate init(hexadecimal text: String) throws(Refusal) {
+        let digits = Array(text.utf8)
+        let escaped = stride(from: 0, to: digits.count, by: 2).flatMap { [UInt8(ascii: "%")] + digits[$0...].prefix(2) }
+        try self.init(percentEncoded: escaped)
+    }
+}
+
+/// Which bytes of a blob are asked for.
+enum ByteRange: Equatable {
+    case whole
+    case part(Range<Int>)
+    case unsatisfiable
+
+    /// - Parameters:
+    ///   - text: the header Range; one that can't be read, or asks for several ranges, counts as none (RFC 9110, 14.2).
+    ///   - size: of the blob, in bytes.
+    init(_ text: String, of size: Int) {
+        guard let match = text.wholeMatch(of: /bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*/.ignoresCase()) else {
+            self = .whole
+            return
+        }
+        switch (Int(match.1), Int(match.2)) {
+        case (nil, nil): self = .whole
+        case (nil, let last?): self = last == 0 || size == 0 ? .unsatisfiable : .part(max(0, size - last)..<size)
+        case (let first?, let last):
+            if let last, last < first {
+                self = .whole
+            } else if first >= size {
+                self = .unsatisfiable
+            } else {
+                self = .part(first..<min(size, (last ?? size - 1) + 1))
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+public import FastCGI
+import Logging
+import Postgres
+import ShaCache
+import Storage
+import Synchronization
+
+/// Answers the requests that workers handed on. Its threads wait for blobs that come, and for clients that take them; the
+/// threads that fetch wait for neither.
+public final class FetchResponder: Sendable {
+    private let fetcher: Fetcher
+    private let keys: KeyFetcher
+    /// How many clients may be fed at once.
+    private let clientLimit: Int
+    private let clients = Atomic(0)
+    private let misses = MissRateLimiter()
+
+    /// How long something small is waited for, so that it can be sent as a whole.
+    private static let patience = Duration.seconds(1)
+    private static let small = 1 << 20
+    /// How long a client waits for its turn. The deployed clients wait a minute for an answer.
+    private static let turn = Duration.seconds(50)
+    /// How often it is looked whether the client is still there.
+    private static let interval = Duration.seconds(1)
+
+    /// - Parameter clients: how many may be fed at once.
+    public init(_ fetcher: Fetcher, _ keys: KeyFetcher, clients: Int) {
+        (self.fetcher, self.keys) = (fetcher, keys)
+        clientLimit = clients
+    }
+
+    /// How many threads it needs: those that feed, and some for what takes no time.
+    public static func threads(clients: Int) -> Int { clients + 64 }
+
+    public func answer(_ source: borrowing FastCGIRequest) {
+        guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
+        switch request.target {
+        case .blob(let digest, let way): answerBlob(digest, way, request, source)
+        case .key(let key): answerKey(key, request, source)
+        }
+    }
+
+    /// What is here when the upstream has been asked, or can't be.
+    private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
+        do {
+            guard let list = try keys.list(of: key, loop: request.loop) else {
+                return source.send(.notFound, key.absence, to: request)
+            }
+            source.send(
+                status: "200 OK", headers: list.headers + [("Content-Length", "\(list.bytes.count)")], body: list.bytes)
+        } catch {
+            fetcher.log.error(
+                "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])
+            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request)
+        }
+    }
+
+    private func answerBlob(
+        _ digest: Digest, _ way: String, _ request: FetchRequest, _ source: borrowing FastCGIRequest
+    ) {
+        guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
+        if request.isLimited, let pause = misses.pause(for: request.clientAddress) {
+            return source.send(
+                .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
+                retryAfter: pause)
+        }
+        do {
+            if request.isHead { return try answerHead(digest, request, source) }
+            guard let fetch = try fetcher.join(digest, loop: request.loop) else {
+                return source.sendAbsence(of: digest, to: request)
+            }
+            defer { fetch.leave() }
+            answer(request, with: fetch, way, source)
+        } catch is TooManyFetches {
+            source.send(.serviceUnavailable, "too much is being fetched, try again", to: request, retryAfter: 10)
+        } catch {
+            fetcher.log.error(
+                "failed", metadata: ["request_id": "\(request.requestID)", "sha512": "\(digest)", "cause": "\(error)"])
+            source.send(.serviceUnavailable, "the blob can't be fetched now, try again", to: request, retryAfter: 10)
+        }
+    }
+
+    private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
+        guard let found = try fetcher.find(digest, loop: request.loop) else {
+            misses.noteMiss(by: request.clientAddress)
+            return source.sendAbsence(of: digest, to: request)
+        }
+        let length = found.size.map { [("Content-Length", "\($0)")] } ?? []
+        source.begin(status: "200 OK", headers: digest.blobHeaders + length)
+    }
+
+    /// What a client gets of a fetch.
+    private enum Answer {
+        case redirection, feeding
+        case over(Fetch.End)
+    }
+
+    private func answer(
+        _ request: FetchRequest, with fetch: Fetch, _ way: String, _ source: borrowing FastCGIRequest
+    ) {
+        let start = ContinuousClock.now
+        var hasTurn = false
+        defer { if hasTurn { clients.subtract(1, ordering: .relaxed) } }
+        while true {
+            hasTurn = hasTurn || takeTurn()
+            let isPatient = start.duration(to: .now) < Self.patience
+            let answer = fetch.wait(atMost: Self.interval) {
+                Self.answer(at: $0, canFeed: hasTurn, isPatient: isPatient)
+            }
+            switch answer {
+            case .redirection: return source.redirect(to: "\(way)/\(LocalBlobs.place(of: fetch.digest))", fetch.digest)
+            case .feeding:
+                // Not when it begins anew with another upstream.
+                if let (file, size) = fetch.beginFeeding() {
+                    return Feeding(fetch, file, size: size).feed(request, isWhole: way.hasSuffix("-whole"), source)
+                }
+            case .over(.absent), .over(.failed), .over(.abandoned):
+                misses.noteMiss(by: request.clientAddress)
+                return source.sendAbsence(of: fetch.digest, to: request)
+            case .over(.unknown):
+                return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
+            case nil:
+                if source.isAbandoned { return source.giveUp() }
+                if !hasTurn, start.duration(to: .now) > Self.turn {
+                    return source.send(
+                        .serviceUnavailable, "too many clients are being sent blobs, try again", to: request,
+                        retryAfter: 10)
+                }
+            }
+        }
+    }
+
+    private static func answer(at progress: Fetch.Progress, canFeed: Bool, isPatient: Bool) -> Answer? {
+        switch progress.phase {
+        case .stored: return .redirection
+        case .failed(let end): return .over(end)
+        case .verified: return canFeed ? .feeding : nil
+        case .asking: return nil
+        case .receiving:
+            guard canFeed, let size = progress.size, size > Fetch.heldBack else { return nil }
+            return size > small || !isPatient ? .feeding : nil
+        }
+    }
+
+    private func takeTurn() -> Bool {
+        guard clients.add(1, ordering: .relaxed).newValue > clientLimit else { return true }
+        clients.subtract(1, ordering: .relaxed)
+        return false
+    }
+}
+
+extension Digest {
+    /// Of a download of the blob, as a worker sends them.
+    var blobHeaders: [(name: String, value: String)] {
+        [
+            ("Content-Type", "application/octet-stream"), ("Cache-Control", "public, max-age=31556926, immutable"),
+            ("ETag", "\"\(self)\""), ("X-Content-Type-Options", "nosniff"), ("Accept-Ranges", "bytes"),
+        ]
+    }
+}
+
+extension FastCGIRequest {
+    /// What a miss would have had. To a deployed client that resumes, without a body: it would splice that into its file.
+    func sendAbsence(of digest: Digest, to request: FetchRequest) { send(.notFound, digest.absence, to: request) }
+
+    /// - Parameter pause: in seconds.
+    func send(_ status: Status, _ line: String, to request: FetchRequest, retryAfter pause: Int? = nil) {
+        send(status, request.range.isEmpty ? line : "", retryAfter: pause)
+    }
+
+    func send(_ status: Status, _ line: String, retryAfter pause: Int? = nil) {
+        let body = line.isEmpty ? [] : Array("\(line)\n".utf8)
+        let retry = pause.map { [("Retry-After", "\($0)")] } ?? []
+        send(
+            status: "\(status.rawValue) \(status.reasonPhrase)",
+            headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")] + retry
+                + [("Content-Length", "\(body.count)")],
+            body: body)
+    }
+
+    /// Lets nginx send what is here now.
+    func redirect(to location: String, _ digest: Digest) {
+        let headers = digest.blobHeaders.filter { ["Content-Type", "Cache-Control", "ETag"].contains($0.name) }
+        begin(status: "200 OK", headers: headers + [("X-Accel-Redirect", location)])
+    }
+}

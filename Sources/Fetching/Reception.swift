@@ -1,0 +1,94 @@
+import HTTP
+import OpenSSL
+import ShaCache
+import Storage
+import System
+
+/// The bytes of a blob as they come from one upstream: they go into the file, and into the hash. Belongs to the thread that
+/// fetches it.
+final class Reception {
+    private let fetch: Fetch
+    private let sizeLimit: Int
+    private let files: LocalBlobs
+    private let file: FetchedFile
+    private var hash: Hash? = Hash(.sha512)
+    /// How many bytes are there.
+    private(set) var count = 0
+    /// Of a whole answer to a request for a part: what is there already.
+    private var skipped = 0
+    private var announced = (count: 0, time: ContinuousClock.now)
+    private var hasBegun = false
+
+    /// The clients wake up for so many bytes, or after so long: not for each piece.
+    private static let step = 512 << 10
+    private static let interval = Duration.milliseconds(20)
+
+    /// Hashes what an earlier try has left.
+    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, sizeLimit: Int) throws {
+        (self.fetch, self.file, self.files, self.sizeLimit) = (fetch, file, files, sizeLimit)
+        let size = try file.body.size()
+        guard size > 0 else { return }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
+        defer { buffer.deallocate() }
+        while count < size, case let got = try file.body.read(at: count, into: buffer), got > 0 {
+            hash!.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
+            count += got
+        }
+    }
+
+    /// Throws away what is there.
+    func clear() throws {
+        try file.body.clear()
+        hash = Hash(.sha512)
+        count = 0
+    }
+
+    /// Before each answer.
+    func expectAnswer() { hasBegun = false }
+
+    /// - Throws: `UpstreamFailure`, `StoreError`, or `Abandoned`.
+    func receive(_ head: Head, _ part: Part, _ bytes: UnsafeRawBufferPointer) throws {
+        if !hasBegun { try begin(head, part) }
+        let rest = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(skipped))
+        skipped -= bytes.count - rest.count
+        guard !rest.isEmpty else { return }
+        guard rest.count <= sizeLimit - count else {
+            throw UpstreamFailure(.tooLarge, "sends more than \(sizeLimit) bytes")
+        }
+        try file.body.append(rest)
+        hash!.update(rest)
+        count += rest.count
+        try announce()
+    }
+
+    private func begin(_ head: Head, _ part: Part) throws {
+        hasBegun = true
+        if let encoding = head["content-encoding"], encoding.lowercased() != "identity" {
+            throw UpstreamFailure(.notTheBlob, "sends it encoded as \(encoding.prefix(40))")
+        }
+        if let size = part.size, size > sizeLimit {
+            throw UpstreamFailure(.tooLarge, "announces \(size) bytes, more than \(sizeLimit)")
+        }
+        try files.admit(bytes: max(0, (part.size ?? 0) - count))
+        skipped = part.start == 0 ? count : 0
+        fetch.beginReceiving(file, size: part.size, received: count)
+    }
+
+    private func announce() throws {
+        guard count - announced.count >= Self.step || announced.time.duration(to: .now) >= Self.interval else { return }
+        announced = (count, .now)
+        // Its size may be unknown, and others fill the disk, too.
+        try files.admit(bytes: 0)
+        fetch.noteReceived(count)
+        if fetch.endIfAbandoned() { throw Abandoned() }
+    }
+
+    /// Whether all that came is the blob; then its clients may have all of it.
+    func verify() -> Bool {
+        guard let hash = hash.take(), Digest(bytes: hash.finish()) == fetch.digest else { return false }
+        return true
+    }
+}
+
+/// Nobody waits for it any more.
+struct Abandoned: Error {}

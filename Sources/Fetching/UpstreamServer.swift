@@ -1,0 +1,176 @@
+import Configuration
+import HTTP
+import ShaCache
+import Synchronization
+import System
+
+/// An upstream as this process knows it. Shared by all threads.
+final class UpstreamServer: Sendable {
+    let upstream: Upstream
+    let breaker = CircuitBreaker()
+    /// The hosts that the configuration names, in lower case.
+    private let hosts: Set<String>
+    private let sessions = SessionPool()
+    private let pace: Mutex<Pace>?
+
+    /// What it sends beyond a blob isn't read: an error page, say.
+    private static let bodyLimit = 64 << 10
+    /// Received at once; each request that is under way has as much memory.
+    private static let bufferSize = 64 << 10
+    private static let redirectLimit = 5
+    /// In bytes a second: what is slower than this over the stall timeout has stalled.
+    private static let leastRate = 1000
+
+    /// - Parameter hosts: to which any upstream may redirect, in lower case.
+    init(_ upstream: Upstream, hosts: Set<String>) {
+        self.upstream = upstream
+        self.hosts = hosts
+        pace = upstream.bandwidth.map { Mutex(Pace(perSecond: $0)) }
+    }
+
+    var name: String { upstream.name }
+
+    /// What it answers to a GET or a HEAD.
+    struct Answer {
+        let head: Head
+        let part: Part?
+    }
+
+    /// Asks for a blob, and notes for the others whether an answer came.
+    ///
+    /// - Parameters:
+    ///   - start: how many of its bytes are there.
+    ///   - loop: the header CDN-Loop.
+    ///   - receive: called with the bytes, a piece at a time, and which part of the blob they belong to.
+    /// - Throws: `UpstreamFailure`, and what `receive` threw.
+    func ask(
+        _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
+        receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
+    ) throws -> Answer {
+        try ask(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop, receive: receive)
+    }
+
+    /// Asks for the list of a key, as `ask` for a blob.
+    ///
+    /// - Parameters:
+    ///   - limit: in bytes.
+    ///   - time: how long it may take in all, however its pieces come.
+    /// - Returns: nil when the upstream doesn't have it.
+    /// - Throws: `UpstreamFailure`.
+    func list(of key: Key, atMost limit: Int, within time: Duration, loop: String) throws -> [UInt8]? {
+        let (url, end) = ("\(upstream.shadir)/\(key.percentEncoded)", ContinuousClock.now + time)
+        var list: [UInt8] = []
+        let status = try ask(.get, url, loop: loop) { head, part, bytes in
+            guard list.count + bytes.count <= limit, part.size ?? 0 <= limit else {
+                throw UpstreamFailure(.tooLarge, "\(url): a list of more than \(limit) bytes")
+            }
+            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
+            list.append(contentsOf: bytes)
+        }.head.status
+        switch status {
+        case 200: return list
+        case 404, 410: return nil
+        default: throw UpstreamFailure(.status, "\(url): answers \(status)")
+        }
+    }
+
+    private func ask(
+        _ method: HTTPMethod, _ url: String, from start: Int = 0, loop: String,
+        receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Answer {
+        do {
+            let answer = try sessions.withSession { session in
+                try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
+                    try receive(head, part, bytes)
+                    self.pace?.withLock { $0.spend(bytes.count) }
+                }
+            }
+            breaker.noteSuccess()
+            return answer
+        } catch let failure as HTTPFailure {
+            throw note(UpstreamFailure(failure))
+        } catch let failure as UpstreamFailure {
+            throw note(failure)
+        }
+    }
+
+    private func note(_ failure: UpstreamFailure) -> UpstreamFailure {
+        if failure.isOfServer { breaker.noteFailure() } else { breaker.noteSuccess() }
+        return failure
+    }
+
+    /// libcurl would follow a redirect to anywhere.
+    private func follow(
+        _ method: HTTPMethod, _ first: String, from start: Int, loop: String, _ session: HTTPSession,
+        receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Answer {
+        var url = first
+        for _ in 0...Self.redirectLimit {
+            let request = request(method, url, loop: loop, isFirst: url == first)
+            let (response, part) =
+                method == .head
+                ? (try session.send(request), nil) : try session.getFile(request, from: start, receive: receive)
+            guard (300..<400).contains(response.status), let next = response.redirection else {
+                return Answer(head: response.head, part: part)
+            }
+            guard mayRedirect(from: url, to: next) else {
+                throw UpstreamFailure(
+                    .redirect,
+                    "\(first): redirects to \(withoutCredentials(next).prefix { $0 != "?" }), a host that isn't configured"
+                )
+            }
+            url = next
+        }
+        throw UpstreamFailure(.redirect, "\(first): redirects more than \(Self.redirectLimit) times")
+    }
+
+    private func request(_ method: HTTPMethod, _ url: String, loop: String, isFirst: Bool) -> HTTPRequest {
+        var request = HTTPRequest(method, url)
+        request.headers = [(CacheLoop.headerName, loop)]
+        request.identity.authorityFile = upstream.authorityFile
+        // Another host has no use for the certificate.
+        if isFirst {
+            request.identity.certificateFile = upstream.certificateFile
+            request.identity.keyFile = upstream.keyFile
+        }
+        request.timeouts.connect = upstream.headerTimeout
+        request.timeouts.answer = upstream.headerTimeout
+        request.timeouts.stall = upstream.stallTimeout
+        request.timeouts.leastBytes = upstream.stallTimeout * Self.leastRate
+        request.bodyLimit = Self.bodyLimit
+        request.bufferSize = Self.bufferSize
+        return request
+    }
+
+    private func mayRedirect(from url: String, to next: String) -> Bool {
+        guard let host = host(ofURL: next), hosts.contains(host) else { return false }
+        return next.lowercased().hasPrefix("https:") || !url.lowercased().hasPrefix("https:")
+    }
+}
+
+/// The host of a URL in lower case, without a port; nil when there are credentials before it, or anything that could be read
+/// in two ways.
+func host(ofURL url: String) -> String? {
+    url.lowercased().prefixMatch(of: /https?:\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:[\/?#]|$)/).map {
+        String($0.1)
+    }
+}
+
+/// Sessions that no thread uses at the moment, whose connections stay open. `@unchecked Sendable`: a session is in the pool or
+/// in one thread's hands.
+private final class SessionPool: @unchecked Sendable {
+    private let idle = Monitor<[HTTPSession]>([])
+
+    /// More would only hold connections open.
+    private static let limit = 32
+
+    func withSession<Result>(_ body: (HTTPSession) throws -> Result) rethrows -> Result {
+        let session = idle.changeQuietly { $0.popLast() } ?? HTTPSession(agent: "ShaCache/\(Version.current)")
+        defer {
+            idle.changeQuietly { idle in
+                if idle.count < Self.limit { idle.append(session) }
+            }
+        }
+        return try body(session)
+    }
+}
