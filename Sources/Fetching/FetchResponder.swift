@@ -95,7 +95,10 @@ public final class FetchResponder: Sendable {
             case .feeding:
                 // Not when it begins anew with another upstream.
                 if let (file, size) = fetch.beginFeeding() {
-                    return Feeding(fetch, file, size: size).feed(request, isWhole: way.hasSuffix("-whole"), source)
+                    fetcher.recorder.add(to: .fedClients)
+                    defer { fetcher.recorder.add(-1, to: .fedClients) }
+                    return Feeding(fetch, file, size: size, fetcher.recorder).feed(
+                        request, isWhole: way.hasSuffix("-whole"), source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
                 misses.noteMiss(by: request.clientAddress)

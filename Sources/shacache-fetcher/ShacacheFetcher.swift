@@ -5,6 +5,7 @@ import Fetching
 import Foundation
 import Glibc
 import Logging
+import Metrics
 import OpenSSL
 import Serving
 import Storage
@@ -51,7 +52,8 @@ struct ShacacheFetcher: ParsableCommand {
             return store
         }
         let clients = configuration.fetching.clients
-        let responder = FetchResponder(Fetcher(configuration, store: store, log: log), clients: clients)
+        let responder = FetchResponder(
+            Fetcher(configuration, store: store, log: log, recorder: recorder(configuration, log)), clients: clients)
         let threads = ThreadPool()
         threads.start(FetchResponder.threads(clients: clients), on: listener) {
             { request in
@@ -64,5 +66,16 @@ struct ShacacheFetcher: ParsableCommand {
         log.info("draining")
         threads.finish()
         log.info("stopped")
+    }
+
+    /// Any worker of the host shows these figures. They must never keep it from its work.
+    private func recorder(_ configuration: Configuration, _ log: Logger) -> Recorder {
+        do {
+            return try MetricsDirectory(directory: configuration.metrics.directory).takeSlot(
+                version: Configuration.version)
+        } catch {
+            log.warning("metrics not shared", metadata: ["cause": "\(error)"])
+            return Recorder.alone(version: Configuration.version)
+        }
     }
 }
