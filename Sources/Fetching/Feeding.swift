@@ -12,7 +12,8 @@ struct Feeding {
     private let recorder: Recorder
 
     private static let interval = Duration.seconds(1)
-    private static let pieceSize = 64 << 10
+    /// Each client has as much memory.
+    private static let pieceSize = 16 << 10
 
     init(_ fetch: Fetch, _ file: FetchedFile, size: Int, _ recorder: Recorder) {
         (self.fetch, self.file, self.size, self.recorder) = (fetch, file, size, recorder)

@@ -33,10 +33,17 @@ def configure(near, tables):
     """Puts these tables in place of the upstreams that a near cache has, and starts its fetcher again."""
     file = near.state / "shacache.toml"
     file.write_text(file.read_text().split("\n[[upstream]]")[0] + "\n" + tables)
-    old = near.pid("fetcher")
+    old = eventually(lambda: fetcher(near))
     os.kill(old, signal.SIGTERM)
-    file = near.state / "run/fetcher.pid"
-    eventually(lambda: file.read_text() not in ("", str(old), f"{old}\n"))
+    eventually(lambda: fetcher(near) not in (None, old))
+
+
+def fetcher(near):
+    """Its process; None while another one is to take its place."""
+    try:
+        return int((near.state / "run/fetcher.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def asked(server, digest, method="GET"):
