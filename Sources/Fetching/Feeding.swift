@@ -1,4 +1,5 @@
 import FastCGI
+import Metrics
 import ShaCache
 import Storage
 
@@ -8,11 +9,15 @@ struct Feeding {
     private let file: FetchedFile
     /// Of the blob, in bytes.
     private let size: Int
+    private let recorder: Recorder
 
     private static let interval = Duration.seconds(1)
-    private static let pieceSize = 64 << 10
+    /// Each client has as much memory.
+    private static let pieceSize = 16 << 10
 
-    init(_ fetch: Fetch, _ file: FetchedFile, size: Int) { (self.fetch, self.file, self.size) = (fetch, file, size) }
+    init(_ fetch: Fetch, _ file: FetchedFile, size: Int, _ recorder: Recorder) {
+        (self.fetch, self.file, self.size, self.recorder) = (fetch, file, size, recorder)
+    }
 
     /// Sends all that is asked for, or ends the connection in the middle: when the blob isn't coming, its client sees that
     /// the answer is cut.
@@ -55,6 +60,7 @@ struct Feeding {
                 guard let next = send(offset..<min(end, range.upperBound), buffer, to: source) else {
                     return source.giveUp()
                 }
+                recorder.add(next - offset, to: .fedBytes)
                 offset = next
             case .over: return source.giveUp()
             case nil: if source.isAbandoned { return source.giveUp() }

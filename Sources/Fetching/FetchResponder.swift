@@ -40,10 +40,13 @@ public final class FetchResponder: Sendable {
         }
     }
 
-    /// What is here when the upstream has been asked, or can't be.
+    /// What is here when the upstream has been asked, or can't be. Whoever asks for too much that is nowhere gets what is here,
+    /// too.
     private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
+        let mayAsk = !request.isLimited || misses.pause(for: request.clientAddress) == nil
         do {
-            guard let list = try keys.list(of: key, loop: request.loop) else {
+            guard let list = try keys.list(of: key, asking: mayAsk ? request.loop : nil) else {
+                misses.noteMiss(by: request.clientAddress)
                 return source.send(.notFound, key.absence, to: request)
             }
             source.send(
@@ -51,7 +54,7 @@ public final class FetchResponder: Sendable {
         } catch {
             fetcher.log.error(
                 "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])
-            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request)
+            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request, retryAfter: 10)
         }
     }
 
@@ -112,7 +115,10 @@ public final class FetchResponder: Sendable {
             case .feeding:
                 // Not when it begins anew with another upstream.
                 if let (file, size) = fetch.beginFeeding() {
-                    return Feeding(fetch, file, size: size).feed(request, isWhole: way.hasSuffix("-whole"), source)
+                    fetcher.recorder.add(to: .fedClients)
+                    defer { fetcher.recorder.add(-1, to: .fedClients) }
+                    return Feeding(fetch, file, size: size, fetcher.recorder).feed(
+                        request, isWhole: way.hasSuffix("-whole"), source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
                 misses.noteMiss(by: request.clientAddress)
