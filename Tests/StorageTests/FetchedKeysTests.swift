@@ -27,8 +27,9 @@ struct FetchedKeysTests {
         _ pairs: [[String]], signatures: SignaturePolicy = .record, entries: Int = 10, bytes: Int = 1 << 20
     ) throws -> FetchedList {
         let rules = UploadRules(
-            signatures: signatures, keys: KeyLimits(entries: entries, bytes: bytes, entriesPerAccount: 1), blobSize: nil)
-        return try FetchedList(JSONEncoder().encode(pairs).map { $0 }, of: key, by: rules, Signers(worker).known())
+            signatures: signatures, keys: KeyLimits(entries: entries, bytes: bytes, entriesPerAccount: 1), blobSize: nil
+        )
+        return try FetchedList(Array(JSONEncoder().encode(pairs)), of: key, by: rules, Signers(worker).known())
     }
 
     private func answer() throws -> [[String]]? {
