@@ -42,6 +42,10 @@ struct FetchAttempt {
             fetch.noteVerified(reception.count)
             store(file, reception.count, fetch, server)
             return true
+        } catch let error as StoreError {
+            // What can't be finished only takes room.
+            file.body.discard()
+            throw error
         } catch let failure as UpstreamFailure where failure.reason != .interrupted {
             file.body.discard()
             throw failure

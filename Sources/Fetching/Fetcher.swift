@@ -125,6 +125,8 @@ public final class Fetcher: Sendable {
         let end: Fetch.End?
         do {
             end = try fetchFromAny(fetch, loop: loop)
+        } catch let error as StoreError where error.condition != .broken {
+            end = .noRoom
         } catch {
             log.error("fetch failed", metadata: ["sha512": "\(fetch.digest)", "cause": "\(error)"])
             end = error.isTransient ? .unknown : .failed
@@ -141,6 +143,8 @@ public final class Fetcher: Sendable {
     private func fetchFromAny(_ fetch: Fetch, loop: String) throws -> Fetch.End? {
         let digest = fetch.digest
         guard try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) }) else { return .absent }
+        // Not to ask for what can't be kept.
+        try files.admit(bytes: 1)
         var isAbsent = true
         for server in servers(for: digest) {
             guard server.breaker.allows() else {
@@ -188,6 +192,16 @@ public final class Fetcher: Sendable {
         }
     }
 
+    /// Lets one client have a blob that the store has no room for.
+    ///
+    /// - Throws: `SystemError` when the system has no more threads.
+    func pass(_ digest: Digest, through passage: Passage, loop: CacheLoop) throws {
+        log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
+        try Thread { [self] in
+            passage.run(digest, from: servers(for: digest), loop: loop.passing(name)) { logFailure($0, of: $1, digest) }
+        }.detach()
+    }
+
     private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
         recorder.add(to: .upstreamFailures, failure.reason.rawValue)
         log.warning(
@@ -209,6 +223,7 @@ extension Fetch.End {
         case .failed: .failed
         case .unknown: .unknown
         case .abandoned: .abandoned
+        case .noRoom: .notStored
         }
     }
 }
