@@ -133,7 +133,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: ["Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage", "System"],
+            dependencies: [
+                "Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage", "System",
+            ],
             swiftSettings: settings),
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
