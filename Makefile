@@ -16,7 +16,7 @@ help: ## List the targets.
 packages: ## Install with apt what is missing to build and run.
 	@ops/install-packages run
 
-build: packages ## Build shacached, shacache-page, shacache-admin and shacache for release.
+build: packages ## Build all programs for release.
 	@command -v swift >/dev/null || { echo "shacache: swift: not found" >&2; \
 	  echo "shacache: hint: install Swift 6.3 (swift.org/install) and put its bin directory into PATH" >&2; exit 1; }
 	$(SWIFT_BUILD) $(RELEASE)
@@ -70,9 +70,9 @@ manual: ## Write the manual pages in docs/man anew, from what --help says.
 	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
 
 install: install-client ## Install programs, guides, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
-	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-admin
+	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-fetcher $(BIN)/shacache-admin
 	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 \
-	  docs/man/shacache-page.1 docs/man/shacache-admin.1
+	  docs/man/shacache-page.1 docs/man/shacache-fetcher.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	for kind in functions views report page; do \

@@ -67,7 +67,7 @@ let package = Package(
         .target(
             name: "Fetching",
             dependencies: [
-                "Configuration", "FastCGI", "HTTP", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
+                "Configuration", "FastCGI", "HTTP", "Metrics", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
@@ -103,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-fetcher",
             dependencies: [
-                "Configuration", "FastCGI", "Fetching", "OpenSSL", "Serving", "Storage", "System",
+                "Configuration", "FastCGI", "Fetching", "Metrics", "OpenSSL", "Serving", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
@@ -133,7 +133,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: ["Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage"],
+            dependencies: [
+                "Configuration", "Fixtures", "Metrics", "OpenSSL", "Service", "ShaCache", "Storage", "System",
+            ],
             swiftSettings: settings),
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
@@ -151,6 +153,7 @@ let package = Package(
             name: "ServingTests",
             dependencies: ["Serving", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
+        .testTarget(name: "FetchingTests", dependencies: ["Fetching"], swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP", "System"], swiftSettings: settings),
         .testTarget(
             name: "ClientTests", dependencies: ["Client", "Fixtures", "HTTP", "OpenSSL", "ShaCache"],

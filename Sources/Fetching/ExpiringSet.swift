@@ -19,8 +19,6 @@ final class ExpiringSet<Element: Hashable & Sendable>: Sendable {
         elements.withLock { $0[element].map { now < $0 } ?? false }
     }
 
-    func remove(_ element: Element) { _ = elements.withLock { $0.removeValue(forKey: element) } }
-
     /// Halves them where none has expired, so that one that is inserted rarely waits for this.
     private static func makeRoom(_ elements: inout [Element: ContinuousClock.Instant], at now: ContinuousClock.Instant)
     {

@@ -1,4 +1,5 @@
 import FastCGI
+import Metrics
 import ShaCache
 import Storage
 
@@ -8,39 +9,23 @@ struct Feeding {
     private let file: FetchedFile
     /// Of the blob, in bytes.
     private let size: Int
+    private let recorder: Recorder
 
     private static let interval = Duration.seconds(1)
-    private static let pieceSize = 64 << 10
+    /// Each client has as much memory.
+    private static let pieceSize = 16 << 10
 
-    init(_ fetch: Fetch, _ file: FetchedFile, size: Int) { (self.fetch, self.file, self.size) = (fetch, file, size) }
+    init(_ fetch: Fetch, _ file: FetchedFile, size: Int, _ recorder: Recorder) {
+        (self.fetch, self.file, self.size, self.recorder) = (fetch, file, size, recorder)
+    }
 
     /// Sends all that is asked for, or ends the connection in the middle: when the blob isn't coming, its client sees that
     /// the answer is cut.
     ///
     /// - Parameter isWhole: a range that is asked for is void.
     func feed(_ request: FetchRequest, isWhole: Bool, _ source: borrowing FastCGIRequest) {
-        let tag = "\"\(fetch.digest)\""
-        let counts = !isWhole && (request.ifRange.isEmpty || request.ifRange == tag)
-        switch counts ? ByteRange(request.range, of: size) : .whole {
-        case .whole:
-            source.begin(status: "200 OK", headers: fetch.digest.blobHeaders + [("Content-Length", "\(size)")])
-            send(0..<size, to: source)
-        case .part(let range):
-            source.begin(
-                status: "206 Partial Content",
-                headers: fetch.digest.blobHeaders + [
-                    ("Content-Length", "\(range.count)"),
-                    ("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"),
-                ])
-            send(range, to: source)
-        case .unsatisfiable:
-            source.send(
-                status: "416 Requested Range Not Satisfiable",
-                headers: [
-                    ("Content-Range", "bytes */\(size)"), ("Content-Length", "0"), ("Cache-Control", "no-store"),
-                ],
-                body: [])
-        }
+        guard let range = source.begin(fetch.digest, of: size, for: request, isWhole: isWhole) else { return }
+        send(range, to: source)
     }
 
     private func send(_ range: Range<Int>, to source: borrowing FastCGIRequest) {
@@ -55,6 +40,7 @@ struct Feeding {
                 guard let next = send(offset..<min(end, range.upperBound), buffer, to: source) else {
                     return source.giveUp()
                 }
+                recorder.add(next - offset, to: .fedBytes)
                 offset = next
             case .over: return source.giveUp()
             case nil: if source.isAbandoned { return source.giveUp() }
@@ -87,5 +73,38 @@ struct Feeding {
             offset += count
         }
         return source.flush() ? offset : nil
+    }
+}
+
+extension FastCGIRequest {
+    /// Sends the head of an answer that has a blob, or the part of it that is asked for.
+    ///
+    /// - Parameters:
+    ///   - size: in bytes.
+    ///   - isWhole: a range that is asked for is void.
+    /// - Returns: the bytes that are to follow; nil when that was all, since there are none there.
+    func begin(_ digest: Digest, of size: Int, for request: FetchRequest, isWhole: Bool) -> Range<Int>? {
+        let counts = !isWhole && (request.ifRange.isEmpty || request.ifRange == "\"\(digest)\"")
+        switch counts ? ByteRange(request.range, of: size) : .whole {
+        case .whole:
+            begin(status: "200 OK", headers: digest.blobHeaders + [("Content-Length", "\(size)")])
+            return 0..<size
+        case .part(let range):
+            begin(
+                status: "206 Partial Content",
+                headers: digest.blobHeaders + [
+                    ("Content-Length", "\(range.count)"),
+                    ("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"),
+                ])
+            return range
+        case .unsatisfiable:
+            send(
+                status: "416 Requested Range Not Satisfiable",
+                headers: [
+                    ("Content-Range", "bytes */\(size)"), ("Content-Length", "0"), ("Cache-Control", "no-store"),
+                ],
+                body: [])
+            return nil
+        }
     }
 }

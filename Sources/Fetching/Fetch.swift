@@ -31,6 +31,8 @@ final class Fetch: Sendable {
         case unknown
         /// Its clients have left.
         case abandoned
+        /// The store has no room for it.
+        case noRoom
     }
 
     struct Progress {

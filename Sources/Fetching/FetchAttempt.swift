@@ -1,4 +1,5 @@
 import HTTP
+import Metrics
 import ShaCache
 import Storage
 
@@ -8,9 +9,10 @@ struct FetchAttempt {
     private let server: UpstreamServer
     private let files: LocalBlobs
     private let loop: String
+    private let recorder: Recorder
 
-    init(_ fetch: Fetch, from server: UpstreamServer, in files: LocalBlobs, loop: String) {
-        (self.fetch, self.server, self.files, self.loop) = (fetch, server, files, loop)
+    init(_ fetch: Fetch, from server: UpstreamServer, in files: LocalBlobs, loop: String, _ recorder: Recorder) {
+        (self.fetch, self.server, self.files, self.loop, self.recorder) = (fetch, server, files, loop, recorder)
     }
 
     /// How often what was interrupted is gone on with.
@@ -40,6 +42,10 @@ struct FetchAttempt {
             fetch.noteVerified(reception.count)
             store(file, reception.count, fetch, server)
             return true
+        } catch let error as StoreError {
+            // What can't be finished only takes room.
+            file.body.discard()
+            throw error
         } catch let failure as UpstreamFailure where failure.reason != .interrupted {
             file.body.discard()
             throw failure
@@ -70,6 +76,7 @@ struct FetchAttempt {
         reception.expectAnswer()
         let start = reception.count
         let head = try server.ask(.get, fetch.digest, from: start, loop: loop) { head, part, bytes in
+            recorder.add(bytes.count, to: .fetchedBytes)
             try reception.receive(head, part, bytes)
         }.head
         switch head.status {

@@ -14,6 +14,10 @@ public final class FetchResponder: Sendable {
     private let clientLimit: Int
     private let clients = Atomic(0)
     private let misses = MissRateLimiter()
+    private let passages = Atomic(0)
+
+    /// Of what can't be stored, each client has a connection to the upstream, and some memory.
+    private static let passageLimit = 32
 
     /// How long something small is waited for, so that it can be sent as a whole.
     private static let patience = Duration.seconds(1)
@@ -40,10 +44,13 @@ public final class FetchResponder: Sendable {
         }
     }
 
-    /// What is here when the upstream has been asked, or can't be.
+    /// What is here when the upstream has been asked, or can't be. Whoever asks for too much that is nowhere gets what is here,
+    /// too.
     private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
+        let mayAsk = !request.isLimited || misses.pause(for: request.clientAddress) == nil
         do {
-            guard let list = try keys.list(of: key, loop: request.loop) else {
+            guard let list = try keys.list(of: key, asking: mayAsk ? request.loop : nil) else {
+                misses.noteMiss(by: request.clientAddress)
                 return source.send(.notFound, key.absence, to: request)
             }
             source.send(
@@ -51,7 +58,7 @@ public final class FetchResponder: Sendable {
         } catch {
             fetcher.log.error(
                 "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])
-            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request)
+            source.send(.serviceUnavailable, "the key can't be looked up now, try again", to: request, retryAfter: 10)
         }
     }
 
@@ -112,11 +119,15 @@ public final class FetchResponder: Sendable {
             case .feeding:
                 // Not when it begins anew with another upstream.
                 if let (file, size) = fetch.beginFeeding() {
-                    return Feeding(fetch, file, size: size).feed(request, isWhole: way.hasSuffix("-whole"), source)
+                    fetcher.recorder.add(to: .fedClients)
+                    defer { fetcher.recorder.add(-1, to: .fedClients) }
+                    return Feeding(fetch, file, size: size, fetcher.recorder).feed(
+                        request, isWhole: way.hasSuffix("-whole"), source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
                 misses.noteMiss(by: request.clientAddress)
                 return source.sendAbsence(of: fetch.digest, to: request)
+            case .over(.noRoom): return pass(fetch.digest, request, isWhole: way.hasSuffix("-whole"), source)
             case .over(.unknown):
                 return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
             case nil:
@@ -126,6 +137,53 @@ public final class FetchResponder: Sendable {
                         .serviceUnavailable, "too many clients are being sent blobs, try again", to: request,
                         retryAfter: 10)
                 }
+            }
+        }
+    }
+
+    private func pass(
+        _ digest: Digest, _ request: FetchRequest, isWhole: Bool, _ source: borrowing FastCGIRequest
+    ) {
+        defer { passages.subtract(1, ordering: .relaxed) }
+        guard passages.add(1, ordering: .relaxed).newValue <= Self.passageLimit else {
+            return source.send(
+                .serviceUnavailable, "the store is full, and too many clients are sent blobs, try again", to: request,
+                retryAfter: 10)
+        }
+        let passage = Passage()
+        defer { passage.leave() }
+        do { try fetcher.pass(digest, through: passage, loop: request.loop) } catch {
+            return source.send(
+                .serviceUnavailable, "the blob can't be fetched now, try again", to: request, retryAfter: 10)
+        }
+        while true {
+            switch passage.size(atMost: Self.interval) {
+            case .success(let size): return pass(digest, through: passage, of: size, request, isWhole: isWhole, source)
+            case .failure: return source.sendAbsence(of: digest, to: request)
+            case nil: if source.isAbandoned { return source.giveUp() }
+            }
+        }
+    }
+
+    private func pass(
+        _ digest: Digest, through passage: Passage, of size: Int, _ request: FetchRequest, isWhole: Bool,
+        _ source: borrowing FastCGIRequest
+    ) {
+        guard let range = source.begin(digest, of: size, for: request, isWhole: isWhole) else { return }
+        var offset = 0
+        while offset < range.upperBound {
+            switch passage.next(atMost: Self.interval) {
+            case .bytes(let bytes):
+                let wanted = range.clamped(to: offset..<offset + bytes.count)
+                let isSent = bytes.withUnsafeBytes { bytes in
+                    source.send(
+                        UnsafeRawBufferPointer(rebasing: bytes[wanted.lowerBound - offset..<wanted.upperBound - offset])
+                    )
+                }
+                offset += bytes.count
+                guard isSent, source.flush() else { return source.giveUp() }
+            case .end: return source.giveUp()
+            case nil: if source.isAbandoned { return source.giveUp() }
             }
         }
     }

@@ -1,5 +1,6 @@
 public import Configuration
 public import Logging
+public import Metrics
 import Postgres
 import ShaCache
 public import Storage
@@ -12,6 +13,7 @@ public final class Fetcher: Sendable {
     let files: LocalBlobs
     let servers: [UpstreamServer]
     let log: Logger
+    let recorder: Recorder
     /// By which other caches' requests are told that have come through this one.
     let name = "shacache-" + String(UInt64.random(in: 0 ... .max), radix: 16)
     let database: DatabasePool
@@ -30,9 +32,10 @@ public final class Fetcher: Sendable {
     private static let limit = 256
     private static let absence = Duration.seconds(30)
 
-    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger) {
+    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder) {
         files = store
         self.log = log
+        self.recorder = recorder
         let urls = configuration.upstreams.flatMap { [$0.shacache, $0.shadir] }
         let hosts =
             urls.compactMap { host(ofURL: $0) }
@@ -111,25 +114,37 @@ public final class Fetcher: Sendable {
         return nil
     }
 
+    /// For the metrics, whenever a server has been asked.
+    func noteBreakers() { recorder.set(.openBreakers, to: servers.count { $0.breaker.isOpen }) }
+
     // MARK: The thread that fetches
 
     private func run(_ fetch: Fetch, loop: String) {
+        recorder.add(to: .fetchesInFlight)
+        defer { recorder.add(-1, to: .fetchesInFlight) }
         let end: Fetch.End?
         do {
             end = try fetchFromAny(fetch, loop: loop)
+        } catch let error as StoreError where error.condition != .broken {
+            end = .noRoom
         } catch {
             log.error("fetch failed", metadata: ["sha512": "\(fetch.digest)", "cause": "\(error)"])
             end = error.isTransient ? .unknown : .failed
         }
         // Whoever comes from here on finds the blob, or begins anew.
         forget(fetch)
-        if let end { fetch.end(end) }
+        noteBreakers()
+        guard let end else { return }
+        fetch.end(end)
+        recorder.add(to: .fetches, end.result.rawValue)
     }
 
     /// - Returns: nil when it is verified.
     private func fetchFromAny(_ fetch: Fetch, loop: String) throws -> Fetch.End? {
         let digest = fetch.digest
         guard try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) }) else { return .absent }
+        // Not to ask for what can't be kept.
+        try files.admit(bytes: 1)
         var isAbsent = true
         for server in servers(for: digest) {
             guard server.breaker.allows() else {
@@ -137,7 +152,7 @@ public final class Fetcher: Sendable {
                 continue
             }
             do {
-                if try FetchAttempt(fetch, from: server, in: files, loop: loop).fetch(store) { return nil }
+                if try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) { return nil }
             } catch let failure as UpstreamFailure {
                 isAbsent = false
                 logFailure(failure, of: server, digest)
@@ -168,14 +183,27 @@ public final class Fetcher: Sendable {
             }
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)
             if isStored { fetch.noteStored() }
+            recorder.add(to: .fetches, (isStored ? FetchResult.stored : .notStored).rawValue)
             log.info(isStored ? "fetched" : "fetched, and withdrawn meanwhile", metadata: metadata)
         } catch {
             metadata["cause"] = "\(error)"
+            recorder.add(to: .fetches, FetchResult.notStored.rawValue)
             log.error("fetched, and not stored", metadata: metadata)
         }
     }
 
+    /// Lets one client have a blob that the store has no room for.
+    ///
+    /// - Throws: `SystemError` when the system has no more threads.
+    func pass(_ digest: Digest, through passage: Passage, loop: CacheLoop) throws {
+        log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
+        try Thread { [self] in
+            passage.run(digest, from: servers(for: digest), loop: loop.passing(name)) { logFailure($0, of: $1, digest) }
+        }.detach()
+    }
+
     private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
+        recorder.add(to: .upstreamFailures, failure.reason.rawValue)
         log.warning(
             "upstream failed",
             metadata: [
@@ -187,3 +215,15 @@ public final class Fetcher: Sendable {
 
 /// As many blobs are on their way as may be.
 struct TooManyFetches: Error {}
+
+extension Fetch.End {
+    fileprivate var result: FetchResult {
+        switch self {
+        case .absent: .absent
+        case .failed: .failed
+        case .unknown: .unknown
+        case .abandoned: .abandoned
+        case .noRoom: .notStored
+        }
+    }
+}

@@ -36,10 +36,10 @@ public final class KeyFetcher: Sendable {
 
     /// What is listed under a key when the upstreams have been asked, as far as they can be.
     ///
-    /// - Parameter loop: by which the request came.
+    /// - Parameter loop: by which the request came; nil: they aren't to be asked.
     /// - Throws: `DatabaseError`.
-    func list(of key: Key, loop: CacheLoop) throws -> KeyList? {
-        if !loop.ends(at: fetcher.name) { refresh(key, loop: loop) }
+    func list(of key: Key, asking loop: CacheLoop?) throws -> KeyList? {
+        if let loop, !loop.ends(at: fetcher.name) { refresh(key, loop: loop) }
         return try fetcher.database.withSession { try FetchedKeys($0).list(of: key) }
     }
 
@@ -53,7 +53,10 @@ public final class KeyFetcher: Sendable {
         }
         if isUnderWay { return underWay.wait { $0.contains(name) ? nil : () } }
         guard isMine else { return }
-        defer { underWay.change { $0.remove(name) } }
+        defer {
+            underWay.change { $0.remove(name) }
+            fetcher.noteBreakers()
+        }
         do {
             if try !ask(key, loop: loop.passing(fetcher.name)) { resting.insert(name, for: Self.rest) }
         } catch {
@@ -92,11 +95,17 @@ public final class KeyFetcher: Sendable {
     private func store(_ list: [UInt8], of key: Key, from server: UpstreamServer) throws {
         let fetched = try fetcher.database.withSession { session in
             let signers = try Signers(session).known()
-            let fetched = try reading.changeQuietly { _ in try FetchedList(list, of: key, by: rules, signers) }
+            let fetched: FetchedList
+            do {
+                fetched = try reading.changeQuietly { _ in try FetchedList(list, of: key, by: rules, signers) }
+            } catch let refusal as Refusal {
+                throw UpstreamFailure(.notTheBlob, "\(server.upstream.shadir)/\(key.percentEncoded): \(refusal)")
+            }
             try FetchedKeys(session).store(fetched, of: key, from: server.name)
             return fetched
         }
         guard let refusal = fetched.refusal else { return }
+        fetcher.recorder.add(fetched.refusedPairs, to: .refusedPairs)
         fetcher.log.warning(
             "pairs refused",
             metadata: [
@@ -108,7 +117,10 @@ public final class KeyFetcher: Sendable {
     private func logFailure(_ error: any Error, of server: UpstreamServer, _ key: Key) {
         if error is NotAsked { return }
         var metadata: Logger.Metadata = ["upstream": "\(server.name)", "key": "\(key.text)", "cause": "\(error)"]
-        metadata["reason"] = (error as? UpstreamFailure).map { "\($0.reason.rawValue)" }
+        if let failure = error as? UpstreamFailure {
+            metadata["reason"] = "\(failure.reason.rawValue)"
+            fetcher.recorder.add(to: .upstreamFailures, failure.reason.rawValue)
+        }
         fetcher.log.warning("upstream failed", metadata: metadata)
     }
 
@@ -154,7 +166,6 @@ extension Error {
     fileprivate var isOfServer: Bool {
         switch self {
         case let failure as UpstreamFailure: failure.isOfServer
-        case is Refusal: false
         default: true
         }
     }

@@ -1,35 +1,17 @@
 import HTTP
+import Metrics
 
 /// Why an upstream gave no blob.
 struct UpstreamFailure: Error, CustomStringConvertible {
-    /// A stable name to group by in logs and metrics.
-    enum Reason: String, CaseIterable {
-        /// No connection, or no whole header in time.
-        case noAnswer = "no answer"
-        /// The other side's certificate, or ours, was not accepted.
-        case certificate
-        /// A redirect to a host that the configuration doesn't name.
-        case redirect
-        /// A status that is neither success nor absence.
-        case status
-        /// A status of success, and not the blob: another encoding, another range, headers without end.
-        case notTheBlob = "not the blob"
-        case tooLarge = "too large"
-        /// The body ended, or stalled, before it was whole.
-        case interrupted
-        /// The whole body, with another hash than its name.
-        case wrongBytes = "wrong bytes"
-        /// The same, behind what an earlier try had left here: after a power cut that may be zeros.
-        case damagedPart = "damaged part"
-    }
-
-    let reason: Reason
+    let reason: UpstreamFailureName
     let description: String
 
-    init(_ reason: Reason, _ description: String) { (self.reason, self.description) = (reason, description) }
+    init(_ reason: UpstreamFailureName, _ description: String) {
+        (self.reason, self.description) = (reason, description)
+    }
 
     init(_ failure: HTTPFailure) {
-        let reason: Reason =
+        let reason: UpstreamFailureName =
             switch failure.kind {
             case .certificate, .misuse: .certificate
             case .redirect: .redirect

@@ -9,6 +9,10 @@ public struct HTTPResponse: Sendable {
     /// Where it redirects to, if that wasn't followed: a whole URL.
     public let redirection: String?
 
+    init(head: Head, body: [UInt8], redirection: String? = nil) {
+        (self.head, self.body, self.redirection) = (head, body, redirection)
+    }
+
     public var status: Int { head.status }
 
     /// The body as one line, for messages.

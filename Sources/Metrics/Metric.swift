@@ -6,6 +6,7 @@ public enum Metric: Int, CaseIterable, Sendable {
     case uploadSeconds, uploadStageSeconds, signatures, refusals, failures, damagedBlobs, readOnly
     case journalRecords, journalWrites, journalSeconds, journalFailures
     case databaseStatements, databaseSeconds, databaseSessions, databaseErrors
+    case fetches, fetchedBytes, fetchesInFlight, fedClients, fedBytes, upstreamFailures, openBreakers, refusedPairs
 
     /// What one cell of memory holds.
     enum Unit {
@@ -125,6 +126,48 @@ public enum Metric: Int, CaseIterable, Sendable {
             Declaration(
                 family: Family("shacache_database_errors_total", .counter, "Statements that failed, by kind."),
                 labels: [.databaseError])
+        // Without upstreams, none of these is shown.
+        case .fetches:
+            Declaration(
+                family: Family(
+                    "shacache_fetches_total", .counter,
+                    "Blobs that were looked for at the upstreams, by what came of it."),
+                labels: [.fetchResult], showsZeros: false)
+        case .fetchedBytes:
+            Declaration(
+                family: Family("shacache_fetched_bytes_total", .counter, "Bytes of blobs that came from upstreams."),
+                showsZeros: false)
+        case .fetchesInFlight:
+            Declaration(
+                family: Family("shacache_fetches_in_flight", .gauge, "Blobs that are on their way from an upstream."),
+                showsZeros: false)
+        case .fedClients:
+            Declaration(
+                family: Family(
+                    "shacache_fed_clients", .gauge, "Clients that are sent a blob while it comes from an upstream."),
+                showsZeros: false)
+        case .fedBytes:
+            Declaration(
+                family: Family(
+                    "shacache_fed_bytes_total", .counter, "Bytes that were sent to clients while their blob came."),
+                showsZeros: false)
+        case .upstreamFailures:
+            Declaration(
+                family: Family(
+                    "shacache_upstream_failures_total", .counter,
+                    "Times that an upstream gave no blob, and no list of a key, by reason."),
+                labels: [.upstreamFailure], showsZeros: false)
+        case .openBreakers:
+            Declaration(
+                family: Family(
+                    "shacache_upstreams_away", .gauge, "Upstreams that aren't asked, since they did not answer."),
+                showsZeros: false)
+        case .refusedPairs:
+            Declaration(
+                family: Family(
+                    "shacache_refused_pairs_total", .counter,
+                    "Pairs of upstreams' lists that would not be taken from a client, and so aren't listed here."),
+                showsZeros: false)
         }
     }
 }
@@ -167,7 +210,8 @@ struct Label: Sendable {
 extension Label {
     private static let other = "other"
 
-    static let route = Label(name: "route", values: ["blob", "blobs", "key", "list", "feed", "health", "metrics", other])
+    static let route = Label(
+        name: "route", values: ["blob", "blobs", "key", "list", "feed", "health", "metrics", other])
     static let method = Label(name: "method", values: ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", other])
     static let status = Label(
         name: "status",
@@ -179,6 +223,8 @@ extension Label {
     static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
     static let refusal = Label(name: "reason", values: Refusal.Name.allCases.map(\.rawValue))
     static let failure = Label(name: "reason", values: FailureName.allCases.map(\.rawValue))
+    static let fetchResult = Label(name: "result", values: FetchResult.allCases.map(\.rawValue))
+    static let upstreamFailure = Label(name: "reason", values: UpstreamFailureName.allCases.map(\.rawValue))
     static let databaseError = Label(
         name: "kind", values: ["unavailable", "lost", "unknown outcome", "rejected"])
 }
@@ -193,4 +239,40 @@ public enum FailureName: String, CaseIterable, Sendable {
     case storeBroken = "store broken"
     case journalFailed = "journal failed"
     case internalError = "internal error"
+}
+
+/// What came of looking for a blob at the upstreams.
+public enum FetchResult: String, CaseIterable, Sendable {
+    case stored
+    /// Its clients had it, and it could not be stored.
+    case notStored = "not stored"
+    /// No upstream has it, or it is withdrawn here.
+    case absent
+    /// No upstream gave it.
+    case failed
+    /// The database, which knows what is withdrawn, was away.
+    case unknown
+    /// Its clients had left.
+    case abandoned
+}
+
+/// Stable names of why an upstream gave no blob, to group by in logs and metrics.
+public enum UpstreamFailureName: String, CaseIterable, Sendable {
+    /// No connection, or no whole header in time.
+    case noAnswer = "no answer"
+    /// The other side's certificate, or ours, was not accepted.
+    case certificate
+    /// A redirect to a host that the configuration doesn't name.
+    case redirect
+    /// A status that is neither success nor absence.
+    case status
+    /// A status of success, and not the blob, or no list: another encoding, another range, headers without end.
+    case notTheBlob = "not the blob"
+    case tooLarge = "too large"
+    /// The body ended, or stalled, before it was whole.
+    case interrupted
+    /// The whole body, with another hash than its name.
+    case wrongBytes = "wrong bytes"
+    /// The same, behind what an earlier try had left here: after a power cut that may be zeros.
+    case damagedPart = "damaged part"
 }

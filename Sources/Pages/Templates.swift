@@ -80,6 +80,7 @@ extension Pages {
             "referenced": Format.time(blob.lastReferencedAt, now: view.now), "isHidden": blob.isHidden,
         ]
         model["account"] = orNone(mayName(view) ? blob.account : nil)
+        model["upstream"] = orNone(blob.upstream)
         model["withdrawal"] = orNone(blob.withdrawal.map { withdrawalModel($0, view) })
         return model
     }

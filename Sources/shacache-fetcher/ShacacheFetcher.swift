@@ -5,6 +5,7 @@ import Fetching
 import Foundation
 import Glibc
 import Logging
+import Metrics
 import OpenSSL
 import Serving
 import Storage
@@ -51,7 +52,7 @@ struct ShacacheFetcher: ParsableCommand {
             return store
         }
         let clients = configuration.fetching.clients
-        let fetcher = Fetcher(configuration, store: store, log: log)
+        let fetcher = Fetcher(configuration, store: store, log: log, recorder: recorder(configuration, log))
         let keys = KeyFetcher(fetcher, configuration)
         try keys.start()
         let responder = FetchResponder(fetcher, keys, clients: clients)
@@ -67,5 +68,16 @@ struct ShacacheFetcher: ParsableCommand {
         log.info("draining")
         threads.finish()
         log.info("stopped")
+    }
+
+    /// Any worker of the host shows these figures. They must never keep it from its work.
+    private func recorder(_ configuration: Configuration, _ log: Logger) -> Recorder {
+        do {
+            return try MetricsDirectory(directory: configuration.metrics.directory).takeSlot(
+                version: Configuration.version)
+        } catch {
+            log.warning("metrics not shared", metadata: ["cause": "\(error)"])
+            return Recorder.alone(version: Configuration.version)
+        }
     }
 }

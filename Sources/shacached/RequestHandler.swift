@@ -41,7 +41,8 @@ struct RequestHandler: Sendable {
         let service = Service(
             store: store, session: Session(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
             rules: configuration.uploads.rules, hasUpstreams: !configuration.upstreams.isEmpty,
-            keyAges: configuration.fetching.keyAges, feedReaders: configuration.feed.readers, refusals: refusals, lists: lists, monitoring: monitoring)
+            keyAges: configuration.fetching.keyAges, feedReaders: configuration.feed.readers, refusals: refusals,
+            lists: lists, monitoring: monitoring)
         return { source in
             let request = Request(source)
             // Or each scrape would count itself.

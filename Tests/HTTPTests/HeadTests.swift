@@ -36,7 +36,9 @@ struct HeadTests {
     }
 
     @Test func `an answer's words are one line, short and without passwords`() {
-        func words(_ text: String) -> String { HTTPResponse(head: head(500), body: Array(text.utf8)).words }
+        func words(_ text: String) -> String {
+            HTTPResponse(head: head(500), body: Array(text.utf8), redirection: nil).words
+        }
         #expect(words(" not\r\n\there:\n http://alice:secret@example.org/a ") == "not here: http://example.org/a")
         #expect(words(String(repeating: "x", count: 501)).count == 500 && words("") == "")
     }

@@ -94,8 +94,76 @@ struct ConfigurationTests {
     @Test func `the policies that the example shows are policies`() throws {
         let example = try String(contentsOfFile: "\(repository)/ops/shacache.toml", encoding: .utf8)
         let begin = try #require(example.range(of: "# [[retention]]"))
-        let shown = example[begin.lowerBound...].replacing(/(?m)^# (\[\[|[a-z-]+ = )/) { "\($0.output.1)" }
+        let shown = example[begin.lowerBound...].split(separator: "\n[collection]")[0]
+            .replacing(/(?m)^# (\[\[|[a-z-]+ = )/) { "\($0.output.1)" }
         let policies = try configuration(minimal + shown).retention
         #expect(policies.map(\.name) == ["old-sources", "loose"])
+    }
+
+    private let upstream = """
+        [[upstream]]
+        name = "far"
+        shacache = "https://far.example/shacache"
+        shadir = "https://far.example/shadir"
+
+        """
+
+    @Test func `upstreams are read in the order of the file`() throws {
+        let upstreams = try configuration(
+            minimal + upstream + """
+                ca-file = "/ca.crt"
+                certificate = "/c.crt"
+                key = "/c.key"
+                redirect-hosts = ["cdn.example"]
+                header-timeout = "2 seconds"
+                stall-timeout = "1 minute"
+                limit = "5 GB"
+                bandwidth = 1000000
+
+                [[ upstream ]]
+                name = "other"
+                shacache = "http://other.example"
+                shadir = "http://other.example"
+                """
+        ).upstreams
+        #expect(upstreams.map(\.name) == ["far", "other"])
+        let (far, other) = (upstreams[0], upstreams[1])
+        #expect(far.shacache == "https://far.example/shacache" && far.shadir == "https://far.example/shadir")
+        #expect([far.authorityFile, far.certificateFile, far.keyFile] == ["/ca.crt", "/c.crt", "/c.key"])
+        #expect(far.redirectHosts == ["cdn.example"])
+        #expect([far.headerTimeout, far.stallTimeout, far.sizeLimit, far.bandwidth] == [2, 60, 5 << 30, 1_000_000])
+        #expect(
+            [other.headerTimeout, other.stallTimeout, other.sizeLimit, other.bandwidth] == [5, 30, 100 << 30, nil])
+        #expect(try configuration(minimal).upstreams.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("[[upstream]]\nname = \"far\"\nshadir = \"http://a\"", "line 5: upstream.shacache is missing"),
+        (
+            "[[upstream]]\nname = \"far\"\nshacache = \"http://a/\"\nshadir = \"http://a\"",
+            "line 7: upstream.shacache: must be"
+        ),
+        ("UP limit = 0", "line 9: upstream.limit: must be a number of bytes"),
+        ("UP header-timeout = 5", "line 9: upstream.header-timeout: must be"),
+        ("UP key = \"/c.key\"", "line 9: upstream.key: goes with certificate"),
+        ("UP url = \"/c.key\"", "line 9: unknown option upstream.url"),
+        ("UP UP", "line 9: the upstream far: there is another one of that name"),
+        ("[fetching]\nclients = 0", "fetching.clients: must be 1 or more"),
+    ])
+    func `what is wrong with an upstream is named, with its line`(_ addition: String, _ words: String) {
+        #expect {
+            try configuration(minimal + addition.replacing("UP ", with: upstream).replacing("UP", with: upstream))
+        } throws: {
+            "\($0)".contains(words)
+        }
+    }
+
+    /// The example in the file shows every option, and is right.
+    @Test func `the upstream that the example shows is one`() throws {
+        let example = try String(contentsOfFile: "\(repository)/ops/shacache.toml", encoding: .utf8)
+        let begin = try #require(example.range(of: "# [[upstream]]"))
+        let shown = example[begin.lowerBound...].split(separator: "\n[fetching]")[0]
+            .replacing(/(?m)^# (\[\[|[a-z-]+ = )/) { "\($0.output.1)" }
+        #expect(try configuration(minimal + shown).upstreams.map(\.name) == ["far"])
     }
 }

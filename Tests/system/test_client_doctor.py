@@ -497,7 +497,7 @@ def test_a_server_that_takes_files_for_something_else(node):
 # Its manual
 
 
-PROGRAMS = ["shacache", "shacache-admin", "shacache-page", "shacached"]
+PROGRAMS = ["shacache", "shacache-admin", "shacache-fetcher", "shacache-page", "shacached"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -40,7 +40,7 @@ def test_copied_to_a_server_it_leaves_what_is_there_as_it_was(tree, tmp_path):
 
 def test_every_installed_file_that_is_named_to_operators_is_there(tree):
     texts = [all_guides(), *((REPOSITORY / name).read_text() for name in ("ops/shacache.toml", "ops/alerts.yml"))]
-    for program in "shacached", "shacache-page", "shacache-admin":
+    for program in "shacached", "shacache-page", "shacache-fetcher", "shacache-admin":
         texts.append(subprocess.run([tree / "usr/local/bin" / program, "--help"], capture_output=True, text=True).stdout)
     named = {name for text in texts for name in re.findall(r"/(?:usr/share(?:/doc)?/shacache|etc/nginx/shacache)/[\w./-]*\w", text)}
     assert {"/usr/share/shacache/shacache.toml", "/usr/share/doc/shacache/alerts.md"} <= named
@@ -58,7 +58,7 @@ def test_the_guide_fills_in_the_whole_site(tree):
 
 # Without it, each start of a worker makes the shared sockets block, and others' threads may hang in accept() (systemd.service(5)).
 def test_sockets_that_workers_share_never_block(tree):
-    for unit in "shacached@.service", "shacache-page.service":
+    for unit in "shacached@.service", "shacache-page.service", "shacache-fetcher.service":
         assert "NonBlocking=yes" in (tree / "usr/lib/systemd/system" / unit).read_text().splitlines()
 
 

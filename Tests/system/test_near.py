@@ -1,30 +1,16 @@
 """A near cache: what it lacks it fetches from an upstream, through nginx, worker and fetcher."""
 
-import hashlib
 import os
-import random
 import re
 import signal
-import subprocess
 import threading
-from itertools import count
 
 import pytest
 from deployed import client_of
 from faulty import Another, Corrupting, Encoded, Endless, Fault, Gated, HugeHeaders, Long, Page, Short, Slow, Stalling, Truncating
 from impostor import Impostor, reply
+from nearby import Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
 from stack import Database, Stack, eventually
-
-SEEDS = count()
-
-
-def bytes_of(size):
-    """Others at each call."""
-    return random.Random(f"near {next(SEEDS)}").randbytes(size)
-
-
-def name_of(data):
-    return hashlib.sha512(data).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -39,30 +25,11 @@ def second():
         yield impostor
 
 
-def more(*upstreams, **options):
-    """What `make run` configures for these, with options for all."""
-    lines = "\n".join(f"{name.replace('_', '-')} = {value!r}".replace("'", '"') for name, value in options.items())
-    return "\n".join(
-        f'[[upstream]]\nname = "{name}"\nshacache = "{server.url}/shacache"\nshadir = "{server.url}/shadir"\n{lines}\n'
-        for name, server in upstreams)
-
-
-def restart_fetcher(near):
-    """Returns when another one has taken its place."""
-    old = near.pid("fetcher")
-    os.kill(old, signal.SIGTERM)
-    file = near.state / "run/fetcher.pid"
-    eventually(lambda: file.read_text() not in ("", str(old), f"{old}\n"))
-
-
 @pytest.fixture(scope="module")
 def near(tmp_path_factory, upstream, second):
     """A near cache with two upstreams, whose stalls are short, and whose HTTPS port speaks HTTP/2."""
     with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        file = near.state / "shacache.toml"
-        made = file.read_text().split("\n[[upstream]]")[0]
-        file.write_text(f"{made}\n{more(('first', upstream), ('second', second), stall_timeout='4 seconds', limit='64 MB')}")
-        restart_fetcher(near)
+        configure(near, tables(("first", upstream), ("second", second), stall_timeout="4 seconds", limit="64 MB"))
         site = near.state / "nginx/site.conf"
         site.write_text(site.read_text().replace(" ssl;", " ssl http2;"))
         near.reload_nginx()
@@ -76,30 +43,6 @@ def well(request):
     for name in "upstream", "second":
         if name in request.fixturenames:
             request.getfixturevalue(name).answer = None
-
-
-def asked(server, digest, method="GET"):
-    """For the blob, of this upstream."""
-    return server.asked(method, f"/shacache/{digest}")
-
-
-def get(near, digest, **headers):
-    return near.request("GET", f"/shacache/{digest}", headers=headers)
-
-
-def leftovers(near, digest):
-    """What lies in the spool of a blob that is not here yet."""
-    return list(near.spool.glob(f"fetched-*-{digest}"))
-
-
-def is_stored(near, data):
-    """As a blob by no account; waits, since its client has it before the disk."""
-    digest = name_of(data)
-    rows = lambda: Database(near).run(
-        f"SELECT size, account_id, upstream.name FROM shacache.blob JOIN shacache.upstream ON upstream.id = upstream_id "
-        f"WHERE sha512 = '\\x{digest}'")
-    eventually(rows)
-    return rows() == [(str(len(data)), "", "first")] and near.blob_file(digest).read_bytes() == data
 
 
 # Service.blob, Fetcher.run, BlobRepository.storeFetched.
@@ -133,27 +76,6 @@ def test_what_was_withdrawn_here_is_not_fetched(near, upstream):
     assert get(near, digest)[0] == 404
     assert near.request("HEAD", f"/shacache/{digest}")[0] == 404
     assert asked(upstream, digest) == asked(upstream, digest, "HEAD") == []
-
-
-class Fetching:
-    """curl, which gets a blob."""
-
-    def __init__(self, near, digest, tmp_path, *words, tls=False):
-        self.body = tmp_path / f"body-{next(SEEDS)}"
-        port = near.settings["HTTPS_PORT" if tls else "HTTP_PORT"]
-        url = f"http{'s' if tls else ''}://localhost:{port}/shacache/{digest}"
-        self.process = subprocess.Popen(
-            ["curl", "-sS", "-N", "--cacert", near.env["CA_FILE"], "-o", self.body, "-w", "%{http_code}", *words, url],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    @property
-    def received(self):
-        return self.body.stat().st_size if self.body.exists() else 0
-
-    def end(self):
-        """curl's exit code, the status, and the bytes."""
-        status, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, status, self.body.read_bytes() if self.body.exists() else b""
 
 
 WAYS = {
@@ -234,10 +156,6 @@ def test_of_what_was_not_begun_the_next_upstream_is_asked_at_once(near, upstream
     status, _, body = get(near, digest)
     assert (status, body == data) == (200, True)
     assert asked(upstream, digest) and asked(second, digest)
-
-
-def log_of(near):
-    return (near.state / "log/fetcher.log").read_text()
 
 
 FAULTS = {

@@ -13,7 +13,7 @@ from deployed import client_of, metadata_of, new_key, selected, sign
 from impostor import Impostor, reply
 from slapproxy import SlapproxyCache
 from stack import Database, Stack, eventually
-from test_near import name_of, restart_fetcher
+from nearby import log_of, name_of, restart
 
 HOUR = 3600
 
@@ -158,7 +158,7 @@ def test_a_poisoned_pair_is_dropped_and_never_the_key(near, upstream):
     upstream.listings[key] = [good[0], *bad, good[1], good[0]]
     assert near.entries(key) == good
     assert refused(near, key) == (str(len(bad)), "the metadata has no sha512")
-    assert f'"{key}"' in (near.state / "log/fetcher.log").read_text()
+    assert f'"{key}"' in log_of(near)
     unsigned = {"signature-private-key-file": None, "signature-certificate-list": None}
     assert len(selected(client_of(near, **unsigned), key)) == 2
 
@@ -172,13 +172,13 @@ def test_where_signatures_are_required_they_are_of_what_is_fetched_too(near, ups
     before = (near.state / "shacache.toml").read_text()
     try:
         (near.state / "shacache.toml").write_text(f'{before}\n[uploads]\nsignatures = "require"\n')
-        restart_fetcher(near)
+        restart(near)
         age(near, key, 2 * HOUR)
         assert near.entries(key) == pairs[2:]
         assert refused(near, key)[0] == "2"
     finally:
         (near.state / "shacache.toml").write_text(before)
-        restart_fetcher(near)
+        restart(near)
 
 
 def endless(handler):

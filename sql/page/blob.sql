@@ -3,6 +3,7 @@ SELECT
     blob.sha512,
     blob.size,
     account.name AS account,
+    upstream.name AS upstream,
     blob.created_at,
     blob.last_referenced_at,
     blob.withdrawal_id IS NOT NULL AS is_hidden,
@@ -11,4 +12,5 @@ SELECT
     withdrawal.reason AS withdrawn_because
 FROM shacache.blob
 LEFT JOIN shacache.account ON account.id = blob.account_id
+LEFT JOIN shacache.upstream ON upstream.id = blob.upstream_id
 LEFT JOIN shacache.withdrawal ON withdrawal.id = blob.withdrawal_id;

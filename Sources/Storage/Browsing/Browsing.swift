@@ -110,7 +110,7 @@ public struct Browsing {
                 """
                 SELECT sha512, size, account, extract(epoch FROM created_at)::bigint,
                     extract(epoch FROM last_referenced_at)::bigint, is_hidden,
-                    extract(epoch FROM withdrawn_at)::bigint, withdrawn_by, withdrawn_because
+                    extract(epoch FROM withdrawn_at)::bigint, withdrawn_by, withdrawn_because, upstream
                 FROM page.blob
                 WHERE sha512 BETWEEN \(first.bytes) AND \(last.bytes) AND (\(includingHidden) OR NOT is_hidden)
                 ORDER BY sha512 LIMIT \(limit)

@@ -29,8 +29,10 @@ public struct BlobSummary: Sendable {
     public let sha512: Digest
     /// In bytes.
     public let size: Int
-    /// The account that uploaded it first.
-    public let account: String
+    /// The account that uploaded it first; nil: none did.
+    public let account: String?
+    /// The name of the cache that it was fetched from; nil: it was uploaded.
+    public let upstream: String?
     /// Seconds since 1970.
     public let createdAt: Int
     /// Seconds since 1970.
@@ -87,8 +89,9 @@ extension BlobSummary {
     /// - Parameter row: its columns in the order of `Browsing.blobs`.
     init(_ row: ResultRow) {
         self.init(
-            sha512: row.digest(0)!, size: row.int(1)!, account: row.text(2)!, createdAt: row.int(3)!,
-            lastReferencedAt: row.int(4)!, isHidden: row.bool(5), withdrawal: WithdrawalSummary(row, from: 6))
+            sha512: row.digest(0)!, size: row.int(1)!, account: row.text(2), upstream: row.text(9),
+            createdAt: row.int(3)!, lastReferencedAt: row.int(4)!, isHidden: row.bool(5),
+            withdrawal: WithdrawalSummary(row, from: 6))
     }
 }
 

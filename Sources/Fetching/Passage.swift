@@ -1,0 +1,126 @@
+import HTTP
+import OpenSSL
+import ShaCache
+import Storage
+import System
+
+/// A blob that goes to one client without being stored, since the store has no room for it: through a little memory, at the
+/// client's pace. Its last part waits for its hash as ever.
+final class Passage: Sendable {
+    private struct State {
+        var buffer: [UInt8] = []
+        /// As the upstream announces it, in bytes; nil before.
+        var size: Int?
+        /// How many bytes have come.
+        var received = 0
+        /// Whether it ended, and with the right hash.
+        var isRight: Bool?
+        /// Whether its client has left.
+        var isLeft = false
+
+        /// How many bytes of the buffer may be sent by now.
+        var sendable: Int {
+            let end = isRight == true ? received : min(received, max(0, (size ?? 0) - Fetch.heldBack))
+            return max(0, end - (received - buffer.count))
+        }
+    }
+
+    private let state = Monitor(State())
+
+    /// In bytes: more than is held back, and a piece.
+    private static let room = 256 << 10
+
+    // MARK: The thread that fetches
+
+    /// Asks these upstreams in their order, until one gives it.
+    ///
+    /// - Parameter note: is told what failed.
+    func run(
+        _ digest: Digest, from servers: [UpstreamServer], loop: String, note: (UpstreamFailure, UpstreamServer) -> Void
+    ) {
+        var isRight = false
+        for server in servers where server.breaker.allows() {
+            do {
+                isRight = try receive(digest, from: server, loop: loop)
+            } catch let failure as UpstreamFailure {
+                note(failure, server)
+            } catch {}
+            // Another one's bytes would not follow on those that were sent.
+            if isRight || state.changeQuietly({ $0.received > 0 || $0.isLeft }) { break }
+        }
+        state.change { $0.isRight = isRight }
+    }
+
+    private func receive(_ digest: Digest, from server: UpstreamServer, loop: String) throws -> Bool {
+        let hash = RunningHash()
+        let limit = server.upstream.sizeLimit
+        let answer = try server.ask(.get, digest, loop: loop) { [self] _, part, bytes in
+            guard let size = part.size, size <= limit else {
+                throw UpstreamFailure(.tooLarge, "announces no size, or more than \(limit) bytes")
+            }
+            hash.update(bytes)
+            try put(bytes, size: size)
+        }
+        guard answer.head.status == 200 else { return false }
+        guard Digest(bytes: hash.finish()) == digest else {
+            throw UpstreamFailure(.wrongBytes, "\(server.upstream.shacache)/\(digest): sent another hash")
+        }
+        return true
+    }
+
+    /// Waits for room.
+    private func put(_ bytes: UnsafeRawBufferPointer, size: Int) throws {
+        let isLeft = state.wait { state -> Bool? in
+            if state.isLeft { return true }
+            return state.buffer.count <= Self.room ? false : nil
+        }
+        guard !isLeft else { throw Abandoned() }
+        state.change { state in
+            state.size = size
+            state.buffer.append(contentsOf: bytes)
+            state.received += bytes.count
+        }
+    }
+
+    // MARK: The client
+
+    enum Arrival {
+        case bytes([UInt8])
+        case end(isRight: Bool)
+    }
+
+    /// Waits for the announced size.
+    ///
+    /// - Returns: nil when there is none yet.
+    func size(atMost limit: Duration) -> Result<Int, Abandoned>? {
+        state.wait(atMost: limit) { state in
+            if let size = state.size { return .success(size) }
+            return state.isRight.map { _ in .failure(Abandoned()) }
+        }
+    }
+
+    /// Waits for bytes that may be sent, and takes them.
+    func next(atMost limit: Duration) -> Arrival? {
+        let arrival: Arrival? = state.wait(atMost: limit) { state in
+            guard state.sendable == 0 else {
+                defer { state.buffer.removeFirst(state.sendable) }
+                return .bytes(Array(state.buffer[..<state.sendable]))
+            }
+            return state.isRight.map { .end(isRight: $0) }
+        }
+        // For the thread that waits for room.
+        state.change { _ in }
+        return arrival
+    }
+
+    func leave() { state.change { $0.isLeft = true } }
+}
+
+/// A hash that a closure updates.
+private final class RunningHash {
+    private var hash: Hash? = Hash(.sha512)
+
+    func update(_ bytes: UnsafeRawBufferPointer) { hash!.update(bytes) }
+
+    func finish() -> [UInt8] { hash.take()!.finish() }
+}

@@ -1,0 +1,23 @@
+import Testing
+
+@testable import Fetching
+
+struct CacheLoopTests {
+    @Test func `a request ends where it has been`() {
+        let passed = CacheLoop(CacheLoop("").passing("a"))
+        #expect(passed.ends(at: "a") && !passed.ends(at: "b"))
+        #expect(passed.passing("b") == "a, b")
+    }
+
+    @Test func `what others write behind their names counts for nothing`() {
+        #expect(CacheLoop("x;v=1,  a ; b").ends(at: "a"))
+    }
+
+    @Test func `a way that is too long has no end`() {
+        #expect(CacheLoop((0..<8).map { "c\($0)" }.joined(separator: ",")).ends(at: "a"))
+    }
+
+    @Test func `nothing gets into another header`() {
+        #expect(!CacheLoop("a\r\nX-Evil: 1").passing("b").contains("\r\n"))
+    }
+}

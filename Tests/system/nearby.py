@@ -1,0 +1,100 @@
+"""A near cache, and what its tests ask of it."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+from itertools import count
+
+from stack import Database, eventually
+
+SEEDS = count()
+
+
+def bytes_of(size):
+    """Others at each call."""
+    return random.Random(f"near {next(SEEDS)}").randbytes(size)
+
+
+def name_of(data):
+    return hashlib.sha512(data).hexdigest()
+
+
+def tables(*upstreams, **options):
+    """What `make run` configures for these, with options for all."""
+    lines = "\n".join(f"{name.replace('_', '-')} = {value!r}".replace("'", '"') for name, value in options.items())
+    return "\n".join(
+        f'[[upstream]]\nname = "{name}"\nshacache = "{server.url}/shacache"\nshadir = "{server.url}/shadir"\n{lines}\n'
+        for name, server in upstreams)
+
+
+def configure(near, tables):
+    """Puts these tables in place of the upstreams that a near cache has, and starts its fetcher again."""
+    file = near.state / "shacache.toml"
+    file.write_text(file.read_text().split("\n[[upstream]]")[0] + "\n" + tables)
+    restart(near)
+
+
+def restart(near):
+    """Returns when another fetcher has taken its place."""
+    old = eventually(lambda: fetcher(near))
+    os.kill(old, signal.SIGTERM)
+    eventually(lambda: fetcher(near) not in (None, old))
+
+
+def fetcher(near):
+    """Its process; None while another one is to take its place."""
+    try:
+        return int((near.state / "run/fetcher.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def asked(server, digest, method="GET"):
+    """For the blob, of this upstream."""
+    return server.asked(method, f"/shacache/{digest}")
+
+
+def get(near, digest, **headers):
+    return near.request("GET", f"/shacache/{digest}", headers=headers)
+
+
+def leftovers(near, digest):
+    """What lies in the spool of a blob that is not here yet."""
+    return list(near.spool.glob(f"fetched-*-{digest}"))
+
+
+def is_stored(near, data):
+    """As a blob by no account; waits, since its client has it before the disk."""
+    digest = name_of(data)
+    rows = lambda: Database(near).run(
+        f"SELECT size, account_id, upstream.name FROM shacache.blob JOIN shacache.upstream ON upstream.id = upstream_id "
+        f"WHERE sha512 = '\\x{digest}'")
+    eventually(rows)
+    return rows() == [(str(len(data)), "", "first")] and near.blob_file(digest).read_bytes() == data
+
+
+def log_of(near):
+    return (near.state / "log/fetcher.log").read_text()
+
+
+class Fetching:
+    """curl, which gets a blob."""
+
+    def __init__(self, near, digest, tmp_path, *words, tls=False):
+        self.body = tmp_path / f"body-{next(SEEDS)}"
+        port = near.settings["HTTPS_PORT" if tls else "HTTP_PORT"]
+        url = f"http{'s' if tls else ''}://localhost:{port}/shacache/{digest}"
+        self.process = subprocess.Popen(
+            ["curl", "-sS", "-N", "--cacert", near.env["CA_FILE"], "-o", self.body, "-w", "%{http_code}", *words, url],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    @property
+    def received(self):
+        return self.body.stat().st_size if self.body.exists() else 0
+
+    def end(self):
+        """curl's exit code, the status, and the bytes."""
+        status, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, status, self.body.read_bytes() if self.body.exists() else b""

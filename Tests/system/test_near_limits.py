@@ -1,0 +1,158 @@
+"""A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
+
+import http.client
+import re
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from faulty import Fault, Gated
+from impostor import Impostor
+from listener import Listener
+from nearby import asked, bytes_of, configure, fetcher, get, is_stored, log_of, name_of, tables
+from stack import Stack, eventually
+
+
+class Silent(Listener):
+    """Takes connections, and answers nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.connections = 0
+
+    def serve(self, client):
+        self.connections += 1
+        with client:
+            while client.recv(65536):
+                pass
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with Impostor() as impostor:
+        yield impostor
+
+
+@pytest.fixture(scope="module")
+def near(tmp_path_factory):
+    """It believes a request that says in X-Test-Address where it comes from."""
+    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM="http://127.0.0.1:9/shacache") as near:
+        site = near.state / "nginx/site.conf"
+        trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
+        site.write_text(f"{trust}\n{site.read_text()}")
+        near.reload_nginx()
+        yield near
+
+
+def reasons(near, digest):
+    """Why upstreams gave no blob of this name, as the log has it."""
+    lines = [line for line in log_of(near).splitlines() if digest in line]
+    return [match[1] for line in lines if (match := re.search(r'"reason": "([^"]*)"', line))]
+
+
+# CircuitBreaker, Upstream.headerTimeout.
+def test_an_upstream_that_does_not_answer_is_not_asked_for_a_while(near, upstream):
+    hit = near.upload(bytes_of(1000))
+    with Silent() as silent:
+        configure(near, tables(("silent", silent), header_timeout="1 second"))
+        first = name_of(bytes_of(10))
+        assert get(near, first)[0] == 404 and reasons(near, first) == ["no answer"]
+        with ThreadPoolExecutor(20) as clients:
+            assert set(clients.map(lambda _: get(near, name_of(bytes_of(10)))[0], range(200))) == {404}
+        # Each of them would have had one; a pause that is over allows one.
+        assert silent.connections < 20
+        assert get(near, hit)[0] == 200
+
+
+# CircuitBreaker.allows: half-open.
+def test_an_upstream_that_is_back_is_asked_again(near, upstream):
+    configure(near, tables(("first", upstream), header_timeout="1 second"))
+    data = bytes_of(1000)
+    digest = upstream.has(data)
+    upstream.answer = lambda handler: handler.connection.recv(1)  # until the other side ends it
+    assert get(near, digest)[0] == 404 and reasons(near, digest) == ["no answer"]
+    upstream.answer = None
+    assert eventually(lambda: get(near, digest)[::2] == (200, data))
+
+
+# UpstreamServer.request: what the other side's certificate is checked by.
+def test_an_upstream_is_believed_by_its_certificate_alone(near, closed):
+    data = bytes_of(3 << 20)
+    digest = closed.upload(data)
+    url = f"https://localhost:{closed.settings['HTTPS_PORT']}"
+    for authority, status in ("", 404), (f'ca-file = "{closed.env["CA_FILE"]}"\n', 200):
+        configure(near, f'[[upstream]]\nname = "tls"\nshacache = "{url}/shacache"\nshadir = "{url}/shadir"\n{authority}')
+        got, _, body = get(near, digest)
+        assert (got, body == data) == (status, status == 200)
+        assert ("certificate" in reasons(near, digest)) is True
+
+
+# CacheLoop: two that name each other, and one that names itself.
+def test_a_ring_ends_at_once(near):
+    with Stack(near.state.parent / "other", UPSTREAM=f"http://127.0.0.1:{near.settings['HTTP_PORT']}/shacache") as other:
+        other_url = f"http://127.0.0.1:{other.settings['HTTP_PORT']}"
+        configure(near, f'[[upstream]]\nname = "other"\nshacache = "{other_url}/shacache"\nshadir = "{other_url}/shadir"\n')
+        digest = name_of(bytes_of(10))
+        assert get(near, digest)[0] == get(other, digest)[0] == 404
+        assert reasons(near, digest) == reasons(other, digest) == []
+        near.wait_for_access_log()
+        lines = [line for cache in (near, other) for line in (cache.state / "log/access.log").read_text().splitlines()]
+        assert 3 <= len([line for line in lines if digest in line]) <= 4
+        data = bytes_of(1000)
+        kept = other.upload(data)
+        assert get(near, kept)[::2] == (200, data)
+
+
+# MissRateLimiter.
+def test_who_makes_up_names_has_them_asked_for_no_more(near, upstream):
+    configure(near, tables(("first", upstream)))
+    names = [name_of(bytes_of(10)) for _ in range(1300)]
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda name: get(near, name, **{"X-Test-Address": "192.0.2.9", "Range": "bytes=1-"}), names))
+    assert {status for status, _, _ in answers} == {404, 429}
+    assert all(int(headers["Retry-After"]) > 0 and body == b"" for status, headers, body in answers if status == 429)
+    assert sum(len(asked(upstream, name)) for name in names) < 1200
+    data = bytes_of(1000)
+    digest = upstream.has(data)
+    assert get(near, digest, **{"X-Test-Address": "192.0.2.10"})[::2] == (200, data)
+
+
+def memory(near):
+    """The most that the fetcher had in memory, in bytes, and how many threads it has."""
+    status = open(f"/proc/{fetcher(near)}/status").read()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10, int(re.search(r"Threads:\s+(\d+)", status)[1])
+
+
+# [fetching] clients, Fetcher.limit, UpstreamServer.bufferSize.
+@pytest.mark.quiet
+def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
+    configure(near, tables(("first", upstream), stall_timeout="5 minutes"))
+    hit, gate = near.upload(bytes_of(100_000)), threading.Event()
+    stuck = [upstream.has(bytes_of(300_000)) for _ in range(200)]
+    large = upstream.has(bytes_of(40 << 20))
+    upstream.answer = Gated({*stuck, large}, gate)
+    connections = []
+    for name in stuck + 500 * [large]:
+        connection = http.client.HTTPConnection("localhost", int(near.settings["HTTP_PORT"]), timeout=60)
+        connection.connect()
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.request("GET", f"/shacache/{name}")
+        connections.append(connection)
+    try:
+        eventually(lambda: len(upstream.requests) >= 200, seconds=60)
+        eventually(lambda: memory(near)[1] > 400, seconds=60)
+        assert all(get(near, hit)[0] == 200 for _ in range(100))
+        assert near.request("GET", "/shadir/nothing")[0] == 404
+        near.upload(bytes_of(100_000))
+        gate.set()
+        eventually(near.blob_file(large).exists, seconds=60)
+        most, threads = memory(near)
+        assert most <= 64 << 20 and threads < 700, (most, threads)
+    finally:
+        gate.set()
+        for connection in connections:
+            connection.close()
+        upstream.answer = None
+    data = bytes_of(1000)
+    assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data))
