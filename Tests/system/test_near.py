@@ -9,7 +9,7 @@ import pytest
 from deployed import client_of
 from faulty import Another, Corrupting, Encoded, Endless, Fault, Gated, HugeHeaders, Long, Page, Short, Slow, Stalling, Truncating
 from impostor import Impostor, reply
-from nearby import Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
+from nearby import HELD_BACK, Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
 from stack import Database, Stack, eventually
 
 
@@ -83,7 +83,6 @@ WAYS = {
     "HTTP/2": (["--http2"], True),
 }
 CUT = (18, 56, 92)  # curl's codes of an answer that ended before it was whole
-HELD_BACK = 64 << 10
 
 
 # Feeding; Fetch.Progress.sendable.
