@@ -385,3 +385,16 @@ def test_a_cache_tells_its_upstream_who_has_passed_a_request_on(near, upstream):
     for loop in own, ", ".join(f"c{number}" for number in range(8)):
         assert get(near, name_of(bytes_of(10)), **{"CDN-Loop": loop})[0] == 404
     assert len(seen) == 1
+
+
+# sql/page/blob.sql, sql/report/largest_blobs.sql, BlobRepository.mayFetch.
+def test_people_and_auditors_see_where_a_blob_came_from(near, upstream):
+    data = bytes_of(3000)
+    digest = upstream.has(data)
+    assert get(near, digest)[0] == 200 and is_stored(near, data)
+    assert "<dt>Fetched from</dt><dd>first</dd>" in near.request("GET", f"/-/page/blob/{digest}")[2].decode()
+    for report in "largest_blobs", "never_downloaded":
+        seen = Database(near).run(f"SELECT account, upstream FROM report.{report} WHERE sha512 = '{digest}'")
+        assert seen == [("", "first")]
+    near.admin("blob", "withdraw", digest, "--reason", "not wanted")
+    assert get(near, digest)[0] == 404 and len(asked(upstream, digest)) == 1
