@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 from deployed import client_of
@@ -107,14 +108,18 @@ def test_the_end_waits_for_the_hash(near, upstream, tmp_path):
     class LastByte(Gated):
         def send(self, handler, data, start):
             self.head(handler, data, start)
-            handler.wfile.write(data[:-1])
+            for piece in data[:-9], data[-9:-1]:
+                handler.wfile.write(piece)
+                handler.wfile.flush()
+                time.sleep(0.2)  # so that it is two pieces
             self.gate.wait(60)
             handler.wfile.write(data[-1:])
 
     upstream.answer = LastByte({digest}, gate)
     fetching = Fetching(near, digest, tmp_path)
     # nginx itself may hold some back.
-    eventually(lambda: fetching.received > 3 << 20)
+    eventually(lambda: fetching.received > len(data) - HELD_BACK - (64 << 10))
+    time.sleep(1)  # for what must not come
     assert fetching.received <= len(data) - HELD_BACK
     gate.set()
     assert fetching.end() == (0, "200", data)
