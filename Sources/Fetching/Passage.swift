@@ -86,7 +86,8 @@ final class Passage: Sendable {
 
     enum Arrival {
         case bytes([UInt8])
-        case end(isRight: Bool)
+        /// With all that may be sent.
+        case end
     }
 
     /// Waits for the announced size.
@@ -106,7 +107,7 @@ final class Passage: Sendable {
                 defer { state.buffer.removeFirst(state.sendable) }
                 return .bytes(Array(state.buffer[..<state.sendable]))
             }
-            return state.isRight.map { .end(isRight: $0) }
+            return state.isRight.map { _ in .end }
         }
         // For the thread that waits for room.
         state.change { _ in }

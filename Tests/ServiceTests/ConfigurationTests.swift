@@ -146,7 +146,7 @@ struct ConfigurationTests {
         ("UP limit = 0", "line 9: upstream.limit: must be a number of bytes"),
         ("UP header-timeout = 5", "line 9: upstream.header-timeout: must be"),
         ("UP key = \"/c.key\"", "line 9: upstream.key: goes with certificate"),
-        ("UP url = \"/c.key\"", "line 9: unknown option upstream.url"),
+        ("UP url = \"/c.key\"", "unknown option line 9: upstream.url"),
         ("UP UP", "line 9: the upstream far: there is another one of that name"),
         ("[fetching]\nclients = 0", "fetching.clients: must be 1 or more"),
     ])

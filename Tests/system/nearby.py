@@ -10,6 +10,7 @@ from itertools import count
 from stack import Database, eventually
 
 SEEDS = count()
+HELD_BACK = 64 << 10  # of a blob, until its hash is right (Fetch.heldBack)
 
 
 def bytes_of(size):

@@ -7,9 +7,11 @@ import os
 import subprocess
 
 import pytest
+from faulty import Corrupting
 from halfway import HalfUpload
 from history import Client, History, check_store
-from stack import Database
+from nearby import HELD_BACK, Fetching, bytes_of, get, leftovers
+from stack import Database, eventually
 
 SMALL, LARGE = 500_000, 3_000_000  # bytes; nginx asks for admission of a large one before it takes it
 
@@ -21,8 +23,8 @@ def start_on(start):
         pytest.skip("mounting a file system needs root")
     stacks = []
 
-    def start_on(options):
-        stack = start(WORKERS="2")
+    def start_on(options, **settings):
+        stack = start(WORKERS="2", **settings)
         stack.stop()
         owner = stack.store.stat()
         options += f",mode=0750,uid={owner.st_uid},gid={owner.st_gid}"
@@ -186,3 +188,24 @@ def repaired(stack, code=0):
     done = stack.admin("check", "--repair", "--json", check=False)
     assert done.returncode == code, done
     return {row["kind"]: (row["repaired"], row["detail"]) for row in json.loads(done.stdout)["findings"]}
+
+
+# Passage; FetchAttempt, which keeps nothing that can't be finished.
+def test_what_is_fetched_passes_through_a_full_store(start_on, impostor, tmp_path):
+    near = start_on("size=48m", UPSTREAM=f"{impostor.url}/shacache")
+    ballast = Ballast(near)
+    ballast.to_the_last(ballast.take_bytes)
+    data = bytes_of(LARGE)
+    digest = impostor.has(data)
+    assert Fetching(near, digest, tmp_path).end() == (0, "200", data)
+    assert get(near, digest, Range="bytes=1000000-1999999")[::2] == (206, data[1000000:2000000])
+    assert not near.blob_file(digest).exists() and leftovers(near, digest) == []
+    assert 'shacache_fetches_total{worker="' in near.request("GET", "/metrics")[2].decode()
+    wrong = impostor.has(bytes_of(LARGE))
+    impostor.answer = Corrupting({wrong})
+    code, status, body = Fetching(near, wrong, tmp_path).end()
+    assert (code, status) == (18, "200") and len(body) <= LARGE - HELD_BACK
+    impostor.answer = None
+    ballast.throw_off()
+    assert get(near, digest)[::2] == (200, data)
+    assert eventually(near.blob_file(digest).exists)

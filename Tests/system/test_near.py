@@ -4,12 +4,13 @@ import os
 import re
 import signal
 import threading
+import time
 
 import pytest
 from deployed import client_of
 from faulty import Another, Corrupting, Encoded, Endless, Fault, Gated, HugeHeaders, Long, Page, Short, Slow, Stalling, Truncating
 from impostor import Impostor, reply
-from nearby import Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
+from nearby import HELD_BACK, Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
 from stack import Database, Stack, eventually
 
 
@@ -83,7 +84,6 @@ WAYS = {
     "HTTP/2": (["--http2"], True),
 }
 CUT = (18, 56, 92)  # curl's codes of an answer that ended before it was whole
-HELD_BACK = 64 << 10
 
 
 # Feeding; Fetch.Progress.sendable.
@@ -108,14 +108,18 @@ def test_the_end_waits_for_the_hash(near, upstream, tmp_path):
     class LastByte(Gated):
         def send(self, handler, data, start):
             self.head(handler, data, start)
-            handler.wfile.write(data[:-1])
+            for piece in data[:-9], data[-9:-1]:
+                handler.wfile.write(piece)
+                handler.wfile.flush()
+                time.sleep(0.2)  # so that it is two pieces
             self.gate.wait(60)
             handler.wfile.write(data[-1:])
 
     upstream.answer = LastByte({digest}, gate)
     fetching = Fetching(near, digest, tmp_path)
     # nginx itself may hold some back.
-    eventually(lambda: fetching.received > 3 << 20)
+    eventually(lambda: fetching.received > len(data) - HELD_BACK - (64 << 10))
+    time.sleep(1)  # for what must not come
     assert fetching.received <= len(data) - HELD_BACK
     gate.set()
     assert fetching.end() == (0, "200", data)
@@ -386,3 +390,16 @@ def test_a_cache_tells_its_upstream_who_has_passed_a_request_on(near, upstream):
     for loop in own, ", ".join(f"c{number}" for number in range(8)):
         assert get(near, name_of(bytes_of(10)), **{"CDN-Loop": loop})[0] == 404
     assert len(seen) == 1
+
+
+# sql/page/blob.sql, sql/report/largest_blobs.sql, BlobRepository.mayFetch.
+def test_people_and_auditors_see_where_a_blob_came_from(near, upstream):
+    data = bytes_of(3000)
+    digest = upstream.has(data)
+    assert get(near, digest)[0] == 200 and is_stored(near, data)
+    assert "<dt>Fetched from</dt><dd>first</dd>" in near.request("GET", f"/-/page/blob/{digest}")[2].decode()
+    for report in "largest_blobs", "never_downloaded":
+        seen = Database(near).run(f"SELECT account, upstream FROM report.{report} WHERE sha512 = '{digest}'")
+        assert seen == [("", "first")]
+    near.admin("blob", "withdraw", digest, "--reason", "not wanted")
+    assert get(near, digest)[0] == 404 and len(asked(upstream, digest)) == 1

@@ -11,7 +11,7 @@ from faulty import Fault, Gated
 from impostor import Impostor
 from listener import Listener
 from nearby import asked, bytes_of, configure, fetcher, get, is_stored, log_of, name_of, tables
-from stack import Stack, eventually
+from stack import Database, Stack, eventually
 
 
 class Silent(Listener):
@@ -156,3 +156,31 @@ def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
         upstream.answer = None
     data = bytes_of(1000)
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data))
+
+
+POLICY = """
+[[retention]]
+name = "loose"
+blobs = "unnamed"
+keep-since-upload = "1 second"
+
+[collection]
+untouched = "0 seconds"
+removal-delay = "0 seconds"
+trash = "0 seconds"
+"""
+
+
+# BlobRepository.giveBack, shacache.trash: of no account.
+def test_a_collection_removes_what_was_fetched_by_no_account(near, upstream):
+    configure(near, tables(("first", upstream)) + POLICY)
+    data = bytes_of(3000)
+    digest = upstream.has(data)
+    assert get(near, digest)[0] == 200 and is_stored(near, data)
+    Database(near).run(f"UPDATE shacache.blob SET created_at = now() - interval '1 hour', last_referenced_at = now() - interval '1 hour' WHERE sha512 = '\\x{digest}'")
+    for _ in range(3):
+        near.admin("collect", "apply")
+    assert not near.blob_file(digest).exists()
+    assert Database(near).run(f"SELECT FROM shacache.blob WHERE sha512 = '\\x{digest}'") == []
+    assert near.admin("account", "recount", check=False).returncode == 0
+    assert get(near, digest)[::2] == (200, data) and is_stored(near, data)
