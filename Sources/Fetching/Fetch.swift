@@ -114,7 +114,9 @@ final class Fetch: Sendable {
     /// - Returns: whether it was ended.
     func endIfAbandoned() -> Bool {
         progress.changeQuietly { progress in
-            guard progress.clients == 0, let size = progress.size, progress.received <= size / 2,
+            // Of unknown size, it may be without end.
+            let size = progress.size ?? .max
+            guard progress.clients == 0, progress.received <= size / 2,
                 size - progress.received > Self.finishedAnyway
             else { return false }
             progress.phase = .failed(.abandoned)

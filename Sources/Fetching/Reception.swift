@@ -71,6 +71,8 @@ final class Reception {
         }
         try files.admit(bytes: max(0, (part.size ?? 0) - count))
         skipped = part.start == 0 ? count : 0
+        // The first piece is announced at once.
+        announced = (count, .now - Self.interval)
         fetch.beginReceiving(file, size: part.size, received: count)
     }
 

@@ -4,6 +4,7 @@ import http.client
 import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -156,6 +157,16 @@ def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
         upstream.answer = None
     data = bytes_of(1000)
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data))
+
+
+# Upstream.bandwidth: a lower bound, which no load on the machine can break.
+def test_no_more_comes_from_an_upstream_than_it_may(near, upstream):
+    configure(near, tables(("first", upstream), bandwidth="1 MB"))
+    data = bytes_of(3 << 20)
+    digest = upstream.has(data)
+    begin = time.monotonic()
+    assert get(near, digest)[::2] == (200, data)
+    assert time.monotonic() - begin > 2
 
 
 POLICY = """
