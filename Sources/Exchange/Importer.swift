@@ -94,7 +94,7 @@ extension Importer {
     ///   - bring: gets the blob of an entry, before the entry is stored.
     /// - Throws: `Refusal` when the list can't be read.
     func storeList(_ list: [UInt8], under key: Key, bring: (Digest) throws -> Void) throws {
-        let pairs = try pairs(in: list)
+        let pairs = try Entry.pairs(in: list)
         let present = try presentPairs(under: key)
         for (index, pair) in pairs.enumerated() {
             var read: Entry?
@@ -128,17 +128,6 @@ extension Importer {
         let known = try retrying { try Signers(session).known() }
         signers = known
         return known
-    }
-
-    private func pairs(in list: [UInt8]) throws(Refusal) -> [JSON] {
-        let document: JSON
-        do {
-            document = try JSON(list)
-        } catch {
-            throw .malformedEntry("the list is not JSON: \(error.reason) at byte \(error.offset)")
-        }
-        guard case .array(let pairs) = document else { throw .malformedEntry("this is no list of pairs") }
-        return pairs
     }
 
     private func presentPairs(under key: Key) throws -> PresentPairs {

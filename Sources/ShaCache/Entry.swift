@@ -49,6 +49,16 @@ public struct Entry: Sendable {
         content = object
     }
 
+    /// The pairs of a key's list, as a directory answers it; each may be anything yet.
+    ///
+    /// - Throws: `Refusal.malformedEntry` when that is no list.
+    public static func pairs(in list: [UInt8]) throws(Refusal) -> [JSON] {
+        guard case .array(let pairs) = try document(list, "list") else {
+            throw .malformedEntry("this is no list of pairs")
+        }
+        return pairs
+    }
+
     /// As a request sends it.
     public var body: [UInt8] {
         var body = Array("[".utf8)

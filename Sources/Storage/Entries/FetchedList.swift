@@ -26,7 +26,7 @@ public struct FetchedList {
         let judge = "\(signers.version) \(rules.signatures) \(rules.refusesCredentials) \(rules.keys)"
         digest = Hash.digest(.sha256, of: list + Array(judge.utf8))
         var known: Set<[UInt8]> = []
-        for pair in try Self.pairs(in: list) {
+        for pair in try Entry.pairs(in: list) {
             do {
                 let entry = try Entry(pair: pair)
                 guard known.insert(entry.digest).inserted else { continue }
@@ -41,16 +41,5 @@ public struct FetchedList {
                 refusal = refusal ?? "\(refused)"
             }
         }
-    }
-
-    private static func pairs(in list: [UInt8]) throws(Refusal) -> [JSON] {
-        let document: JSON
-        do {
-            document = try JSON(list)
-        } catch {
-            throw .malformedEntry("the list is not JSON: \(error.reason) at byte \(error.offset)")
-        }
-        guard case .array(let pairs) = document else { throw .malformedEntry("this is no list of pairs") }
-        return pairs
     }
 }
