@@ -67,8 +67,9 @@ def fill(stack, name):
     return blobs, keys
 
 
-# The words with which the backups of a place are named: a directory, or another host by a key that is for rsync alone.
-@pytest.fixture(params=["directory", "ssh"])
+# The words with which the backups of a place are named: a directory, or another host by a key that is for rsync alone, where
+# each step takes several times as long.
+@pytest.fixture(params=["directory", pytest.param("ssh", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     """(the directory, the words)"""
     directory = tmp_path / "place"
@@ -79,6 +80,7 @@ def place(request, tmp_path):
             yield directory, server.words
 
 
+@pytest.mark.parametrize("place", ["directory", "ssh"], indirect=True)
 def test_a_lost_server_is_restored_and_answers_as_before(two, new, place, tmp_path):
     # Fails without DatabaseRights.restore.
     directory, words = place
@@ -153,6 +155,7 @@ def test_a_later_backup_copies_what_is_new(two, place):
     assert len(listed(*words)) == 2 and verify(*words).returncode == 0
 
 
+@pytest.mark.parametrize("place", ["directory", "ssh"], indirect=True)
 def test_what_the_store_has_damaged_or_lost_is_named_and_left_out_and_comes_when_it_is_healed(two, place):
     # Fails without the hash in Backup.damage (ssh) and in Backup.accept (a directory).
     directory, words = place

@@ -750,4 +750,9 @@ def test_the_guide_names_every_metric(two, account):
         f" WHERE fingerprint = '\\x{fingerprint(account[1])}'")
     run_tasks(two)
     named = re.findall(r"^\| `((?:shacache|process)_\w+)`", guide("reference"), re.MULTILINE)
-    assert sorted(named) == sorted(scrape(two).families)
+    # Without upstreams, there is nothing to count of these.
+    fetching = {
+        "shacache_fetches_total", "shacache_fetched_bytes_total", "shacache_fetches_in_flight", "shacache_fed_clients",
+        "shacache_fed_bytes_total", "shacache_upstream_failures_total", "shacache_upstreams_away",
+        "shacache_refused_pairs_total"}
+    assert sorted(named) == sorted(fetching | set(scrape(two).families))
