@@ -30,7 +30,7 @@ def stack(tmp_path_factory):
 def check(stack, *words, code=0):
     """(findings, {kind: row}), when it exits with this code."""
     done = stack.admin("check", "--json", *words, check=False)
-    assert done.returncode == code, done
+    assert done.returncode == code, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert [row["kind"] for row in report["kinds"]] == KINDS
     return report["findings"], {row["kind"]: row for row in report["kinds"]}
