@@ -3,7 +3,7 @@ import Fixtures
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct AcceptorTests {
+@Suite(.timeLimit(.minutes(15))) struct AcceptorTests {
     private let directory: TemporaryDirectory
     private let socket: ListeningSocket
     private let listener: Listener

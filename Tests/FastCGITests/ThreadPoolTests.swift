@@ -4,7 +4,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadPoolTests {
+@Suite(.timeLimit(.minutes(15))) struct ThreadPoolTests {
     private let directory: TemporaryDirectory
     private let socket: ListeningSocket
 

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// The records of FastCGI 1.0, as a web server may write them.
-@Suite(.timeLimit(.minutes(1))) struct WireTests {
+@Suite(.timeLimit(.minutes(15))) struct WireTests {
     private let directory: TemporaryDirectory
     private let socket: ListeningSocket
     private let listener: Listener

@@ -3,7 +3,7 @@ import Testing
 @testable import HTTP
 
 /// What libcurl makes of answers, to the byte.
-@Suite(.timeLimit(.minutes(1))) struct SessionTests {
+@Suite(.timeLimit(.minutes(15))) struct SessionTests {
     private let session = HTTPSession(agent: "tests", usesProxies: false)
 
     /// Sends one request to a server that answers so.
@@ -101,7 +101,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct FileTests {
+@Suite(.timeLimit(.minutes(15))) struct FileTests {
     private let session = HTTPSession(agent: "tests", usesProxies: false)
 
     private struct Got: Equatable {

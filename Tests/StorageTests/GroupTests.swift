@@ -147,7 +147,7 @@ struct GroupTests {
     }
 
     /// Fails when the functions of groups wait for a lock: pg_advisory_xact_lock in place of pg_try_advisory_xact_lock.
-    @Test(.timeLimit(.minutes(1))) func `who meets a held lock waits by itself, and holds up none`() throws {
+    @Test(.timeLimit(.minutes(15))) func `who meets a held lock waits by itself, and holds up none`() throws {
         let digest = Digest(bytes: Hash.digest(.sha512, of: "2".utf8))
         let finished = Mutex<[String]>([])
         let uploads = texts(5).map { text in
@@ -176,7 +176,7 @@ struct GroupTests {
     }
 
     /// Fails without `groupTimeout`: for those that wait already, or for those that come later.
-    @Test(.timeLimit(.minutes(1))) func `past a slow group, the next one goes`() throws {
+    @Test(.timeLimit(.minutes(15))) func `past a slow group, the next one goes`() throws {
         try database.connection().runScript(
             """
             CREATE FUNCTION shacache.wait() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -222,7 +222,7 @@ struct GroupTests {
     }
 
     /// Of a group whose session is ended under it, each is stored by itself, or its outcome is unknown: none is stored twice.
-    @Test(.timeLimit(.minutes(1))) func `a session that ends in the middle of a group loses nothing`() throws {
+    @Test(.timeLimit(.minutes(15))) func `a session that ends in the middle of a group loses nothing`() throws {
         for uploads in [texts(4).map { blob($0) }, texts(4).map { entry($0) }] {
             let outcomes = try gather(uploads) {
                 try database.connection(as: "postgres").run(

@@ -141,7 +141,7 @@ struct LocalBlobsTests {
     }
 
     /// Fails without the errors that LocalBlobs.presence takes for damage, or without LocalBlobs.replace.
-    @Test(.timeLimit(.minutes(1)), arguments: Obstacle.allCases)
+    @Test(.timeLimit(.minutes(15)), arguments: Obstacle.allCases)
     func `what stands in a blob's place is no blob, and makes way for the next upload`(_ obstacle: Obstacle) throws {
         let digest = try upload(Array("bytes".utf8))
         try obstacle.put(at: path(digest))

@@ -41,7 +41,7 @@ struct LockOrderTests {
 
     /// As in a group of uploads, which lock the sums by their accounts' numbers. Fails without ORDER BY in
     /// AccountUsage.addDifferences: the accounts come by name there.
-    @Test(.timeLimit(.minutes(1))) func `a recount and uploads of several accounts don't deadlock`() throws {
+    @Test(.timeLimit(.minutes(15))) func `a recount and uploads of several accounts don't deadlock`() throws {
         for name in ["z", "a"] {
             try database.accounts.add(name, comment: "", by: "tester")
             try store.put(name, by: account(name), in: database.session())
@@ -60,7 +60,7 @@ struct LockOrderTests {
     }
 
     /// As an upload of this blob by the same account does. Fails when Entries.storeAlone locks the blob's row first.
-    @Test(.timeLimit(.minutes(1))) func `an entry and an upload of the blob that it names don't deadlock`() throws {
+    @Test(.timeLimit(.minutes(15))) func `an entry and an upload of the blob that it names don't deadlock`() throws {
         try database.accounts.add("alice", comment: "", by: "tester") { $0.limits = [.entriesPerDay: 10] }
         let alice = try account("alice")
         try store.put("blob", by: alice, in: database.session())
@@ -73,7 +73,7 @@ struct LockOrderTests {
 
     /// As `collect restore` does, by the withdrawals' numbers. Fails without CollectionRecord.lockWithdrawals: a page goes by
     /// the policies' names.
-    @Test(.timeLimit(.minutes(1))) func `hiding by several policies and restoring don't deadlock`() throws {
+    @Test(.timeLimit(.minutes(15))) func `hiding by several policies and restoring don't deadlock`() throws {
         let alice = try database.addAccount("alice")
         for note in ["1", "2", "3", "4"] { try list(note, under: "k", by: alice, in: database.session()) }
         // It goes from this thread to another, and back.

@@ -144,7 +144,8 @@ struct SessionTests {
     }
 
     /// Fails without the deadline in Connection.nextResult: the statement time limit is the server's to keep.
-    @Test(.timeLimit(.minutes(1))) func `a server that hangs is given up as lost, also while it is told much`() throws {
+    @Test(.timeLimit(.minutes(15))) func `a server that hangs is given up as lost, also while it is told much`() throws
+    {
         for length in [1, 4 << 20] {
             let (connection, pid) = try hung()
             defer { _ = try? output(of: "kill", "-CONT", pid) }
@@ -156,7 +157,7 @@ struct SessionTests {
     }
 
     /// Fails when Connection.session opens a new session in the middle of a transaction.
-    @Test(.timeLimit(.minutes(1))) func `a transaction in which the server hangs is lost, and unknown at its end`()
+    @Test(.timeLimit(.minutes(15))) func `a transaction in which the server hangs is lost, and unknown at its end`()
         throws
     {
         for isAtCommit in [false, true] {
@@ -180,7 +181,7 @@ struct SessionTests {
     }
 
     /// Fails when Connection.commit, or the COMMIT of a pipeline, is an error like others: it may have happened.
-    @Test(.timeLimit(.minutes(1))) func `what commits by itself is unknown when the server hangs`() throws {
+    @Test(.timeLimit(.minutes(15))) func `what commits by itself is unknown when the server hangs`() throws {
         for isPipeline in [false, true] {
             let (connection, pid) = try hung()
             _ = try output(of: "kill", "-CONT", pid)
@@ -207,7 +208,7 @@ struct SessionTests {
 
     /// Fails when Connection.committing takes the server's own word that it ends a session for an unknown outcome, or
     /// when Connection.lastResult forgets that word.
-    @Test(.timeLimit(.minutes(1))) func `what an ended session did not complete was not done`() throws {
+    @Test(.timeLimit(.minutes(15))) func `what an ended session did not complete was not done`() throws {
         let connection = Connection(database.target(as: "shacache_owner"))
         let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
         // Prepared by then: else that would be what the server answers.
@@ -232,7 +233,7 @@ struct SessionTests {
     }
 
     /// Fails when a session's end behind a statement's completion, before its commit, is an error like others.
-    @Test(.timeLimit(.minutes(1))) func `what an ended session had completed is unknown`() throws {
+    @Test(.timeLimit(.minutes(15))) func `what an ended session had completed is unknown`() throws {
         let connection = Connection(database.target(as: "shacache_owner"))
         let pid = try #require(try connection.run("SELECT pg_backend_pid()").first?.text(0))
         try connection.runScript(
@@ -269,7 +270,7 @@ struct SessionTests {
     }
 
     /// Fails without DatabaseBulkhead.
-    @Test(.timeLimit(.minutes(1))) func `while a server says nothing, only so many wait for it`() throws {
+    @Test(.timeLimit(.minutes(15))) func `while a server says nothing, only so many wait for it`() throws {
         let (target, bulkhead) = (database.target(as: "shacache_owner"), DatabaseBulkhead(maximumWaiting: 1))
         let waiting = Thread { _ = try? Connection(target, bulkhead: bulkhead).run("SELECT pg_sleep(3)") }
         waiting.start()

@@ -43,7 +43,7 @@ extension WithdrawalTests {
     }
 
     /// Fails without LockOrder.revokingSigner in Signers.revoke, or without LockOrder.storingEntries in store_entries.
-    @Test(.timeLimit(.minutes(1))) func `revoking waits for an entry that is being stored, and hides it`() throws {
+    @Test(.timeLimit(.minutes(15))) func `revoking waits for an entry that is being stored, and hides it`() throws {
         let signer = try addSigner()
         let gate = try gateBehindEntries()
         let (database, alice, files) = (database, alice, store.files)
@@ -98,7 +98,7 @@ extension WithdrawalTests {
 
     /// The one who puts a pair again has the entry's row, and asks for the signer's. Fails when Signers.revoke locks
     /// that (FOR UPDATE) and hides in the same transaction, without LockOrder.revokingSigner.
-    @Test(.timeLimit(.minutes(1))) func `revoking and putting the same entry again don't stand in each other's way`()
+    @Test(.timeLimit(.minutes(15))) func `revoking and putting the same entry again don't stand in each other's way`()
         throws
     {
         let signer = try addSigner()

@@ -196,7 +196,7 @@ struct WithdrawalTests {
     }
 
     /// Fails when Entries.storeAlone, or store_entries, locks the blob behind the entry.
-    @Test(.timeLimit(.minutes(1))) func `withdrawing a blob waits for an entry that is being stored, and sees it`()
+    @Test(.timeLimit(.minutes(15))) func `withdrawing a blob waits for an entry that is being stored, and sees it`()
         throws
     {
         try upload(by: alice)
