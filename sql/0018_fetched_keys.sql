@@ -42,5 +42,7 @@ CREATE TABLE shacache.fetched_entry (
 );
 CREATE INDEX fetched_entry_by_sha512 ON shacache.fetched_entry (sha512);
 COMMENT ON TABLE shacache.fetched_entry IS 'The pairs of the lists, byte for byte and in their order. As in shacache.entry.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON shacache.fetched_key, shacache.fetched_entry TO shacache_worker;
+GRANT SELECT, INSERT, DELETE ON shacache.fetched_key, shacache.fetched_entry TO shacache_worker;
+GRANT UPDATE (upstream_id, answered_at, wanted_at, list_digest, bytes, refused_pairs, refusal) ON shacache.fetched_key
+    TO shacache_worker;
 GRANT SELECT ON shacache.fetched_key, shacache.fetched_entry TO shacache_admin, shacache_collector;

@@ -493,6 +493,9 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *COUNTERS,
                 "blob.is_shared", "blob.last_referenced_at", "blob.withdrawal_id",
                 "entry.is_shared", "entry.renewed_at", "entry.withdrawal_id",
+                # What an upstream says now, in the place of what it said before.
+                *(f"fetched_key.{column}" for column in (
+                    "answered_at", "bytes", "list_digest", "refusal", "refused_pairs", "upstream_id", "wanted_at")),
                 # As far as an account withdrew it itself: see the triggers in 0004_store.sql.
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
@@ -535,7 +538,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
                 *(f"trash.{column}" for column in (
                     "account_id", "created_at", "is_shared", "last_referenced_at", "moved_at", "policy", "removed_at", "sha512",
-                    "size")),
+                    "size", "upstream_id")),
                 *(f"withdrawal.{column}" for column in ("at", "lifted_at", "lifted_by", "removed_at")),
             ],
         ),
@@ -556,10 +559,11 @@ def test_a_role_may_update_a_few_columns_alone(database, role, columns):
 
 
 # Fails when any of them is granted DELETE or TRUNCATE, on a table of today or of tomorrow.
-def test_only_the_owner_and_the_collector_may_delete(database):
+def test_only_the_owner_and_the_collector_may_delete_what_cannot_be_fetched_again(database):
     rights = ask(database, RIGHTS_ON_TABLES, role="shacache_owner")
     assert ("shacache_worker", "shacache.entry", "INSERT") in rights
-    assert not {right for right in rights if right[2] not in ("SELECT", "INSERT")}
+    assert {right for right in rights if right[2] not in ("SELECT", "INSERT")} == {
+        ("shacache_worker", f"shacache.{table}", "DELETE") for table in ("fetched_entry", "fetched_key")}
 
 
 # Fails when the collector is granted more than what a collection removes.
