@@ -33,8 +33,15 @@ public final class FetchResponder: Sendable {
         clientLimit = clients
     }
 
-    /// How many threads it needs: those that feed, and some for what takes no time.
-    public static func threads(clients: Int) -> Int { clients + 64 }
+    /// Requests for blobs that are answered or wait.
+    private let present = Atomic(0)
+    /// How many may wait for their turn.
+    private static let waiting = 64
+    /// Threads that no request for a blob has: keys wait for no blob.
+    private static let spare = 96
+
+    /// How many threads it needs.
+    public static func threads(clients: Int) -> Int { clients + waiting + spare }
 
     public func answer(_ source: borrowing FastCGIRequest) {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
@@ -70,6 +77,10 @@ public final class FetchResponder: Sendable {
             return source.send(
                 .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
                 retryAfter: pause)
+        }
+        defer { present.subtract(1, ordering: .relaxed) }
+        guard present.add(1, ordering: .relaxed).newValue <= clientLimit + Self.waiting else {
+            return source.send(.serviceUnavailable, "too many clients wait for blobs, try again", to: request)
         }
         do {
             if request.isHead { return try answerHead(digest, request, source) }

@@ -40,7 +40,8 @@ def configure(near, tables):
 def restart(near):
     """Returns when another fetcher has taken its place."""
     old = eventually(lambda: fetcher(near))
-    os.kill(old, signal.SIGTERM)
+    # What exits by itself soon after its start, again and again, the runner takes for a crash loop.
+    os.kill(old, signal.SIGKILL)
     eventually(lambda: fetcher(near) not in (None, old))
 
 
