@@ -126,7 +126,7 @@ def memory(near):
 
 
 # [fetching] clients, Fetcher.limit, UpstreamServer.bufferSize.
-@pytest.mark.quiet
+@pytest.mark.slow
 def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
     configure(near, tables(("first", upstream), stall_timeout="5 minutes"))
     hit, gate = near.upload(bytes_of(100_000)), threading.Event()
@@ -156,7 +156,7 @@ def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
             connection.close()
         upstream.answer = None
     data = bytes_of(1000)
-    assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data))
+    assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data), seconds=60)
 
 
 # Upstream.bandwidth: a lower bound, which no load on the machine can break.
