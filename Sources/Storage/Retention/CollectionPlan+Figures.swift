@@ -42,9 +42,9 @@ extension CollectionPlan {
             """)
     }
 
-    /// A subquery of `number`, `size` and `fate`: the blobs that entries name which go, or would if they weren't pinned, and those that no entry names: with what
-    /// becomes of each. Withdrawn ones stay whatever is planned, and aren't among them. Most blobs have one entry: only
-    /// those of the others are added up.
+    /// A subquery of `number`, `size` and `fate`: the blobs that entries name which go, or would if they weren't pinned, and
+    /// those that no entry names, with what becomes of each. Withdrawn ones stay whatever is planned, and aren't among them.
+    /// Most blobs have one entry: only those of the others are added up.
     private static let plannedBlobs: SQL = """
         (
             SELECT decided.number, decided.size, CASE WHEN is_pinned OR \(isPinned) THEN 'pinned' ELSE 'goes' END AS fate
