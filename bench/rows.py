@@ -43,11 +43,11 @@ def rows(options):
     def get_key(target):
         return load.download(target.pids, target.url(target.listed), seconds)
 
-    def put_entry(path):
+    def put_entry(path, connections=8):
         def burst(target):
             # The same bytes for a peer, which doesn't look at the signature.
             bodies = target.signed_entries(pool) if hasattr(target, "tree") else options.any_entries(pool)
-            return load.upload(target.pids, target, seconds, 8, "PUT", path, bodies=bodies)
+            return load.upload(target.pids, target, seconds, connections, "PUT", path, bodies=bodies)
         return burst
 
     def post(method, path, connections):
@@ -66,6 +66,7 @@ def rows(options):
     return [
         Row("PUT entry, signed, TLS, 8 connections", "1/s", put_entry("/shadir/bench:%"),
             {Slapproxy: put_entry("/shacache/dir/bench:%")}, {}),
+        Row("PUT entry, disk, signed, TLS, 32 connections", "1/s", put_entry("/shadir/bench:%", 32), {}, {}, on_disk=True),
         post_row("POST 64 KiB, TLS, 8 connections", 8, [Slapproxy, Nginx, Registry], False),
         post_row("POST 64 KiB, disk, TLS, 32 connections", 32, [Nginx, Registry], True),
         Row("GET of a key, 1 entry", "1/s", get_key, {Slapproxy: get_key}, {}),
