@@ -62,9 +62,10 @@ extension LocalBlobs {
 
     func give(_ file: borrowing Descriptor, to owner: StoreOwner, mode: mode_t) throws(StoreError) {
         let number = file.number
+        // Only who owns it may change its mode: root without CAP_FOWNER, as timers run, can't behind the other.
+        try asStoreError(try file.changeMode(mode))
         try asStoreError(
             try systemCall("give to the user \(owner.user)", file.name) { fchown(number, owner.user, owner.group) })
-        try asStoreError(try file.changeMode(mode))
     }
 
     /// Whether the file system keeps with each file the size with which it was stored.
