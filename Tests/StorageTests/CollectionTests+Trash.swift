@@ -94,10 +94,24 @@ extension CollectionTests {
     @Test func `killed in the middle of a return`() throws {
         let blob = try upload("bytes")
         try collect()
-        #expect(try store.files.restoreFromTrash(blob))
+        #expect(try store.files.restoreFromTrash(blob) == .intact)
         try collector().restoreRemoved(blob, by: "tester", because: "it is missed")
         #expect(try isIntact(blob))
         try expectRight()
+    }
+
+    /// Nothing reads trash but this. Fails without verifiedPresence in LocalBlobs.restoreFromTrash.
+    @Test func `what was damaged in trash is not shown again`() throws {
+        let blob = try upload("bytes")
+        try collect()
+        try Data("other".utf8).write(to: URL(filePath: "\(store.files.trash)/\(blob)"))
+        #expect(throws: CollectionError.self) {
+            try collector().restoreRemoved(blob, by: "tester", because: "it is missed")
+        }
+        try entry("1", under: "new", naming: blob)
+        try collect(Collection.Times(grace: 0, untouched: 0, delay: 3600, trash: 3600))
+        #expect(isInTrash(blob) && access(store.path(of: blob), F_OK) != 0)
+        #expect(try upload("bytes") == blob && isIntact(blob))
     }
 
     @Test func `what was removed is restored from trash, whole`() throws {

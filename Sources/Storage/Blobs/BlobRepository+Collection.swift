@@ -228,7 +228,7 @@ extension BlobRepository {
             """)
         for digest in page.digests {
             do { try restoreRemoved(digest, by: actor, because: "an entry names it") } catch
-                CollectionError.isThere, CollectionError.notInTrash
+                CollectionError.isThere, CollectionError.notInTrash, CollectionError.isDamaged
             {}
         }
         return CollectionPage(lastOf: page, count: page.count)
@@ -237,7 +237,7 @@ extension BlobRepository {
     /// Makes a blob in trash a blob again.
     ///
     /// - Parameter why: for the audit.
-    /// - Throws: `CollectionError.notInTrash`, or `.isThere`.
+    /// - Throws: `CollectionError.notInTrash`, `.isThere`, or `.isDamaged`.
     public func restoreRemoved(_ digest: Digest, by actor: String, because why: String) throws {
         try connection.transaction {
             try session.lock(.blob(digest))
@@ -245,8 +245,11 @@ extension BlobRepository {
             let row = try connection.run(
                 "SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes) FOR UPDATE"
             ).first
-            guard row != nil, try files.restoreFromTrash(digest) || files.isVisible(digest) else {
-                throw CollectionError.notInTrash(digest)
+            guard row != nil else { throw CollectionError.notInTrash(digest) }
+            switch try files.restoreFromTrash(digest) {
+            case .damaged(let damage): throw CollectionError.isDamaged(digest, damage)
+            case .absent where !files.isVisible(digest): throw CollectionError.notInTrash(digest)
+            case .absent, .intact, .unconfirmed: break
             }
             try connection.run(
                 """
@@ -295,13 +298,13 @@ extension BlobRepository {
 
     /// Shows the file in trash of a blob whose row is visible, and which has no other.
     ///
-    /// - Returns: whether there was one.
+    /// - Returns: whether there was one, with the right bytes.
     @discardableResult
     func restoreTrashed(_ digest: Digest) throws -> Bool {
         try connection.transaction {
             try session.lock(.blob(digest))
             guard try state(of: digest) == .visible, !files.isVisible(digest) else { return false }
-            return try files.restoreFromTrash(digest)
+            return try files.restoreFromTrash(digest) == .intact
         }
     }
 }

@@ -43,17 +43,20 @@ extension LocalBlobs {
         return (count, problem)
     }
 
-    /// Shows a file in trash again. It is durable when this returns.
+    /// Shows a file in trash again. It is durable when this returns. All of it is read before: no scrub reads trash.
     ///
-    /// - Returns: false when there is none.
-    func restoreFromTrash(_ digest: Digest) throws(StoreError) -> Bool {
+    /// - Returns: what its bytes are; only if they are intact, it is moved.
+    func restoreFromTrash(_ digest: Digest) throws(StoreError) -> Presence {
+        let presence = try verifiedPresence(of: digest, at: "\(trash)/\(digest)")
+        guard presence == .intact else { return presence }
         let rename = try asStoreError(
             try DurableRename(
                 from: Descriptor(trash, flags: O_DIRECTORY | O_NOFOLLOW, named: "the trash"),
                 to: Descriptor(shelf(digest), flags: O_DIRECTORY | O_NOFOLLOW, named: "the store")))
-        return try notingFailedSynchronization { () throws(SystemError) in
+        let isMoved = try notingFailedSynchronization { () throws(SystemError) in
             try rename.moveIfThere("\(digest)", to: "\(digest)")
         }
+        return isMoved ? .intact : .absent
     }
 
     /// Removes files from trash for good, and after this returns they stay so in a crash. By several threads: while one
