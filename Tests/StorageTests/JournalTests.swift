@@ -104,6 +104,14 @@ struct JournalFileTests {
         #expect(damaged.values.count < 5000 && Set(damaged.values).isSubset(of: whole.values))
     }
 
+    /// A pipe would be waited for, and what another thing stands for be left out.
+    @Test func `what has the name of a file and is none is named`() throws {
+        let store = try TestStore()
+        let path = "\(store.directory.path)/journal/2026-11-29-here-0.log"
+        #expect(mkfifo(path, 0o600) == 0)
+        #expect { try Journal.fileNames(in: store.files) } throws: { "\($0)".contains("2026-11-29-here-0.log is not a file") }
+    }
+
     /// Fails without the lock in JournalFile.init.
     @Test func `a file that a process appends to is not compressed`() throws {
         let store = try TestStore()

@@ -18,11 +18,20 @@ extension Journal {
     }
 
     /// The names of the files, in order.
+    ///
+    /// - Throws: `StoreError` when something has such a name that is no file: what it stands for can't be left out.
     static func fileNames(in files: LocalBlobs) throws -> [String] {
         guard let directory = try Directory(inStore: files.journalDirectory) else { return [] }
-        return try directory.names().filter {
+        let names = try directory.names().filter {
             $0.hasSuffix(JournalFile.suffix) || $0.hasSuffix(JournalFile.compressedSuffix)
         }.sorted()
+        for name in names {
+            var status = stat()
+            // It may have been compressed meanwhile.
+            guard lstat("\(files.journalDirectory)/\(name)", &status) == 0, status.kind != S_IFREG else { continue }
+            throw StoreError(.broken, "journal/\(name) is not a file: put the file there, or move this elsewhere")
+        }
+        return names
     }
 
     /// Compresses the files that no process has open.
