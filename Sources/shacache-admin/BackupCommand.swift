@@ -112,13 +112,14 @@ struct BackupCreate: ParsableCommand {
             options.report("\(made.name): \(made.sums.sentence)")
         }
         guard made.sums.absent == 0 else {
-            throw CommandError(
-                """
-                \(made.sums.absent) blobs are not in the backup, since the store hasn't got them; all else is
-                hint: shacache-admin check names them, and says how they are mended
-                """)
+            options.report("\(made.sums.absent) blobs are not in the backup, since the store hasn't got them; all else is")
+            options.report("hint: shacache-admin check names them, and says how they are mended")
+            throw Self.lacksBlobs
         }
     }
+
+    /// The backup is made: not a failure after which it should be made again.
+    private static let lacksBlobs = ExitCode(3)
 
     private func pauseDeletion(_ backup: Backup) throws {
         guard try !backup.pauseDeletion() else { return }

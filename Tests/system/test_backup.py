@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -166,7 +167,7 @@ def test_what_the_store_has_damaged_or_lost_is_named_and_left_out_and_comes_when
     os.truncate(two.blob_file(cut), 100)
     two.blob_file(lost).rename(two.store / "aside")
     before = {digest for digest in digests if digest in copies(directory)}
-    sums, said = backup(two, *words, code=1)
+    sums, said = backup(two, *words, code=3)
     assert sums["missing"] == 3 and before == set()
     assert f"missing: blob {flipped}: has other bytes than its name says\n" in said
     assert f"missing: blob {cut}: has 100 bytes, and was stored with 4000\n" in said
@@ -257,6 +258,28 @@ def test_one_that_was_killed_leaves_the_earlier_whole_and_the_next_goes_on(two, 
     assert [row["backup"] for row in listed(*words)] == [first["backup"], third["backup"]]
     assert list((directory / "partial").iterdir()) == []
     assert all(len(name) == 128 for name in copies(directory))
+
+
+def test_what_was_copied_and_not_yet_hashed_when_it_was_killed_is_read_by_the_next(two, tmp_path):
+    # Fails without readInterrupted in Backup.
+    place = tmp_path / "place"
+    digest = two.upload(os.urandom(100_000_000))
+    copy = place / f"blobs/{digest[:2]}/{digest}"
+    process = subprocess.Popen([ADMIN, "backup", place, "--config", two.state / "shacache.toml"], stderr=subprocess.DEVNULL)
+    try:
+        while not copy.exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    assert digest in (place / "unread").read_text()
+    eventually(lambda: not rsyncs(place))
+    with open(copy, "r+b") as file:
+        file.write(b"x" * 20)
+    sums, _ = backup(two, place)
+    assert sums["copied"] >= 1 and sums["missing"] == 0 and not (place / "unread").exists()
+    assert verify(place, "--deep").returncode == 0
 
 
 def test_a_second_one_says_so_and_ends_or_waits(two, tmp_path):

@@ -78,6 +78,7 @@ public final class Backup {
         _ = try files.owner()
         let skeleton = try BackupSkeleton()
         try place.prepare(skeleton)
+        try readInterrupted()
         let earlier = try place.generations()
         for unfinished in earlier where !unfinished.isFinished {
             try place.remove(generation: unfinished.name, skeleton)
@@ -196,6 +197,7 @@ public final class Backup {
             }
         }
         try copy(batch.takeAll())
+        unlink(unread)
         return BlobList(file: try Manifest.File(of: path), blobs: blobs, bytes: bytes)
     }
 
@@ -221,6 +223,7 @@ public final class Backup {
                 found.append((path, blob))
             }
         }
+        if place.host == nil { try noteUnread(found.map(\.blob)) }
         let sent = try place.send(found.map(\.path), from: files.directory)
         lost += found.filter { !sent.contains($0.path) }.map(\.blob)
         try accept(found.filter { sent.contains($0.path) })
@@ -244,22 +247,52 @@ public final class Backup {
         return damage
     }
 
-    /// Damaged bytes are not kept: they would be taken for the right ones.
     private func accept(_ copies: [(path: String, blob: BlobRecord)]) throws {
         var damaged: Set<Digest> = []
         if place.host == nil {
-            let paths = copies.map { ($0.blob.digest, "\(place.directory)/\($0.path)") }
-            try ReadAhead.hash(paths) { file in
-                guard file.presence != .intact else { return }
+            try removeDamaged(copies.map { ($0.blob.digest, $0.path) }) { file in
                 damaged.insert(file.digest)
                 add(absent: file.digest, file.presence.damage)
             }
-            for copy in copies where damaged.contains(copy.blob.digest) { unlink("\(place.directory)/\(copy.path)") }
         }
         for copy in copies where !damaged.contains(copy.blob.digest) {
             sums.copied += 1
             sums.bytes += copy.blob.size
         }
+    }
+
+    /// Reads what was copied here. Damaged bytes are not kept: they would be taken for the right ones.
+    private func removeDamaged(
+        _ copies: [(digest: Digest, path: String)], _ body: (ReadAhead.File) -> Void = { _ in }
+    ) throws {
+        let paths = copies.map { ($0.digest, "\(place.directory)/\($0.path)") }
+        var next = paths.makeIterator()
+        try ReadAhead.hash(paths) { file in
+            let path = next.next()!.1
+            guard file.presence != .intact else { return }
+            unlink(path)
+            body(file)
+        }
+    }
+
+    /// Names the blobs that are being copied here, one a line: those of a backup that was killed, the next one reads.
+    private var unread: String { "\(place.directory)/unread" }
+
+    private func noteUnread(_ blobs: [BlobRecord]) throws {
+        let list = try Descriptor(unread, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+        try Array(blobs.map { "\($0.digest)\n" }.joined().utf8).withUnsafeBytes { try list.writeAll($0) }
+        try list.synchronize()
+        try Descriptor(place.directory, flags: O_DIRECTORY).synchronize()
+    }
+
+    private func readInterrupted() throws {
+        guard place.host == nil, access(unread, F_OK) == 0 else { return }
+        let names = try String(decoding: contentsOfFile(unread), as: UTF8.self).split(separator: "\n")
+        try removeDamaged(
+            names.compactMap { Digest(String($0)) }.flatMap { digest in
+                [(digest, "blobs/\(LocalBlobs.place(of: digest))"), (digest, "withdrawn/\(digest)")]
+            })
+        unlink(unread)
     }
 
     private func add(absent digest: Digest, _ reason: String) {
