@@ -50,7 +50,9 @@ extension CheckKind {
     /// How it is mended, for people.
     public var mend: String {
         switch self {
-        case .dangling, .damaged: "upload it again, or bring it back by scrub --from"
+        case .dangling: "upload it again, or bring it back by scrub --from"
+        // What nobody has found yet is there for clients, who then don't upload it.
+        case .damaged: "scrub --within 1 hides it; then upload it again, or bring it back by scrub --from"
         case .exposed: "--repair hides it, as workers do every hour"
         case .hidden: "--repair shows it, as workers do every hour"
         case .trashed: "--repair brings it back, as a collection does"
