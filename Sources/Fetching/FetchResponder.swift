@@ -4,6 +4,7 @@ import Postgres
 import ShaCache
 import Storage
 import Synchronization
+import System
 
 /// Answers the requests that workers handed on. Its threads wait for blobs that come, and for clients that take them; the
 /// threads that fetch wait for neither.
@@ -13,7 +14,9 @@ public final class FetchResponder: Sendable {
     /// How many clients may be fed at once.
     private let clientLimit: Int
     private let clients = Atomic(0)
-    private let misses = MissRateLimiter()
+    /// Of the names that an address asks for and that no upstream has: whoever makes them up would otherwise have this cache
+    /// ask for each.
+    private let misses = ClientBuckets(capacity: 1000, rate: 10)
     private let passages = Atomic(0)
 
     /// Of what can't be stored, each client has a connection to the upstream, and some memory.
@@ -54,10 +57,10 @@ public final class FetchResponder: Sendable {
     /// What is here when the upstream has been asked, or can't be. Whoever asks for too much that is nowhere gets what is here,
     /// too.
     private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
-        let mayAsk = !request.isLimited || misses.pause(for: request.clientAddress) == nil
+        let mayAsk = !request.isLimited || misses.delay(before: 1, from: request.clientAddress) == nil
         do {
             guard let list = try keys.list(of: key, asking: mayAsk ? request.loop : nil) else {
-                misses.noteMiss(by: request.clientAddress)
+                misses.take(1, from: request.clientAddress)
                 return source.send(.notFound, key.absence, to: request)
             }
             source.send(
@@ -73,7 +76,7 @@ public final class FetchResponder: Sendable {
         _ digest: Digest, _ way: String, _ request: FetchRequest, _ source: borrowing FastCGIRequest
     ) {
         guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
-        if request.isLimited, let pause = misses.pause(for: request.clientAddress) {
+        if request.isLimited, let pause = misses.delay(before: 1, from: request.clientAddress) {
             return source.send(
                 .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
                 retryAfter: pause)
@@ -100,7 +103,7 @@ public final class FetchResponder: Sendable {
 
     private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
         guard let found = try fetcher.find(digest, loop: request.loop) else {
-            misses.noteMiss(by: request.clientAddress)
+            misses.take(1, from: request.clientAddress)
             return source.sendAbsence(of: digest, to: request)
         }
         let length = found.size.map { [("Content-Length", "\($0)")] } ?? []
@@ -136,7 +139,7 @@ public final class FetchResponder: Sendable {
                         request, isWhole: way.hasSuffix("-whole"), source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
-                misses.noteMiss(by: request.clientAddress)
+                misses.take(1, from: request.clientAddress)
                 return source.sendAbsence(of: fetch.digest, to: request)
             case .over(.noRoom): return pass(fetch.digest, request, isWhole: way.hasSuffix("-whole"), source)
             case .over(.unknown):

@@ -114,7 +114,7 @@ extension Service {
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
     func existing(_ request: Request, prefix: [UInt8], found: inout FoundNames) throws -> Response {
         let names = try ExistenceList.names(in: request.list)
-        if request.isLimited, let pause = lists.pause(before: names.count, from: request.clientAddress) {
+        if request.isLimited, let pause = lists.take(names.count, from: request.clientAddress) {
             return .tooManyNames(pause: pause)
         }
         let routes = try request.routes(of: names, prefix: prefix)

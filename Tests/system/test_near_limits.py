@@ -105,7 +105,7 @@ def test_a_ring_ends_at_once(near):
         assert get(near, kept)[::2] == (200, data)
 
 
-# MissRateLimiter.
+# FetchResponder.misses.
 def test_who_makes_up_names_has_them_asked_for_no_more(near, upstream):
     configure(near, tables(("first", upstream)))
     names = [name_of(bytes_of(10)) for _ in range(1300)]
