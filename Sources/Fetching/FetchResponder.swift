@@ -48,8 +48,8 @@ public final class FetchResponder: Sendable {
 
     public func answer(_ source: borrowing FastCGIRequest) {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
-        switch request.target {
-        case .blob(let digest, let way): answerBlob(digest, way, request, source)
+        switch request.route {
+        case .blob(let digest, let delivery): answerBlob(digest, delivery, request, source)
         case .key(let key): answerKey(key, request, source)
         }
     }
@@ -73,7 +73,7 @@ public final class FetchResponder: Sendable {
     }
 
     private func answerBlob(
-        _ digest: Digest, _ way: String, _ request: FetchRequest, _ source: borrowing FastCGIRequest
+        _ digest: Digest, _ delivery: BlobDelivery, _ request: FetchRequest, _ source: borrowing FastCGIRequest
     ) {
         guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
         if request.isLimited, let pause = misses.delay(before: 1, from: request.clientAddress) {
@@ -91,7 +91,7 @@ public final class FetchResponder: Sendable {
                 return source.sendAbsence(of: digest, to: request)
             }
             defer { fetch.leave() }
-            answer(request, with: fetch, way, source)
+            answer(request, with: fetch, delivery, source)
         } catch is TooManyFetches {
             source.send(.serviceUnavailable, "too much is being fetched, try again", to: request, retryAfter: 10)
         } catch {
@@ -117,7 +117,7 @@ public final class FetchResponder: Sendable {
     }
 
     private func answer(
-        _ request: FetchRequest, with fetch: Fetch, _ way: String, _ source: borrowing FastCGIRequest
+        _ request: FetchRequest, with fetch: Fetch, _ delivery: BlobDelivery, _ source: borrowing FastCGIRequest
     ) {
         let start = ContinuousClock.now
         var hasTurn = false
@@ -129,19 +129,20 @@ public final class FetchResponder: Sendable {
                 Self.answer(at: $0, canFeed: hasTurn, isPatient: isPatient)
             }
             switch answer {
-            case .redirection: return source.redirect(to: "\(way)/\(LocalBlobs.place(of: fetch.digest))", fetch.digest)
+            case .redirection:
+                return source.redirect(to: delivery.location(of: LocalBlobs.place(of: fetch.digest)), fetch.digest)
             case .feeding:
                 // Not when it begins anew with another upstream.
                 if let (file, size) = fetch.beginFeeding() {
                     fetcher.recorder.add(to: .fedClients)
                     defer { fetcher.recorder.add(-1, to: .fedClients) }
                     return Feeding(fetch, file, size: size, fetcher.recorder).feed(
-                        request, isWhole: way.hasSuffix("-whole"), source)
+                        request, isWhole: delivery == .whole, source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
                 misses.take(1, from: request.clientAddress)
                 return source.sendAbsence(of: fetch.digest, to: request)
-            case .over(.noRoom): return pass(fetch.digest, request, isWhole: way.hasSuffix("-whole"), source)
+            case .over(.noRoom): return pass(fetch.digest, request, isWhole: delivery == .whole, source)
             case .over(.unknown):
                 return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
             case nil:

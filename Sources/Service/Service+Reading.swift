@@ -22,10 +22,11 @@ extension Service {
         if request.ifNoneMatch.lists(tag, weakly: true, orAny: isIntact) {
             return Response(.notModified, headers: headers)
         }
-        let way = request.wayOfSending(tag)
-        guard isIntact else { return Response(.ok, body: .fetched(BlobFile(digest: digest, way: way))) }
+        let delivery = request.delivery(tag)
+        guard isIntact else { return Response(.ok, body: .fetched(.blob(digest, delivery))) }
         // Where nginx asks again, the headers come with the second answer.
-        return Response(.ok, headers: way == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, way: way)))
+        return Response(
+            .ok, headers: delivery == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, delivery: delivery)))
     }
 
     func isIntact(_ digest: Digest) throws -> Bool {
@@ -40,7 +41,7 @@ extension Service {
         switch try fetched.age(of: key, keyAges) {
         case .fresh: break
         case .stale: try fetched.want(key)
-        case .outdated: return Response(.ok, body: .fetched(key))
+        case .outdated: return Response(.ok, body: .fetched(.key(key)))
         }
         return .list(try fetched.list(of: key), of: key)
     }
@@ -91,7 +92,7 @@ struct DamagedBlob: Error {
 
 extension Request {
     /// Without the conditions that hold. Of an If-Range that doesn't, nginx's own judgement is the right one.
-    fileprivate func wayOfSending(_ tag: String) -> BlobFile.Way {
+    fileprivate func delivery(_ tag: String) -> BlobDelivery {
         if ifMatch.isEmpty { return ifRange == tag ? .withoutConditions : .asAsked }
         return ifRange.isEmpty || ifRange == tag ? .withoutConditions : .whole
     }
