@@ -80,15 +80,13 @@ struct FetchAttempt {
             try reception.receive(head, part, bytes)
         }.head
         switch head.status {
-        case 200, 206: return true
-        case 404, 410: return false
+        case 206: return true
         // There is no more than what is there, or that is of another one.
         case 416 where start > 0 && head.sizeWithoutPart == start: return true
         case 416 where start > 0:
             try reception.clear()
             return try receiveOnce(reception)
-        default:
-            throw UpstreamFailure(.status, "\(server.upstream.shacache)/\(fetch.digest): answers \(head.status)")
+        default: return try server.has(fetch.digest, head)
         }
     }
 }

@@ -102,7 +102,7 @@ public final class FetchResponder: Sendable {
     }
 
     private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
-        guard let found = try fetcher.find(digest, loop: request.loop) else {
+        guard case .found(let found) = try fetcher.find(digest, loop: request.loop) else {
             misses.take(1, from: request.clientAddress)
             return source.sendAbsence(of: digest, to: request)
         }

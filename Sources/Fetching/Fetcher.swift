@@ -88,34 +88,20 @@ public final class Fetcher: Sendable {
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
     ///
-    /// - Returns: nil when none has it.
-    func find(_ digest: Digest, loop: CacheLoop) throws -> Found? {
-        if let size = fetches.withLock({ $0[digest] })?.knownSize { return Found(size: size) }
-        guard !absent.contains(digest), try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) })
-        else {
-            return nil
+    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
+        if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
+        guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
+        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
+            let head = try server.ask(.head, digest, loop: loop.passing(name)).head
+            return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
-        var isAbsent = true
-        for server in servers(for: digest) {
-            guard server.breaker.allows() else {
-                isAbsent = false
-                continue
-            }
-            do {
-                let head = try server.ask(.head, digest, loop: loop.passing(name)).head
-                if head.status == 200 { return Found(size: head.contentLength) }
-                if ![404, 410].contains(head.status) { isAbsent = false }
-            } catch let failure as UpstreamFailure {
-                isAbsent = false
-                logFailure(failure, of: server, digest)
-            }
-        }
-        if isAbsent { absent.insert(digest, for: Self.absence) }
-        return nil
+        if case .absent = verdict { absent.insert(digest, for: Self.absence) }
+        return verdict
     }
 
-    /// For the metrics, whenever a server has been asked.
-    func noteBreakers() { recorder.set(.openBreakers, to: servers.count { $0.breaker.isOpen }) }
+    private func mayFetch(_ digest: Digest) throws -> Bool {
+        try database.withSession { try BlobRepository(files, $0).mayFetch(digest) }
+    }
 
     // MARK: The thread that fetches
 
@@ -125,6 +111,9 @@ public final class Fetcher: Sendable {
         let end: Fetch.End?
         do {
             end = try fetchFromAny(fetch, loop: loop)
+        } catch is Abandoned {
+            log.info("fetch ended, nobody waits for it", metadata: ["sha512": "\(fetch.digest)"])
+            end = .abandoned
         } catch let error as StoreError where error.condition != .broken {
             end = .noRoom
         } catch {
@@ -133,7 +122,6 @@ public final class Fetcher: Sendable {
         }
         // Whoever comes from here on finds the blob, or begins anew.
         forget(fetch)
-        noteBreakers()
         guard let end else { return }
         fetch.end(end)
         recorder.add(to: .fetches, end.result.rawValue)
@@ -142,33 +130,25 @@ public final class Fetcher: Sendable {
     /// - Returns: nil when it is verified.
     private func fetchFromAny(_ fetch: Fetch, loop: String) throws -> Fetch.End? {
         let digest = fetch.digest
-        guard try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) }) else { return .absent }
+        guard try mayFetch(digest) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        var isAbsent = true
-        for server in servers(for: digest) {
-            guard server.breaker.allows() else {
-                isAbsent = false
-                continue
+        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
+            try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) ? () : nil
+        } orElse: { server, failure in
+            guard let failure else { return true }
+            if failure.rest > .zero {
+                resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
             }
-            do {
-                if try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) { return nil }
-            } catch let failure as UpstreamFailure {
-                isAbsent = false
-                logFailure(failure, of: server, digest)
-                if failure.rest > .zero {
-                    resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
-                }
-                guard fetch.restart() else { return .failed }
-            } catch is Abandoned {
-                log.info(
-                    "fetch ended, nobody waits for it", metadata: ["sha512": "\(digest)", "upstream": "\(server.name)"])
-                return .abandoned
-            }
+            return fetch.restart()
         }
-        guard isAbsent else { return .failed }
-        absent.insert(digest, for: Self.absence)
-        return .absent
+        switch verdict {
+        case .found: return nil
+        case .failed: return .failed
+        case .absent:
+            absent.insert(digest, for: Self.absence)
+            return .absent
+        }
     }
 
     /// Makes what was verified a blob. What can't be stored was fetched all the same: those who wait for it get it.
@@ -198,18 +178,14 @@ public final class Fetcher: Sendable {
     func pass(_ digest: Digest, through passage: Passage, loop: CacheLoop) throws {
         log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
         try Thread { [self] in
-            passage.run(digest, from: servers(for: digest), loop: loop.passing(name)) { logFailure($0, of: $1, digest) }
+            let verdict: Verdict<Void>? = try? ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
+                try passage.receive(digest, from: server, loop: loop.passing(name)) ? () : nil
+            } orElse: { _, _ in
+                // Another one's bytes would not follow on those that were sent.
+                passage.isEmpty
+            }
+            passage.end(isRight: verdict?.isFound == true)
         }.detach()
-    }
-
-    private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
-        recorder.add(to: .upstreamFailures, failure.reason.rawValue)
-        log.warning(
-            "upstream failed",
-            metadata: [
-                "upstream": "\(server.name)", "sha512": "\(digest)", "reason": "\(failure.reason.rawValue)",
-                "cause": "\(failure)",
-            ])
     }
 }
 

@@ -53,10 +53,7 @@ public final class KeyFetcher: Sendable {
         }
         if isUnderWay { return underWay.wait { $0.contains(name) ? nil : () } }
         guard isMine else { return }
-        defer {
-            underWay.change { $0.remove(name) }
-            fetcher.noteBreakers()
-        }
+        defer { underWay.change { $0.remove(name) } }
         do {
             if try !ask(key, loop: loop.passing(fetcher.name)) { resting.insert(name, for: Self.rest) }
         } catch {
@@ -70,23 +67,22 @@ public final class KeyFetcher: Sendable {
     /// - Returns: false when it is no use to ask again soon.
     private func ask(_ key: Key, loop: String) throws -> Bool {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
-        var (isAbsent, isUseful) = (true, false)
-        for server in fetcher.servers {
-            do {
-                guard server.breaker.allows() else { throw NotAsked() }
-                if let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop) {
-                    try store(list, of: key, from: server)
-                    return true
-                }
-            } catch {
-                isAbsent = false
-                isUseful = isUseful || error.isOfServer
-                logFailure(error, of: server, key)
-                if server.name == known { return isUseful }
-            }
+        // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
+        var isUseful = false
+        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"]) { server in
+            let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
+            return try list.map { try store($0, of: key, from: server) }
+        } orElse: { server, failure in
+            isUseful = isUseful || failure?.isOfServer ?? true
+            return server.name != known
         }
-        if isAbsent, known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
-        return isUseful
+        switch verdict {
+        case .found: return true
+        case .failed: return isUseful
+        case .absent:
+            if known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
+            return false
+        }
     }
 
     /// Of a list, in bytes: several times what the key may hold here, since JSON writes some characters longer.
@@ -112,16 +108,6 @@ public final class KeyFetcher: Sendable {
                 "upstream": "\(server.name)", "key": "\(key.text)", "cause": "\(refusal)",
                 "count": .stringConvertible(fetched.refusedPairs),
             ])
-    }
-
-    private func logFailure(_ error: any Error, of server: UpstreamServer, _ key: Key) {
-        if error is NotAsked { return }
-        var metadata: Logger.Metadata = ["upstream": "\(server.name)", "key": "\(key.text)", "cause": "\(error)"]
-        if let failure = error as? UpstreamFailure {
-            metadata["reason"] = "\(failure.reason.rawValue)"
-            fetcher.recorder.add(to: .upstreamFailures, failure.reason.rawValue)
-        }
-        fetcher.log.warning("upstream failed", metadata: metadata)
     }
 
     // MARK: What is stale
@@ -154,19 +140,6 @@ public final class KeyFetcher: Sendable {
             fetcher.log.error("fetched keys not looked after", metadata: ["cause": "\(error)"])
             sleep(10)
             return nil
-        }
-    }
-}
-
-/// The breaker of an upstream is open.
-private struct NotAsked: Error {}
-
-extension Error {
-    /// Whether it says something about the upstream, or the database, and nothing about what was asked for.
-    fileprivate var isOfServer: Bool {
-        switch self {
-        case let failure as UpstreamFailure: failure.isOfServer
-        default: true
         }
     }
 }
