@@ -53,7 +53,7 @@ let package = Package(
 
         .target(
             name: "Serving",
-            dependencies: ["FastCGI", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["FastCGI", "Metrics", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
 
         .target(
