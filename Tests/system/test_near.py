@@ -268,15 +268,21 @@ class Dripping(Fault):
             self.sent = offset + (1 << 20)
 
 
-# Fetch.endIfAbandoned, SpooledBody(of:from:in:).
-def test_what_nobody_waits_for_ends_early_and_is_gone_on_with(near, upstream, tmp_path):
+def left_alone(near, upstream, tmp_path, megabytes):
+    """A blob of 48 MiB, of which so many came before its only client left; and the upstream's fault, which has the others."""
     data = bytes_of(48 << 20)
     digest = upstream.has(data)
     upstream.answer = dripping = Dripping({digest})
     fetching = Fetching(near, digest, tmp_path)
-    dripping.turns.release(2)
-    eventually(lambda: fetching.received > 1 << 20)
+    dripping.turns.release(megabytes)
+    eventually(lambda: fetching.received > megabytes - 1 << 20)
     fetching.process.kill()
+    return data, digest, dripping
+
+
+# Fetch.endIfAbandoned, SpooledBody(of:from:in:).
+def test_what_nobody_waits_for_ends_early_and_is_gone_on_with(near, upstream, tmp_path):
+    data, digest, dripping = left_alone(near, upstream, tmp_path, 2)
     # nginx notices at once; the fetcher, when more comes. Its connection then takes no more of the upstream.
     eventually(lambda: dripping.turns.release() or "nobody waits for it" in log_of(near), seconds=60)
     assert dripping.sent < len(data) // 2
@@ -290,13 +296,7 @@ def test_what_nobody_waits_for_ends_early_and_is_gone_on_with(near, upstream, tm
 
 
 def test_what_is_more_than_half_here_is_fetched_to_its_end(near, upstream, tmp_path):
-    data = bytes_of(48 << 20)
-    digest = upstream.has(data)
-    upstream.answer = dripping = Dripping({digest})
-    fetching = Fetching(near, digest, tmp_path)
-    dripping.turns.release(26)
-    eventually(lambda: fetching.received > 25 << 20)
-    fetching.process.kill()
+    data, digest, dripping = left_alone(near, upstream, tmp_path, 26)
     dripping.turns.release(22)
     assert is_stored(near, data)
     assert len(asked(upstream, digest)) == 1
