@@ -20,20 +20,23 @@ extension Fetcher {
     ///
     /// - Parameters:
     ///   - subject: what is asked for, as the log has it.
-    ///   - ask: returns nil when that one doesn't have it.
+    ///   - loop: by which the request for it came.
+    ///   - ask: gets the header CDN-Loop; returns nil when that one doesn't have it.
     ///   - goesOn: whether the next one is asked, where this one failed; of a nil failure, its breaker is open.
     /// - Throws: what `ask` threw, but for `UpstreamFailure`.
     func ask<Value>(
-        _ servers: [UpstreamServer], for subject: Logger.Metadata, _ ask: (UpstreamServer) throws -> Value?,
+        _ servers: [UpstreamServer], for subject: Logger.Metadata, loop: CacheLoop,
+        _ ask: (UpstreamServer, _ loop: String) throws -> Value?,
         orElse goesOn: (UpstreamServer, UpstreamFailure?) -> Bool = { _, _ in true }
     ) throws -> Verdict<Value> {
         defer { recorder.set(.openBreakers, to: self.servers.count { $0.breaker.isOpen }) }
         var isAbsent = true
-        for server in servers {
+        for (index, server) in servers.enumerated() {
             var failure: UpstreamFailure?
             do {
                 if server.breaker.allows() {
-                    if let value = try ask(server) { return .found(value) }
+                    let loop = loop.passing(name, goesOn: index + 1 < servers.count)
+                    if let value = try ask(server, loop) { return .found(value) }
                     continue
                 }
             } catch let error as UpstreamFailure {

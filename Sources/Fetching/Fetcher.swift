@@ -58,15 +58,30 @@ public final class Fetcher: Sendable {
             fetches[digest] = fetch
             return (fetch, true)
         }
-        guard isNew else { return fetch }
+        guard isNew else {
+            var waits = false
+            defer { if !waits { fetch.leave() } }
+            waits = try mayWait(for: fetch, loop)
+            return waits ? fetch : nil
+        }
         do {
-            try Thread { [self] in run(fetch, loop: loop.passing(name)) }.detach()
+            try Thread { [self] in run(fetch, loop: loop) }.detach()
         } catch {
             forget(fetch)
             fetch.end(.failed)
             throw error
         }
         return fetch
+    }
+
+    /// Whether a request may wait until an upstream has answered. Where caches name each other, what this one has asked another
+    /// one may wait there for the very request that it passes on to this one.
+    private func mayWait(for fetch: Fetch, _ loop: CacheLoop) throws -> Bool {
+        guard loop.isPassedOn, fetch.isAsking else { return true }
+        guard !loop.goesOn else { return false }
+        // This waits for nobody, and ends where it has been.
+        if case .absent = try find(fetch.digest, loop: loop) { return false }
+        return true
     }
 
     private func forget(_ fetch: Fetch) {
@@ -91,8 +106,8 @@ public final class Fetcher: Sendable {
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
         if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
-        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
-            let head = try server.ask(.head, digest, loop: loop.passing(name)).head
+        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) { server, loop in
+            let head = try server.ask(.head, digest, loop: loop).head
             return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
         if case .absent = verdict { absent.insert(digest, for: Self.absence) }
@@ -105,7 +120,7 @@ public final class Fetcher: Sendable {
 
     // MARK: The thread that fetches
 
-    private func run(_ fetch: Fetch, loop: String) {
+    private func run(_ fetch: Fetch, loop: CacheLoop) {
         recorder.add(to: .fetchesInFlight)
         defer { recorder.add(-1, to: .fetchesInFlight) }
         let end: Fetch.End?
@@ -128,12 +143,12 @@ public final class Fetcher: Sendable {
     }
 
     /// - Returns: nil when it is verified.
-    private func fetchFromAny(_ fetch: Fetch, loop: String) throws -> Fetch.End? {
+    private func fetchFromAny(_ fetch: Fetch, loop: CacheLoop) throws -> Fetch.End? {
         let digest = fetch.digest
         guard try mayFetch(digest) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
+        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) { server, loop in
             try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
             guard let failure else { return true }
@@ -178,8 +193,10 @@ public final class Fetcher: Sendable {
     func pass(_ digest: Digest, through passage: Passage, loop: CacheLoop) throws {
         log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
         try Thread { [self] in
-            let verdict: Verdict<Void>? = try? ask(servers(for: digest), for: ["sha512": "\(digest)"]) { server in
-                try passage.receive(digest, from: server, loop: loop.passing(name)) ? () : nil
+            let verdict: Verdict<Void>? = try? ask(
+                servers(for: digest), for: ["sha512": "\(digest)"], loop: loop
+            ) { server, loop in
+                try passage.receive(digest, from: server, loop: loop) ? () : nil
             } orElse: { _, _ in
                 // Another one's bytes would not follow on those that were sent.
                 passage.isEmpty

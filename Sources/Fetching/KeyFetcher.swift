@@ -13,12 +13,18 @@ public final class KeyFetcher: Sendable {
     private let rules: UploadRules
     /// Those that no upstream has, and those of which one gave something else than a list: not asked for in a while.
     private let resting = ExpiringSet<[UInt8]>(limit: 1 << 15)
-    /// Keys that are being asked for.
-    private let underWay = Monitor<Set<[UInt8]>>([])
+    private let underWay = Monitor<Set<Question>>([])
     /// One long list is read at a time: it takes many times its bytes.
     private let reading = Monitor(())
 
-    /// Keys that are asked for at once. Beyond, what is here is the answer.
+    /// A key that is being asked for. What came by another way asks by itself: two caches that name each other would else wait
+    /// for each other.
+    private struct Question: Hashable {
+        let name: [UInt8]
+        let loop: CacheLoop
+    }
+
+    /// Questions that are asked at once. Beyond, what is here is the answer.
     private static let limit = 64
     private static let rest = Duration.seconds(30)
     /// For an answer in all, from the end of its headers on.
@@ -47,15 +53,16 @@ public final class KeyFetcher: Sendable {
     private func refresh(_ key: Key, loop: CacheLoop) {
         let name = Array(key.text.utf8)
         guard !resting.contains(name) else { return }
-        let (isUnderWay, isMine) = underWay.changeQuietly { keys in
-            guard !keys.contains(name) else { return (true, false) }
-            return (false, keys.count < Self.limit && keys.insert(name).inserted)
+        let question = Question(name: name, loop: loop)
+        let (isUnderWay, isMine) = underWay.changeQuietly { questions in
+            guard !questions.contains(question) else { return (true, false) }
+            return (false, questions.count < Self.limit && questions.insert(question).inserted)
         }
-        if isUnderWay { return underWay.wait { $0.contains(name) ? nil : () } }
+        if isUnderWay { return underWay.wait { $0.contains(question) ? nil : () } }
         guard isMine else { return }
-        defer { underWay.change { $0.remove(name) } }
+        defer { underWay.change { $0.remove(question) } }
         do {
-            if try !ask(key, loop: loop.passing(fetcher.name)) { resting.insert(name, for: Self.rest) }
+            if try !ask(key, loop: loop) { resting.insert(name, for: Self.rest) }
         } catch {
             fetcher.log.error("key not asked for", metadata: ["key": "\(key.text)", "cause": "\(error)"])
         }
@@ -65,11 +72,11 @@ public final class KeyFetcher: Sendable {
     /// it have.
     ///
     /// - Returns: false when it is no use to ask again soon.
-    private func ask(_ key: Key, loop: String) throws -> Bool {
+    private func ask(_ key: Key, loop: CacheLoop) throws -> Bool {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
         // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
         var isUseful = false
-        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"]) { server in
+        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"], loop: loop) { server, loop in
             let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
             return try list.map { try store($0, of: key, from: server) }
         } orElse: { server, failure in

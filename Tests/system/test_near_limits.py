@@ -1,6 +1,7 @@
 """A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
 
 import http.client
+import json
 import re
 import socket
 import threading
@@ -103,6 +104,60 @@ def test_a_ring_ends_at_once(near):
         data = bytes_of(1000)
         kept = other.upload(data)
         assert get(near, kept)[::2] == (200, data)
+
+
+class Meeting(Listener):
+    """Passes connections on to a port. When `barrier` is set, the next request waits there."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.barrier, self._port = None, port
+
+    def serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+            threading.Thread(target=self._pass_on, args=[server, client], daemon=True).start()
+            self._pass_on(client, server, self._meet)
+
+    def _meet(self):
+        barrier, self.barrier = self.barrier, None
+        if barrier:
+            barrier.wait(20)
+
+    @staticmethod
+    def _pass_on(source, target, before=lambda: None):
+        try:
+            while data := source.recv(65536):
+                before()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other direction has ended
+
+
+# Fetcher.mayWait, KeyFetcher.Question: without them, each waits for the other's header timeout.
+def test_caches_that_ask_each_other_at_once_wait_for_neither(near, upstream):
+    other = Stack(near.state.parent / "mutual")
+    to_near, to_other = (Meeting(int(cache.settings["HTTP_PORT"])) for cache in (near, other))
+    other.settings["UPSTREAM"] = f"{to_near.url}/shacache"
+
+    def ask_both(path):
+        to_near.barrier = to_other.barrier = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as clients:
+            return list(clients.map(lambda cache: cache.request("GET", path)[::2], (near, other)))
+
+    with to_near, to_other, other:
+        configure(near, tables(("other", to_other)))
+        names = [f"shacache/{name_of(bytes_of(10))}", "shadir/mutual:1"]
+        assert [status for name in names for status, _ in ask_both(f"/{name}")] == [404] * 4
+        # And when a third one has it, which both ask next.
+        configure(near, tables(("other", to_other), ("far", upstream)))
+        configure(other, tables(("near", to_near), ("far", upstream)))
+        data, pairs = bytes_of(1000), [["{\"sha512\": \"" + "0" * 128 + "\"}", ""]]
+        upstream.listings["mutual:2"] = pairs
+        names += [f"shacache/{upstream.has(data)}", "shadir/mutual:2"]
+        assert ask_both(f"/{names[2]}") == [(200, data)] * 2
+        assert [(status, json.loads(body)) for status, body in ask_both(f"/{names[3]}")] == [(200, pairs)] * 2
+        assert [reasons(cache, name.rpartition("/")[2]) for cache in (near, other) for name in names] == [[]] * 8
 
 
 # FetchResponder.misses.
