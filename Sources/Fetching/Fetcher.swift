@@ -17,6 +17,7 @@ public final class Fetcher: Sendable {
     /// By which other caches' requests are told that have come through this one.
     let name = "shacache-" + String(UInt64.random(in: 0 ... .max), radix: 16)
     let database: DatabasePool
+    private let hashing: HashingPool
     private let fetches = Mutex<[Digest: Fetch]>([:])
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
@@ -32,7 +33,8 @@ public final class Fetcher: Sendable {
     private static let limit = 256
     private static let absence = Duration.seconds(30)
 
-    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder) {
+    /// - Throws: `SystemError` when the system has no more threads.
+    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder) throws {
         files = store
         self.log = log
         self.recorder = recorder
@@ -42,6 +44,7 @@ public final class Fetcher: Sendable {
             + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
         servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
         database = DatabasePool(configuration.workerDatabase)
+        hashing = try HashingPool()
     }
 
     /// The way of a blob here, which one more client waits for.
@@ -149,7 +152,7 @@ public final class Fetcher: Sendable {
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
         let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) { server, loop in
-            try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) ? () : nil
+            try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
             guard let failure else { return true }
             if failure.rest > .zero {

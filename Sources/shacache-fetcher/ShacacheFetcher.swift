@@ -43,7 +43,7 @@ struct ShacacheFetcher: ParsableCommand {
         let clients = configuration.fetching.clients
         // Any worker of the host shows its figures.
         let (recorder, _) = process.recorder(in: configuration.metrics.directory, version: Configuration.version)
-        let fetcher = Fetcher(configuration, store: store, log: process.log, recorder: recorder)
+        let fetcher = try Fetcher(configuration, store: store, log: process.log, recorder: recorder)
         let keys = KeyFetcher(fetcher, configuration)
         try keys.start()
         let responder = FetchResponder(fetcher, keys, clients: clients)
