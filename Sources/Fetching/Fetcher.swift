@@ -17,6 +17,7 @@ public final class Fetcher: Sendable {
     /// By which other caches' requests are told that have come through this one.
     let name = "shacache-" + String(UInt64.random(in: 0 ... .max), radix: 16)
     let database: DatabasePool
+    private let blobs: FetchedBlobs
     private let hashing: HashingPool
     private let fetches = Mutex<[Digest: Fetch]>([:])
     /// What no upstream has.
@@ -43,7 +44,9 @@ public final class Fetcher: Sendable {
             urls.compactMap { host(ofURL: $0) }
             + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
         servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
-        database = DatabasePool(configuration.workerDatabase)
+        let database = DatabasePool(configuration.workerDatabase)
+        self.database = database
+        blobs = FetchedBlobs(in: store) { try database.withSession($0) }
         hashing = try HashingPool()
     }
 
@@ -176,9 +179,7 @@ public final class Fetcher: Sendable {
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
         do {
-            let isStored = try database.withSession {
-                try BlobRepository(files, $0).storeFetched(file.body, as: fetch.digest, size: size, from: server.name)
-            }
+            let isStored = try blobs.store(file.body, as: fetch.digest, size: size, from: server.name)
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)
             if isStored { fetch.noteStored() }
             recorder.add(to: .fetches, (isStored ? FetchResult.stored : .notStored).rawValue)

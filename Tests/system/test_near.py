@@ -46,7 +46,7 @@ def well(request):
             request.getfixturevalue(name).answer = None
 
 
-# Service.blob, Fetcher.run, BlobRepository.storeFetched.
+# Service.blob, Fetcher.run, FetchedBlobs.store.
 @pytest.mark.parametrize("size", [0, 1, 5000, 3_000_000])
 def test_what_is_missing_is_fetched_once_and_stays(near, upstream, size):
     data = bytes_of(size)
