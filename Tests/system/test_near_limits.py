@@ -1,6 +1,5 @@
 """A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
 
-import http.client
 import json
 import re
 import socket
@@ -9,10 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty import Fault, Gated
 from impostor import Impostor
 from listener import Listener
-from nearby import asked, bytes_of, configure, fetcher, get, is_stored, log_of, name_of, tables
+from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
 
 
@@ -174,42 +172,19 @@ def test_who_makes_up_names_has_them_asked_for_no_more(near, upstream):
     assert get(near, digest, **{"X-Test-Address": "192.0.2.10"})[::2] == (200, data)
 
 
-def memory(near):
-    """The most that the fetcher had in memory, in bytes, and how many threads it has."""
-    status = open(f"/proc/{fetcher(near)}/status").read()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10, int(re.search(r"Threads:\s+(\d+)", status)[1])
-
-
 # [fetching] clients, Fetcher.limit, UpstreamServer.bufferSize.
 @pytest.mark.slow
 def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
     configure(near, tables(("first", upstream), stall_timeout="5 minutes"))
-    hit, gate = near.upload(bytes_of(100_000)), threading.Event()
-    stuck = [upstream.has(bytes_of(300_000)) for _ in range(200)]
-    large = upstream.has(bytes_of(40 << 20))
-    upstream.answer = Gated({*stuck, large}, gate)
-    connections = []
-    for name in stuck + 500 * [large]:
-        connection = http.client.HTTPConnection("localhost", int(near.settings["HTTP_PORT"]), timeout=60)
-        connection.connect()
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.request("GET", f"/shacache/{name}")
-        connections.append(connection)
-    try:
-        eventually(lambda: len(upstream.requests) >= 200, seconds=60)
-        eventually(lambda: memory(near)[1] > 400, seconds=60)
+    hit = near.upload(bytes_of(100_000))
+    with crowd(near, upstream) as (let_go, large):
         assert all(get(near, hit)[0] == 200 for _ in range(100))
         assert near.request("GET", "/shadir/nothing")[0] == 404
         near.upload(bytes_of(100_000))
-        gate.set()
+        let_go()
         eventually(near.blob_file(large).exists, seconds=60)
-        most, threads = memory(near)
+        most, threads = memory(fetcher(near))
         assert most <= 64 << 20 and threads < 700, (most, threads)
-    finally:
-        gate.set()
-        for connection in connections:
-            connection.close()
-        upstream.answer = None
     data = bytes_of(1000)
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data), seconds=60)
 
