@@ -112,7 +112,8 @@ public final class Fetcher: Sendable {
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
         if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
-        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) { server, loop in
+        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+            server, loop in
             let head = try server.ask(.head, digest, loop: loop).head
             return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
@@ -154,7 +155,8 @@ public final class Fetcher: Sendable {
         guard try mayFetch(digest) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) { server, loop in
+        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+            server, loop in
             try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
             guard let failure else { return true }

@@ -76,7 +76,8 @@ public final class KeyFetcher: Sendable {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
         // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
         var isUseful = false
-        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"], loop: loop) { server, loop in
+        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"], loop: loop) {
+            server, loop in
             let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
             return try list.map { try store($0, of: key, from: server) }
         } orElse: { server, failure in

@@ -26,7 +26,8 @@ extension Service {
         guard isIntact else { return Response(.ok, body: .fetched(.blob(digest, delivery))) }
         // Where nginx asks again, the headers come with the second answer.
         return Response(
-            .ok, headers: delivery == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, delivery: delivery)))
+            .ok, headers: delivery == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, delivery: delivery))
+        )
     }
 
     func isIntact(_ digest: Digest) throws -> Bool {

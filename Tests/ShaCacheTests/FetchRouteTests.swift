@@ -23,7 +23,8 @@ struct FetchRouteTests {
     @Test func `nothing else is a path of it`() {
         let paths = [
             "", "/", "/-/fetch", "/-/fetch/", "/-/fetch/key", "/-/fetch/key/", "/-/fetch/key/6", "/-/fetch/key/6g",
-            "/-/fetch/key/ff", "/-/fetch/key/00", "/-/fetch/key/2e2e", "/-/fetch/blob/\(digest)/", "/-/fetch/blobs/\(digest)",
+            "/-/fetch/key/ff", "/-/fetch/key/00", "/-/fetch/key/2e2e", "/-/fetch/blob/\(digest)/",
+            "/-/fetch/blobs/\(digest)",
             "/-/fetch//\(digest)", "/-/fetch/blob/ab", "-/fetch/blob/\(digest)", "/x/-/fetch/blob/\(digest)",
         ]
         for path in paths { #expect(FetchRoute(path: path) == nil, "\(path)") }

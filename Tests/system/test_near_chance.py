@@ -177,7 +177,7 @@ def test_killed_in_the_middle_it_keeps_only_what_is_right(near, upstream, seed, 
                     processes.send(near, name)
     finally:
         upstream.answer = None
-    assert load.wrong == [] and load.whole and load.cut
+    assert load.wrong == [] and load.whole and (load.cut or kills < 100)
     files = {file.name: file for file in near.store.glob("blobs/*/*")}
     assert [name for name, file in files.items() if hashlib.sha512(file.read_bytes()).hexdigest() != name] == []
     rows = {name for (name,) in Database(near).run("SELECT encode(sha512, 'hex') FROM shacache.blob")}

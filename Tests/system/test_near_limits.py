@@ -12,6 +12,7 @@ from impostor import Impostor
 from listener import Listener
 from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
+from tracing import Trace
 
 
 class Silent(Listener):
@@ -187,6 +188,16 @@ def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
         assert most <= 64 << 20 and threads < 700, (most, threads)
     data = bytes_of(1000)
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data), seconds=60)
+
+
+# FetchedBlobs.store: without it, threads that flush hold all sessions of the database.
+def test_a_slow_disk_holds_up_no_other_blob(near, upstream, tmp_path):
+    configure(near, tables(("first", upstream)))
+    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(12))}
+    with Trace([fetcher(near)], tmp_path / "trace", "trace=fsync", "inject=fsync:delay_enter=8000000"):
+        assert all(get(near, digest)[::2] == (200, data) for digest, data in blobs.items())
+        assert not any(near.blob_file(digest).exists() for digest in blobs)
+    eventually(lambda: all(near.blob_file(digest).exists() for digest in blobs), seconds=60)
 
 
 # Upstream.bandwidth: a lower bound, which no load on the machine can break.
