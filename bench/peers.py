@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -146,8 +145,8 @@ class CachingNginx(Nginx):
         pass
 
     def forget_fetched(self):
-        for directory in (self.directory / "cache").iterdir():
-            shutil.rmtree(directory)
+        for file in (self.directory / "cache").iterdir():
+            file.unlink()
 
 
 class Slapproxy(Nginx):
