@@ -99,8 +99,9 @@ final class FileHash: @unchecked Sendable {
         do { try read(start..<end, buffer) } catch { failure = error }
         var isOver = false
         state.change { state in
-            (state.hashed, state.error) = (end, failure)
-            isOver = failure != nil || end == state.written
+            state.hashed = end
+            state.error = state.error ?? failure
+            isOver = end == state.written
             state.isQueued = !isOver
         }
         return !isOver

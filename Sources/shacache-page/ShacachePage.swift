@@ -45,6 +45,7 @@ struct ShacachePage: ParsableCommand {
 
     private func serve(_ configuration: Configuration, _ templates: Templates) throws {
         let process = ServerProcess("shacache-page", logLevel: configuration.log.level)
+        let log = process.log
         let listener = try Sockets.inherited().named("page")
         let threads = ThreadPool()
         // While the database hangs, one is left that answers 503 at once. What is slow doesn't hang: the server ends it
@@ -56,7 +57,7 @@ struct ShacachePage: ParsableCommand {
             let pages = Pages(
                 session: Session(configuration.pageDatabase, bulkhead: bulkhead), site: configuration.site,
                 templates: templates, statistics: statistics)
-            return { [log = process.log] request in answer(request, pages, log) }
+            return { request in answer(request, pages, log) }
         }
         process.serve(with: threads)
     }
