@@ -31,14 +31,14 @@ import Testing
     }
 
     /// - Parameter source: of its own for each file.
-    private func file(from source: String) throws -> FetchedFile {
+    private func makeFile(from source: String) throws -> FetchedFile {
         FetchedFile(try SpooledBody(of: Digest(bytes: [UInt8](repeating: 1, count: 64)), from: source, in: store.files))
     }
 
     /// Whatever is hashed by the thread that writes, and whatever by the pool's.
     @Test(arguments: [0, 1, 1000, megabyte, megabyte + 1, 3 * megabyte + 7], [1 << 14, 700_001])
     func `a file that grows has the hash of its bytes`(size: Int, piece: Int) throws {
-        let (bytes, file) = (made(size), try file(from: "grows-\(size)-\(piece)"))
+        let (bytes, file) = (made(size), try makeFile(from: "grows-\(size)-\(piece)"))
         let hash = FileHash(of: file, written: 0, in: pool)
         for (number, start) in stride(from: 0, to: size, by: piece).enumerated() {
             try bytes[start..<min(start + piece, size)].withUnsafeBytes {
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test(arguments: [1, 1000, 2 * megabyte]) func `what was there before counts`(before: Int) throws {
-        let (bytes, file) = (made(before + 5000), try file(from: "before-\(before)"))
+        let (bytes, file) = (made(before + 5000), try makeFile(from: "before-\(before)"))
         try bytes[..<before].withUnsafeBytes { try file.body.append($0) }
         let hash = FileHash(of: file, written: before, in: pool)
         try bytes[before...].withUnsafeBytes {
@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test func `many files at once have each its own`() throws {
-        let files = try (0..<20).map { (made(Self.megabyte * 2 + $0), try file(from: "many-\($0)")) }
+        let files = try (0..<20).map { (made(Self.megabyte * 2 + $0), try makeFile(from: "many-\($0)")) }
         let hashes = try files.map { bytes, file in
             let hash = FileHash(of: file, written: 0, in: pool)
             for half in [bytes[..<(bytes.count / 2)], bytes[(bytes.count / 2)...]] {
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func `a file that somebody else shortens has none`() throws {
-        let file = try file(from: "cut")
+        let file = try makeFile(from: "cut")
         try made(100).withUnsafeBytes { try file.body.append($0) }
         let hash = FileHash(of: file, written: 200, in: pool)
         #expect(throws: CutFile.self) { try hash.finish() }

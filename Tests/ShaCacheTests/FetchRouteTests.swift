@@ -9,7 +9,7 @@ struct FetchRouteTests {
         let path = FetchRoute.key(try Key(text)).path
         guard case .key(let key) = FetchRoute(path: path) else { throw NoRoute(path: path) }
         #expect(Array(key.text.utf8) == Array(text.utf8))
-        #expect(path.dropFirst("/-/fetch/key/".count).allSatisfy(\.isHexDigit))
+        #expect(path.dropFirst("/-/fetch/key/".count).allSatisfy { $0.isHexDigit })
     }
 
     @Test(arguments: [BlobDelivery.asAsked, .withoutConditions, .whole])

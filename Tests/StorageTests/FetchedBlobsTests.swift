@@ -46,7 +46,8 @@ struct FetchedBlobsTests {
 
     /// Fails without the group in FetchedBlobs.store.
     @Test func `those that come at once go together`() throws {
-        let (stored, finished, gate) = (Atomic(0), DispatchGroup(), database.connection())
+        let (finished, gate) = (DispatchGroup(), database.connection())
+        let stored = Atomic(0)
         try gate.transaction {
             try gate.run("LOCK TABLE shacache.blob IN EXCLUSIVE MODE")
             for number in 0..<20 {
