@@ -7,7 +7,7 @@ RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
 
-.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-growth bench-client bench-reports bench-retention manual \
+.PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-near bench-growth bench-client bench-reports bench-retention manual \
 	install install-client clean
 
 help: ## List the targets.
@@ -49,6 +49,10 @@ format: ## Format the Swift sources.
 bench: build ## Measure speed beside peers and, with BEFORE=REV, an earlier build; DISK, a directory on a real disk.
 	@ops/install-packages bench
 	bench/run $(if $(BEFORE),--before '$(BEFORE)') $(if $(DISK),--disk '$(DISK)')
+
+bench-near: build ## Measure a near cache beside the one that it fetches from, and beside nginx's proxy_cache.
+	@ops/install-packages bench
+	bench/near
 
 bench-growth: build ## Measure how cost grows with ROWS and FILES (10 million each).
 	@ops/install-packages bench

@@ -53,7 +53,7 @@ let package = Package(
 
         .target(
             name: "Serving",
-            dependencies: ["FastCGI", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["FastCGI", "Metrics", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
 
         .target(
@@ -153,7 +153,9 @@ let package = Package(
             name: "ServingTests",
             dependencies: ["Serving", "ShaCache", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
-        .testTarget(name: "FetchingTests", dependencies: ["Fetching"], swiftSettings: settings),
+        .testTarget(
+            name: "FetchingTests", dependencies: ["Fetching", "Fixtures", "ShaCache", "Storage"],
+            swiftSettings: settings),
         .testTarget(name: "HTTPTests", dependencies: ["HTTP", "System"], swiftSettings: settings),
         .testTarget(
             name: "ClientTests", dependencies: ["Client", "Fixtures", "HTTP", "OpenSSL", "ShaCache"],

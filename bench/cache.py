@@ -33,6 +33,10 @@ class Cache(Stack):
         return [self.runner.pid]
 
     @property
+    def plain_port(self):
+        return self.settings["HTTP_PORT"]
+
+    @property
     def tls_port(self):
         return self.settings["HTTPS_PORT"]
 

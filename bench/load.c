@@ -2,12 +2,14 @@
    same body each time. One thread and one keep-alive connection each, blocking; no upload is like another.
 
      load CONNECTIONS SECONDS PORT METHOD PATH SIZE BODIES CERTIFICATE KEY
+     load get CONNECTIONS PORT PATHS
      load sign KEY <lines >signatures
 
    A % in PATH becomes a name that is used once. SIZE: bytes of a body that is made up, different each time; 0: bodies are
    the lines of the file BODIES, in turn. METHOD `registry` uploads to a registry of containers: POST for a place, then
-   PUT with the SHA-256. Prints the uploads that were answered with success and the seconds they took; the first other
-   answer ends it with 1. `sign` writes the RSA signature (SHA-1, base64) of each line, as deployed clients make it. */
+   PUT with the SHA-256. Prints the uploads that were answered with success, the seconds they took, and that in which 99 of
+   100 were answered; the first other answer ends it with 1. `get` downloads the paths in the lines of the file PATHS, each
+   once, over plain HTTP, and throws the bodies away in the kernel; it prints the same of these, and their bytes. `sign` writes the RSA signature (SHA-1, base64) of each line, as deployed clients make it. */
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -34,16 +36,19 @@ static size_t size;
 static char **bodies;
 static size_t body_count;
 static EVP_MD_CTX *prefix;  /* SHA-256 of a made up body but for its last UNIQUE bytes */
-static unsigned long long run;  /* another number in each process */
+static unsigned long long this_run;  /* another number in each process */
 static atomic_size_t turn;  /* through the bodies */
 static pthread_barrier_t ready;
 
 typedef struct {
     SSL *tls;
+    int descriptor;
     int number;
     unsigned long long sent;  /* uploads that were begun */
     unsigned long long answered;
+    unsigned long long bytes;
     double ended;
+    float *times;  /* of each answer, in seconds */
     char *body;
     char head[HEAD], location[HEAD];
 } Client;
@@ -63,13 +68,17 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-static void connect_to_server(Client *client) {
+static int open_socket(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1, descriptor = socket(AF_INET, SOCK_STREAM, 0);
     if (descriptor < 0 || connect(descriptor, (struct sockaddr *)&address, sizeof address)) fail("connect: %m");
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return descriptor;
+}
+
+static void connect_to_server(Client *client) {
     client->tls = SSL_new(context);
-    SSL_set_fd(client->tls, descriptor);
+    SSL_set_fd(client->tls, open_socket());
     SSL_set_tlsext_host_name(client->tls, "localhost");
     if (SSL_connect(client->tls) != 1) fail("TLS handshake failed");
 }
@@ -145,7 +154,7 @@ static void upload_to_registry(Client *client) {
 
 static void upload(Client *client) {
     char name[UNIQUE + 1], target[HEAD];
-    snprintf(name, sizeof name, "%016llx-%d-%016llu", run, client->number, client->sent++);
+    snprintf(name, sizeof name, "%016llx-%d-%016llu", this_run, client->number, client->sent++);
     if (size) snprintf(client->body + size - UNIQUE, UNIQUE + 1, "%*s", UNIQUE, name);
     if (!strcmp(method, "registry")) {
         upload_to_registry(client);
@@ -157,7 +166,13 @@ static void upload(Client *client) {
         request(client, method, target, size ? "application/octet-stream" : "application/json", body, size ? size : strlen(body));
     }
     receive(client);
-    client->answered++;
+}
+
+static void note(Client *client, double begun) {
+    client->ended = now();
+    if ((client->answered & (client->answered + 1)) == 0)  /* it is full */
+        client->times = realloc(client->times, 2 * (client->answered + 1) * sizeof *client->times);
+    client->times[client->answered++] = client->ended - begun;
 }
 
 static void *work(void *argument) {
@@ -165,11 +180,85 @@ static void *work(void *argument) {
     connect_to_server(client);
     if (size) client->body = memset(malloc(size + 1), 'x', size + 1);
     pthread_barrier_wait(&ready);
-    double deadline = now() + seconds;
-    do upload(client);
-    while ((client->ended = now()) < deadline);
+    double begun = now(), deadline = begun + seconds;
+    do {
+        upload(client);
+        note(client, begun);
+        begun = client->ended;
+    } while (begun < deadline);
     disconnect(client);
     return NULL;
+}
+
+static void get(Client *client, const char *target) {
+    size_t filled = 0;
+    char *end = NULL;
+    int length = snprintf(client->head, HEAD, "GET %s HTTP/1.1\r\nHost: localhost:%d\r\n\r\n", target, port);
+    if (send(client->descriptor, client->head, length, MSG_NOSIGNAL) != length) fail("%s: can't be asked for", target);
+    while (!end) {
+        ssize_t count = recv(client->descriptor, client->head + filled, HEAD - 1 - filled, 0);
+        if (count <= 0) fail("%s: no answer, or its head is too long", target);
+        client->head[filled += count] = 0;
+        end = strstr(client->head, "\r\n\r\n");
+    }
+    const char *size = header(client, "content-length"), *connection = header(client, "connection");
+    if (atoi(client->head + 9) != 200 || !size) fail("GET %s: answered with\n%s", target, client->head);
+    long left = atol(size) - (long)(filled - (end + 4 - client->head));
+    int is_last = connection && !strncasecmp(connection, "close", 5);
+    client->bytes += atol(size);
+    while (left > 0) {
+        ssize_t count = recv(client->descriptor, NULL, left < 1 << 20 ? left : 1 << 20, MSG_TRUNC);
+        if (count <= 0) fail("%s: cut", target);
+        left -= count;
+    }
+    if (is_last) { close(client->descriptor); client->descriptor = open_socket(); }
+}
+
+static void *get_all(void *argument) {
+    Client *client = argument;
+    client->descriptor = open_socket();
+    pthread_barrier_wait(&ready);
+    for (size_t number; (number = atomic_fetch_add(&turn, 1)) < body_count;) {
+        double begun = now();
+        get(client, bodies[number]);
+        note(client, begun);
+    }
+    close(client->descriptor);
+    return NULL;
+}
+
+static int by_size(const void *one, const void *other) {
+    return (*(float *)one > *(float *)other) - (*(float *)one < *(float *)other);
+}
+
+/* What all have done, and the time in which 99 of 100 were answered. */
+static void report(Client *clients, int connections, double begun) {
+    unsigned long long answered = 0, bytes = 0;
+    double ended = begun;
+    for (int number = 0; number < connections; number++) {
+        answered += clients[number].answered;
+        bytes += clients[number].bytes;
+        if (clients[number].ended > ended) ended = clients[number].ended;
+    }
+    float *times = malloc((answered + 1) * sizeof *times);
+    for (int number = 0, filled = 0; number < connections; filled += clients[number++].answered)
+        memcpy(times + filled, clients[number].times, clients[number].answered * sizeof *times);
+    qsort(times, answered, sizeof *times, by_size);
+    printf("%llu %f %f %llu\n", answered, ended - begun, answered ? times[(answered * 99 - 1) / 100] : 0, bytes);
+}
+
+static void run(int connections, void *(*work)(void *)) {
+    Client *clients = calloc(connections, sizeof *clients);
+    pthread_t *threads = calloc(connections, sizeof *threads);
+    pthread_barrier_init(&ready, NULL, connections + 1);
+    for (int number = 0; number < connections; number++) {
+        clients[number].number = number;
+        pthread_create(&threads[number], NULL, work, &clients[number]);
+    }
+    pthread_barrier_wait(&ready);
+    double begun = now();
+    for (int number = 0; number < connections; number++) pthread_join(threads[number], NULL);
+    report(clients, connections, begun);
 }
 
 static void read_bodies(const char *file) {
@@ -184,7 +273,6 @@ static void read_bodies(const char *file) {
         bodies[body_count++] = strdup(line);
     }
     if (!body_count) fail("%s: empty", file);
-    turn = run % body_count;
 }
 
 static int sign(const char *file) {
@@ -209,12 +297,21 @@ static int sign(const char *file) {
 
 int main(int count, char **words) {
     if (count == 3 && !strcmp(words[1], "sign")) return sign(words[2]);
+    if (count == 5 && !strcmp(words[1], "get")) {
+        port = atoi(words[3]);
+        read_bodies(words[4]);
+        run(atoi(words[2]), get_all);
+        return 0;
+    }
     if (count != 10) fail("see its first lines for how it is used");
     int connections = atoi(words[1]);
     seconds = atof(words[2]), port = atoi(words[3]), method = words[4], path = words[5], size = atol(words[6]);
     if (size && size < UNIQUE) fail("a body has at least %d bytes", UNIQUE);
-    if (getentropy(&run, sizeof run)) fail("getentropy: %m");
-    if (!size) read_bodies(words[7]);
+    if (getentropy(&this_run, sizeof this_run)) fail("getentropy: %m");
+    if (!size) {
+        read_bodies(words[7]);
+        turn = this_run % body_count;
+    }
     context = SSL_CTX_new(TLS_client_method());
     if (SSL_CTX_use_certificate_chain_file(context, words[8]) != 1 ||
         SSL_CTX_use_PrivateKey_file(context, words[9], SSL_FILETYPE_PEM) != 1) fail("%s: no certificate with its key", words[8]);
@@ -224,21 +321,6 @@ int main(int count, char **words) {
         EVP_DigestInit_ex(prefix, EVP_sha256(), NULL);
         EVP_DigestUpdate(prefix, body, size - UNIQUE);
     }
-    Client *clients = calloc(connections, sizeof *clients);
-    pthread_t *threads = calloc(connections, sizeof *threads);
-    pthread_barrier_init(&ready, NULL, connections + 1);
-    for (int number = 0; number < connections; number++) {
-        clients[number].number = number;
-        pthread_create(&threads[number], NULL, work, &clients[number]);
-    }
-    pthread_barrier_wait(&ready);
-    double begun = now(), ended = begun;
-    unsigned long long answered = 0;
-    for (int number = 0; number < connections; number++) {
-        pthread_join(threads[number], NULL);
-        answered += clients[number].answered;
-        if (clients[number].ended > ended) ended = clients[number].ended;
-    }
-    printf("%llu %f\n", answered, ended - begun);
+    run(connections, work);
     return 0;
 }

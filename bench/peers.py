@@ -76,6 +76,10 @@ class Peer:
     def pids(self):
         return [process.pid for process in self.processes]
 
+    @property
+    def plain_port(self):
+        return self.port
+
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
 
@@ -87,6 +91,7 @@ class Nginx(Peer):
     """Static files, PUT by the DAV module (which neither hashes nor syncs), and TLS before another server."""
 
     label = "nginx alone"
+    definitions = ""
     proxied = "return 404;"
 
     def start(self):
@@ -104,6 +109,7 @@ class Nginx(Peer):
                 fastcgi_temp_path {self.directory}/fastcgi; uwsgi_temp_path {self.directory}/uwsgi;
                 scgi_temp_path {self.directory}/scgi;
                 client_max_body_size 0; client_body_buffer_size 256k;
+                {self.definitions}
                 server {{
                     listen 127.0.0.1:{self.port}; listen 127.0.0.1:{self.tls_port} ssl;
                     ssl_certificate {certificate}; ssl_certificate_key {key};
@@ -119,6 +125,28 @@ class Nginx(Peer):
         name = hashlib.sha512(body).hexdigest()
         (self.directory / "root" / name).write_bytes(body)
         return name
+
+
+class CachingNginx(Nginx):
+    """Before a cache that listens on `port`: what it lacks it gets there, one request at a time for one name."""
+
+    label = "nginx's proxy_cache, with its lock"
+
+    def __init__(self, directory, port):
+        super().__init__(directory)
+        self.definitions = f"""
+            upstream far {{ server 127.0.0.1:{port}; keepalive 64; }}
+            proxy_cache_path {self.directory}/cache keys_zone=far:64m max_size=100g;"""
+        self.proxied = """
+            proxy_pass http://far; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_cache far; proxy_cache_key $request_uri; proxy_cache_lock on;"""
+
+    def forget_uploads(self):
+        pass
+
+    def forget_fetched(self):
+        for file in (self.directory / "cache").iterdir():
+            file.unlink()
 
 
 class Slapproxy(Nginx):

@@ -1,1 +1,2 @@
+#include <fastcgi.h>
 #include <fcgiapp.h>

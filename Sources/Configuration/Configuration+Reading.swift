@@ -141,4 +141,14 @@ extension Configuration {
             throw ConfigurationError(description: "\(store.directory): \(error)")
         }
     }
+
+    /// The store of a process that serves it, with the directories that it needs.
+    ///
+    /// - Throws: as `withStore`.
+    public func preparedStore() throws -> LocalBlobs {
+        try withStore { store in
+            try store.prepare()
+            return store
+        }
+    }
 }

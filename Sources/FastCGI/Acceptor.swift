@@ -92,7 +92,7 @@ public final class Acceptor {
 
 /// One request from nginx, for as long as its connection is open.
 public struct FastCGIRequest: ~Copyable {
-    private let request: UnsafeMutablePointer<FCGX_Request>
+    let request: UnsafeMutablePointer<FCGX_Request>
 
     init(_ request: UnsafeMutablePointer<FCGX_Request>) { self.request = request }
 

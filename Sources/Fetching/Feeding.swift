@@ -12,8 +12,8 @@ struct Feeding {
     private let recorder: Recorder
 
     private static let interval = Duration.seconds(1)
-    /// Each client has as much memory.
-    private static let pieceSize = 16 << 10
+    /// In bytes: of what is sent at once, the figures know when it is.
+    private static let pieceSize = 1 << 20
 
     init(_ fetch: Fetch, _ file: FetchedFile, size: Int, _ recorder: Recorder) {
         (self.fetch, self.file, self.size, self.recorder) = (fetch, file, size, recorder)
@@ -29,17 +29,14 @@ struct Feeding {
     }
 
     private func send(_ range: Range<Int>, to source: borrowing FastCGIRequest) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceSize, alignment: 16)
-        defer { buffer.deallocate() }
         // The header doesn't wait for bytes that are yet to come.
         guard source.flush() else { return source.giveUp() }
         var offset = range.lowerBound
         while offset < range.upperBound {
             switch fetch.wait(atMost: Self.interval, for: { Self.state(of: $0, beyond: offset) }) {
             case .available(let end):
-                guard let next = send(offset..<min(end, range.upperBound), buffer, to: source) else {
-                    return source.giveUp()
-                }
+                let next = min(end, range.upperBound, offset + Self.pieceSize)
+                guard source.send(offset..<next, of: file.body.descriptor) else { return source.giveUp() }
                 recorder.add(next - offset, to: .fedBytes)
                 offset = next
             case .over: return source.giveUp()
@@ -58,21 +55,6 @@ struct Feeding {
         if case .failed = progress.phase { return .over }
         // It has fewer bytes than were announced, and the right hash: the announcement was wrong.
         return progress.isVerified ? .over : nil
-    }
-
-    /// - Returns: behind the last byte that was sent; nil when nobody takes it any more, or it can't be read.
-    private func send(_ range: Range<Int>, _ buffer: UnsafeMutableRawBufferPointer, to source: borrowing FastCGIRequest)
-        -> Int?
-    {
-        var offset = range.lowerBound
-        while offset < range.upperBound {
-            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, range.upperBound - offset)])
-            guard let count = try? file.body.read(at: offset, into: room), count > 0,
-                source.send(UnsafeRawBufferPointer(rebasing: room[..<count]))
-            else { return nil }
-            offset += count
-        }
-        return source.flush() ? offset : nil
     }
 }
 

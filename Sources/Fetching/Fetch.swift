@@ -90,6 +90,9 @@ final class Fetch: Sendable {
         }
     }
 
+    /// Whether no upstream has answered yet.
+    var isAsking: Bool { progress.changeQuietly { if case .asking = $0.phase { true } else { false } } }
+
     var knownSize: Int? { progress.changeQuietly { $0.isVerified ? $0.received : $0.size } }
 
     // MARK: The thread that fetches

@@ -9,10 +9,15 @@ struct FetchAttempt {
     private let server: UpstreamServer
     private let files: LocalBlobs
     private let loop: String
+    private let pool: HashingPool
     private let recorder: Recorder
 
-    init(_ fetch: Fetch, from server: UpstreamServer, in files: LocalBlobs, loop: String, _ recorder: Recorder) {
-        (self.fetch, self.server, self.files, self.loop, self.recorder) = (fetch, server, files, loop, recorder)
+    init(
+        _ fetch: Fetch, from server: UpstreamServer, in files: LocalBlobs, loop: String, _ pool: HashingPool,
+        _ recorder: Recorder
+    ) {
+        (self.fetch, self.server, self.files, self.loop) = (fetch, server, files, loop)
+        (self.pool, self.recorder) = (pool, recorder)
     }
 
     /// How often what was interrupted is gone on with.
@@ -24,20 +29,20 @@ struct FetchAttempt {
     func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
         let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
         do {
-            let reception = try Reception(fetch, into: file, in: files, sizeLimit: server.upstream.sizeLimit)
+            let reception = try Reception(fetch, into: file, in: files, sizeLimit: server.upstream.sizeLimit, pool)
             let wasThere = reception.count
             guard try receive(reception) else {
                 file.body.discard()
                 return false
             }
-            if !reception.verify() {
+            if try !reception.verify() {
                 guard wasThere > 0 else { throw wrongBytes(reception.count) }
                 guard fetch.restart() else {
                     throw UpstreamFailure(.damagedPart, "the \(wasThere) bytes of an earlier try were not the blob's")
                 }
                 try reception.clear()
                 guard try receive(reception) else { return false }
-                guard reception.verify() else { throw wrongBytes(reception.count) }
+                guard try reception.verify() else { throw wrongBytes(reception.count) }
             }
             fetch.noteVerified(reception.count)
             store(file, reception.count, fetch, server)
@@ -80,15 +85,13 @@ struct FetchAttempt {
             try reception.receive(head, part, bytes)
         }.head
         switch head.status {
-        case 200, 206: return true
-        case 404, 410: return false
+        case 206: return true
         // There is no more than what is there, or that is of another one.
         case 416 where start > 0 && head.sizeWithoutPart == start: return true
         case 416 where start > 0:
             try reception.clear()
             return try receiveOnce(reception)
-        default:
-            throw UpstreamFailure(.status, "\(server.upstream.shacache)/\(fetch.digest): answers \(head.status)")
+        default: return try server.has(fetch.digest, head)
         }
     }
 }

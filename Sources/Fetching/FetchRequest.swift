@@ -3,7 +3,7 @@ import ShaCache
 
 /// One request that a worker handed on, since it lacks what is asked for.
 struct FetchRequest {
-    let target: Target
+    let route: FetchRoute
     let isHead: Bool
     let range: String
     let ifRange: String
@@ -13,18 +13,12 @@ struct FetchRequest {
     /// Whether the operator limits how much this address may ask for.
     let isLimited: Bool
 
-    enum Target {
-        /// - Parameter way: the internal location by which nginx sends it when it is here, as the worker chose it.
-        case blob(Digest, way: String)
-        case key(Key)
-    }
-
     /// Every parameter that `fetch.conf` sets.
     ///
     /// - Returns: nil when a worker can't have asked for this.
     init?(_ source: borrowing FastCGIRequest) {
-        guard let target = Target(source.text("FETCH")) else { return nil }
-        self.target = target
+        guard let route = FetchRoute(path: source.text("FETCH")) else { return nil }
+        self.route = route
         isHead = source.text("REQUEST_METHOD") == "HEAD"
         range = source.text("RANGE")
         ifRange = source.text("IF_RANGE")
@@ -32,31 +26,6 @@ struct FetchRequest {
         clientAddress = source.text("REMOTE_ADDR")
         requestID = source.text("REQUEST_ID")
         isLimited = !source.text("LIMITED").isEmpty
-    }
-}
-
-extension FetchRequest.Target {
-    /// - Parameter path: of `Response.fetching` (Service).
-    init?(_ path: String) {
-        let parts = path.split(separator: "/").map(String.init)
-        guard parts.count == 4, parts[0] == "-", parts[1] == "fetch" else { return nil }
-        if parts[2] == "key" {
-            guard let key = try? Key(hexadecimal: parts[3]) else { return nil }
-            self = .key(key)
-        } else if parts[2].hasPrefix("blob"), let digest = Digest(parts[3]) {
-            self = .blob(digest, way: "/-/\(parts[2])")
-        } else {
-            return nil
-        }
-    }
-}
-
-extension Key {
-    /// - Parameter text: the bytes of its text.
-    fileprivate init(hexadecimal text: String) throws(Refusal) {
-        let digits = Array(text.utf8)
-        let escaped = stride(from: 0, to: digits.count, by: 2).flatMap { [UInt8(ascii: "%")] + digits[$0...].prefix(2) }
-        try self.init(percentEncoded: escaped)
     }
 }
 

@@ -4,6 +4,7 @@ import Postgres
 import ShaCache
 import Storage
 import Synchronization
+import System
 
 /// Answers the requests that workers handed on. Its threads wait for blobs that come, and for clients that take them; the
 /// threads that fetch wait for neither.
@@ -13,7 +14,9 @@ public final class FetchResponder: Sendable {
     /// How many clients may be fed at once.
     private let clientLimit: Int
     private let clients = Atomic(0)
-    private let misses = MissRateLimiter()
+    /// Of the names that an address asks for and that no upstream has: whoever makes them up would otherwise have this cache
+    /// ask for each.
+    private let misses = ClientBuckets(capacity: 1000, rate: 10)
     private let passages = Atomic(0)
 
     /// Of what can't be stored, each client has a connection to the upstream, and some memory.
@@ -45,8 +48,8 @@ public final class FetchResponder: Sendable {
 
     public func answer(_ source: borrowing FastCGIRequest) {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
-        switch request.target {
-        case .blob(let digest, let way): answerBlob(digest, way, request, source)
+        switch request.route {
+        case .blob(let digest, let delivery): answerBlob(digest, delivery, request, source)
         case .key(let key): answerKey(key, request, source)
         }
     }
@@ -54,10 +57,10 @@ public final class FetchResponder: Sendable {
     /// What is here when the upstream has been asked, or can't be. Whoever asks for too much that is nowhere gets what is here,
     /// too.
     private func answerKey(_ key: Key, _ request: FetchRequest, _ source: borrowing FastCGIRequest) {
-        let mayAsk = !request.isLimited || misses.pause(for: request.clientAddress) == nil
+        let mayAsk = !request.isLimited || misses.delay(before: 1, from: request.clientAddress) == nil
         do {
             guard let list = try keys.list(of: key, asking: mayAsk ? request.loop : nil) else {
-                misses.noteMiss(by: request.clientAddress)
+                misses.take(1, from: request.clientAddress)
                 return source.send(.notFound, key.absence, to: request)
             }
             source.send(
@@ -70,10 +73,10 @@ public final class FetchResponder: Sendable {
     }
 
     private func answerBlob(
-        _ digest: Digest, _ way: String, _ request: FetchRequest, _ source: borrowing FastCGIRequest
+        _ digest: Digest, _ delivery: BlobDelivery, _ request: FetchRequest, _ source: borrowing FastCGIRequest
     ) {
         guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
-        if request.isLimited, let pause = misses.pause(for: request.clientAddress) {
+        if request.isLimited, let pause = misses.delay(before: 1, from: request.clientAddress) {
             return source.send(
                 .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
                 retryAfter: pause)
@@ -88,7 +91,7 @@ public final class FetchResponder: Sendable {
                 return source.sendAbsence(of: digest, to: request)
             }
             defer { fetch.leave() }
-            answer(request, with: fetch, way, source)
+            answer(request, with: fetch, delivery, source)
         } catch is TooManyFetches {
             source.send(.serviceUnavailable, "too much is being fetched, try again", to: request, retryAfter: 10)
         } catch {
@@ -99,8 +102,8 @@ public final class FetchResponder: Sendable {
     }
 
     private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
-        guard let found = try fetcher.find(digest, loop: request.loop) else {
-            misses.noteMiss(by: request.clientAddress)
+        guard case .found(let found) = try fetcher.find(digest, loop: request.loop) else {
+            misses.take(1, from: request.clientAddress)
             return source.sendAbsence(of: digest, to: request)
         }
         let length = found.size.map { [("Content-Length", "\($0)")] } ?? []
@@ -114,7 +117,7 @@ public final class FetchResponder: Sendable {
     }
 
     private func answer(
-        _ request: FetchRequest, with fetch: Fetch, _ way: String, _ source: borrowing FastCGIRequest
+        _ request: FetchRequest, with fetch: Fetch, _ delivery: BlobDelivery, _ source: borrowing FastCGIRequest
     ) {
         let start = ContinuousClock.now
         var hasTurn = false
@@ -126,19 +129,20 @@ public final class FetchResponder: Sendable {
                 Self.answer(at: $0, canFeed: hasTurn, isPatient: isPatient)
             }
             switch answer {
-            case .redirection: return source.redirect(to: "\(way)/\(LocalBlobs.place(of: fetch.digest))", fetch.digest)
+            case .redirection:
+                return source.redirect(to: delivery.location(of: LocalBlobs.place(of: fetch.digest)), fetch.digest)
             case .feeding:
                 // Not when it begins anew with another upstream.
                 if let (file, size) = fetch.beginFeeding() {
                     fetcher.recorder.add(to: .fedClients)
                     defer { fetcher.recorder.add(-1, to: .fedClients) }
                     return Feeding(fetch, file, size: size, fetcher.recorder).feed(
-                        request, isWhole: way.hasSuffix("-whole"), source)
+                        request, isWhole: delivery == .whole, source)
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
-                misses.noteMiss(by: request.clientAddress)
+                misses.take(1, from: request.clientAddress)
                 return source.sendAbsence(of: fetch.digest, to: request)
-            case .over(.noRoom): return pass(fetch.digest, request, isWhole: way.hasSuffix("-whole"), source)
+            case .over(.noRoom): return pass(fetch.digest, request, isWhole: delivery == .whole, source)
             case .over(.unknown):
                 return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
             case nil:

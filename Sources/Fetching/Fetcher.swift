@@ -17,6 +17,8 @@ public final class Fetcher: Sendable {
     /// By which other caches' requests are told that have come through this one.
     let name = "shacache-" + String(UInt64.random(in: 0 ... .max), radix: 16)
     let database: DatabasePool
+    private let blobs: FetchedBlobs
+    private let hashing: HashingPool
     private let fetches = Mutex<[Digest: Fetch]>([:])
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
@@ -32,7 +34,8 @@ public final class Fetcher: Sendable {
     private static let limit = 256
     private static let absence = Duration.seconds(30)
 
-    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder) {
+    /// - Throws: `SystemError` when the system has no more threads.
+    public init(_ configuration: Configuration, store: LocalBlobs, log: Logger, recorder: Recorder) throws {
         files = store
         self.log = log
         self.recorder = recorder
@@ -41,7 +44,10 @@ public final class Fetcher: Sendable {
             urls.compactMap { host(ofURL: $0) }
             + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
         servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
-        database = DatabasePool(configuration.workerDatabase)
+        let database = DatabasePool(configuration.workerDatabase)
+        self.database = database
+        blobs = FetchedBlobs(in: store) { try database.withSession($0) }
+        hashing = try HashingPool()
     }
 
     /// The way of a blob here, which one more client waits for.
@@ -58,15 +64,30 @@ public final class Fetcher: Sendable {
             fetches[digest] = fetch
             return (fetch, true)
         }
-        guard isNew else { return fetch }
+        guard isNew else {
+            var waits = false
+            defer { if !waits { fetch.leave() } }
+            waits = try mayWait(for: fetch, loop)
+            return waits ? fetch : nil
+        }
         do {
-            try Thread { [self] in run(fetch, loop: loop.passing(name)) }.detach()
+            try Thread { [self] in run(fetch, loop: loop) }.detach()
         } catch {
             forget(fetch)
             fetch.end(.failed)
             throw error
         }
         return fetch
+    }
+
+    /// Whether a request may wait until an upstream has answered. Where caches name each other, what this one has asked another
+    /// one may wait there for the very request that it passes on to this one.
+    private func mayWait(for fetch: Fetch, _ loop: CacheLoop) throws -> Bool {
+        guard loop.isPassedOn, fetch.isAsking else { return true }
+        guard !loop.goesOn else { return false }
+        // This waits for nobody, and ends where it has been.
+        if case .absent = try find(fetch.digest, loop: loop) { return false }
+        return true
     }
 
     private func forget(_ fetch: Fetch) {
@@ -88,43 +109,33 @@ public final class Fetcher: Sendable {
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
     ///
-    /// - Returns: nil when none has it.
-    func find(_ digest: Digest, loop: CacheLoop) throws -> Found? {
-        if let size = fetches.withLock({ $0[digest] })?.knownSize { return Found(size: size) }
-        guard !absent.contains(digest), try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) })
-        else {
-            return nil
+    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
+        if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
+        guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
+        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+            server, loop in
+            let head = try server.ask(.head, digest, loop: loop).head
+            return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
-        var isAbsent = true
-        for server in servers(for: digest) {
-            guard server.breaker.allows() else {
-                isAbsent = false
-                continue
-            }
-            do {
-                let head = try server.ask(.head, digest, loop: loop.passing(name)).head
-                if head.status == 200 { return Found(size: head.contentLength) }
-                if ![404, 410].contains(head.status) { isAbsent = false }
-            } catch let failure as UpstreamFailure {
-                isAbsent = false
-                logFailure(failure, of: server, digest)
-            }
-        }
-        if isAbsent { absent.insert(digest, for: Self.absence) }
-        return nil
+        if case .absent = verdict { absent.insert(digest, for: Self.absence) }
+        return verdict
     }
 
-    /// For the metrics, whenever a server has been asked.
-    func noteBreakers() { recorder.set(.openBreakers, to: servers.count { $0.breaker.isOpen }) }
+    private func mayFetch(_ digest: Digest) throws -> Bool {
+        try database.withSession { try BlobRepository(files, $0).mayFetch(digest) }
+    }
 
     // MARK: The thread that fetches
 
-    private func run(_ fetch: Fetch, loop: String) {
+    private func run(_ fetch: Fetch, loop: CacheLoop) {
         recorder.add(to: .fetchesInFlight)
         defer { recorder.add(-1, to: .fetchesInFlight) }
         let end: Fetch.End?
         do {
             end = try fetchFromAny(fetch, loop: loop)
+        } catch is Abandoned {
+            log.info("fetch ended, nobody waits for it", metadata: ["sha512": "\(fetch.digest)"])
+            end = .abandoned
         } catch let error as StoreError where error.condition != .broken {
             end = .noRoom
         } catch {
@@ -133,42 +144,34 @@ public final class Fetcher: Sendable {
         }
         // Whoever comes from here on finds the blob, or begins anew.
         forget(fetch)
-        noteBreakers()
         guard let end else { return }
         fetch.end(end)
         recorder.add(to: .fetches, end.result.rawValue)
     }
 
     /// - Returns: nil when it is verified.
-    private func fetchFromAny(_ fetch: Fetch, loop: String) throws -> Fetch.End? {
+    private func fetchFromAny(_ fetch: Fetch, loop: CacheLoop) throws -> Fetch.End? {
         let digest = fetch.digest
-        guard try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) }) else { return .absent }
+        guard try mayFetch(digest) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        var isAbsent = true
-        for server in servers(for: digest) {
-            guard server.breaker.allows() else {
-                isAbsent = false
-                continue
+        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+            server, loop in
+            try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
+        } orElse: { server, failure in
+            guard let failure else { return true }
+            if failure.rest > .zero {
+                resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
             }
-            do {
-                if try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) { return nil }
-            } catch let failure as UpstreamFailure {
-                isAbsent = false
-                logFailure(failure, of: server, digest)
-                if failure.rest > .zero {
-                    resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
-                }
-                guard fetch.restart() else { return .failed }
-            } catch is Abandoned {
-                log.info(
-                    "fetch ended, nobody waits for it", metadata: ["sha512": "\(digest)", "upstream": "\(server.name)"])
-                return .abandoned
-            }
+            return fetch.restart()
         }
-        guard isAbsent else { return .failed }
-        absent.insert(digest, for: Self.absence)
-        return .absent
+        switch verdict {
+        case .found: return nil
+        case .failed: return .failed
+        case .absent:
+            absent.insert(digest, for: Self.absence)
+            return .absent
+        }
     }
 
     /// Makes what was verified a blob. What can't be stored was fetched all the same: those who wait for it get it.
@@ -178,9 +181,7 @@ public final class Fetcher: Sendable {
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
         do {
-            let isStored = try database.withSession {
-                try BlobRepository(files, $0).storeFetched(file.body, as: fetch.digest, size: size, from: server.name)
-            }
+            let isStored = try blobs.store(file.body, as: fetch.digest, size: size, from: server.name)
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)
             if isStored { fetch.noteStored() }
             recorder.add(to: .fetches, (isStored ? FetchResult.stored : .notStored).rawValue)
@@ -198,18 +199,16 @@ public final class Fetcher: Sendable {
     func pass(_ digest: Digest, through passage: Passage, loop: CacheLoop) throws {
         log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
         try Thread { [self] in
-            passage.run(digest, from: servers(for: digest), loop: loop.passing(name)) { logFailure($0, of: $1, digest) }
+            let verdict: Verdict<Void>? = try? ask(
+                servers(for: digest), for: ["sha512": "\(digest)"], loop: loop
+            ) { server, loop in
+                try passage.receive(digest, from: server, loop: loop) ? () : nil
+            } orElse: { _, _ in
+                // Another one's bytes would not follow on those that were sent.
+                passage.isEmpty
+            }
+            passage.end(isRight: verdict?.isFound == true)
         }.detach()
-    }
-
-    private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
-        recorder.add(to: .upstreamFailures, failure.reason.rawValue)
-        log.warning(
-            "upstream failed",
-            metadata: [
-                "upstream": "\(server.name)", "sha512": "\(digest)", "reason": "\(failure.reason.rawValue)",
-                "cause": "\(failure)",
-            ])
     }
 }
 

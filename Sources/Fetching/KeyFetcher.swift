@@ -13,12 +13,18 @@ public final class KeyFetcher: Sendable {
     private let rules: UploadRules
     /// Those that no upstream has, and those of which one gave something else than a list: not asked for in a while.
     private let resting = ExpiringSet<[UInt8]>(limit: 1 << 15)
-    /// Keys that are being asked for.
-    private let underWay = Monitor<Set<[UInt8]>>([])
+    private let underWay = Monitor<Set<Question>>([])
     /// One long list is read at a time: it takes many times its bytes.
     private let reading = Monitor(())
 
-    /// Keys that are asked for at once. Beyond, what is here is the answer.
+    /// A key that is being asked for. What came by another way asks by itself: two caches that name each other would else wait
+    /// for each other.
+    private struct Question: Hashable {
+        let name: [UInt8]
+        let loop: CacheLoop
+    }
+
+    /// Questions that are asked at once. Beyond, what is here is the answer.
     private static let limit = 64
     private static let rest = Duration.seconds(30)
     /// For an answer in all, from the end of its headers on.
@@ -47,18 +53,16 @@ public final class KeyFetcher: Sendable {
     private func refresh(_ key: Key, loop: CacheLoop) {
         let name = Array(key.text.utf8)
         guard !resting.contains(name) else { return }
-        let (isUnderWay, isMine) = underWay.changeQuietly { keys in
-            guard !keys.contains(name) else { return (true, false) }
-            return (false, keys.count < Self.limit && keys.insert(name).inserted)
+        let question = Question(name: name, loop: loop)
+        let (isUnderWay, isMine) = underWay.changeQuietly { questions in
+            guard !questions.contains(question) else { return (true, false) }
+            return (false, questions.count < Self.limit && questions.insert(question).inserted)
         }
-        if isUnderWay { return underWay.wait { $0.contains(name) ? nil : () } }
+        if isUnderWay { return underWay.wait { $0.contains(question) ? nil : () } }
         guard isMine else { return }
-        defer {
-            underWay.change { $0.remove(name) }
-            fetcher.noteBreakers()
-        }
+        defer { underWay.change { $0.remove(question) } }
         do {
-            if try !ask(key, loop: loop.passing(fetcher.name)) { resting.insert(name, for: Self.rest) }
+            if try !ask(key, loop: loop) { resting.insert(name, for: Self.rest) }
         } catch {
             fetcher.log.error("key not asked for", metadata: ["key": "\(key.text)", "cause": "\(error)"])
         }
@@ -68,25 +72,25 @@ public final class KeyFetcher: Sendable {
     /// it have.
     ///
     /// - Returns: false when it is no use to ask again soon.
-    private func ask(_ key: Key, loop: String) throws -> Bool {
+    private func ask(_ key: Key, loop: CacheLoop) throws -> Bool {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
-        var (isAbsent, isUseful) = (true, false)
-        for server in fetcher.servers {
-            do {
-                guard server.breaker.allows() else { throw NotAsked() }
-                if let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop) {
-                    try store(list, of: key, from: server)
-                    return true
-                }
-            } catch {
-                isAbsent = false
-                isUseful = isUseful || error.isOfServer
-                logFailure(error, of: server, key)
-                if server.name == known { return isUseful }
-            }
+        // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
+        var isUseful = false
+        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"], loop: loop) {
+            server, loop in
+            let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
+            return try list.map { try store($0, of: key, from: server) }
+        } orElse: { server, failure in
+            isUseful = isUseful || failure?.isOfServer ?? true
+            return server.name != known
         }
-        if isAbsent, known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
-        return isUseful
+        switch verdict {
+        case .found: return true
+        case .failed: return isUseful
+        case .absent:
+            if known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
+            return false
+        }
     }
 
     /// Of a list, in bytes: several times what the key may hold here, since JSON writes some characters longer.
@@ -112,16 +116,6 @@ public final class KeyFetcher: Sendable {
                 "upstream": "\(server.name)", "key": "\(key.text)", "cause": "\(refusal)",
                 "count": .stringConvertible(fetched.refusedPairs),
             ])
-    }
-
-    private func logFailure(_ error: any Error, of server: UpstreamServer, _ key: Key) {
-        if error is NotAsked { return }
-        var metadata: Logger.Metadata = ["upstream": "\(server.name)", "key": "\(key.text)", "cause": "\(error)"]
-        if let failure = error as? UpstreamFailure {
-            metadata["reason"] = "\(failure.reason.rawValue)"
-            fetcher.recorder.add(to: .upstreamFailures, failure.reason.rawValue)
-        }
-        fetcher.log.warning("upstream failed", metadata: metadata)
     }
 
     // MARK: What is stale
@@ -154,19 +148,6 @@ public final class KeyFetcher: Sendable {
             fetcher.log.error("fetched keys not looked after", metadata: ["cause": "\(error)"])
             sleep(10)
             return nil
-        }
-    }
-}
-
-/// The breaker of an upstream is open.
-private struct NotAsked: Error {}
-
-extension Error {
-    /// Whether it says something about the upstream, or the database, and nothing about what was asked for.
-    fileprivate var isOfServer: Bool {
-        switch self {
-        case let failure as UpstreamFailure: failure.isOfServer
-        default: true
         }
     }
 }

@@ -32,26 +32,15 @@ final class Passage: Sendable {
 
     // MARK: The thread that fetches
 
-    /// Asks these upstreams in their order, until one gives it.
-    ///
-    /// - Parameter note: is told what failed.
-    func run(
-        _ digest: Digest, from servers: [UpstreamServer], loop: String, note: (UpstreamFailure, UpstreamServer) -> Void
-    ) {
-        var isRight = false
-        for server in servers where server.breaker.allows() {
-            do {
-                isRight = try receive(digest, from: server, loop: loop)
-            } catch let failure as UpstreamFailure {
-                note(failure, server)
-            } catch {}
-            // Another one's bytes would not follow on those that were sent.
-            if isRight || state.changeQuietly({ $0.received > 0 || $0.isLeft }) { break }
-        }
-        state.change { $0.isRight = isRight }
-    }
+    /// Whether nothing has come yet.
+    var isEmpty: Bool { state.changeQuietly { $0.received == 0 } }
 
-    private func receive(_ digest: Digest, from server: UpstreamServer, loop: String) throws -> Bool {
+    /// - Parameter isRight: whether all has come, with the right hash.
+    func end(isRight: Bool) { state.change { $0.isRight = isRight } }
+
+    /// - Returns: false when that upstream doesn't have it.
+    /// - Throws: `UpstreamFailure`; `Abandoned` when its client has left.
+    func receive(_ digest: Digest, from server: UpstreamServer, loop: String) throws -> Bool {
         let hash = RunningHash()
         let limit = server.upstream.sizeLimit
         let answer = try server.ask(.get, digest, loop: loop) { [self] _, part, bytes in
@@ -61,7 +50,7 @@ final class Passage: Sendable {
             hash.update(bytes)
             try put(bytes, size: size)
         }
-        guard answer.head.status == 200 else { return false }
+        guard try server.has(digest, answer.head) else { return false }
         guard Digest(bytes: hash.finish()) == digest else {
             throw UpstreamFailure(.wrongBytes, "\(server.upstream.shacache)/\(digest): sent another hash")
         }

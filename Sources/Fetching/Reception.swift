@@ -1,19 +1,19 @@
 import HTTP
-import OpenSSL
 import ShaCache
 import Storage
 import System
 
-/// The bytes of a blob as they come from one upstream: they go into the file, and into the hash. Belongs to the thread that
+/// The bytes of a blob as they come from one upstream: they go into the file, and into its hash. Belongs to the thread that
 /// fetches it.
 final class Reception {
     private let fetch: Fetch
     private let sizeLimit: Int
     private let files: LocalBlobs
     private let file: FetchedFile
-    private var hash: Hash? = Hash(.sha512)
+    private let pool: HashingPool
+    private var hash: FileHash
     /// How many bytes are there.
-    private(set) var count = 0
+    private(set) var count: Int
     /// Of a whole answer to a request for a part: what is there already.
     private var skipped = 0
     private var announced = (count: 0, time: ContinuousClock.now)
@@ -23,23 +23,17 @@ final class Reception {
     private static let step = 512 << 10
     private static let interval = Duration.milliseconds(20)
 
-    /// Hashes what an earlier try has left.
-    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, sizeLimit: Int) throws {
-        (self.fetch, self.file, self.files, self.sizeLimit) = (fetch, file, files, sizeLimit)
-        let size = try file.body.size()
-        guard size > 0 else { return }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
-        defer { buffer.deallocate() }
-        while count < size, case let got = try file.body.read(at: count, into: buffer), got > 0 {
-            hash!.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
-            count += got
-        }
+    /// Begins with what an earlier try has left.
+    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, sizeLimit: Int, _ pool: HashingPool) throws {
+        (self.fetch, self.file, self.files, self.sizeLimit, self.pool) = (fetch, file, files, sizeLimit, pool)
+        count = try file.body.size()
+        hash = FileHash(of: file, written: count, in: pool)
     }
 
     /// Throws away what is there.
     func clear() throws {
         try file.body.clear()
-        hash = Hash(.sha512)
+        hash = FileHash(of: file, written: 0, in: pool)
         count = 0
     }
 
@@ -56,7 +50,7 @@ final class Reception {
             throw UpstreamFailure(.tooLarge, "sends more than \(sizeLimit) bytes")
         }
         try file.body.append(rest)
-        hash!.update(rest)
+        hash.update(rest)
         count += rest.count
         try announce()
     }
@@ -79,6 +73,7 @@ final class Reception {
     private func announce() throws {
         guard count - announced.count >= Self.step || announced.time.duration(to: .now) >= Self.interval else { return }
         announced = (count, .now)
+        hash.advance()
         // Its size may be unknown, and others fill the disk, too.
         try files.admit(bytes: 0)
         fetch.noteReceived(count)
@@ -86,10 +81,9 @@ final class Reception {
     }
 
     /// Whether all that came is the blob; then its clients may have all of it.
-    func verify() -> Bool {
-        guard let hash = hash.take(), Digest(bytes: hash.finish()) == fetch.digest else { return false }
-        return true
-    }
+    ///
+    /// - Throws: `StoreError` when they can't be read again, or `CutFile`.
+    func verify() throws -> Bool { try hash.finish() == fetch.digest }
 }
 
 /// Nobody waits for it any more.

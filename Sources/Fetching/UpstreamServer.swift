@@ -67,9 +67,20 @@ final class UpstreamServer: Sendable {
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
             list.append(contentsOf: bytes)
         }.head.status
+        return try Self.has(url, status) ? list : nil
+    }
+
+    /// Whether it has a blob, by its answer.
+    ///
+    /// - Throws: `UpstreamFailure` when that says neither.
+    func has(_ digest: Digest, _ head: Head) throws -> Bool {
+        try Self.has("\(upstream.shacache)/\(digest)", head.status)
+    }
+
+    private static func has(_ url: String, _ status: Int) throws -> Bool {
         switch status {
-        case 200: return list
-        case 404, 410: return nil
+        case 200: true
+        case 404, 410: false
         default: throw UpstreamFailure(.status, "\(url): answers \(status)")
         }
     }

@@ -185,16 +185,7 @@ public struct Response: Sendable {
 /// The file of a blob, and how nginx is to send it.
 public struct BlobFile: Sendable {
     let digest: Digest
-    let way: Way
-
-    /// The internal location of `server.conf` that nginx goes to.
-    enum Way: String {
-        case asAsked = "/-/blob"
-        /// nginx compares conditions with an ETag of its own: where one holds, it asks itself again without it.
-        case withoutConditions = "/-/blob-if"
-        /// Nor with a range, whose If-Range doesn't hold.
-        case whole = "/-/blob-whole"
-    }
+    let delivery: BlobDelivery
 
     /// Below the directory of blobs.
     public var path: String { LocalBlobs.place(of: digest) }
@@ -207,8 +198,8 @@ extension Response {
     /// What is sent through nginx: every header, with those that describe the body.
     public var allHeaders: [(name: String, value: String)] {
         switch body {
-        case .file(let file): headers + [("X-Accel-Redirect", "\(file.way.rawValue)/\(file.path)")]
-        case .fetched(let location): headers + [("X-Accel-Redirect", location)]
+        case .file(let file): headers + [("X-Accel-Redirect", file.delivery.location(of: file.path))]
+        case .fetched(let route): headers + [("X-Accel-Redirect", route.path)]
         case .bytes where status == .noContent || status == .notModified: headers
         // nginx would send a body of unknown length in chunks, where a client can't tell how much is missing.
         case .bytes(let bytes): headers + [("Content-Length", "\(bytes.count)")]
@@ -228,14 +219,6 @@ public enum ResponseBody: Sendable {
     case bytes([UInt8])
     /// nginx sends it, with its length and the ranges that are asked for.
     case file(BlobFile)
-    /// The fetcher gets it from an upstream: nginx goes to its location (`fetch.conf`).
-    case fetched(String)
-
-    /// A key that an upstream is to be asked for. In hexadecimal: nginx would read slashes and percent signs in it.
-    static func fetched(_ key: Key) -> ResponseBody { .fetched("/-/fetch/key/\(hex(Array(key.text.utf8)))") }
-
-    /// A blob that isn't here.
-    static func fetched(_ file: BlobFile) -> ResponseBody {
-        .fetched(file.way.rawValue.replacing("/-/", with: "/-/fetch/") + "/\(file.digest)")
-    }
+    /// The fetcher gets it from an upstream.
+    case fetched(FetchRoute)
 }

@@ -22,10 +22,12 @@ extension Service {
         if request.ifNoneMatch.lists(tag, weakly: true, orAny: isIntact) {
             return Response(.notModified, headers: headers)
         }
-        let way = request.wayOfSending(tag)
-        guard isIntact else { return Response(.ok, body: .fetched(BlobFile(digest: digest, way: way))) }
+        let delivery = request.delivery(tag)
+        guard isIntact else { return Response(.ok, body: .fetched(.blob(digest, delivery))) }
         // Where nginx asks again, the headers come with the second answer.
-        return Response(.ok, headers: way == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, way: way)))
+        return Response(
+            .ok, headers: delivery == .asAsked ? headers : [], body: .file(BlobFile(digest: digest, delivery: delivery))
+        )
     }
 
     func isIntact(_ digest: Digest) throws -> Bool {
@@ -40,7 +42,7 @@ extension Service {
         switch try fetched.age(of: key, keyAges) {
         case .fresh: break
         case .stale: try fetched.want(key)
-        case .outdated: return Response(.ok, body: .fetched(key))
+        case .outdated: return Response(.ok, body: .fetched(.key(key)))
         }
         return .list(try fetched.list(of: key), of: key)
     }
@@ -91,7 +93,7 @@ struct DamagedBlob: Error {
 
 extension Request {
     /// Without the conditions that hold. Of an If-Range that doesn't, nginx's own judgement is the right one.
-    fileprivate func wayOfSending(_ tag: String) -> BlobFile.Way {
+    fileprivate func delivery(_ tag: String) -> BlobDelivery {
         if ifMatch.isEmpty { return ifRange == tag ? .withoutConditions : .asAsked }
         return ifRange.isEmpty || ifRange == tag ? .withoutConditions : .whole
     }
@@ -114,7 +116,7 @@ extension Service {
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
     func existing(_ request: Request, prefix: [UInt8], found: inout FoundNames) throws -> Response {
         let names = try ExistenceList.names(in: request.list)
-        if request.isLimited, let pause = lists.pause(before: names.count, from: request.clientAddress) {
+        if request.isLimited, let pause = lists.take(names.count, from: request.clientAddress) {
             return .tooManyNames(pause: pause)
         }
         let routes = try request.routes(of: names, prefix: prefix)

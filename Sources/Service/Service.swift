@@ -1,6 +1,7 @@
 import Postgres
 import ShaCache
 public import Storage
+public import System
 
 /// What HTTP means: it turns a request into a response, on the store and the database.
 ///
@@ -19,7 +20,7 @@ public final class Service {
     /// Of the session, as they were last counted.
     var counted = Statistics()
     private let refusals: RefusalRateLimiter
-    let lists: ListRateLimiter
+    let lists: ClientBuckets
     var identityCache = IdentityCache()
     /// Until when no use is recorded, since that has failed; nil: it has not.
     private var pauseOfUse: ContinuousClock.Instant?
@@ -34,7 +35,7 @@ public final class Service {
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
         hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(),
         feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
-        lists: ListRateLimiter = ListRateLimiter(),
+        lists: ClientBuckets = .forLists(),
         monitoring: Monitoring
     ) {
         self.store = store

@@ -37,21 +37,21 @@ public struct MissingSocket: Error, CustomStringConvertible {
 }
 
 /// Signals that are waited for.
-public struct SignalSet {
+struct SignalSet {
     private var set = sigset_t()
 
-    public init(_ signals: Int32...) {
+    init(_ signals: Int32...) {
         sigemptyset(&set)
         for signal in signals { sigaddset(&set, signal) }
     }
 
     /// In this thread, and in those that it starts.
-    public func block() {
+    func block() {
         withUnsafePointer(to: set) { _ = pthread_sigmask(SIG_BLOCK, $0, nil) }
     }
 
     /// Waits until one of them arrives, or the time is over.
-    public func arrive(withinSeconds seconds: Int) -> Bool {
+    func arrive(withinSeconds seconds: Int) -> Bool {
         let limit = timespec(tv_sec: seconds, tv_nsec: 0)
         return withUnsafePointer(to: set) { set in
             withUnsafePointer(to: limit) { limit in

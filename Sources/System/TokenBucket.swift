@@ -1,5 +1,3 @@
-import Glibc
-
 /// A token bucket: allows a burst of events, then a steady rate.
 public struct TokenBucket: Sendable {
     private let capacity: Double
@@ -37,11 +35,4 @@ public struct TokenBucket: Sendable {
         tokens = min(capacity, tokens + filled.duration(to: now) / .seconds(1) * rate)
         filled = now
     }
-}
-
-/// As nginx's limits count: of IPv6 the network, since a host has 2^64 addresses there.
-public func network(ofAddress address: String) -> String {
-    var bytes = in6_addr()
-    guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }
-    return withUnsafeBytes(of: bytes) { "\($0.prefix(8).map { String($0, radix: 16) }.joined(separator: ":"))::" }
 }

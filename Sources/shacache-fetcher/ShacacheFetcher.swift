@@ -3,8 +3,6 @@ import Configuration
 import FastCGI
 import Fetching
 import Foundation
-import Glibc
-import Logging
 import Metrics
 import OpenSSL
 import Serving
@@ -39,20 +37,13 @@ struct ShacacheFetcher: ParsableCommand {
     }
 
     private func serve(_ configuration: Configuration) throws {
-        let log = Logger(label: "shacache-fetcher") { _ in JSONLogHandler(logLevel: configuration.log.level) }
-        // Before any thread: signals are waited for, never handled in the middle of something.
-        // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
-        let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
-        signals.block()
-        // The kernel sends it when a worker sweeps the spool.
-        signal(SIGIO, SIG_IGN)
+        let process = ServerProcess("shacache-fetcher", logLevel: configuration.log.level)
         let listener = try Sockets.inherited().named("fetch")
-        let store = try configuration.withStore { store in
-            try store.prepare()
-            return store
-        }
+        let store = try configuration.preparedStore()
         let clients = configuration.fetching.clients
-        let fetcher = Fetcher(configuration, store: store, log: log, recorder: recorder(configuration, log))
+        // Any worker of the host shows its figures.
+        let (recorder, _) = process.recorder(in: configuration.metrics.directory, version: Configuration.version)
+        let fetcher = try Fetcher(configuration, store: store, log: process.log, recorder: recorder)
         let keys = KeyFetcher(fetcher, configuration)
         try keys.start()
         let responder = FetchResponder(fetcher, keys, clients: clients)
@@ -63,21 +54,6 @@ struct ShacacheFetcher: ParsableCommand {
                 return {}
             }
         }
-        log.info("started")
-        while !signals.arrive(withinSeconds: Int(Int32.max)) {}
-        log.info("draining")
-        threads.finish()
-        log.info("stopped")
-    }
-
-    /// Any worker of the host shows these figures. They must never keep it from its work.
-    private func recorder(_ configuration: Configuration, _ log: Logger) -> Recorder {
-        do {
-            return try MetricsDirectory(directory: configuration.metrics.directory).takeSlot(
-                version: Configuration.version)
-        } catch {
-            log.warning("metrics not shared", metadata: ["cause": "\(error)"])
-            return Recorder.alone(version: Configuration.version)
-        }
+        process.serve(with: threads)
     }
 }

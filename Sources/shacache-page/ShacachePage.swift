@@ -2,7 +2,6 @@ import ArgumentParser
 import Configuration
 import FastCGI
 import Foundation
-import Glibc
 import Logging
 import OpenSSL
 import Pages
@@ -45,11 +44,8 @@ struct ShacachePage: ParsableCommand {
     private static let threads = 4
 
     private func serve(_ configuration: Configuration, _ templates: Templates) throws {
-        let log = Logger(label: "shacache-page") { _ in JSONLogHandler(logLevel: configuration.log.level) }
-        // Before any thread: signals are waited for, never handled in the middle of something.
-        // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
-        let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
-        signals.block()
+        let process = ServerProcess("shacache-page", logLevel: configuration.log.level)
+        let log = process.log
         let listener = try Sockets.inherited().named("page")
         let threads = ThreadPool()
         // While the database hangs, one is left that answers 503 at once. What is slow doesn't hang: the server ends it
@@ -63,11 +59,7 @@ struct ShacachePage: ParsableCommand {
                 templates: templates, statistics: statistics)
             return { request in answer(request, pages, log) }
         }
-        log.info("started")
-        while !signals.arrive(withinSeconds: Int(Int32.max)) {}
-        log.info("draining")
-        threads.finish()
-        log.info("stopped")
+        process.serve(with: threads)
     }
 }
 

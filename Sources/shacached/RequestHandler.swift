@@ -6,6 +6,7 @@ import Postgres
 import Service
 import ShaCache
 import Storage
+import System
 
 /// Answers the requests of a worker. Each of its threads has a service and a database session of its own; they share
 /// the store, and what is counted.
@@ -16,7 +17,7 @@ struct RequestHandler: Sendable {
     private let recorder: Recorder
     private let monitoring: Monitoring
     private let refusals = RefusalRateLimiter()
-    private let lists = ListRateLimiter()
+    private let lists = ClientBuckets.forLists()
     private let groups = Service.Groups()
 
     /// - Parameter directory: where the recorder has its slot; nil when it has none.

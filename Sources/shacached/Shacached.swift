@@ -51,23 +51,16 @@ struct Shacached: ParsableCommand {
     }
 
     private func serve(_ configuration: Configuration) throws {
-        let log = Logger(label: "shacached") { _ in JSONLogHandler(logLevel: configuration.log.level) }
-        // Before any thread: signals are waited for, never handled in the middle of something.
-        // libfcgi would accept nothing any more after a SIGUSR1, so that means the same.
-        let signals = SignalSet(SIGTERM, SIGINT, SIGUSR1)
-        signals.block()
-        // The kernel sends it when a process, a backup say, opens a file in the spool while it is swept.
-        signal(SIGIO, SIG_IGN)
+        let process = ServerProcess("shacached", logLevel: configuration.log.level)
+        let log = process.log
         keepFreedMemory()
         let sockets = Sockets.inherited()
         let (lookups, uploads) = (try sockets.named("read"), try sockets.named("write"))
-        let store = try configuration.withStore { store in
-            try store.prepare()
-            return store
-        }
+        let store = try configuration.preparedStore()
 
         let threads = ThreadPool()
-        let (recorder, directory) = recorder(configuration, log)
+        let (recorder, directory) = process.recorder(
+            in: configuration.metrics.directory, version: Configuration.version)
         let handler = RequestHandler(
             configuration: configuration, store: store, log: log, recorder: recorder, directory: directory)
         // Most downloads need no database: half of the threads stay with them when it hangs.
@@ -81,14 +74,10 @@ struct Shacached: ParsableCommand {
             log.error(
                 "signatures can't be checked, so entries with one can't be taken", metadata: ["cause": "\(error)"])
         }
-        log.info("started")
-        repeat {
+        process.serve(with: threads, every: Self.sweepInterval) {
             sweep(store, log)
             reconcile(BlobRepository(store, Session(configuration.workerDatabase)), log)
-        } while !signals.arrive(withinSeconds: Self.sweepInterval)
-        log.info("draining")
-        threads.finish()
-        log.info("stopped")
+        }
     }
 
     /// Each upload takes buffers for its body anew: the allocator would ask the kernel for their pages, and give them
@@ -96,17 +85,6 @@ struct Shacached: ParsableCommand {
     private func keepFreedMemory() {
         mallopt(m_mmap_threshold, 4 << 20)
         mallopt(m_trim_threshold, 8 << 20)
-    }
-
-    /// Figures must never keep a worker from its work: without a slot for them, it shows its own alone.
-    private func recorder(_ configuration: Configuration, _ log: Logger) -> (Recorder, MetricsDirectory?) {
-        let directory = MetricsDirectory(directory: configuration.metrics.directory)
-        do {
-            return (try directory.takeSlot(version: Configuration.version), directory)
-        } catch {
-            log.warning("metrics not shared", metadata: ["cause": "\(error)"])
-            return (Recorder.alone(version: Configuration.version), nil)
-        }
     }
 
     /// Seconds. What is swept costs space only.

@@ -50,6 +50,37 @@ import Testing
         #expect(answer.output.count == "Status: 200 OK\r\n\r\n".utf8.count + 300_000 && answer.hasEnd)
     }
 
+    @Test(arguments: [0..<0, 0..<1, 0..<300_000, 4097..<200_001, 299_999..<300_000])
+    func `a part of a file goes behind what was sent before`(range: Range<Int>) throws {
+        let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 * 7 + $0 >> 8) }
+        let path = "\(directory.path)/file"
+        try Data(bytes).write(to: URL(filePath: path))
+        let file = try FileHandle(forReadingFrom: URL(filePath: path))
+        let descriptor = file.fileDescriptor
+        let answer = answer(to: [:]) { request in
+            request.begin(status: "200 OK", headers: [])
+            _ = Array("ab".utf8).withUnsafeBytes { request.send($0) }
+            let isSent = request.send(range, of: descriptor)
+            #expect(isSent)
+        }
+        #expect(answer.output.dropFirst("Status: 200 OK\r\n\r\n".utf8.count + 2).elementsEqual(bytes[range]))
+        #expect(answer.hasEnd)
+    }
+
+    @Test func `what a file doesn't have ends the answer`() throws {
+        let path = "\(directory.path)/file"
+        try Data(count: 1000).write(to: URL(filePath: path))
+        let file = try FileHandle(forReadingFrom: URL(filePath: path))
+        let descriptor = file.fileDescriptor
+        let answer = answer(to: [:]) { request in
+            request.begin(status: "200 OK", headers: [])
+            let isSent = request.send(0..<1001, of: descriptor)
+            #expect(!isSent)
+            request.giveUp()
+        }
+        #expect(!answer.hasEnd)
+    }
+
     /// Fails without Acceptor.drain: a socket that is closed with unread bytes resets its peer.
     @Test func `a body that is not read doesn't spoil the answer`() {
         let answer = answer(to: [:], body: [UInt8](repeating: 1, count: 60_000)) {

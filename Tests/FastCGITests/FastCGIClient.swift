@@ -104,6 +104,8 @@ final class FastCGIClient {
         }
         while bytes.count >= 8 {
             let (kind, length, padding) = (bytes[1], Int(bytes[4]) << 8 | Int(bytes[5]), Int(bytes[6]))
+            // It was cut.
+            guard bytes.count >= 8 + length + padding else { break }
             if kind == RecordKind.output.rawValue { answer.output += bytes[8..<8 + length] }
             if kind == RecordKind.end.rawValue { answer.end = Array(bytes[8..<8 + length]) }
             bytes.removeFirst(8 + length + padding)

@@ -9,6 +9,12 @@ struct CacheLoopTests {
         #expect(passed.passing("b") == "a, b")
     }
 
+    @Test func `a request says whether its sender asks another one next`() {
+        let passed = CacheLoop(CacheLoop("a").passing("b", goesOn: true))
+        #expect(passed.goesOn && passed.isPassedOn && passed.ends(at: "b"))
+        #expect(!CacheLoop(passed.passing("c")).goesOn && !CacheLoop("").isPassedOn)
+    }
+
     @Test func `what others write behind their names counts for nothing`() {
         #expect(CacheLoop("x;v=1,  a ; b").ends(at: "a"))
     }

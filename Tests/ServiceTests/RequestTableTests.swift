@@ -62,7 +62,7 @@ struct RequestTableTests {
         switch response.body {
         case .bytes(let bytes): String(decoding: bytes, as: UTF8.self)
         case .file(let file): try String(contentsOfFile: "\(directory.path)/blobs/\(file.path)", encoding: .utf8)
-        case .fetched(let location): location
+        case .fetched(let route): route.path
         }
     }
 

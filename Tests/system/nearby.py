@@ -1,12 +1,18 @@
 """A near cache, and what its tests ask of it."""
 
 import hashlib
+import http.client
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
+import threading
+from contextlib import contextmanager
 from itertools import count
 
+from faulty import Gated
 from stack import Database, eventually
 
 SEEDS = count()
@@ -51,6 +57,38 @@ def fetcher(near):
         return int((near.state / "run/fetcher.pid").read_text())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def memory(pid):
+    """The most that a process had in memory, in bytes, and how many threads it has."""
+    with open(f"/proc/{pid}/status") as file:
+        status = file.read()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10, int(re.search(r"Threads:\s+(\d+)", status)[1])
+
+
+@contextmanager
+def crowd(near, upstream, stuck=200, slow=500):
+    """So many connections to an upstream that has stopped in the middle of a blob, and so many clients that take nothing of a
+    large one; gives what lets go of all, and the large one's name."""
+    gate, port = threading.Event(), int(near.settings["HTTP_PORT"])
+    names = [upstream.has(bytes_of(300_000)) for _ in range(stuck)]
+    large = upstream.has(bytes_of(40 << 20))
+    upstream.answer = Gated({*names, large}, gate)
+    connections, before = [], len(upstream.requests)
+    try:
+        for name in names + slow * [large]:
+            connection = http.client.HTTPConnection("localhost", port, timeout=60)
+            connection.connect()
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.request("GET", f"/shacache/{name}")
+            connections.append(connection)
+        eventually(lambda: len(upstream.requests) - before > stuck, seconds=60)
+        yield gate.set, large
+    finally:
+        gate.set()
+        for connection in connections:
+            connection.close()
+        upstream.answer = None
 
 
 def asked(server, digest, method="GET"):

@@ -1,6 +1,6 @@
 """A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
 
-import http.client
+import json
 import re
 import socket
 import threading
@@ -8,11 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty import Fault, Gated
 from impostor import Impostor
 from listener import Listener
-from nearby import asked, bytes_of, configure, fetcher, get, is_stored, log_of, name_of, tables
+from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
+from tracing import Trace
 
 
 class Silent(Listener):
@@ -105,7 +105,61 @@ def test_a_ring_ends_at_once(near):
         assert get(near, kept)[::2] == (200, data)
 
 
-# MissRateLimiter.
+class Meeting(Listener):
+    """Passes connections on to a port. When `barrier` is set, the next request waits there."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.barrier, self._port = None, port
+
+    def serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+            threading.Thread(target=self._pass_on, args=[server, client], daemon=True).start()
+            self._pass_on(client, server, self._meet)
+
+    def _meet(self):
+        barrier, self.barrier = self.barrier, None
+        if barrier:
+            barrier.wait(20)
+
+    @staticmethod
+    def _pass_on(source, target, before=lambda: None):
+        try:
+            while data := source.recv(65536):
+                before()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other direction has ended
+
+
+# Fetcher.mayWait, KeyFetcher.Question: without them, each waits for the other's header timeout.
+def test_caches_that_ask_each_other_at_once_wait_for_neither(near, upstream):
+    other = Stack(near.state.parent / "mutual")
+    to_near, to_other = (Meeting(int(cache.settings["HTTP_PORT"])) for cache in (near, other))
+    other.settings["UPSTREAM"] = f"{to_near.url}/shacache"
+
+    def ask_both(path):
+        to_near.barrier = to_other.barrier = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as clients:
+            return list(clients.map(lambda cache: cache.request("GET", path)[::2], (near, other)))
+
+    with to_near, to_other, other:
+        configure(near, tables(("other", to_other)))
+        names = [f"shacache/{name_of(bytes_of(10))}", "shadir/mutual:1"]
+        assert [status for name in names for status, _ in ask_both(f"/{name}")] == [404] * 4
+        # And when a third one has it, which both ask next.
+        configure(near, tables(("other", to_other), ("far", upstream)))
+        configure(other, tables(("near", to_near), ("far", upstream)))
+        data, pairs = bytes_of(1000), [["{\"sha512\": \"" + "0" * 128 + "\"}", ""]]
+        upstream.listings["mutual:2"] = pairs
+        names += [f"shacache/{upstream.has(data)}", "shadir/mutual:2"]
+        assert ask_both(f"/{names[2]}") == [(200, data)] * 2
+        assert [(status, json.loads(body)) for status, body in ask_both(f"/{names[3]}")] == [(200, pairs)] * 2
+        assert [reasons(cache, name.rpartition("/")[2]) for cache in (near, other) for name in names] == [[]] * 8
+
+
+# FetchResponder.misses.
 def test_who_makes_up_names_has_them_asked_for_no_more(near, upstream):
     configure(near, tables(("first", upstream)))
     names = [name_of(bytes_of(10)) for _ in range(1300)]
@@ -119,44 +173,31 @@ def test_who_makes_up_names_has_them_asked_for_no_more(near, upstream):
     assert get(near, digest, **{"X-Test-Address": "192.0.2.10"})[::2] == (200, data)
 
 
-def memory(near):
-    """The most that the fetcher had in memory, in bytes, and how many threads it has."""
-    status = open(f"/proc/{fetcher(near)}/status").read()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10, int(re.search(r"Threads:\s+(\d+)", status)[1])
-
-
 # [fetching] clients, Fetcher.limit, UpstreamServer.bufferSize.
 @pytest.mark.slow
 def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
     configure(near, tables(("first", upstream), stall_timeout="5 minutes"))
-    hit, gate = near.upload(bytes_of(100_000)), threading.Event()
-    stuck = [upstream.has(bytes_of(300_000)) for _ in range(200)]
-    large = upstream.has(bytes_of(40 << 20))
-    upstream.answer = Gated({*stuck, large}, gate)
-    connections = []
-    for name in stuck + 500 * [large]:
-        connection = http.client.HTTPConnection("localhost", int(near.settings["HTTP_PORT"]), timeout=60)
-        connection.connect()
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.request("GET", f"/shacache/{name}")
-        connections.append(connection)
-    try:
-        eventually(lambda: len(upstream.requests) >= 200, seconds=60)
-        eventually(lambda: memory(near)[1] > 400, seconds=60)
+    hit = near.upload(bytes_of(100_000))
+    with crowd(near, upstream) as (let_go, large):
         assert all(get(near, hit)[0] == 200 for _ in range(100))
         assert near.request("GET", "/shadir/nothing")[0] == 404
         near.upload(bytes_of(100_000))
-        gate.set()
+        let_go()
         eventually(near.blob_file(large).exists, seconds=60)
-        most, threads = memory(near)
+        most, threads = memory(fetcher(near))
         assert most <= 64 << 20 and threads < 700, (most, threads)
-    finally:
-        gate.set()
-        for connection in connections:
-            connection.close()
-        upstream.answer = None
     data = bytes_of(1000)
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data), seconds=60)
+
+
+# FetchedBlobs.store: without it, threads that flush hold all sessions of the database.
+def test_a_slow_disk_holds_up_no_other_blob(near, upstream, tmp_path):
+    configure(near, tables(("first", upstream)))
+    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(12))}
+    with Trace([fetcher(near)], tmp_path / "trace", "trace=fsync", "inject=fsync:delay_enter=8000000"):
+        assert all(get(near, digest)[::2] == (200, data) for digest, data in blobs.items())
+        assert not any(near.blob_file(digest).exists() for digest in blobs)
+    eventually(lambda: all(near.blob_file(digest).exists() for digest in blobs), seconds=60)
 
 
 # Upstream.bandwidth: a lower bound, which no load on the machine can break.

@@ -116,30 +116,55 @@ COMMENT ON FUNCTION shacache.record_blobs(shacache.blob_upload[], text[]) IS
     'Stores and records the uploads by their verdicts, under the locks of the blobs: new, duplicate, or adopted, which is of '
     'one that had been fetched, and is the account''s from now on; skips NULL.';
 
-CREATE OR REPLACE FUNCTION shacache.record_fetched(digest bytea, bytes bigint, upstream_name text) RETURNS void
+-- It stored one at a time in earlier releases.
+DROP FUNCTION IF EXISTS shacache.record_fetched(bytea, bigint, text);
+
+CREATE OR REPLACE FUNCTION shacache.admit_fetched(digests bytea[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
-    upstream bigint;
+    locked boolean[];
 BEGIN
-    SELECT id FROM shacache.upstream WHERE name = upstream_name INTO upstream;
-    IF upstream IS NULL THEN
-        INSERT INTO shacache.upstream (name) VALUES (upstream_name)
-        ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id INTO upstream;
-    END IF;
-    INSERT INTO shacache.blob (sha512, size, upstream_id) VALUES (digest, bytes, upstream)
+    locked := ARRAY(
+        SELECT pg_try_advisory_xact_lock(shacache.blob_lock(digest))
+        FROM unnest(digests) WITH ORDINALITY AS fetched (digest, ordinality) ORDER BY ordinality);
+    RETURN ARRAY(
+        SELECT CASE
+            WHEN locked[ordinality] AND NOT EXISTS (SELECT FROM shacache.blob WHERE sha512 = digest) THEN 'new' END
+        FROM unnest(digests) WITH ORDINALITY AS fetched (digest, ordinality) ORDER BY ordinality);
+END
+$$;
+COMMENT ON FUNCTION shacache.admit_fetched(bytea[]) IS
+    'Locks blobs that were fetched, and returns for each whether it is new. NULL: this one needs a transaction of its own.';
+
+CREATE OR REPLACE FUNCTION shacache.record_fetched(
+    digests bytea[], sizes bigint[], upstream_names text[], verdicts text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+AS $$
+BEGIN
+    INSERT INTO shacache.upstream (name)
+    SELECT DISTINCT name FROM unnest(upstream_names) AS name
+    WHERE NOT EXISTS (SELECT FROM shacache.upstream WHERE upstream.name = name.name) ORDER BY name
+    ON CONFLICT (name) DO NOTHING;
+    INSERT INTO shacache.blob (sha512, size, upstream_id)
+    SELECT fetched.digest, fetched.size, upstream.id
+    FROM unnest(digests, sizes, upstream_names, verdicts) AS fetched (digest, size, upstream_name, verdict)
+    JOIN shacache.upstream ON upstream.name = fetched.upstream_name
+    WHERE fetched.verdict IS NOT NULL ORDER BY fetched.digest
     ON CONFLICT (sha512) DO UPDATE SET last_referenced_at = now(), deleting_at = NULL, left_by = NULL;
 END
 $$;
-COMMENT ON FUNCTION shacache.record_fetched(bytea, bigint, text) IS
-    'Records a blob that was fetched from an upstream, under its lock. One that has a row keeps its account: it was damaged.';
+COMMENT ON FUNCTION shacache.record_fetched(bytea[], bigint[], text[], text[]) IS
+    'Records blobs that were fetched from upstreams, under their locks; skips those whose verdict is NULL. One that has a row '
+    'keeps its account: it was damaged.';
 
 REVOKE ALL ON FUNCTION
     shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]),
-    shacache.record_fetched(bytea, bigint, text)
+    shacache.admit_fetched(bytea[]), shacache.record_fetched(bytea[], bigint[], text[], text[])
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     shacache.admit_blobs(shacache.blob_upload[]), shacache.record_blobs(shacache.blob_upload[], text[]),
-    shacache.record_fetched(bytea, bigint, text)
+    shacache.admit_fetched(bytea[]), shacache.record_fetched(bytea[], bigint[], text[], text[])
     TO shacache_worker, shacache_admin;

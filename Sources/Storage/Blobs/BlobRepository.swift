@@ -160,23 +160,9 @@ extension BlobRepository {
         }
     }
 
-    /// What needs no closer look, in two round trips, with the files in between. An error of the database rolls all
-    /// back, and each goes by itself.
     private func storeGroup(_ members: [BlobGroups.GroupMember]) {
-        var group = PublishedGroup(members, files: files)
         let rows: SQL = "ARRAY[\(members.map(\.upload.row))]::shacache.blob_upload[]"
-        do {
-            try connection.transaction("SELECT * FROM unnest(shacache.admit_blobs(\(rows)))") { verdicts in
-                group.publish(verdicts.map { $0.text(0) })
-                let verdicts = group.verdicts.map { "\($0)" as SQL }
-                return "SELECT shacache.record_blobs(\(rows), ARRAY[\(verdicts)]::text[])"
-            }
-            group.end(.stored)
-        } catch let error as DatabaseError where error.kind == .unknownOutcome {
-            group.end(.failed(error))
-        } catch {
-            group.end(.alone)
-        }
+        publish(members, "shacache.admit_blobs(\(rows))") { "SELECT shacache.record_blobs(\(rows), \($0))" }
     }
 
     /// Decides everything step by step, and waits for its locks. The file may be in place already: a group may have
@@ -216,13 +202,10 @@ extension BlobRepository {
 }
 
 /// A sealed body that is to become a blob, with all that its transaction needs to know.
-public struct BlobUpload: Sendable, GroupedUpload {
+public struct BlobUpload: Sendable, PublishedUpload {
     let digest: Digest
-    /// Of the file, which is open until its upload is stored or refused.
     let descriptor: CInt
     let record: UploadRecord
-
-    var exclusion: [UInt8] { digest.bytes }
 
     /// In the order of the columns of `blob_upload` in SQL.
     var row: SQL { "ROW(\(record.columns), \(digest.bytes))" }

@@ -1,20 +1,33 @@
 import Dispatch
+import Postgres
+import ShaCache
 import Synchronization
 
+/// Of a sealed file that is to become a blob.
+protocol PublishedUpload: GroupedUpload {
+    var digest: Digest { get }
+    /// Of the file, which is open until its upload is stored or refused.
+    var descriptor: CInt { get }
+}
+
+extension PublishedUpload {
+    var exclusion: [UInt8] { digest.bytes }
+}
+
+/// Since when a member's directory is too slow for the others. Longer than a flush of a busy disk takes: what is left out is
+/// linked and flushed once more.
+private let publishTimeout = DispatchTimeInterval.milliseconds(250)
+
 /// The files of a group of blobs, on their way to where readers look.
-struct PublishedGroup {
-    private let members: [BlobGroups.GroupMember]
+struct PublishedGroup<Upload: PublishedUpload> {
+    private let members: [UploadGroups<Upload>.GroupMember]
     private let files: LocalBlobs
     /// What is to be recorded of each: new or duplicate; nil: nothing.
     private(set) var verdicts: [String?]
     /// Of those whose file could not be published.
     private var errors: [Int: any Error] = [:]
 
-    /// Since when a member's directory is too slow for the others. Longer than a flush of a busy disk takes: what is left
-    /// out is linked and flushed once more.
-    private static let timeout = DispatchTimeInterval.milliseconds(250)
-
-    init(_ members: [BlobGroups.GroupMember], files: LocalBlobs) {
+    init(_ members: [UploadGroups<Upload>.GroupMember], files: LocalBlobs) {
         self.members = members
         self.files = files
         verdicts = Array(repeating: nil, count: members.count)
@@ -52,7 +65,7 @@ struct PublishedGroup {
             let digest = members[index].upload.digest
             return { results.set(index, Result { try files.synchronizeShelf(of: digest) }) }
         }
-        let deadline = DispatchTime.now() + Self.timeout
+        let deadline = DispatchTime.now() + publishTimeout
         if members.count == 1 {
             for index in linked { work(index)() }
         } else {
@@ -75,13 +88,39 @@ struct PublishedGroup {
     /// Gives each member its outcome.
     ///
     /// - Parameter outcome: of those that were recorded.
-    func end(_ outcome: BlobGroups.GroupOutcome) {
+    func end(_ outcome: UploadGroups<Upload>.GroupOutcome) {
         for (index, member) in members.enumerated() {
             if let error = errors[index] {
                 member.order(.end(.failed(error)))
             } else {
                 member.order(.end(verdicts[index] == nil ? .alone : outcome))
             }
+        }
+    }
+}
+
+extension BlobRepository {
+    /// Stores a group in two round trips, with the files in between. An error of the database rolls all back, and each goes by
+    /// itself.
+    ///
+    /// - Parameters:
+    ///   - admission: a text[] with what is to be recorded of each; NULL: it needs a closer look.
+    ///   - record: the statement that records what was published, by the same.
+    func publish<Upload: PublishedUpload>(
+        _ members: [UploadGroups<Upload>.GroupMember], _ admission: SQL, record: (_ verdicts: SQL) -> SQL
+    ) {
+        var group = PublishedGroup(members, files: files)
+        do {
+            try connection.transaction("SELECT * FROM unnest(\(admission))") { verdicts in
+                group.publish(verdicts.map { $0.text(0) })
+                let verdicts = group.verdicts.map { "\($0)" as SQL }
+                return record("ARRAY[\(verdicts)]::text[]")
+            }
+            group.end(.stored)
+        } catch let error as DatabaseError where error.kind == .unknownOutcome {
+            group.end(.failed(error))
+        } catch {
+            group.end(.alone)
         }
     }
 }
