@@ -78,7 +78,7 @@ extension Service {
 extension Response {
     fileprivate static func list(_ list: KeyList?, of key: Key) -> Response {
         guard let list else { return Response(.notFound, line: key.absence) }
-        return Response(.ok, headers: list.headers, body: .bytes(list.bytes))
+        return Response(.ok, headers: listHeaders(list.provenance), body: .bytes(list.bytes))
     }
 }
 
