@@ -36,11 +36,7 @@ public final class Fetcher: Sendable {
         files = store
         self.log = log
         self.recorder = recorder
-        let urls = configuration.upstreams.flatMap { [$0.shacache, $0.shadir] }
-        let hosts =
-            urls.compactMap { host(ofURL: $0) }
-            + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
-        servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
+        servers = UpstreamServer.all(of: configuration.upstreams)
         database = DatabasePool(configuration.workerDatabase)
     }
 
@@ -177,6 +173,7 @@ public final class Fetcher: Sendable {
             "sha512": "\(fetch.digest)", "upstream": "\(server.name)", "bytes": .stringConvertible(size),
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
+        server.ledger.count { $0.blobs += 1 }
         do {
             let isStored = try database.withSession {
                 try BlobRepository(files, $0).storeFetched(file.body, as: fetch.digest, size: size, from: server.name)
@@ -204,6 +201,7 @@ public final class Fetcher: Sendable {
 
     private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
         recorder.add(to: .upstreamFailures, failure.reason.rawValue)
+        server.ledger.note(failure, of: .blob(digest))
         log.warning(
             "upstream failed",
             metadata: [

@@ -104,8 +104,12 @@ public final class KeyFetcher: Sendable {
             try FetchedKeys(session).store(fetched, of: key, from: server.name)
             return fetched
         }
+        server.ledger.count { $0.keys += 1 }
         guard let refusal = fetched.refusal else { return }
         fetcher.recorder.add(fetched.refusedPairs, to: .refusedPairs)
+        server.ledger.count { $0.refusedPairs += fetched.refusedPairs }
+        server.ledger.note(
+            UpstreamFault(.key(key), reason: "refused pairs", detail: "\(fetched.refusedPairs): \(refusal)"))
         fetcher.log.warning(
             "pairs refused",
             metadata: [
@@ -120,6 +124,7 @@ public final class KeyFetcher: Sendable {
         if let failure = error as? UpstreamFailure {
             metadata["reason"] = "\(failure.reason.rawValue)"
             fetcher.recorder.add(to: .upstreamFailures, failure.reason.rawValue)
+            server.ledger.note(failure, of: .key(key))
         }
         fetcher.log.warning("upstream failed", metadata: metadata)
     }

@@ -55,6 +55,7 @@ struct ShacacheFetcher: ParsableCommand {
         let fetcher = Fetcher(configuration, store: store, log: log, recorder: recorder(configuration, log))
         let keys = KeyFetcher(fetcher, configuration)
         try keys.start()
+        try fetcher.startRecord()
         let responder = FetchResponder(fetcher, keys, clients: clients)
         let threads = ThreadPool()
         threads.start(FetchResponder.threads(clients: clients), on: listener) {
@@ -67,6 +68,7 @@ struct ShacacheFetcher: ParsableCommand {
         while !signals.arrive(withinSeconds: Int(Int32.max)) {}
         log.info("draining")
         threads.finish()
+        fetcher.writeRecord()
         log.info("stopped")
     }
 
