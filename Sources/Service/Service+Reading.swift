@@ -108,7 +108,7 @@ extension String {
 }
 
 extension Service {
-    /// Says of each line of a list whether a GET for it would find something.
+    /// Says of each line of a list whether a GET for it would find something here: no upstream is asked.
     ///
     /// - Parameter found: gets what was there, for the record of use.
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
@@ -131,7 +131,7 @@ extension Service {
 
     /// The database is asked only where there are keys: blobs don't need it.
     private func areVisible(_ keys: [Key]) throws -> [Bool] {
-        keys.isEmpty ? [] : try listing.areVisible(keys)
+        keys.isEmpty ? [] : try listing.areVisible(keys, includingFetched: hasUpstreams)
     }
 
     private func existence(of digest: Digest) throws -> ExistenceList.Answer {
