@@ -110,7 +110,8 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "Exchange", "HTTP", "OpenSSL", "ShaCache", "Storage",
+                "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "ShaCache",
+                "Storage",
                 "System",
                 "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

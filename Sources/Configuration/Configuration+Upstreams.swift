@@ -59,14 +59,20 @@ extension Configuration {
         public let clients: Int
         /// How long what an upstream said of a key is used.
         public let keyAges: FetchedKeys.Limits
+        /// How many bytes of blobs are kept that were fetched, and that nobody uploaded; nil: all.
+        public let bytesLimit: Int?
 
-        private enum CodingKeys: String, CodingKey { case clients, fresh, stale }
+        private enum CodingKeys: String, CodingKey {
+            case clients, fresh, stale
+            case bytesLimit = "bytes"
+        }
 
         public init(from decoder: any Decoder) throws {
             let options = try decoder.container(keyedBy: CodingKeys.self)
             clients = try options.positive(.clients) ?? 256
             keyAges = FetchedKeys.Limits(
                 fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
+            bytesLimit = try options.bytes(.bytesLimit)
         }
     }
 

@@ -64,7 +64,8 @@ public final class FetchResponder: Sendable {
                 return source.send(.notFound, key.absence, to: request)
             }
             source.send(
-                status: "200 OK", headers: list.headers + [("Content-Length", "\(list.bytes.count)")], body: list.bytes)
+                status: "200 OK",
+                headers: listHeaders(list.provenance) + [("Content-Length", "\(list.bytes.count)")], body: list.bytes)
         } catch {
             fetcher.log.error(
                 "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])

@@ -39,11 +39,7 @@ public final class Fetcher: Sendable {
         files = store
         self.log = log
         self.recorder = recorder
-        let urls = configuration.upstreams.flatMap { [$0.shacache, $0.shadir] }
-        let hosts =
-            urls.compactMap { host(ofURL: $0) }
-            + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
-        servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
+        servers = UpstreamServer.all(of: configuration.upstreams)
         let database = DatabasePool(configuration.workerDatabase)
         self.database = database
         blobs = FetchedBlobs(in: store) { try database.withSession($0) }
@@ -112,7 +108,7 @@ public final class Fetcher: Sendable {
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
         if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
-        let verdict: Verdict<Found> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+        let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
             server, loop in
             let head = try server.ask(.head, digest, loop: loop).head
             return try server.has(digest, head) ? Found(size: head.contentLength) : nil
@@ -155,7 +151,7 @@ public final class Fetcher: Sendable {
         guard try mayFetch(digest) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        let verdict: Verdict<Void> = try ask(servers(for: digest), for: ["sha512": "\(digest)"], loop: loop) {
+        let verdict: Verdict<Void> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
             server, loop in
             try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
@@ -180,6 +176,7 @@ public final class Fetcher: Sendable {
             "sha512": "\(fetch.digest)", "upstream": "\(server.name)", "bytes": .stringConvertible(size),
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
+        server.ledger.count { $0.blobs += 1 }
         do {
             let isStored = try blobs.store(file.body, as: fetch.digest, size: size, from: server.name)
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)
@@ -200,7 +197,7 @@ public final class Fetcher: Sendable {
         log.warning("no room to store what is fetched", metadata: ["sha512": "\(digest)"])
         try Thread { [self] in
             let verdict: Verdict<Void>? = try? ask(
-                servers(for: digest), for: ["sha512": "\(digest)"], loop: loop
+                servers(for: digest), for: .blob(digest), loop: loop
             ) { server, loop in
                 try passage.receive(digest, from: server, loop: loop) ? () : nil
             } orElse: { _, _ in

@@ -76,7 +76,7 @@ public final class KeyFetcher: Sendable {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
         // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
         var isUseful = false
-        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: ["key": "\(key.text)"], loop: loop) {
+        let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: .key(key), loop: loop) {
             server, loop in
             let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
             return try list.map { try store($0, of: key, from: server) }
@@ -108,8 +108,12 @@ public final class KeyFetcher: Sendable {
             try FetchedKeys(session).store(fetched, of: key, from: server.name)
             return fetched
         }
+        server.ledger.count { $0.keys += 1 }
         guard let refusal = fetched.refusal else { return }
         fetcher.recorder.add(fetched.refusedPairs, to: .refusedPairs)
+        server.ledger.count { $0.refusedPairs += fetched.refusedPairs }
+        server.ledger.note(
+            UpstreamFault(.key(key), reason: "refused pairs", detail: "\(fetched.refusedPairs): \(refusal)"))
         fetcher.log.warning(
             "pairs refused",
             metadata: [

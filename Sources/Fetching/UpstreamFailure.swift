@@ -24,6 +24,14 @@ struct UpstreamFailure: Error, CustomStringConvertible {
     /// Whether others that ask now would wait for nothing.
     var isOfServer: Bool { reason == .noAnswer || reason == .certificate }
 
+    /// Whether it gave something wrong, rather than nothing.
+    var isFault: Bool {
+        switch reason {
+        case .wrongBytes, .notTheBlob, .tooLarge, .redirect, .certificate: true
+        case .noAnswer, .status, .interrupted, .damagedPart: false
+        }
+    }
+
     /// How long the upstream isn't asked for this blob again.
     var rest: Duration {
         switch reason {

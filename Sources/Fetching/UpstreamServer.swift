@@ -8,6 +8,7 @@ import System
 final class UpstreamServer: Sendable {
     let upstream: Upstream
     let breaker = CircuitBreaker()
+    let ledger = UpstreamLedger()
     /// The hosts that the configuration names, in lower case.
     private let hosts: Set<String>
     private let sessions = SessionPool()
@@ -26,6 +27,14 @@ final class UpstreamServer: Sendable {
         self.upstream = upstream
         self.hosts = hosts
         pace = upstream.bandwidth.map { Mutex(Pace(perSecond: $0)) }
+    }
+
+    /// Each of them may redirect to the hosts of all.
+    static func all(of upstreams: [Upstream]) -> [UpstreamServer] {
+        let hosts =
+            upstreams.flatMap { [$0.shacache, $0.shadir] }.compactMap { host(ofURL: $0) }
+            + upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
+        return upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
     }
 
     var name: String { upstream.name }
@@ -47,7 +56,10 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        try ask(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop, receive: receive)
+        try ask(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop) { [ledger] head, part, bytes in
+            ledger.count { $0.bytes += bytes.count }
+            try receive(head, part, bytes)
+        }
     }
 
     /// Asks for the list of a key, as `ask` for a blob.

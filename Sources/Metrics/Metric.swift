@@ -6,7 +6,8 @@ public enum Metric: Int, CaseIterable, Sendable {
     case uploadSeconds, uploadStageSeconds, signatures, refusals, failures, damagedBlobs, readOnly
     case journalRecords, journalWrites, journalSeconds, journalFailures
     case databaseStatements, databaseSeconds, databaseSessions, databaseErrors
-    case fetches, fetchedBytes, fetchesInFlight, fedClients, fedBytes, upstreamFailures, openBreakers, refusedPairs
+    case nearRequests, fetches, fetchedBytes, fetchesInFlight, fedClients, fedBytes, upstreamFailures, openBreakers,
+        refusedPairs
 
     /// What one cell of memory holds.
     enum Unit {
@@ -127,6 +128,13 @@ public enum Metric: Int, CaseIterable, Sendable {
                 family: Family("shacache_database_errors_total", .counter, "Statements that failed, by kind."),
                 labels: [.databaseError])
         // Without upstreams, none of these is shown.
+        case .nearRequests:
+            Declaration(
+                family: Family(
+                    "shacache_near_requests_total", .counter,
+                    "Requests for blobs that were here (hit) or that the fetcher was asked for (miss), and for keys of which "
+                        + "what was here was the answer, or was too old for it."),
+                labels: [.nearTarget, .nearResult], showsZeros: false)
         case .fetches:
             Declaration(
                 family: Family(
@@ -223,6 +231,8 @@ extension Label {
     static let signature = Label(name: "result", values: ["verified", "unsigned", "unknown signer"])
     static let refusal = Label(name: "reason", values: Refusal.Name.allCases.map(\.rawValue))
     static let failure = Label(name: "reason", values: FailureName.allCases.map(\.rawValue))
+    static let nearTarget = Label(name: "target", values: ["blob", "key"])
+    static let nearResult = Label(name: "result", values: ["hit", "miss"])
     static let fetchResult = Label(name: "result", values: FetchResult.allCases.map(\.rawValue))
     static let upstreamFailure = Label(name: "reason", values: UpstreamFailureName.allCases.map(\.rawValue))
     static let databaseError = Label(

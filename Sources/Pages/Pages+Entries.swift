@@ -9,7 +9,8 @@ extension Pages {
         guard !key.hasCredentials else { return message(.nothingHere, view) }
         let includingHidden = view.visitor.isOperator
         let count = try browsing.countEntries(under: key, includingHidden: includingHidden)
-        guard count > 0 else { return message(.nothingHere, view) }
+        let fetched = try fetchedModel(key, view)
+        guard count > 0 || fetched != nil else { return message(.nothingHere, view) }
         let pages = (count + Self.entriesPerPage - 1) / Self.entriesPerPage
         let entries = try browsing.entries(
             under: key, includingHidden: includingHidden, offset: (page - 1) * Self.entriesPerPage,
@@ -17,6 +18,7 @@ extension Pages {
         var model: Templates.Model = [
             "key": key.shown(), "json": "/shadir/\(percentEncoded(key))",
             "count": Format.plural(count, "entry", "entries"), "entries": entries.map { entryModel($0, view) },
+            "hasEntries": count > 0, "fetched": fetched ?? false as Any,
             "page": page, "pages": pages, "isPaged": pages > 1,
         ]
         if page > 1 { model["previous"] = "\(Self.href(ofKey: key))&page=\(page - 1)" }

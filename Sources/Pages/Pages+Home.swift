@@ -5,7 +5,8 @@ extension Pages {
     func home(_ view: View) throws -> PageAnswer {
         // How to use the cache is told without figures, too.
         let figures = statistics.fresh(countedFigures, otherwise: ["areFiguresAway": true])
-        let page = render("home", title: site.name, view, figures.model.merging(instructions(view)) { $1 })
+        let model = figures.model.merging(instructions(view)) { $1 }.merging(nearness(view)) { $1 }
+        let page = render("home", title: site.name, view, model)
         return page.caused(by: figures.failure)
     }
 

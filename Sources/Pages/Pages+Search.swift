@@ -24,7 +24,9 @@ extension Pages {
 
     private func exactly(_ search: Search, _ view: View) throws -> [Templates.Model] {
         try search.keys.filter { !$0.key.text.hasCredentials }.compactMap { what, key -> Templates.Model? in
-            let count = try browsing.countEntries(under: key.text, includingHidden: view.visitor.isOperator)
+            let count =
+                try browsing.countEntries(under: key.text, includingHidden: view.visitor.isOperator)
+                + browsing.countFetchedEntries(under: key.text)
             return count == 0 ? nil : found(key.text, count).merging(["what": what]) { $1 }
         }
     }

@@ -10,15 +10,21 @@ public final class Pages {
     let browsing: Browsing
     let answers: Reports
     let site: Configuration.Site
+    /// In the order in which they are asked.
+    let upstreams: [Upstream]
     let templates: Templates
     let statistics: HomeStatisticsCache
 
     /// - Parameter statistics: those that all threads share.
-    public init(session: Session, site: Configuration.Site, templates: Templates, statistics: HomeStatisticsCache) {
+    public init(
+        session: Session, site: Configuration.Site, upstreams: [Upstream], templates: Templates,
+        statistics: HomeStatisticsCache
+    ) {
         self.session = session
         browsing = Browsing(session)
         answers = Reports(session)
         self.site = site
+        self.upstreams = upstreams
         self.templates = templates
         self.statistics = statistics
     }

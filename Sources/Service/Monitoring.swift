@@ -94,6 +94,8 @@ struct DatabaseFigures: Sendable {
     private(set) var surveyed: [StoreAuditSum] = []
     private(set) var scrub: ScrubFigures?
     private(set) var collection: CollectionFigures?
+    private(set) var fetched: FetchedFigures?
+    private(set) var upstreams: UpstreamFigures?
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
 
@@ -110,6 +112,8 @@ struct DatabaseFigures: Sendable {
             surveyed = try StoreAuditReports(session).latestSums()
             scrub = try ScrubFigures(asking: session)
             collection = try CollectionFigures(asking: session)
+            fetched = try FetchedFigures(asking: session)
+            upstreams = try UpstreamFigures(asking: session)
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {

@@ -13,6 +13,7 @@ extension Service {
         exposition.addStore(store)
         exposition.addDatabase(database)
         exposition.addUpkeep(database)
+        exposition.addFetched(database)
         exposition.addCertificates(in: monitoring.certificates)
         return Response(
             .ok, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],
@@ -50,6 +51,7 @@ extension Service {
         recorder.set(.readOnly, to: store.isReadOnly ? 1 : 0)
         guard request.purpose != .admission || response.status.isError else { return }
         recorder.add(to: .requests, route?.name ?? "", request.method, "\(response.status.rawValue)")
+        if hasUpstreams { recorder.countNearAnswer(route, response) }
         guard request.method != "HEAD" else { return }
         let isList = if case .entries = route { response.status == .ok } else { false }
         recorder.add(response.bytes.count, to: .sentBytes, isList ? "entry" : "message")
@@ -70,6 +72,22 @@ extension Recorder {
         if let bytes = upload.bytes { add(bytes, to: .receivedBytes, upload.target.rawValue) }
         if let result = upload.signatureResult { add(to: .signatures, result.name) }
         if isAccepted { observe(upload.start.duration(to: .now), in: .uploadSeconds, upload.target.rawValue) }
+    }
+
+    /// Of a near cache: whether it had what was asked for.
+    fileprivate func countNearAnswer(_ route: Route?, _ response: Response) {
+        let target: String
+        switch route {
+        case .blob: target = "blob"
+        case .entries: target = "key"
+        default: return
+        }
+        switch response.body {
+        case .fetched: add(to: .nearRequests, target, "miss")
+        case .file: add(to: .nearRequests, target, "hit")
+        case .bytes where response.status == .ok && target == "key": add(to: .nearRequests, target, "hit")
+        case .bytes: return
+        }
     }
 
     fileprivate func countJournal(_ figures: JournalFigures?) {

@@ -80,7 +80,7 @@ extension Service {
 extension Response {
     fileprivate static func list(_ list: KeyList?, of key: Key) -> Response {
         guard let list else { return Response(.notFound, line: key.absence) }
-        return Response(.ok, headers: list.headers, body: .bytes(list.bytes))
+        return Response(.ok, headers: listHeaders(list.provenance), body: .bytes(list.bytes))
     }
 }
 
@@ -110,7 +110,7 @@ extension String {
 }
 
 extension Service {
-    /// Says of each line of a list whether a GET for it would find something.
+    /// Says of each line of a list whether a GET for it would find something here: no upstream is asked.
     ///
     /// - Parameter found: gets what was there, for the record of use.
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
@@ -133,7 +133,7 @@ extension Service {
 
     /// The database is asked only where there are keys: blobs don't need it.
     private func areVisible(_ keys: [Key]) throws -> [Bool] {
-        keys.isEmpty ? [] : try listing.areVisible(keys)
+        keys.isEmpty ? [] : try listing.areVisible(keys, includingFetched: hasUpstreams)
     }
 
     private func existence(of digest: Digest) throws -> ExistenceList.Answer {

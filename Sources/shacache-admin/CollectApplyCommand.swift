@@ -6,6 +6,17 @@ import ShaCache
 import Storage
 import System
 
+extension AdminOptions {
+    /// - Parameter pause: from the end of one run to the next, in seconds; nil: there is one run.
+    func repeating(every pause: Int?, _ body: () throws -> Void) throws {
+        guard let pause else { return try body() }
+        while true {
+            do { try body() } catch { report("\(error)") }
+            sleep(UInt32(clamping: pause))
+        }
+    }
+}
+
 extension CollectCommand {
     struct CollectApply: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -45,13 +56,7 @@ extension CollectCommand {
             guard every.map({ $0 >= 0 }) ?? true else { throw ValidationError("--every takes 0 or more") }
         }
 
-        func run() throws {
-            guard let every else { return try collect() }
-            while true {
-                do { try collect() } catch { options.report("\(error)") }
-                sleep(UInt32(clamping: every))
-            }
-        }
+        func run() throws { try options.repeating(every: every, collect) }
 
         private func collect() throws {
             let configuration = try options.configuration()

@@ -6,8 +6,11 @@ import Storage
 struct CollectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collect",
-        abstract: "What is kept, and what goes: by the tables [[retention]] of the configuration.",
-        subcommands: [CollectPlan.self, CollectApply.self, CollectStatus.self, CollectRestore.self])
+        abstract:
+            "What is kept, and what goes: by the tables [[retention]] of the configuration, and [fetching] bytes.",
+        subcommands: [
+            CollectPlan.self, CollectApply.self, CollectFetched.self, CollectStatus.self, CollectRestore.self,
+        ])
 
     struct CollectPlan: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Fetching
 import Foundation
 import Glibc
 import HTTP
@@ -15,7 +16,8 @@ struct ScrubCommand: ParsableCommand {
             Reads the files from the disk itself, past the page cache where the file system can (O_DIRECT), and \
             compares each with its name, at idle priority: what wasn't read for longest first. A file with other bytes, \
             or one that can't be read, is moved to the store's directory quarantine, and downloads of it are 404 until \
-            the next upload of the same bytes, or --from, brings it back. The report damaged-blobs names them.
+            the right bytes are back: the configuration's upstreams are asked for them at once, in their \
+            order; else the next upload of the same, or --from, brings them. The report damaged-blobs names them.
 
             shacache-scrub.timer runs it every day. One that was ended goes on where it was, within a few seconds' \
             work; several hosts that share a store share the work; of two on one host, the second ends at once. \
@@ -54,8 +56,8 @@ struct ScrubCommand: ParsableCommand {
         help: ArgumentHelp(
             """
             Then bring back what is damaged or lost: from the directory of another store, or one of files that are named \
-            for their SHA-512; or from the SHACACHE URL of another cache. It needs to be trusted with nothing: only the \
-            right bytes are taken.
+            for their SHA-512; or from the SHACACHE URL of another cache, in place of the upstreams. It needs to be \
+            trusted with nothing: only the right bytes are taken.
             """, valueName: "directory or URL"))
     var from: String?
 
@@ -82,7 +84,13 @@ struct ScrubCommand: ParsableCommand {
             } else {
                 try scrub.readDue(within: within, until: deadline)
             }
-            if let source { try scrub.heal(from: source.name, fetch: source.fetch) }
+            if let source {
+                try scrub.heal(from: source.name, includingLost: true, fetch: source.fetch)
+            } else {
+                for source in UpstreamSource.all(of: configuration.upstreams) {
+                    try scrub.heal(from: source.name, includingLost: false, fetch: source.fetch)
+                }
+            }
             return scrub
         }
         if young == nil { try TaskRuns(session).recordRun(of: .scrub, on: host) }

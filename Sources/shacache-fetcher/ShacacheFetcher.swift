@@ -46,6 +46,7 @@ struct ShacacheFetcher: ParsableCommand {
         let fetcher = try Fetcher(configuration, store: store, log: process.log, recorder: recorder)
         let keys = KeyFetcher(fetcher, configuration)
         try keys.start()
+        try fetcher.startRecord()
         let responder = FetchResponder(fetcher, keys, clients: clients)
         let threads = ThreadPool()
         threads.start(FetchResponder.threads(clients: clients), on: listener) {
@@ -55,5 +56,6 @@ struct ShacacheFetcher: ParsableCommand {
             }
         }
         process.serve(with: threads)
+        fetcher.writeRecord()
     }
 }

@@ -142,7 +142,7 @@ struct ScrubTests {
         #expect(try readAll().damaged == 1)
         #expect(!exists(hidden) && exists(quarantined(digest)))
         let scrub = try scrub()
-        try scrub.heal(from: "elsewhere") { _, write in
+        try scrub.heal(from: "elsewhere", includingLost: true) { _, write in
             try "bytes".utf8CString.withUnsafeBytes { try write(.init(rebasing: $0.dropLast())) }
         }
         #expect(try String(contentsOfFile: hidden, encoding: .utf8) == "bytes")
@@ -158,7 +158,9 @@ struct ScrubTests {
         var told: [String] = []
         let scrub = try scrub { told.append("\($0)") }
         for text in ["other", "bytes"] {
-            try scrub.heal(from: "elsewhere") { _, write in try Array(text.utf8).withUnsafeBytes { try write($0) } }
+            try scrub.heal(from: "elsewhere", includingLost: true) { _, write in
+                try Array(text.utf8).withUnsafeBytes { try write($0) }
+            }
         }
         #expect(told.count == 2 && told[0].contains("other bytes") && told[1].hasPrefix("healed"))
         #expect(try store.files.presence(of: lost) == .intact)

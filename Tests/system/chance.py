@@ -31,6 +31,7 @@ def made_by_chance(random):
     yield from imported(random)
     yield from collected(random)
     yield from pinned(random)
+    yield from fetched(random)
     yield """
         INSERT INTO shacache.archive_check (sha512, key, checked_at, problem)
         SELECT DISTINCT sha512, key, now() - get_byte(sha512, 2) * interval '6 hours',
@@ -192,3 +193,20 @@ def pinned(random):
         yield ("INSERT INTO shacache.pin (at, actor, reason, key, entry_id, sha512, software_url, removed_at, removed_by) VALUES "
                f"({days_ago(random.uniform(0, 70))}, 'root', 'why {number}', "
                f"{', '.join(str(value) if index == only else 'NULL' for index, value in enumerate(what))}, {removed})")
+
+
+def fetched(random):
+    """From two upstreams; not on each day."""
+    yield "INSERT INTO shacache.upstream (name) VALUES ('first'), ('second')"
+    yield "INSERT INTO shacache.upstream_day (day, upstream_id, blobs, bytes, keys, failures, faults, refused_pairs, downloads, sent_bytes) VALUES " + rows(
+        (f"'{(NOW - timedelta(days=day)).date()}'", upstream, *(random.randint(0, 900) for _ in range(8)))
+        for day in range(70) for upstream in (1, 2) if random.random() < 0.8)
+    yield "INSERT INTO shacache.upstream_fault (upstream_id, reason, sha512, key, detail, times, first_at, last_at) VALUES " + rows(
+        (random.randint(1, 2), f"'reason {n % 3}'", *random.choice([(f"sha512('{n}')", "NULL"), ("NULL", f"'key {n}'")]), f"'detail {n}'",
+         random.randint(1, 9), days_ago(90), days_ago(random.uniform(0, 70))) for n in range(100))
+    yield "INSERT INTO shacache.fetched_key (key, upstream_id, answered_at, list_digest, bytes, refused_pairs, refusal) VALUES " + rows(
+        (f"'key {n}'", random.randint(1, 2), days_ago(random.uniform(0, 70)), "sha256('')", random.randint(0, 900),
+         *random.choice([(0, "NULL"), (n + 1, "'why'")])) for n in range(60))
+    yield "INSERT INTO shacache.fetched_entry (key, position, metadata, signature, digest, sha512, signature_result) VALUES " + rows(
+        (f"'key {n}'", number, "'{}'", "''", f"sha256('{n} {number}')", f"sha512('blob {number}')", "'unsigned'")
+        for n in range(60) for number in range(random.randint(0, 4)))

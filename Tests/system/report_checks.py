@@ -187,6 +187,18 @@ CHECKS = {
         FROM (SELECT id, started_at AS at, finished_at, host, actor, problem FROM shacache.collection) AS collection
         LEFT JOIN shacache.collection_sum ON collection_id = id
         WHERE {DAYS} ORDER BY at DESC, id DESC, policy"""),
+    "near_cache": ("*", f"""
+        SELECT day, name, downloads, sent_bytes, blobs, bytes, sent_bytes - bytes AS s, keys, failures, faults, refused_pairs
+        FROM shacache.upstream_day JOIN shacache.upstream ON id = upstream_id WHERE {ON_DAYS} ORDER BY day DESC, name"""),
+    "upstream_faults": ("*", f"""
+        SELECT at, name, reason, times, first_at, encode(sha512, 'hex') AS h, key, detail
+        FROM (SELECT *, last_at AS at FROM shacache.upstream_fault) AS fault JOIN shacache.upstream ON upstream.id = upstream_id
+        WHERE {DAYS} ORDER BY at DESC, fault.id DESC"""),
+    "fetched_keys": ("*", f"""
+        SELECT key, name, at, count(sha512) AS e, bytes, refused_pairs, refusal
+        FROM (SELECT *, answered_at AS at FROM shacache.fetched_key) AS known JOIN shacache.upstream ON upstream.id = upstream_id
+        LEFT JOIN shacache.fetched_entry USING (key)
+        WHERE {DAYS} GROUP BY 1, 2, 3, 5, 6, 7 ORDER BY at DESC, key"""),
     "pins": ("*", f"""
         SELECT id, at, actor, reason, key, entry_id, encode(sha512, 'hex') AS h, software_url, removed_at, removed_by
         FROM shacache.pin WHERE {DAYS}

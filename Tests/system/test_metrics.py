@@ -754,5 +754,9 @@ def test_the_guide_names_every_metric(two, account):
     fetching = {
         "shacache_fetches_total", "shacache_fetched_bytes_total", "shacache_fetches_in_flight", "shacache_fed_clients",
         "shacache_fed_bytes_total", "shacache_upstream_failures_total", "shacache_upstreams_away",
-        "shacache_refused_pairs_total"}
+        "shacache_refused_pairs_total", "shacache_near_requests_total", "shacache_fetched_stored_blobs",
+        "shacache_fetched_stored_bytes", "shacache_fetched_limit_bytes", "shacache_fetched_keys",
+        "shacache_wanted_key_oldest_timestamp_seconds", "shacache_upstream_blobs_total", "shacache_upstream_bytes_total",
+        "shacache_upstream_keys_total", "shacache_upstream_errors_total", "shacache_upstream_downloads_total",
+        "shacache_upstream_sent_bytes_total", "shacache_upstream_away"}
     assert sorted(named) == sorted(fetching | set(scrape(two).families))

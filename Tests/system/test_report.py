@@ -496,6 +496,9 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 # What an upstream says now, in the place of what it said before.
                 *(f"fetched_key.{column}" for column in (
                     "answered_at", "bytes", "list_digest", "refusal", "refused_pairs", "upstream_id", "wanted_at")),
+                # What upstreams gave.
+                *(f"upstream_day.{column}" for column in ("blobs", "bytes", "failures", "faults", "keys", "refused_pairs")),
+                *(f"upstream_fault.{column}" for column in ("detail", "last_at", "times")),
                 # As far as an account withdrew it itself: see the triggers in 0004_store.sql.
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
@@ -521,6 +524,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"scrub_shelf.{column}" for column in ("bytes", "files", "finished_at", "host", "position", "started_at")),
                 "signer.revoked_at", "signer.revoked_since",
                 *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
+                "upstream_day.downloads", "upstream_day.sent_bytes",
                 "withdrawal.lifted_at", "withdrawal.lifted_by",
             ],
         ),
@@ -528,13 +532,16 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
         (
             "shacache_collector",
             [
-                *COUNTERS, "blob.deleting_at", "blob.last_referenced_at", "blob.left_by",
+                *COUNTERS, "blob.deleting_at", "blob.last_referenced_at", "blob.left_by", "blob.used_at",
                 *(f"collection.{column}" for column in (
                     "finished_at", "hidden_blobs", "hidden_bytes", "hidden_entries", "problem", "trash_blobs", "trash_bytes")),
                 *(f"collection_sum.{column}" for column in (
                     "freed_blobs", "freed_bytes", "hidden_entries", "marked_blobs", "removed_blobs", "removed_bytes",
                     "removed_entries", "withdrawal_id")),
-                "entry.withdrawal_id", "key_count.entries",
+                "entry.withdrawal_id",
+                *(f"fetched_total.{column}" for column in (
+                    "at", "blobs", "bytes", "bytes_limit", "keys", "outdated_keys", "stale_keys")),
+                "key_count.entries",
                 *(f"task_run.{column}" for column in ("at", "findings", "is_forgotten")),
                 *(f"trash.{column}" for column in (
                     "account_id", "created_at", "is_shared", "last_referenced_at", "moved_at", "policy", "removed_at", "sha512",
@@ -563,7 +570,8 @@ def test_only_the_owner_and_the_collector_may_delete_what_cannot_be_fetched_agai
     rights = ask(database, RIGHTS_ON_TABLES, role="shacache_owner")
     assert ("shacache_worker", "shacache.entry", "INSERT") in rights
     assert {right for right in rights if right[2] not in ("SELECT", "INSERT")} == {
-        ("shacache_worker", f"shacache.{table}", "DELETE") for table in ("fetched_entry", "fetched_key")}
+        ("shacache_worker", f"shacache.{table}", "DELETE") for table in (
+            "fetched_entry", "fetched_key", "upstream_absence", "upstream_fault")}
 
 
 # Fails when the collector is granted more than what a collection removes.

@@ -13,6 +13,8 @@ public import ShaCache
 /// So the file is never away from where its row has it, whatever is killed: it is moved when the row has gone for good, and
 /// back before the row is there again. An upload waits for the blob's lock (an entry for the row's), and is the first to
 /// come behind a step: it unmarks a marked blob, and makes a removed one anew, with a file of its own.
+///
+/// What was fetched and is too much (`FetchedBound`) goes the same way, without waiting on it: from trash with the next run.
 extension BlobRepository {
     /// Marks those of `going_blob` that no entry names, and that nothing has touched.
     ///
@@ -63,6 +65,21 @@ extension BlobRepository {
         return CollectionPage(lastOf: page, count: removed)
     }
 
+    /// Removes the rows of those of `going_blob` that are marked, whenever that was.
+    func removeGoing(after last: String, _ cutoff: Cutoff, for record: CollectionRecord) throws -> CollectionPage<
+        String
+    > {
+        let page = try connection.run(
+            """
+            SELECT going.sha512
+            FROM pg_temp.going_blob AS going JOIN shacache.blob ON blob.sha512 = going.sha512
+            WHERE going.sha512 > decode(\(last), 'hex') AND deleting_at IS NOT NULL
+            ORDER BY going.sha512 LIMIT \(CollectionPage<String>.size)
+            """)
+        let removed = try remove(page.digests, cutoff, for: record, by: nil)
+        return CollectionPage(lastOf: page, count: removed)
+    }
+
     private func unmark(_ digests: [Digest]) throws {
         guard !digests.isEmpty else { return }
         try connection.run(
@@ -74,9 +91,10 @@ extension BlobRepository {
             """)
     }
 
+    /// - Parameter actor: whom the audit names; nil: it has none of it.
     /// - Returns: how many were removed.
     private func remove(
-        _ candidates: [Digest], _ cutoff: Cutoff, for record: CollectionRecord, by actor: String
+        _ candidates: [Digest], _ cutoff: Cutoff, for record: CollectionRecord, by actor: String?
     ) throws -> Int {
         guard !candidates.isEmpty else { return 0 }
         return try connection.transaction {
@@ -113,7 +131,7 @@ extension BlobRepository {
                     INSERT INTO shacache.audit (actor, action, subject, detail)
                     SELECT \(actor), 'blob remove', encode(sha512, 'hex'),
                         format('%s bytes, retention policy %s: %s', size, policy, why)
-                    FROM removed ORDER BY sha512
+                    FROM removed WHERE \(actor != nil) ORDER BY sha512
                 )
                 SELECT policy, size FROM removed
                 """)
@@ -166,14 +184,16 @@ extension BlobRepository {
     }
 
     /// Frees the bytes of what was in trash for long enough, and gives them back to their accounts.
+    ///
+    /// - Parameter which: the condition for rows of trash that are meant.
     func free(
-        after position: TrashPosition, olderThan seconds: Int, for record: CollectionRecord
+        after position: TrashPosition, olderThan seconds: Int, where which: SQL = "true", for record: CollectionRecord
     ) throws -> CollectionPage<TrashPosition> {
         try connection.transaction {
             let page = try connection.run(
                 """
                 SELECT sha512, moved_at::text FROM shacache.trash
-                WHERE moved_at <= now() - make_interval(secs => \(seconds))
+                WHERE moved_at <= now() - make_interval(secs => \(seconds)) AND \(which)
                     AND (moved_at, sha512) > (\(position.time)::timestamptz, decode(\(position.name), 'hex'))
                 -- Without its table, the name would be of the text that is selected.
                 ORDER BY trash.moved_at, trash.sha512 LIMIT \(CollectionPage<String>.size)
@@ -219,11 +239,15 @@ extension BlobRepository {
     }
 
     /// Brings back the blobs in trash that a visible entry names: it came when they were about to go.
-    func returnNamed(after last: String, by actor: String) throws -> CollectionPage<String> {
+    ///
+    /// - Parameter which: the condition for rows of trash that are meant.
+    func returnNamed(
+        after last: String, where which: SQL = "true", by actor: String
+    ) throws -> CollectionPage<String> {
         let page = try connection.run(
             """
             SELECT sha512 FROM shacache.trash
-            WHERE sha512 > decode(\(last), 'hex') AND \(Self.isMissed)
+            WHERE sha512 > decode(\(last), 'hex') AND \(which) AND \(Self.isMissed)
             ORDER BY sha512 LIMIT \(CollectionPage<String>.size)
             """)
         for digest in page.digests {

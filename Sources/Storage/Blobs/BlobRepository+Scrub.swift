@@ -37,13 +37,17 @@ extension BlobRepository {
             isQuarantined ? "blob quarantine" : "blob damaged", of: digest.description, by: actor, detail: problem)
     }
 
-    /// Closes the findings of blobs that an upload has healed. And what a crash has left in quarantine without a
+    /// Closes the findings of blobs that an upload has healed, or that a collection has removed. And what a crash has left in quarantine without a
     /// finding gets one, or goes when the blob is intact.
     func reconcileQuarantine(host: String, by actor: String) throws {
         let findings = ScrubFindings(session)
         try findings.forEachOpen { digest in
             try connection.transaction {
                 try session.lock(.blob(digest))
+                if try state(of: digest) == .absent {
+                    files.discardQuarantined(digest)
+                    return try findings.close(digest, by: "nothing: it was removed")
+                }
                 guard try isIntactOnDisk(digest) else { return }
                 try findings.close(digest, by: "an upload")
             }

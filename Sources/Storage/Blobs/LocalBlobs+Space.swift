@@ -164,10 +164,22 @@ extension LocalBlobs {
         guard let file = try? Descriptor(inStore: path, named: "a leftover"), let status = try? file.status(),
             status.isOrdinary
         else { return false }
-        if fcntl(file.number, f_setlease, Int32(F_WRLCK)) != 0 {
-            guard errno != EAGAIN, status.isOld else { return false }
-        }
-        return unlink(path) == 0
+        return file.isOpenElsewhere ?? !status.isOld ? false : unlink(path) == 0
+    }
+
+    /// Whether some process reads a blob at this moment, as far as the kernel tells it.
+    func isBeingRead(_ digest: Digest) -> Bool {
+        guard let file = try? Descriptor(inStore: path(digest), named: "a blob") else { return false }
+        return file.isOpenElsewhere ?? false
+    }
+}
+
+extension Descriptor {
+    /// Whether another process has the file open, or this one a second time; nil where no lease is granted at all. Whoever
+    /// opens it from here on waits until this is closed.
+    fileprivate var isOpenElsewhere: Bool? {
+        if fcntl(number, f_setlease, Int32(F_WRLCK)) == 0 { return false }
+        return errno == EAGAIN ? true : nil
     }
 }
 

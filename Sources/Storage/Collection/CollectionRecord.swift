@@ -23,6 +23,26 @@ struct CollectionRecord {
         ).first!.int(0)!
     }
 
+    /// Of what was fetched: one for all runs of a host and day, which come every minute.
+    init(goingOnIn session: Session, on host: String, by actor: String) throws {
+        self.session = session
+        let known = try session.connection.run(
+            """
+            UPDATE shacache.collection SET finished_at = NULL, problem = NULL
+            WHERE id = (
+                SELECT id FROM shacache.collection
+                WHERE is_of_fetched AND host = \(host) AND started_at >= date_trunc('day', now())
+                ORDER BY started_at DESC LIMIT 1)
+            RETURNING id
+            """
+        ).first?.int(0)
+        id =
+            try known
+            ?? session.connection.run(
+                "INSERT INTO shacache.collection (host, actor, is_of_fetched) VALUES (\(host), \(actor), true) RETURNING id"
+            ).first!.int(0)!
+    }
+
     func add(_ sums: [String: CollectionSum]) throws {
         for (policy, sum) in sums.sorted(by: { $0.key < $1.key }) {
             try session.connection.run(
@@ -84,6 +104,23 @@ struct CollectionRecord {
             """)
         try Withdrawals(session).noteState(of: number)
         return number
+    }
+
+    /// - Parameter problem: nil when it was through.
+    func finishRunOfFetched(problem: String?) throws {
+        try session.connection.run(
+            "UPDATE shacache.collection SET finished_at = clock_timestamp(), problem = \(problem) WHERE id = \(id)")
+    }
+
+    /// The bytes that were removed by a policy, and those that were freed.
+    func bytes(by policy: String) throws -> (removed: Int, freed: Int) {
+        let row = try session.connection.run(
+            """
+            SELECT removed_bytes, freed_bytes FROM shacache.collection_sum
+            WHERE collection_id = \(id) AND policy = \(policy)
+            """
+        ).first
+        return (row?.int(0) ?? 0, row?.int(1) ?? 0)
     }
 
     /// - Parameter problem: nil when it was through.

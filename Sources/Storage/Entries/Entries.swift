@@ -115,9 +115,11 @@ extension Entries {
 extension Entries {
     /// Which keys have visible entries.
     ///
-    /// - Parameter keys: any number; one statement asks for all.
+    /// - Parameters:
+    ///   - keys: any number; one statement asks for all.
+    ///   - includingFetched: also those that an upstream has, as it last said.
     /// - Returns: for each whether it has at least one entry that isn't withdrawn.
-    public func areVisible(_ keys: [Key]) throws -> [Bool] {
+    public func areVisible(_ keys: [Key], includingFetched: Bool = false) throws -> [Bool] {
         let texts = keys.map(\.text)
         let rows = try session.reading {
             // Limited to one row, a key costs an index lookup, whatever is listed under it, and no plan reads all
@@ -128,10 +130,25 @@ extension Entries {
                 CROSS JOIN LATERAL (
                     SELECT FROM shacache.entry WHERE entry.key = asked.key AND withdrawal_id IS NULL LIMIT 1
                 ) AS visible
+                \(includingFetched ? Self.orFetched(texts) : "")
                 """)
         }
         var areVisible = keys.map { _ in false }
         for row in rows { areVisible[row.int(0)! - 1] = true }
         return areVisible
+    }
+
+    private static func orFetched(_ keys: [String]) -> SQL {
+        """
+        UNION ALL
+        SELECT number FROM unnest(\(keys)::text[]) WITH ORDINALITY AS asked (key, number)
+        CROSS JOIN LATERAL (
+            SELECT FROM shacache.fetched_entry AS fetched
+            WHERE fetched.key = asked.key AND NOT EXISTS (
+                SELECT FROM shacache.entry AS own
+                WHERE own.key = fetched.key AND own.digest = fetched.digest AND own.withdrawal_id IS NOT NULL)
+            LIMIT 1
+        ) AS fetched
+        """
     }
 }

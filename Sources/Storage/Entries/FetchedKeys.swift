@@ -60,17 +60,10 @@ public struct FetchedKeys {
 public struct KeyList: Sendable {
     /// A list of pairs in JSON.
     public let bytes: [UInt8]
-    /// What was fetched of it: the upstream, how many seconds ago it said so, and the number of entries that only it has; nil
-    /// when it has no list of the key. For a header.
-    public let provenance: String?
+    /// nil when no upstream has a list of the key.
+    public let provenance: Provenance?
 
-    public init(bytes: [UInt8], provenance: String? = nil) { (self.bytes, self.provenance) = (bytes, provenance) }
-
-    /// Of the answer, but for its length.
-    public var headers: [(name: String, value: String)] {
-        let fetched = provenance.map { [("X-ShaCache-Fetched", $0)] } ?? []
-        return [("Content-Type", "application/json"), ("Cache-Control", "no-cache")] + fetched
-    }
+    public init(bytes: [UInt8], provenance: Provenance? = nil) { (self.bytes, self.provenance) = (bytes, provenance) }
 }
 
 extension FetchedKeys {
@@ -95,12 +88,9 @@ extension FetchedKeys {
             row.withBytes(0) { metadata in row.withBytes(1) { signature in list.append(metadata, signature) } }
             if row.bool(3) { fetched += 1 }
         }
-        let provenance = source.map { source in
-            // A text in a header has no other characters.
-            let name = source.text(0)!.filter { $0.isASCII && $0 >= " " && !"\"\\\u{7F}".contains($0) }
-            return "\"\(name)\"; age=\(source.int(1)!); entries=\(fetched)"
-        }
-        return KeyList(bytes: list.json, provenance: provenance)
+        return KeyList(
+            bytes: list.json,
+            provenance: source.map { Provenance(upstream: $0.text(0)!, age: $0.int(1)!, entries: fetched) })
     }
 
     private func pairs(of key: Key) throws -> Rows {

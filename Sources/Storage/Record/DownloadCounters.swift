@@ -49,6 +49,7 @@ public struct DownloadCounters {
                 """)
             guard moved.count == 1 else { return false }
             try addBlobs(DownloadSums.Columns(sums.blobs))
+            try addUpstreams(DownloadSums.Columns(sums.blobs))
             try addKeys(DownloadSums.Columns(sums.keys))
             try addDays(DownloadSums.Columns(sums.days))
             return true
@@ -75,6 +76,24 @@ public struct DownloadCounters {
             ON CONFLICT (sha512, day) DO UPDATE
             SET whole = known.whole + excluded.whole, partial = known.partial + excluded.partial,
                 probes = known.probes + excluded.probes, bytes = known.bytes + excluded.bytes
+            """)
+    }
+
+    /// What was fetched counts for the upstream that it came from, as long as it is here.
+    private func addUpstreams(_ sums: DownloadSums.Columns) throws {
+        try session.connection.run(
+            """
+            INSERT INTO shacache.upstream_day AS known (day, upstream_id, downloads, sent_bytes)
+            SELECT day, upstream_id, sum(whole + partial), sum(bytes)
+            FROM unnest(
+                \(sums.days)::date[], \(sums.binaryNames)::bytea[], \(sums.whole)::bigint[], \(sums.partial)::bigint[],
+                \(sums.bytes)::bigint[]
+            ) AS new (day, sha512, whole, partial, bytes)
+            JOIN shacache.blob USING (sha512)
+            WHERE upstream_id IS NOT NULL AND whole + partial > 0
+            GROUP BY day, upstream_id ORDER BY day, upstream_id
+            ON CONFLICT (day, upstream_id) DO UPDATE
+            SET downloads = known.downloads + excluded.downloads, sent_bytes = known.sent_bytes + excluded.sent_bytes
             """)
     }
 

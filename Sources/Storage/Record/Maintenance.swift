@@ -74,6 +74,7 @@ public struct Maintenance {
 public enum TimedTask: String, Sendable {
     case maintain, survey, scrub, collect, backup
     case ingestLog = "ingest-log"
+    case collectFetched = "collect fetched"
 }
 
 /// The last successful run of a task.
@@ -104,15 +105,15 @@ public struct TaskRuns {
             """)
     }
 
-    /// The last run of each task on each host, without forgotten hosts. `maintain` and `collect` have one for all hosts,
-    /// whichever of them ran it.
+    /// The last run of each task on each host, without forgotten hosts. `maintain` and both of `collect` have one for all
+    /// hosts, whichever of them ran it.
     public func latest() throws -> [TaskRun] {
         let rows = try session.reading {
             try session.connection.run(
                 """
                 SELECT DISTINCT ON (task, place) task, place, floor(extract(epoch FROM at))::bigint, findings
                 FROM (
-                    SELECT task, CASE WHEN task NOT IN ('maintain', 'collect') THEN host END AS place, at, findings
+                    SELECT task, CASE WHEN task NOT IN ('maintain', 'collect', 'collect fetched') THEN host END AS place, at, findings
                     FROM shacache.task_run WHERE NOT is_forgotten
                 ) AS run
                 ORDER BY task, place, at DESC

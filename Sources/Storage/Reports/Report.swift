@@ -91,6 +91,9 @@ extension Report {
             "Which client certificates expire within sixty days, or did in the last sixty?",
             obeys: [.account], charts: [.count(of: "expiring_certificates", by: "not_after")]),
         Report(
+            "fetched_keys", "Of which keys does a near cache list what an upstream said, and how old is that?",
+            obeys: days),
+        Report(
             "growth", "How does the cache grow from day to day (in UTC)?",
             obeys: everything, charts: [.sum("total_bytes", of: "growth")]),
         Report(
@@ -101,6 +104,10 @@ extension Report {
             obeys: everything,
             [.until: "in its last entry", .account: "who has put one of its entries; all are counted"]),
         Report("largest_blobs", "Which blobs take the most space, and what are they?", obeys: [.account]),
+        Report(
+            "near_cache",
+            "What did clients get of what was fetched from each upstream, on each day (in UTC), and what did it cost?",
+            obeys: days, charts: [.sum("sent_bytes", of: "near_cache"), .sum("fetched_bytes", of: "near_cache")]),
         Report(
             "never_downloaded", "Which blobs has nobody downloaded, whole or in part, since they were uploaded?",
             obeys: everything, [.until: "in the upload"]),
@@ -127,6 +134,9 @@ extension Report {
         Report(
             "uploads", "How much was uploaded on each day (in UTC)?",
             obeys: everything, charts: [.sum("accepted", of: "uploads")]),
+        Report(
+            "upstream_faults", "What did upstreams give wrong, and when?",
+            obeys: days, charts: [.count(of: "upstream_faults", by: "last_at")]),
         Report(
             "usage", "What lies on the disk, as far as the newest survey of each host knows?",
             obeys: days, [.until: "in the survey"]),

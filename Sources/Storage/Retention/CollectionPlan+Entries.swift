@@ -4,8 +4,7 @@ extension CollectionPlan {
     /// Reads the dates in metadata: PostgreSQL could read neither its JSON, which may hold what only Python takes, nor most
     /// writings of dates.
     func findExpired(_ decision: EntryDecision) throws -> EntrySet {
-        let range = try connection.run("SELECT min(id), max(id) FROM shacache.entry").first!
-        var expired = EntrySet(within: (range.int(0) ?? 0)...(range.int(1) ?? 0))
+        var expired = EntrySet()
         guard let condition = decision.mayExpire else { return expired }
         let mentions = ExpiryDate.names.map { "position(\($0) IN entry.metadata) > 0" as SQL }
         // A cursor on the entries would look for them without parallel workers.

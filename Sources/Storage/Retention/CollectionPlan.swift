@@ -143,8 +143,7 @@ public struct CollectionPlan {
         try connection.run(
             """
             WITH spared AS (
-                DELETE FROM pg_temp.going_blob AS going USING shacache.pin
-                WHERE pin.sha512 = going.sha512 AND pin.removed_at IS NULL RETURNING going.*
+                DELETE FROM pg_temp.going_blob AS blob WHERE \(Pins.holdBlob) RETURNING blob.*
             )
             INSERT INTO pg_temp.spared_blob SELECT * FROM spared
             """)

@@ -19,9 +19,15 @@ public struct Pins {
             WHERE removed_at IS NULL AND pin.software_url IS NOT NULL), false))
         """
 
-    /// The condition for rows of `blob`.
+    /// The condition for rows of `blob`. Of a key, what an upstream lists there is held too; entries that were put hold their
+    /// blobs themselves.
     static let holdBlob: SQL =
-        "EXISTS (SELECT FROM shacache.pin WHERE pin.sha512 = blob.sha512 AND pin.removed_at IS NULL)"
+        """
+        (EXISTS (SELECT FROM shacache.pin WHERE pin.sha512 = blob.sha512 AND pin.removed_at IS NULL)
+        OR EXISTS (
+            SELECT FROM shacache.fetched_entry AS listed JOIN shacache.pin ON pin.key = listed.key
+            WHERE listed.sha512 = blob.sha512 AND pin.removed_at IS NULL))
+        """
 
     /// What is pinned. It need not be there yet.
     public enum Target: Sendable {

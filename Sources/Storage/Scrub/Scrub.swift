@@ -156,13 +156,15 @@ public final class Scrub {
         guard blobs.session.statistics.sessions == sessions else { throw ScrubError.lostSession }
     }
 
-    /// Brings back the right bytes of all that is damaged or lost, as far as they can be had.
+    /// Brings back the right bytes of all that is damaged, as far as they can be had.
     ///
     /// - Parameters:
     ///   - origin: for the record.
+    ///   - includingLost: also of what was lost: then each blob is looked for.
     ///   - fetch: throws when it hasn't got them.
     public func heal(
-        from origin: String, fetch: (Digest, _ write: @escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        from origin: String, includingLost: Bool,
+        fetch: (Digest, _ write: @escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws {
         func heal(_ digest: Digest) throws {
             do {
@@ -175,6 +177,7 @@ public final class Scrub {
         }
         let findings = ScrubFindings(blobs.session)
         try findings.forEachOpen { try heal($0) }
+        guard includingLost else { return }
         // Those that could not be healed have been reported.
         try blobs.forEachLostBlob { if try !findings.isOpen($0) { try heal($0) } }
     }
