@@ -17,6 +17,8 @@ struct FetchRequest {
         /// - Parameter way: the internal location by which nginx sends it when it is here, as the worker chose it.
         case blob(Digest, way: String)
         case key(Key)
+        /// By `shacache-admin mirror`, not by a worker.
+        case ahead(AheadRequest)
     }
 
     /// Every parameter that `fetch.conf` sets.
@@ -39,6 +41,10 @@ extension FetchRequest.Target {
     /// - Parameter path: of `Response.fetching` (Service).
     init?(_ path: String) {
         let parts = path.split(separator: "/").map(String.init)
+        if let request = AheadRequest(parts) {
+            self = .ahead(request)
+            return
+        }
         guard parts.count == 4, parts[0] == "-", parts[1] == "fetch" else { return nil }
         if parts[2] == "key" {
             guard let key = try? Key(hexadecimal: parts[3]) else { return nil }
@@ -53,7 +59,7 @@ extension FetchRequest.Target {
 
 extension Key {
     /// - Parameter text: the bytes of its text.
-    fileprivate init(hexadecimal text: String) throws(Refusal) {
+    init(hexadecimal text: String) throws(Refusal) {
         let digits = Array(text.utf8)
         let escaped = stride(from: 0, to: digits.count, by: 2).flatMap { [UInt8(ascii: "%")] + digits[$0...].prefix(2) }
         try self.init(percentEncoded: escaped)

@@ -36,11 +36,7 @@ public final class Fetcher: Sendable {
         files = store
         self.log = log
         self.recorder = recorder
-        let urls = configuration.upstreams.flatMap { [$0.shacache, $0.shadir] }
-        let hosts =
-            urls.compactMap { host(ofURL: $0) }
-            + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
-        servers = configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
+        servers = UpstreamServer.all(of: configuration)
         database = DatabasePool(configuration.workerDatabase)
     }
 
@@ -63,7 +59,7 @@ public final class Fetcher: Sendable {
             try Thread { [self] in run(fetch, loop: loop.passing(name)) }.detach()
         } catch {
             forget(fetch)
-            fetch.end(.failed)
+            fetch.end(.failed(nil))
             throw error
         }
         return fetch
@@ -114,6 +110,9 @@ public final class Fetcher: Sendable {
         return nil
     }
 
+    /// Whether all upstreams said so a short time ago.
+    func isKnownAbsent(_ digest: Digest) -> Bool { absent.contains(digest) }
+
     /// For the metrics, whenever a server has been asked.
     func noteBreakers() { recorder.set(.openBreakers, to: servers.count { $0.breaker.isOpen }) }
 
@@ -129,14 +128,13 @@ public final class Fetcher: Sendable {
             end = .noRoom
         } catch {
             log.error("fetch failed", metadata: ["sha512": "\(fetch.digest)", "cause": "\(error)"])
-            end = error.isTransient ? .unknown : .failed
+            end = error.isTransient ? .unknown : .failed(nil)
         }
         // Whoever comes from here on finds the blob, or begins anew.
         forget(fetch)
         noteBreakers()
-        guard let end else { return }
         fetch.end(end)
-        recorder.add(to: .fetches, end.result.rawValue)
+        if let end { recorder.add(to: .fetches, end.result.rawValue) }
     }
 
     /// - Returns: nil when it is verified.
@@ -145,7 +143,7 @@ public final class Fetcher: Sendable {
         guard try database.withSession({ try BlobRepository(files, $0).mayFetch(digest) }) else { return .absent }
         // Not to ask for what can't be kept.
         try files.admit(bytes: 1)
-        var isAbsent = true
+        var (isAbsent, last) = (true, UpstreamFailure?.none)
         for server in servers(for: digest) {
             guard server.breaker.allows() else {
                 isAbsent = false
@@ -154,19 +152,19 @@ public final class Fetcher: Sendable {
             do {
                 if try FetchAttempt(fetch, from: server, in: files, loop: loop, recorder).fetch(store) { return nil }
             } catch let failure as UpstreamFailure {
-                isAbsent = false
+                (isAbsent, last) = (false, failure)
                 logFailure(failure, of: server, digest)
                 if failure.rest > .zero {
                     resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
                 }
-                guard fetch.restart() else { return .failed }
+                guard fetch.restart() else { return .failed(last) }
             } catch is Abandoned {
                 log.info(
                     "fetch ended, nobody waits for it", metadata: ["sha512": "\(digest)", "upstream": "\(server.name)"])
                 return .abandoned
             }
         }
-        guard isAbsent else { return .failed }
+        guard isAbsent else { return .failed(last) }
         absent.insert(digest, for: Self.absence)
         return .absent
     }
@@ -202,7 +200,7 @@ public final class Fetcher: Sendable {
         }.detach()
     }
 
-    private func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
+    func logFailure(_ failure: UpstreamFailure, of server: UpstreamServer, _ digest: Digest) {
         recorder.add(to: .upstreamFailures, failure.reason.rawValue)
         log.warning(
             "upstream failed",

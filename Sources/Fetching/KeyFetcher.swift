@@ -52,41 +52,72 @@ public final class KeyFetcher: Sendable {
             return (false, keys.count < Self.limit && keys.insert(name).inserted)
         }
         if isUnderWay { return underWay.wait { $0.contains(name) ? nil : () } }
-        guard isMine else { return }
+        if isMine { _ = ask(key, name, loop: loop) }
+    }
+
+    /// Asks for a key, whatever is remembered of it, and not before another thread's question is answered: that one may have
+    /// been asked before what the caller knows of had come to be.
+    func refreshAnyway(_ key: Key) -> Outcome {
+        let name = Array(key.text.utf8)
+        underWay.wait { (keys: inout Set<[UInt8]>) -> Void? in
+            guard !keys.contains(name), keys.count < Self.limit else { return nil }
+            keys.insert(name)
+            return ()
+        }
+        return ask(key, name, loop: CacheLoop(""))
+    }
+
+    /// What the upstreams say of a key.
+    enum Outcome {
+        /// One has it.
+        case listed
+        case absent
+        /// - Parameter isOfServer: it says nothing about the key, so that it is of use to ask again soon.
+        case failed(any Error, isOfServer: Bool)
+    }
+
+    /// - Parameter name: which is under way, until this returns.
+    private func ask(_ key: Key, _ name: [UInt8], loop: CacheLoop) -> Outcome {
         defer {
             underWay.change { $0.remove(name) }
             fetcher.noteBreakers()
         }
         do {
-            if try !ask(key, loop: loop.passing(fetcher.name)) { resting.insert(name, for: Self.rest) }
+            let outcome = try ask(key, loop: loop.passing(fetcher.name))
+            switch outcome {
+            case .listed, .failed(_, isOfServer: true): break
+            case .absent, .failed(_, isOfServer: false): resting.insert(name, for: Self.rest)
+            }
+            return outcome
         } catch {
             fetcher.log.error("key not asked for", metadata: ["key": "\(key.text)", "cause": "\(error)"])
+            return .failed(error, isOfServer: true)
         }
     }
 
     /// The first upstream that has it decides. What one has said stays while that one gives no answer, whatever those behind
     /// it have.
-    ///
-    /// - Returns: false when it is no use to ask again soon.
-    private func ask(_ key: Key, loop: String) throws -> Bool {
+    private func ask(_ key: Key, loop: String) throws -> Outcome {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
-        var (isAbsent, isUseful) = (true, false)
+        var outcome = Outcome.absent
         for server in fetcher.servers {
             do {
-                guard server.breaker.allows() else { throw NotAsked() }
+                guard server.breaker.allows() else { throw NotAsked(upstream: server.name) }
                 if let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop) {
                     try store(list, of: key, from: server)
-                    return true
+                    return .listed
                 }
             } catch {
-                isAbsent = false
-                isUseful = isUseful || error.isOfServer
+                let wasOfServer = if case .failed(_, let isOfServer) = outcome { isOfServer } else { false }
+                outcome = .failed(error, isOfServer: wasOfServer || error.isOfServer)
                 logFailure(error, of: server, key)
-                if server.name == known { return isUseful }
+                if server.name == known { return outcome }
             }
         }
-        if isAbsent, known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
-        return isUseful
+        if case .absent = outcome, known != nil {
+            try fetcher.database.withSession { try FetchedKeys($0).forget(key) }
+        }
+        return outcome
     }
 
     /// Of a list, in bytes: several times what the key may hold here, since JSON writes some characters longer.
@@ -159,7 +190,11 @@ public final class KeyFetcher: Sendable {
 }
 
 /// The breaker of an upstream is open.
-private struct NotAsked: Error {}
+struct NotAsked: Error, CustomStringConvertible {
+    let upstream: String
+
+    var description: String { "\(upstream) isn't asked for a while, since it did not answer" }
+}
 
 extension Error {
     /// Whether it says something about the upstream, or the database, and nothing about what was asked for.

@@ -28,6 +28,15 @@ final class UpstreamServer: Sendable {
         pace = upstream.bandwidth.map { Mutex(Pace(perSecond: $0)) }
     }
 
+    /// In the order in which they are asked.
+    static func all(of configuration: Configuration) -> [UpstreamServer] {
+        let urls = configuration.upstreams.flatMap { [$0.shacache, $0.shadir, $0.feed] }
+        let hosts =
+            urls.compactMap { host(ofURL: $0) }
+            + configuration.upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
+        return configuration.upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
+    }
+
     var name: String { upstream.name }
 
     /// What it answers to a GET or a HEAD.
@@ -58,20 +67,29 @@ final class UpstreamServer: Sendable {
     /// - Returns: nil when the upstream doesn't have it.
     /// - Throws: `UpstreamFailure`.
     func list(of key: Key, atMost limit: Int, within time: Duration, loop: String) throws -> [UInt8]? {
-        let (url, end) = ("\(upstream.shadir)/\(key.percentEncoded)", ContinuousClock.now + time)
-        var list: [UInt8] = []
-        let status = try ask(.get, url, loop: loop) { head, part, bytes in
-            guard list.count + bytes.count <= limit, part.size ?? 0 <= limit else {
-                throw UpstreamFailure(.tooLarge, "\(url): a list of more than \(limit) bytes")
-            }
-            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
-            list.append(contentsOf: bytes)
-        }.head.status
-        switch status {
+        let url = "\(upstream.shadir)/\(key.percentEncoded)"
+        let (head, list) = try text(at: url, atMost: limit, within: time, loop: loop)
+        switch head.status {
         case 200: return list
         case 404, 410: return nil
-        default: throw UpstreamFailure(.status, "\(url): answers \(status)")
+        default: throw UpstreamFailure(.status, "\(url): answers \(head.status)")
         }
+    }
+
+    /// Asks for what is kept in memory; the same.
+    ///
+    /// - Returns: the bytes of a 200, and of no other answer.
+    func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
+        let end = ContinuousClock.now + time
+        var text: [UInt8] = []
+        let head = try ask(.get, url, loop: loop) { head, part, bytes in
+            guard text.count + bytes.count <= limit, part.size ?? 0 <= limit else {
+                throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
+            }
+            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
+            text.append(contentsOf: bytes)
+        }.head
+        return (head, text)
     }
 
     private func ask(

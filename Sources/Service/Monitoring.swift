@@ -96,6 +96,7 @@ struct DatabaseFigures: Sendable {
     private(set) var collection: CollectionFigures?
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
+    private(set) var mirrors: [MirrorFigures] = []
 
     init() {}
 
@@ -112,6 +113,7 @@ struct DatabaseFigures: Sendable {
             collection = try CollectionFigures(asking: session)
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
+            mirrors = try MirrorFigures.all(asking: session)
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {
             isUp = false
         } catch {
