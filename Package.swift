@@ -29,7 +29,7 @@ let package = Package(
 
         .target(name: "System", dependencies: ["CLinux"], swiftSettings: settings),
         .target(name: "Metrics", dependencies: ["CLinux", "ShaCache", "System"], swiftSettings: settings),
-        .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux"], swiftSettings: settings),
+        .target(name: "FastCGI", dependencies: ["CFastCGI", "CLinux", "System"], swiftSettings: settings),
         .target(name: "Postgres", dependencies: ["CPostgres", "System"], swiftSettings: settings),
         .target(name: "OpenSSL", dependencies: ["COpenSSL"], swiftSettings: settings),
 
@@ -82,7 +82,8 @@ let package = Package(
             swiftSettings: settings),
 
         .target(
-            name: "Exchange", dependencies: ["CLinux", "Client", "OpenSSL", "ShaCache", "Storage", "System"],
+            name: "Exchange",
+            dependencies: ["CLinux", "Client", "Fetching", "OpenSSL", "ShaCache", "Storage", "System"],
             swiftSettings: settings),
 
         .executableTarget(
@@ -111,9 +112,7 @@ let package = Package(
             name: "shacache-admin",
             dependencies: [
                 "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "ShaCache",
-                "Storage",
-                "System",
-                "TextTable",
+                "Storage", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
         .executableTarget(

@@ -32,6 +32,7 @@ public struct Doctor {
         examineSlapgrid()
         let silent = SilentServers()
         for use in Use.allCases { examine(use, silent, writes: writes) }
+        examineFallbacks(silent)
     }
 
     private func examineFile() {
@@ -45,6 +46,21 @@ public struct Doctor {
             tell(.warning(file, warning, mend: "edit \(file)"))
         }
         if configuration.warnings.isEmpty { tell(.good(file, "read")) }
+    }
+
+    private func examineFallbacks(_ silent: SilentServers) {
+        do {
+            for fallback in try configuration.fallbacks() {
+                let visit = EndpointChecks(fallback, .sources, isFallback: true, timeout: timeout, silent, tell: tell)
+                visit.examineDownloads()
+                visit.examineRanges(isUploaded: false)
+            }
+        } catch {
+            tell(
+                .failure(
+                    NodeConfiguration.fallbackOption(.cache).rawValue, "\(error)",
+                    mend: (error as? any HasHint)?.hint ?? "name both URLs of each cache"))
+        }
     }
 
     private func examine(_ use: Use, _ silent: SilentServers, writes: Bool) {

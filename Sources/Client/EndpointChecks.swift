@@ -10,6 +10,8 @@ final class EndpointChecks {
     let configuration: NodeConfiguration
     let use: Use
     let tell: (Finding) -> Void
+    /// Of a cache that is asked behind the download cache.
+    private let isFallback: Bool
     private let timeout: Int
     private let silent: SilentServers
     private let session = HTTPSession(agent: "shacache doctor")
@@ -27,18 +29,20 @@ final class EndpointChecks {
     static func name(for service: CacheService) -> String { service == .cache ? nobody.description : key }
 
     init(
-        _ configuration: NodeConfiguration, _ use: Use, timeout: Int, _ silent: SilentServers,
+        _ configuration: NodeConfiguration, _ use: Use, isFallback: Bool = false, timeout: Int, _ silent: SilentServers,
         tell: @escaping (Finding) -> Void
     ) {
         self.configuration = configuration
         self.use = use
+        self.isFallback = isFallback
         self.timeout = timeout
         self.silent = silent
         self.tell = tell
     }
 
     func option(_ direction: Direction, _ service: CacheService) -> String {
-        NodeConfiguration.option(direction, service, for: use).rawValue
+        if isFallback { return NodeConfiguration.fallbackOption(service).rawValue }
+        return NodeConfiguration.option(direction, service, for: use).rawValue
     }
 
     func ask(_ request: HTTPRequest, _ option: String) -> HTTPResponse? {
@@ -89,6 +93,25 @@ final class EndpointChecks {
             guard let response = ask(endpoint.request(.get, Self.name(for: service)), option) else { continue }
             examine(response, of: endpoint, option)
             examineClock(response, option)
+            examineUpstreams(response, option)
+        }
+    }
+
+    /// A near cache says with each miss where else it has looked.
+    private func examineUpstreams(_ response: HTTPResponse, _ option: String) {
+        guard let text = response.head[UpstreamList.headerName.lowercased()], let upstreams = UpstreamList(text) else {
+            return
+        }
+        for upstream in upstreams.upstreams {
+            let near = "it is a near cache, whose upstream \(upstream.name)"
+            guard upstream.isAway else {
+                tell(.good(option, "\(near) answers"))
+                continue
+            }
+            tell(
+                .warning(
+                    option, "\(near) doesn't answer: what isn't there already can't be had from it",
+                    mend: "tell the cache's operator; what is there goes on"))
         }
     }
 

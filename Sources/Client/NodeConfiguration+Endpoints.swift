@@ -54,6 +54,14 @@ extension NodeConfiguration {
         }
     }
 
+    /// Of the caches that are asked behind the download cache.
+    static func fallbackOption(_ service: CacheService) -> ConfigurationOption {
+        switch service {
+        case .cache: .fallbackCacheURLs
+        case .directory: .fallbackDirectoryURLs
+        }
+    }
+
     /// nil when its URL isn't set.
     public func endpoint(_ direction: Direction, _ service: CacheService, for use: Use) -> Endpoint? {
         self[Self.option(direction, service, for: use)].map { Endpoint(url: $0, identity: identity(service)) }

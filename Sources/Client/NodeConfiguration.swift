@@ -6,6 +6,8 @@ public struct NodeConfiguration: Sendable {
     public enum ConfigurationOption: String, CaseIterable, Sendable {
         case downloadCacheURL = "download-cache-url"
         case downloadDirectoryURL = "download-dir-url"
+        case fallbackCacheURLs = "fallback-download-cache-url"
+        case fallbackDirectoryURLs = "fallback-download-dir-url"
         case uploadCacheURL = "upload-cache-url"
         case uploadDirectoryURL = "upload-dir-url"
         case downloadBinaryCacheURL = "download-binary-cache-url"
@@ -65,6 +67,30 @@ public struct NodeConfiguration: Sendable {
             .downloadCacheURL: ConfiguredValue(value: cache, source: ""),
             .downloadDirectoryURL: ConfiguredValue(value: directory, source: ""),
         ]
+    }
+
+    /// The caches that are asked when the download cache doesn't give what is looked for, in their order: each is a
+    /// configuration like this one, with its URLs in the place of the download cache's.
+    ///
+    /// - Throws: `UsageError` when they aren't pairs.
+    public func fallbacks() throws -> [NodeConfiguration] {
+        let (caches, directories) = (prefixes(.fallbackCacheURLs), prefixes(.fallbackDirectoryURLs))
+        guard caches.count == directories.count else {
+            let options = CacheService.allCases.map { Self.fallbackOption($0).rawValue }
+            throw UsageError(
+                "\(options[0]) has \(counted(caches.count, "URL")), and \(options[1]) \(directories.count)",
+                hint: "name both URLs of each cache, one a line, in the same order")
+        }
+        return zip(caches, directories).map { cache, directory in
+            var fallback = self
+            fallback.set(.downloadCacheURL, cache, from: .fallbackCacheURLs)
+            fallback.set(.downloadDirectoryURL, directory, from: .fallbackDirectoryURLs)
+            return fallback
+        }
+    }
+
+    private mutating func set(_ option: ConfigurationOption, _ value: String, from other: ConfigurationOption) {
+        settings[option] = ConfiguredValue(value: value, source: settings[other]?.source ?? "")
     }
 
     public subscript(option: ConfigurationOption) -> String? {

@@ -10,6 +10,8 @@ public struct Upstream: Decodable, Sendable {
     public let shacache: String
     /// The URL to which a slash and a key are added.
     public let shadir: String
+    /// The URL of its feed.
+    public let feed: String
     /// Files in PEM; nil: what the system trusts, and no certificate.
     public let authorityFile: String?
     public let certificateFile: String?
@@ -26,7 +28,7 @@ public struct Upstream: Decodable, Sendable {
     public let bandwidth: Int?
 
     private enum CodingKeys: String, CodingKey {
-        case name, shacache, shadir, certificate, key, limit, bandwidth
+        case name, shacache, shadir, feed, certificate, key, limit, bandwidth
         case authorityFile = "ca-file"
         case redirectHosts = "redirect-hosts"
         case headerTimeout = "header-timeout"
@@ -38,6 +40,7 @@ public struct Upstream: Decodable, Sendable {
         name = try options.tableName(.name)
         shacache = try options.requiredURL(.shacache)
         shadir = try options.requiredURL(.shadir)
+        feed = try options.url(.feed) ?? Self.feed(beside: shacache)
         authorityFile = try options.text(.authorityFile)
         certificateFile = try options.text(.certificate)
         keyFile = try options.text(.key)
@@ -50,6 +53,11 @@ public struct Upstream: Decodable, Sendable {
         sizeLimit = try options.bytes(.limit) ?? 100 << 30
         bandwidth = try options.bytes(.bandwidth)
     }
+
+    /// Where a ShaCache server has it.
+    private static func feed(beside url: String) -> String {
+        url.prefixMatch(of: /https?:\/\/[^\/]+/).map { "\($0.0)/-/feed" } ?? url
+    }
 }
 
 extension Configuration {
@@ -61,9 +69,11 @@ extension Configuration {
         public let keyAges: FetchedKeys.Limits
         /// How many bytes of blobs are kept that were fetched, and that nobody uploaded; nil: all.
         public let bytesLimit: Int?
+        /// The path of the socket that shacache-fetcher listens on.
+        public let socket: String
 
         private enum CodingKeys: String, CodingKey {
-            case clients, fresh, stale
+            case clients, fresh, stale, socket
             case bytesLimit = "bytes"
         }
 
@@ -73,6 +83,7 @@ extension Configuration {
             keyAges = FetchedKeys.Limits(
                 fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
             bytesLimit = try options.bytes(.bytesLimit)
+            socket = try options.text(.socket) ?? "/run/shacache/fetch.sock"
         }
     }
 

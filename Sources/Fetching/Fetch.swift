@@ -25,8 +25,8 @@ final class Fetch: Sendable {
     enum End {
         /// No upstream has it, or it is withdrawn here.
         case absent
-        /// No upstream gave it.
-        case failed
+        /// No upstream gave it; why the last one did not, if one was asked.
+        case failed(UpstreamFailure?)
         /// The database, which knows what is withdrawn, is away.
         case unknown
         /// Its clients have left.
@@ -43,6 +43,8 @@ final class Fetch: Sendable {
         fileprivate(set) var received = 0
         fileprivate(set) var file: FetchedFile?
         fileprivate var clients = 1
+        /// Nothing more comes of it.
+        fileprivate(set) var isOver = false
         /// Whether some of it was sent to a client.
         fileprivate var isFed = false
 
@@ -108,7 +110,13 @@ final class Fetch: Sendable {
 
     func noteStored() { progress.change { $0.phase = .stored } }
 
-    func end(_ end: End) { progress.change { $0.phase = .failed(end) } }
+    /// - Parameter end: nil when it was verified.
+    func end(_ end: End?) {
+        progress.change { progress in
+            if let end { progress.phase = .failed(end) }
+            progress.isOver = true
+        }
+    }
 
     /// Ends it when no client waits any more and most of it is yet to come: what a client asks for and doesn't read, the
     /// deployed clients' way to look whether a blob is there, costs no gigabytes. What is small, or more than half here, is

@@ -3,7 +3,7 @@ import ShaCache
 
 /// One request that a worker handed on, since it lacks what is asked for.
 struct FetchRequest {
-    let route: FetchRoute
+    let target: Target
     let isHead: Bool
     let range: String
     let ifRange: String
@@ -13,12 +13,19 @@ struct FetchRequest {
     /// Whether the operator limits how much this address may ask for.
     let isLimited: Bool
 
+    enum Target {
+        /// By a worker.
+        case missing(FetchRoute)
+        /// By `shacache-admin mirror`.
+        case ahead(AheadRequest)
+    }
+
     /// Every parameter that `fetch.conf` sets.
     ///
     /// - Returns: nil when a worker can't have asked for this.
     init?(_ source: borrowing FastCGIRequest) {
-        guard let route = FetchRoute(path: source.text("FETCH")) else { return nil }
-        self.route = route
+        guard let target = Target(path: source.text("FETCH")) else { return nil }
+        self.target = target
         isHead = source.text("REQUEST_METHOD") == "HEAD"
         range = source.text("RANGE")
         ifRange = source.text("IF_RANGE")
@@ -26,6 +33,18 @@ struct FetchRequest {
         clientAddress = source.text("REMOTE_ADDR")
         requestID = source.text("REQUEST_ID")
         isLimited = !source.text("LIMITED").isEmpty
+    }
+}
+
+extension FetchRequest.Target {
+    init?(path: String) {
+        if let request = AheadRequest(path: path) {
+            self = .ahead(request)
+        } else if let route = FetchRoute(path: path) {
+            self = .missing(route)
+        } else {
+            return nil
+        }
     }
 }
 

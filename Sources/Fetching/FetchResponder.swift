@@ -9,8 +9,8 @@ import System
 /// Answers the requests that workers handed on. Its threads wait for blobs that come, and for clients that take them; the
 /// threads that fetch wait for neither.
 public final class FetchResponder: Sendable {
-    private let fetcher: Fetcher
-    private let keys: KeyFetcher
+    let fetcher: Fetcher
+    let keys: KeyFetcher
     /// How many clients may be fed at once.
     private let clientLimit: Int
     private let clients = Atomic(0)
@@ -28,7 +28,7 @@ public final class FetchResponder: Sendable {
     /// How long a client waits for its turn. The deployed clients wait a minute for an answer.
     private static let turn = Duration.seconds(50)
     /// How often it is looked whether the client is still there.
-    private static let interval = Duration.seconds(1)
+    static let interval = Duration.seconds(1)
 
     /// - Parameter clients: how many may be fed at once.
     public init(_ fetcher: Fetcher, _ keys: KeyFetcher, clients: Int) {
@@ -42,15 +42,18 @@ public final class FetchResponder: Sendable {
     private static let waiting = 64
     /// Threads that no request for a blob has: keys wait for no blob.
     private static let spare = 96
+    /// What is fetched ahead takes no thread from clients.
+    let ahead = Atomic(0)
 
     /// How many threads it needs.
-    public static func threads(clients: Int) -> Int { clients + waiting + spare }
+    public static func threads(clients: Int) -> Int { clients + waiting + spare + aheadLimit }
 
     public func answer(_ source: borrowing FastCGIRequest) {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
-        switch request.route {
-        case .blob(let digest, let delivery): answerBlob(digest, delivery, request, source)
-        case .key(let key): answerKey(key, request, source)
+        switch request.target {
+        case .missing(.blob(let digest, let delivery)): answerBlob(digest, delivery, request, source)
+        case .missing(.key(let key)): answerKey(key, request, source)
+        case .ahead(let ahead): answerAhead(ahead, source)
         }
     }
 
@@ -61,7 +64,7 @@ public final class FetchResponder: Sendable {
         do {
             guard let list = try keys.list(of: key, asking: mayAsk ? request.loop : nil) else {
                 misses.take(1, from: request.clientAddress)
-                return source.send(.notFound, key.absence, to: request)
+                return source.send(.notFound, key.absence, to: request, headers: upstreamHeaders)
             }
             source.send(
                 status: "200 OK",
@@ -76,7 +79,7 @@ public final class FetchResponder: Sendable {
     private func answerBlob(
         _ digest: Digest, _ delivery: BlobDelivery, _ request: FetchRequest, _ source: borrowing FastCGIRequest
     ) {
-        guard !request.loop.ends(at: fetcher.name) else { return source.sendAbsence(of: digest, to: request) }
+        guard !request.loop.ends(at: fetcher.name) else { return sendAbsence(of: digest, to: request, source) }
         if request.isLimited, let pause = misses.delay(before: 1, from: request.clientAddress) {
             return source.send(
                 .tooManyRequests, "too much that is nowhere is asked for from this address", to: request,
@@ -89,7 +92,7 @@ public final class FetchResponder: Sendable {
         do {
             if request.isHead { return try answerHead(digest, request, source) }
             guard let fetch = try fetcher.join(digest, loop: request.loop) else {
-                return source.sendAbsence(of: digest, to: request)
+                return sendAbsence(of: digest, to: request, source)
             }
             defer { fetch.leave() }
             answer(request, with: fetch, delivery, source)
@@ -102,10 +105,21 @@ public final class FetchResponder: Sendable {
         }
     }
 
+    /// What a miss would have had. To a deployed client that resumes, without a body: it would splice that into its file.
+    private func sendAbsence(of digest: Digest, to request: FetchRequest, _ source: borrowing FastCGIRequest) {
+        source.send(.notFound, digest.absence, to: request, headers: upstreamHeaders)
+    }
+
+    /// Where else was looked.
+    private var upstreamHeaders: [(name: String, value: String)] {
+        let upstreams = fetcher.servers.map { UpstreamList.Upstream(name: $0.name, isAway: $0.breaker.isOpen) }
+        return [(UpstreamList.headerName, UpstreamList(upstreams).text)]
+    }
+
     private func answerHead(_ digest: Digest, _ request: FetchRequest, _ source: borrowing FastCGIRequest) throws {
         guard case .found(let found) = try fetcher.find(digest, loop: request.loop) else {
             misses.take(1, from: request.clientAddress)
-            return source.sendAbsence(of: digest, to: request)
+            return sendAbsence(of: digest, to: request, source)
         }
         let length = found.size.map { [("Content-Length", "\($0)")] } ?? []
         source.begin(status: "200 OK", headers: digest.blobHeaders + length)
@@ -142,7 +156,7 @@ public final class FetchResponder: Sendable {
                 }
             case .over(.absent), .over(.failed), .over(.abandoned):
                 misses.take(1, from: request.clientAddress)
-                return source.sendAbsence(of: fetch.digest, to: request)
+                return sendAbsence(of: fetch.digest, to: request, source)
             case .over(.noRoom): return pass(fetch.digest, request, isWhole: delivery == .whole, source)
             case .over(.unknown):
                 return source.send(.serviceUnavailable, "the database is away, try again", to: request, retryAfter: 10)
@@ -175,7 +189,7 @@ public final class FetchResponder: Sendable {
         while true {
             switch passage.size(atMost: Self.interval) {
             case .success(let size): return pass(digest, through: passage, of: size, request, isWhole: isWhole, source)
-            case .failure: return source.sendAbsence(of: digest, to: request)
+            case .failure: return sendAbsence(of: digest, to: request, source)
             case nil: if source.isAbandoned { return source.giveUp() }
             }
         }
@@ -234,20 +248,22 @@ extension Digest {
 }
 
 extension FastCGIRequest {
-    /// What a miss would have had. To a deployed client that resumes, without a body: it would splice that into its file.
-    func sendAbsence(of digest: Digest, to request: FetchRequest) { send(.notFound, digest.absence, to: request) }
-
     /// - Parameter pause: in seconds.
-    func send(_ status: Status, _ line: String, to request: FetchRequest, retryAfter pause: Int? = nil) {
-        send(status, request.range.isEmpty ? line : "", retryAfter: pause)
+    func send(
+        _ status: Status, _ line: String, to request: FetchRequest, retryAfter pause: Int? = nil,
+        headers: [(name: String, value: String)] = []
+    ) {
+        send(status, request.range.isEmpty ? line : "", retryAfter: pause, headers: headers)
     }
 
-    func send(_ status: Status, _ line: String, retryAfter pause: Int? = nil) {
+    func send(
+        _ status: Status, _ line: String, retryAfter pause: Int? = nil, headers: [(name: String, value: String)] = []
+    ) {
         let body = line.isEmpty ? [] : Array("\(line)\n".utf8)
         let retry = pause.map { [("Retry-After", "\($0)")] } ?? []
         send(
             status: "\(status.rawValue) \(status.reasonPhrase)",
-            headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")] + retry
+            headers: [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")] + retry + headers
                 + [("Content-Length", "\(body.count)")],
             body: body)
     }

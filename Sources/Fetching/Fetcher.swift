@@ -70,7 +70,7 @@ public final class Fetcher: Sendable {
             try Thread { [self] in run(fetch, loop: loop) }.detach()
         } catch {
             forget(fetch)
-            fetch.end(.failed)
+            fetch.end(.failed(nil))
             throw error
         }
         return fetch
@@ -121,6 +121,9 @@ public final class Fetcher: Sendable {
         try database.withSession { try BlobRepository(files, $0).mayFetch(digest) }
     }
 
+    /// Whether all upstreams said so a short time ago.
+    func isKnownAbsent(_ digest: Digest) -> Bool { absent.contains(digest) }
+
     // MARK: The thread that fetches
 
     private func run(_ fetch: Fetch, loop: CacheLoop) {
@@ -136,13 +139,12 @@ public final class Fetcher: Sendable {
             end = .noRoom
         } catch {
             log.error("fetch failed", metadata: ["sha512": "\(fetch.digest)", "cause": "\(error)"])
-            end = error.isTransient ? .unknown : .failed
+            end = error.isTransient ? .unknown : .failed(nil)
         }
         // Whoever comes from here on finds the blob, or begins anew.
         forget(fetch)
-        guard let end else { return }
         fetch.end(end)
-        recorder.add(to: .fetches, end.result.rawValue)
+        if let end { recorder.add(to: .fetches, end.result.rawValue) }
     }
 
     /// - Returns: nil when it is verified.
@@ -163,7 +165,7 @@ public final class Fetcher: Sendable {
         }
         switch verdict {
         case .found: return nil
-        case .failed: return .failed
+        case .failed(let failure): return .failed(failure as? UpstreamFailure)
         case .absent:
             absent.insert(digest, for: Self.absence)
             return .absent

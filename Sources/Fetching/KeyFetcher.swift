@@ -59,37 +59,66 @@ public final class KeyFetcher: Sendable {
             return (false, questions.count < Self.limit && questions.insert(question).inserted)
         }
         if isUnderWay { return underWay.wait { $0.contains(question) ? nil : () } }
-        guard isMine else { return }
+        if isMine { _ = ask(key, question) }
+    }
+
+    /// Asks for a key, whatever is remembered of it, and not before another thread's question is answered: that one may have
+    /// been asked before what the caller knows of had come to be.
+    func refreshAnyway(_ key: Key) -> Outcome {
+        let question = Question(name: Array(key.text.utf8), loop: CacheLoop(""))
+        underWay.wait { (questions: inout Set<Question>) -> Void? in
+            guard !questions.contains(question), questions.count < Self.limit else { return nil }
+            questions.insert(question)
+            return ()
+        }
+        return ask(key, question)
+    }
+
+    /// What the upstreams say of a key.
+    enum Outcome {
+        /// One has it.
+        case listed
+        case absent
+        /// - Parameter isOfServer: it says nothing about the key, so that it is of use to ask again soon.
+        case failed(any Error, isOfServer: Bool)
+    }
+
+    /// - Parameter question: which is under way, until this returns.
+    private func ask(_ key: Key, _ question: Question) -> Outcome {
         defer { underWay.change { $0.remove(question) } }
         do {
-            if try !ask(key, loop: loop) { resting.insert(name, for: Self.rest) }
+            let outcome = try ask(key, loop: question.loop)
+            switch outcome {
+            case .listed, .failed(_, isOfServer: true): break
+            case .absent, .failed(_, isOfServer: false): resting.insert(question.name, for: Self.rest)
+            }
+            return outcome
         } catch {
             fetcher.log.error("key not asked for", metadata: ["key": "\(key.text)", "cause": "\(error)"])
+            return .failed(error, isOfServer: true)
         }
     }
 
     /// The first upstream that has it decides. What one has said stays while that one gives no answer, whatever those behind
     /// it have.
-    ///
-    /// - Returns: false when it is no use to ask again soon.
-    private func ask(_ key: Key, loop: CacheLoop) throws -> Bool {
+    private func ask(_ key: Key, loop: CacheLoop) throws -> Outcome {
         let known = try fetcher.database.withSession { try FetchedKeys($0).upstream(of: key) }
         // What fails for a reason of the server's, or isn't asked since that did, says nothing about the key.
-        var isUseful = false
+        var isOfServer = false
         let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: .key(key), loop: loop) {
             server, loop in
             let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
             return try list.map { try store($0, of: key, from: server) }
         } orElse: { server, failure in
-            isUseful = isUseful || failure?.isOfServer ?? true
+            isOfServer = isOfServer || failure?.isOfServer ?? true
             return server.name != known
         }
         switch verdict {
-        case .found: return true
-        case .failed: return isUseful
+        case .found: return .listed
+        case .failed(let error): return .failed(error, isOfServer: isOfServer)
         case .absent:
             if known != nil { try fetcher.database.withSession { try FetchedKeys($0).forget(key) } }
-            return false
+            return .absent
         }
     }
 

@@ -32,7 +32,7 @@ final class UpstreamServer: Sendable {
     /// Each of them may redirect to the hosts of all.
     static func all(of upstreams: [Upstream]) -> [UpstreamServer] {
         let hosts =
-            upstreams.flatMap { [$0.shacache, $0.shadir] }.compactMap { host(ofURL: $0) }
+            upstreams.flatMap { [$0.shacache, $0.shadir, $0.feed] }.compactMap { host(ofURL: $0) }
             + upstreams.flatMap(\.redirectHosts).map { $0.lowercased() }
         return upstreams.map { UpstreamServer($0, hosts: Set(hosts)) }
     }
@@ -70,16 +70,9 @@ final class UpstreamServer: Sendable {
     /// - Returns: nil when the upstream doesn't have it.
     /// - Throws: `UpstreamFailure`.
     func list(of key: Key, atMost limit: Int, within time: Duration, loop: String) throws -> [UInt8]? {
-        let (url, end) = ("\(upstream.shadir)/\(key.percentEncoded)", ContinuousClock.now + time)
-        var list: [UInt8] = []
-        let status = try ask(.get, url, loop: loop) { head, part, bytes in
-            guard list.count + bytes.count <= limit, part.size ?? 0 <= limit else {
-                throw UpstreamFailure(.tooLarge, "\(url): a list of more than \(limit) bytes")
-            }
-            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
-            list.append(contentsOf: bytes)
-        }.head.status
-        return try Self.has(url, status) ? list : nil
+        let url = "\(upstream.shadir)/\(key.percentEncoded)"
+        let (head, list) = try text(at: url, atMost: limit, within: time, loop: loop)
+        return try Self.has(url, head.status) ? list : nil
     }
 
     /// Whether it has a blob, by its answer.
@@ -95,6 +88,22 @@ final class UpstreamServer: Sendable {
         case 404, 410: false
         default: throw UpstreamFailure(.status, "\(url): answers \(status)")
         }
+    }
+
+    /// Asks for what is kept in memory; the same.
+    ///
+    /// - Returns: the bytes of a 200, and of no other answer.
+    func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
+        let end = ContinuousClock.now + time
+        var text: [UInt8] = []
+        let head = try ask(.get, url, loop: loop) { head, part, bytes in
+            guard text.count + bytes.count <= limit, part.size ?? 0 <= limit else {
+                throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
+            }
+            guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
+            text.append(contentsOf: bytes)
+        }.head
+        return (head, text)
     }
 
     private func ask(

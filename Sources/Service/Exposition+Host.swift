@@ -41,6 +41,7 @@ extension Exposition {
         addFamily(.loggedBytes, database.loggedBytes.map { Sample(Double($0.bytes), ("kind", $0.kind)) })
         addScrub(database.scrub)
         addCollection(database.collection)
+        addMirrors(database.mirrors)
         addFamily(
             .surveyedFiles, database.surveyed.map { Sample(Double($0.files), ("host", $0.host), ("kind", $0.kind)) })
         addFamily(
@@ -80,6 +81,23 @@ extension Exposition {
         addFamily(.retainedBytes, [Sample(Double(last.hiddenBytes))])
         addFamily(.trashFiles, [Sample(Double(last.trashBlobs))])
         addFamily(.trashBytes, [Sample(Double(last.trashBytes))])
+    }
+
+    private mutating func addMirrors(_ mirrors: [MirrorFigures]) {
+        addFamily(
+            .mirroredUntil,
+            mirrors.flatMap { mirror in
+                [("follow", mirror.followedUntil), ("once", mirror.mirroredUntil)].compactMap { mode, time in
+                    time.map { Sample(Double($0), ("upstream", mirror.upstream), ("mode", mode)) }
+                }
+            })
+        addFamily(
+            .mirrorItems,
+            mirrors.flatMap { mirror in
+                [("failed", mirror.failed), ("absent", mirror.absent)].map { state, count in
+                    Sample(Double(count), ("upstream", mirror.upstream), ("state", state))
+                }
+            })
     }
 
     /// Seconds. Accounts may be many; those that can upload for longer than 60 days are left out.
@@ -194,6 +212,11 @@ extension Family {
     fileprivate static let trashFiles = Family(
         "shacache_trash_files", .gauge, "Removed blobs whose bytes were still kept when the last collection ended.")
     fileprivate static let trashBytes = Family("shacache_trash_bytes", .gauge, "Their bytes.")
+    fileprivate static let mirroredUntil = Family(
+        "shacache_mirror_current_timestamp_seconds", .gauge,
+        "When all that the feed of an upstream had was last mirrored, in seconds since 1970.")
+    fileprivate static let mirrorItems = Family(
+        "shacache_mirror_items", .gauge, "What a mirror could not fetch, or let go, and tries again.")
     fileprivate static let surveyedFiles = Family(
         "shacache_surveyed_files", .gauge, "What the last survey of a host found; dangling are rows without a file.")
     fileprivate static let surveyedBytes = Family(

@@ -98,6 +98,7 @@ struct DatabaseFigures: Sendable {
     private(set) var upstreams: UpstreamFigures?
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
+    private(set) var mirrors: [MirrorFigures] = []
 
     init() {}
 
@@ -116,6 +117,7 @@ struct DatabaseFigures: Sendable {
             upstreams = try UpstreamFigures(asking: session)
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
+            mirrors = try MirrorFigures.all(asking: session)
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {
             isUp = false
         } catch {

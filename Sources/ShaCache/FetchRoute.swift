@@ -46,7 +46,7 @@ public enum BlobDelivery: String, Sendable {
 
 extension Key {
     /// - Parameter digits: of the bytes of its text.
-    fileprivate init?(hexadecimal digits: Substring) {
+    public init?(hexadecimal digits: Substring) {
         let digits = Array(digits.utf8)
         guard digits.count % 2 == 0, digits.allSatisfy(\.isHexDigit) else { return nil }
         let bytes = stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }

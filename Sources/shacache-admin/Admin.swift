@@ -27,7 +27,7 @@ struct Admin: ParsableCommand {
             MaintainCommand.self,
             IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, CollectCommand.self,
             PinCommand.self, JournalCommand.self, RebuildCommand.self, BackupCommand.self, RestoreCommand.self,
-            ImportCommand.self, ExportCommand.self, HostCommand.self,
+            ImportCommand.self, ExportCommand.self, MirrorCommand.self, HostCommand.self,
         ])
 
     static func main() {

@@ -128,13 +128,14 @@ struct Job {
     }
 
     /// - Parameters:
+    ///   - other: in place of the configuration.
     ///   - defaultTimeout: without one of the user's, in seconds.
     ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere.
     func settings(
-        for use: Use, defaultTimeout: Int = briefTimeout, hasAlternative: Bool = false
+        for use: Use, in other: NodeConfiguration? = nil, defaultTimeout: Int = briefTimeout, hasAlternative: Bool = false
     ) throws -> Cache.Settings {
         Cache.Settings(
-            configuration, for: use, retries: options.retries,
+            other ?? configuration, for: use, retries: options.retries,
             timeout: try options.timeout ?? environmentTimeout() ?? defaultTimeout, hasAlternative: hasAlternative,
             reporter: reporter)
     }

@@ -10,7 +10,8 @@ struct DownloadCommand: ParsableCommand {
             Takes the first entry that a certificate of signature-certificate-list verifies and that passes the \
             filters; when its blob can't be had, the next one. The bytes are verified while they arrive, and appear \
             under FILE, or on standard output, only when they are whole and right. What a cut connection or a killed \
-            call left beside FILE is gone on with by the next call.
+            call left beside FILE is gone on with by the next call. What the download cache doesn't give, or gives wrong, \
+            the caches of fallback-download-cache-url and fallback-download-dir-url are asked for, one after the other.
 
             A FILTER is NAME, one of == >= <= > < >> <<, and a JSON value, which must be of the metadata's kind: a text \
             stands in double quotes. >> takes the entries with the greatest value above VALUE, << those with the least \
@@ -88,16 +89,18 @@ struct DownloadCommand: ParsableCommand {
         guard let digest = Digest(sha512!) else { throw UsageError("--sha512 takes 128 hexadecimal digits") }
         let destination = try Destination(output)
         let item = outputName ?? "\(digest.description.prefix(16))…"
-        try downloader(job).downloadBlob(digest, item: item, to: destination)
+        try caches(job).first { try $0.downloadBlob(digest, item: item, to: destination) }
         job.terminal.finish(item)
         job.terminal.result("\(item): from the cache, \(digest)")
         try report(job, destination, ["from": JSON("cache"), "sha512": JSON(digest.description)])
     }
 
-    private func downloader(_ job: Job) throws -> Downloader {
-        Downloader(
-            Cache(try job.settings(for: .sources, hasAlternative: origin != nil)),
-            trusting: job.configuration.trustedCertificates(reporter: job.reporter), reporter: job.reporter)
+    private func caches(_ job: Job) throws -> CacheSequence {
+        try CacheSequence(
+            job.configuration,
+            settings: { configuration, hasAlternative in
+                try job.settings(for: .sources, in: configuration, hasAlternative: hasAlternative || origin != nil)
+            }, reporter: job.reporter)
     }
 
     /// JSON for scripts, where standard output has room for it.
@@ -109,7 +112,7 @@ struct DownloadCommand: ParsableCommand {
     private func fromCache(
         _ job: Job, _ key: Key, _ filters: [MetadataFilter], _ item: String, _ destination: Destination
     ) throws -> Entry {
-        try downloader(job).downloadEntry(key, filters: filters, item: item, to: destination)
+        try caches(job).first { try $0.downloadEntry(key, filters: filters, item: item, to: destination) }
     }
 
     /// Whether the origin may help: the cache hasn't got it, isn't trusted, can't be reached, or isn't configured.

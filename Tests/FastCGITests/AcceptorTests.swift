@@ -19,10 +19,10 @@ import Testing
     private func answer(
         to parameters: [String: String], body: [UInt8] = [],
         _ work: @escaping @Sendable (borrowing FastCGIRequest) -> Void
-    ) -> FastCGIClient.Answer {
+    ) -> WireClient.Answer {
         let thread = Thread { [listener, shutdown] in _ = Acceptor(listener: listener, shutdown: shutdown).next(work) }
         thread.start()
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send(parameters, body: body)
         return client.answer()
     }

@@ -24,7 +24,7 @@ import Testing
                 return { concluded.value.add(1, ordering: .relaxed) }
             }
         }
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send([:])
         begun.wait()
         Thread {
@@ -47,7 +47,7 @@ import Testing
         }
         pool.start(2, on: Listener(inherited: socket.descriptor)) { answering("first") }
         pool.finish()
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send([:])
         successor.start(1, on: Listener(inherited: socket.descriptor)) { answering("second") }
         #expect(String(decoding: client.answer().output, as: UTF8.self).hasSuffix("second"))

@@ -1,8 +1,9 @@
-import FastCGI
 import Fixtures
 import Foundation
 import Synchronization
 import Testing
+
+@testable import FastCGI
 
 /// The records of FastCGI 1.0, as a web server may write them.
 @Suite(.timeLimit(.minutes(15))) struct WireTests {
@@ -31,9 +32,9 @@ import Testing
         request.send(status: "200 OK", headers: [("P", request.text("P"))], body: body)
     }
 
-    private func answer(to bytes: [UInt8]) -> FastCGIClient.Answer {
+    private func answer(to bytes: [UInt8]) -> WireClient.Answer {
         serve(1, Self.echo)
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send(bytes: bytes)
         return client.answer()
     }
@@ -70,7 +71,7 @@ import Testing
 
     @Test(arguments: [127, 128, 255, 256, 70_000]) func `values may have any length`(_ length: Int) {
         serve(1) { $0.send(status: "\($0.text("P").utf8.count) \($0.text("Q"))", headers: [], body: []) }
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         let parameters = pair("P", String(repeating: "x", count: length)) + pair("Q", "q")
         var bytes = record(.begin, [0, 1, 0, 0, 0, 0, 0, 0])
         for start in stride(from: 0, to: parameters.count, by: 60_000) {
@@ -82,7 +83,7 @@ import Testing
 
     @Test func `no more of a body is read than is asked for`() {
         serve(1) { $0.send(status: "200 OK", headers: [], body: $0.body(upTo: 3)) }
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send([:], body: Array("abcdef".utf8))
         let answer = client.answer()
         #expect(String(decoding: answer.output, as: UTF8.self).hasSuffix("\r\n\r\nabc") && answer.hasEnd)
@@ -101,10 +102,10 @@ import Testing
         }
         let parameters = record(.parameters, pair("CONTENT_LENGTH", "10")) + record(.parameters, [])
         let bytes = record(.begin, [0, 1, 0, 0, 0, 0, 0, 0]) + parameters + record(.input, Array("four".utf8))
-        FastCGIClient(to: socket.path).send(bytes: bytes)
+        WireClient(to: socket.path).send(bytes: bytes)
         #expect(seen.wait(timeout: .now() + 20) == .success)
         #expect(read.withLock { $0 } == 4)
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send([:])
         #expect(String(decoding: client.answer().output, as: UTF8.self).hasSuffix("next"))
     }
@@ -119,8 +120,8 @@ import Testing
         }
         let other = Array("GET / HTTP/1.1\r\n\r\n".utf8)
         let cut: [[UInt8]] = [[], begin.dropLast(), other]
-        for bytes in cut { FastCGIClient(to: socket.path).send(bytes: bytes) }
-        let client = FastCGIClient(to: socket.path)
+        for bytes in cut { WireClient(to: socket.path).send(bytes: bytes) }
+        let client = WireClient(to: socket.path)
         client.send(["P": "whole"])
         #expect(String(decoding: client.answer().output, as: UTF8.self).hasSuffix("whole"))
         #expect(handled.withLock { $0 } == 1)
@@ -134,9 +135,9 @@ import Testing
             while acceptor.next(Self.echo) != nil {}
         }.start()
         for bytes in [begin, begin + parameters, begin + parameters.dropLast()] {
-            FastCGIClient(to: socket.path).send(bytes: bytes)
+            WireClient(to: socket.path).send(bytes: bytes)
         }
-        let client = FastCGIClient(to: socket.path)
+        let client = WireClient(to: socket.path)
         client.send(["P": "whole"])
         #expect(String(decoding: client.answer().output, as: UTF8.self) == Self.echoed("whole", ""))
         shutdown.request()

@@ -19,10 +19,10 @@ def venv_of_slapgrid():
 class Slapproxy:
     """One process. `slapos`: the command, as a list; `options`: more of its section."""
 
-    def __init__(self, directory, slapos=None, **options):
+    def __init__(self, directory, slapos=None, port=None, **options):
         directory.mkdir(exist_ok=True)
         self._slapos = slapos
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log, self.config = directory / "slapproxy.log", directory / "slapproxy.cfg"
         section = {"host": "127.0.0.1", "port": self.port, "database_uri": f"{directory}/slapproxy.db", **options}
@@ -41,15 +41,22 @@ class Slapproxy:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends it; also when it has ended."""
         self._process.terminate()
         self._process.wait(20)
 
 
 class SlapproxyCache(Slapproxy):
-    def __init__(self, directory):
+    """`upstream`: a cache of ours, from which it takes what it lacks."""
+
+    def __init__(self, directory, upstream=None, port=None):
         self.content, self.metadata = directory / "content", directory / "metadata"
+        options = {f"shacache_upstream_{name}_url": upstream.env[f"SHA{name.upper()}_URL"] for name in ("cache", "dir")} if upstream else {}
         super().__init__(
-            directory, shacache_content_directory=self.content, shacache_metadata_directory=self.metadata)
+            directory, port=port, shacache_content_directory=self.content, shacache_metadata_directory=self.metadata, **options)
         self.content.mkdir(exist_ok=True)
         self.metadata.mkdir(exist_ok=True)
         self.cache_url, self.dir_url = (f"{self.url}/shacache/{name}" for name in ("cache", "dir"))

@@ -49,6 +49,9 @@ key = "{state.ca / "ca.key"}"
 [metrics]
 directory = "{state.metrics}"
 certificates = ["{state.tls / "server.crt"}", "{state.tls / "clients-ca.crt"}"]
+
+[fetching]
+socket = "{state.run / "fetch.sock"}"
 {upstreams}""",
     )
 

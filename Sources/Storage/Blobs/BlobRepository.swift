@@ -18,6 +18,7 @@ public import ShaCache
 ///                                       the one that withdrew it
 ///     withdraw    visible → withdrawn   row, file, fsync(both), COMMIT        the file hidden though visible: reconcile, store
 ///     lift        withdrawn → visible   row, COMMIT, then the file            the same
+///     drop        visible → absent      row, file, fsync(directory), COMMIT   a row without file: the next fetch, or drop
 ///     reconcile   none                  the file goes where its row says      what was there before
 ///     quarantine  none                  finding, file to quarantine/,         the file in quarantine without finding:
 ///                                       fsync(both), COMMIT                   the next scrub; the bytes: store, heal

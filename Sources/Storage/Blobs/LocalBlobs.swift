@@ -188,6 +188,12 @@ public final class LocalBlobs: Sendable {
         try synchronize(openDirectory("\(directory)/blobs", "the store"))
     }
 
+    /// Removes a blob's file for good, and after this returns it stays so in a crash.
+    func removeDurably(_ digest: Digest) throws(StoreError) {
+        try asStoreError(try systemCall("remove a blob") { unlink(path(digest)) == 0 || errno == ENOENT ? 0 : -1 })
+        try synchronizeShelf(of: digest)
+    }
+
     /// Makes the names of a blob's shelf survive a crash.
     func synchronizeShelf(of digest: Digest) throws(StoreError) {
         try synchronize(openDirectory(shelf(digest), "the store"))

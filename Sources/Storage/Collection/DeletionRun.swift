@@ -109,6 +109,7 @@ public enum CollectionError: Error, CustomStringConvertible {
     case incomplete(_ problem: String)
     case notInTrash(Digest)
     case isThere(Digest)
+    case isDamaged(Digest, _ damage: String)
     /// Nothing of that is hidden by retention.
     case nothingHidden(_ what: String)
 
@@ -118,6 +119,7 @@ public enum CollectionError: Error, CustomStringConvertible {
         case .lostSession: "the session with the database ended: the next collection goes on from there"
         case .incomplete(let problem): "not all was done: \(problem)"
         case .notInTrash(let digest): "no blob \(digest) is in trash: its bytes are gone, or it was never removed"
+        case .isDamaged(let digest, let damage): "the blob \(digest) stays in trash, for it \(damage): upload it again"
         case .isThere(let digest): "the blob \(digest) is there: it was uploaded again"
         case .nothingHidden(let what): "no retention policy hides \(what)"
         }

@@ -172,6 +172,21 @@ extension FetchedKeys {
             """)
     }
 
+    /// The blobs that the pairs of a key name and that never came here, but for pairs that are withdrawn here.
+    public func lackingBlobs(of key: Key) throws -> [Digest] {
+        try connection.run(
+            """
+            SELECT sha512 FROM shacache.fetched_entry AS fetched
+            WHERE key = \(key.text)
+                AND NOT EXISTS (SELECT FROM shacache.blob WHERE blob.sha512 = fetched.sha512)
+                AND NOT EXISTS (
+                    SELECT FROM shacache.entry AS own
+                    WHERE own.key = fetched.key AND own.digest = fetched.digest AND withdrawal_id IS NOT NULL)
+            GROUP BY sha512 ORDER BY min(position)
+            """
+        ).digests
+    }
+
     /// The upstream has no such key, or no more.
     public func forget(_ key: Key) throws {
         try withoutWaitingForDisk { try connection.run("DELETE FROM shacache.fetched_key WHERE key = \(key.text)") }

@@ -1,0 +1,43 @@
+import Glibc
+public import System
+
+/// Asks a FastCGI server of this machine, as nginx does.
+public enum FastCGIClient {
+    /// Sends one request without a body, and waits for the end of the answer, however long that takes.
+    ///
+    /// - Parameters:
+    ///   - path: of its socket.
+    ///   - parameters: of less than 64 KiB together.
+    /// - Returns: status and headers, an empty line, and the body; nil when the answer was cut.
+    public static func ask(_ path: String, _ parameters: [(name: String, value: String)]) throws(SystemError) -> [UInt8]? {
+        let socket = Descriptor(
+            owning: try systemCall("make a socket for", path) {
+                Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            }, named: path)
+        try systemCall("connect to", path) { withSocketAddress(of: path) { connect(socket.number, $0, $1) } }
+        try send(requestRecords(parameters), to: socket)
+        let answer = RecordedAnswer(try socket.contents())
+        return answer.end == nil ? nil : answer.output
+    }
+
+    private static func send(_ bytes: [UInt8], to socket: borrowing Descriptor) throws(SystemError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            // A server that has gone is an error like any other, and no signal.
+            let count = try systemCall("ask", socket.name) {
+                rest.withUnsafeBytes { Glibc.send(socket.number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
+
+/// - Parameter path: cut after what an address has room for.
+func withSocketAddress(of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+    return withUnsafePointer(to: address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+}

@@ -1,0 +1,35 @@
+import FastCGI
+import System
+
+/// Lets the fetcher of this host fetch ahead, over its socket: what it fetches so is like what clients ask it for.
+public struct FetchClient: Sendable {
+    private let socket: String
+
+    /// - Parameter socket: its path.
+    public init(socket: String) { self.socket = socket }
+
+    /// Waits until that is done, however long it takes.
+    ///
+    /// - Throws: `FetcherAway` when the fetcher isn't there, or ended meanwhile.
+    public func ask(_ request: AheadRequest) throws(FetcherAway) -> AheadAnswer {
+        let output: [UInt8]?
+        do throws(SystemError) {
+            output = try FastCGIClient.ask(socket, [("FETCH", request.path), ("REQUEST_METHOD", "GET")])
+        } catch {
+            throw FetcherAway(description: "\(error)")
+        }
+        guard let output else { throw FetcherAway(description: "\(socket): the fetcher ended meanwhile") }
+        let text = String(decoding: output, as: UTF8.self)
+        guard let head = text.firstRange(of: "\r\n\r\n"), let answer = AheadAnswer(text: String(text[head.upperBound...]))
+        else {
+            let line = text.prefix { !$0.isNewline }
+            throw FetcherAway(description: "\(socket): the fetcher answers \(line.isEmpty ? "nothing" : String(line))")
+        }
+        return answer
+    }
+}
+
+/// Why nothing was fetched ahead.
+public struct FetcherAway: Error, CustomStringConvertible {
+    public let description: String
+}
