@@ -37,8 +37,8 @@ extension BlobRepository {
             isQuarantined ? "blob quarantine" : "blob damaged", of: digest.description, by: actor, detail: problem)
     }
 
-    /// Closes the findings of blobs that an upload has healed, or that a collection has removed. And what a crash has left in quarantine without a
-    /// finding gets one, or goes when the blob is intact.
+    /// Closes the findings of blobs that an upload has healed, or that a collection has removed. And what a crash has
+    /// left in quarantine without a finding gets one, or goes when the blob is intact.
     func reconcileQuarantine(host: String, by actor: String) throws {
         let findings = ScrubFindings(session)
         try findings.forEachOpen { digest in
