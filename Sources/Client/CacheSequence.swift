@@ -7,7 +7,8 @@ public struct CacheSequence {
     /// - Parameter settings: of a cache with such URLs; whether there is another one to ask.
     /// - Throws: `UsageError` when the configuration's lists of fallbacks don't fit.
     public init(
-        _ configuration: NodeConfiguration, settings: (NodeConfiguration, _ hasAlternative: Bool) throws -> Cache.Settings,
+        _ configuration: NodeConfiguration,
+        settings: (NodeConfiguration, _ hasAlternative: Bool) throws -> Cache.Settings,
         reporter: Reporter
     ) throws {
         let certificates = configuration.trustedCertificates(reporter: reporter)

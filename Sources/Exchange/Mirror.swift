@@ -83,7 +83,9 @@ public final class Mirror: Sendable {
             let hasMore = try backlog.changeQuietly({ $0.count }) < Self.room && reading.read()
             try note(reading, in: record)
             if hasMore { continue }
-            if !reading.isFollowing, reading.isCurrent, backlog.changeQuietly({ $0.isIdle }) { return try note(reading, in: record) }
+            if !reading.isFollowing, reading.isCurrent, backlog.changeQuietly({ $0.isIdle }) {
+                return try note(reading, in: record)
+            }
             if !reading.isFollowing { try checkTrouble() }
             _ = backlog.wait(atMost: Self.pause) { $0.isIdle && !reading.isFollowing ? () : nil }
         }
@@ -100,7 +102,8 @@ public final class Mirror: Sendable {
     }
 
     private func checkTrouble() throws {
-        guard let trouble = backlog.changeQuietly({ $0.trouble }), trouble.since.duration(to: .now) > Self.patience else {
+        guard let trouble = backlog.changeQuietly({ $0.trouble }), trouble.since.duration(to: .now) > Self.patience
+        else {
             return
         }
         throw MirrorTrouble(description: trouble.reason)
@@ -164,6 +167,7 @@ public final class Mirror: Sendable {
         }
         backlog.change { backlog in
             if case .unreadable(let reason) = line.event {
+                backlog.count { $0.failed += 1 }
                 backlog.fail(task, MirrorFailure(reason))
             } else {
                 backlog.add(line.item)

@@ -33,7 +33,10 @@ struct MirrorReading {
     /// Of items that failed: one that follows takes so many at once, another one so many in all.
     private static let retried = (following: 500, once: 100_000)
 
-    init(of settings: Mirror.Settings, _ backlog: Monitor<MirrorBacklog>, _ record: MirrorRecord, _ reporter: Mirror.Reporter)
+    init(
+        of settings: Mirror.Settings, _ backlog: Monitor<MirrorBacklog>, _ record: MirrorRecord,
+        _ reporter: Mirror.Reporter
+    )
         throws
     {
         (source, upstream) = (settings.source, settings.upstream)
@@ -106,7 +109,9 @@ struct MirrorReading {
         return !isCurrent
     }
 
-    private mutating func pageAhead(of feed: UpstreamFeed, _ selection: MirrorRecord.Selection) throws -> UpstreamFeed.Page {
+    private mutating func pageAhead(of feed: UpstreamFeed, _ selection: MirrorRecord.Selection) throws
+        -> UpstreamFeed.Page
+    {
         if position.numbering == nil {
             let start = try selection.since.map { try feed.start(from: $0) } ?? 0
             let page = try feed.page(after: start)

@@ -9,7 +9,9 @@ public enum FastCGIClient {
     ///   - path: of its socket.
     ///   - parameters: of less than 64 KiB together.
     /// - Returns: status and headers, an empty line, and the body; nil when the answer was cut.
-    public static func ask(_ path: String, _ parameters: [(name: String, value: String)]) throws(SystemError) -> [UInt8]? {
+    public static func ask(_ path: String, _ parameters: [(name: String, value: String)]) throws(SystemError)
+        -> [UInt8]?
+    {
         let socket = Descriptor(
             owning: try systemCall("make a socket for", path) {
                 Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

@@ -71,8 +71,11 @@ public struct AheadAnswer: Equatable, Sendable {
 
     var text: String {
         // A reason has other servers' words.
-        let line = String(String.UnicodeScalarView(reason.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-        return (["outcome \(outcome.rawValue)", "reason \(line)", "bytes \(bytes)"]
+        let line = String(
+            String.UnicodeScalarView(reason.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 })
+        )
+        return
+            (["outcome \(outcome.rawValue)", "reason \(line)", "bytes \(bytes)"]
             + lacking.map { "lacking \($0)" } + away.map { "away \($0)" }).map { "\($0)\n" }.joined()
     }
 

@@ -20,7 +20,8 @@ public struct FetchClient: Sendable {
         }
         guard let output else { throw FetcherAway(description: "\(socket): the fetcher ended meanwhile") }
         let text = String(decoding: output, as: UTF8.self)
-        guard let head = text.firstRange(of: "\r\n\r\n"), let answer = AheadAnswer(text: String(text[head.upperBound...]))
+        guard let head = text.firstRange(of: "\r\n\r\n"),
+            let answer = AheadAnswer(text: String(text[head.upperBound...]))
         else {
             let line = text.prefix { !$0.isNewline }
             throw FetcherAway(description: "\(socket): the fetcher answers \(line.isEmpty ? "nothing" : String(line))")

@@ -71,7 +71,8 @@ extension FetchResponder {
         // It is about to be stored.
         case .verified: return progress.isOver ? AheadAnswer(.unavailable, "it came, and could not be stored") : nil
         case .failed(.absent): return AheadAnswer(.absent)
-        case .failed(.failed(let failure)): return AheadAnswer(.failed, failure.map { "\($0)" } ?? "no upstream gave it")
+        case .failed(.failed(let failure)):
+            return AheadAnswer(.failed, failure.map { "\($0)" } ?? "no upstream gave it")
         case .failed(.unknown): return AheadAnswer(.unavailable, "the database is away")
         case .failed(.noRoom): return AheadAnswer(.unavailable, "the store has no room")
         case .failed(.abandoned): return AheadAnswer(.unavailable, "its clients left")
@@ -98,7 +99,8 @@ extension Fetcher {
         guard try database.withSession({ try BlobRepository(files, $0).drop(digest, from: server.name) }) else {
             return AheadAnswer(.here)
         }
-        log.info("dropped, its upstream has withdrawn it", metadata: ["sha512": "\(digest)", "upstream": "\(server.name)"])
+        log.info(
+            "dropped, its upstream has withdrawn it", metadata: ["sha512": "\(digest)", "upstream": "\(server.name)"])
         return AheadAnswer(.dropped)
     }
 }

@@ -66,7 +66,8 @@ struct MirrorCommand: ParsableCommand {
             // Names and words of others can't steer the terminal.
             let say: @Sendable (String) -> Void = { text in line.interrupt { options.report(text.visible) } }
             let reporter = Mirror.Reporter(
-                failed: { item, failure in say("\(failure.isAbsent ? "absent" : "failed"): \(item): \(failure.reason)") },
+                failed: { item, failure in say("\(failure.isAbsent ? "absent" : "failed"): \(item): \(failure.reason)")
+                },
                 note: say,
                 progress: { time, sums in line.show { (time.map { "\(Timestamp($0)): " } ?? "") + sums.sentence } })
             let database = configuration.adminDatabase
@@ -81,7 +82,8 @@ struct MirrorCommand: ParsableCommand {
                 line.end()
                 try show(sums, problem: nil)
                 guard sums.failed == 0 else {
-                    throw CommandError("\(sums.failed) failed: shacache-admin mirror status lists them; the next run tries again")
+                    throw CommandError(
+                        "\(sums.failed) failed: shacache-admin mirror status lists them; the next run tries again")
                 }
             } catch let stopped as MirrorStopped {
                 line.end()
@@ -115,7 +117,8 @@ struct MirrorCommand: ParsableCommand {
             let record = try MirrorRecord(options.session())
             let (mirrors, items) = (try record.positions(), try record.items())
             guard !options.json else {
-                return try output(prettyJSON(["mirrors": mirrors.withoutCredentials, "items": items.withoutCredentials]))
+                return try output(
+                    prettyJSON(["mirrors": mirrors.withoutCredentials, "items": items.withoutCredentials]))
             }
             try options.show(mirrors.withoutEmptyColumns())
             if items.rows.isEmpty { return options.report("nothing has failed, nor is absent") }

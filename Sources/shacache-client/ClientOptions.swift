@@ -132,7 +132,8 @@ struct Job {
     ///   - defaultTimeout: without one of the user's, in seconds.
     ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere.
     func settings(
-        for use: Use, in other: NodeConfiguration? = nil, defaultTimeout: Int = briefTimeout, hasAlternative: Bool = false
+        for use: Use, in other: NodeConfiguration? = nil, defaultTimeout: Int = briefTimeout,
+        hasAlternative: Bool = false
     ) throws -> Cache.Settings {
         Cache.Settings(
             other ?? configuration, for: use, retries: options.retries,

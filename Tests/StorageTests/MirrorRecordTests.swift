@@ -14,7 +14,9 @@ struct MirrorRecordTests {
         record = MirrorRecord(database.session(as: "shacache_admin"))
     }
 
-    private func begin(_ prefix: String = "", since: Int? = nil) throws -> (number: Int, position: MirrorRecord.Position) {
+    private func begin(_ prefix: String = "", since: Int? = nil) throws -> (
+        number: Int, position: MirrorRecord.Position
+    ) {
         try record.begin(
             MirrorRecord.Selection(upstream: "far", keyPrefix: prefix, since: since), isFollowing: false)
     }

@@ -397,8 +397,8 @@ def test_the_metrics_have_how_far_mirrors_are_and_what_fails(near, feed):
     assert figures.value("shacache_mirror_items", upstream="far", state="absent") == 1
     assert figures.value("shacache_mirror_items", upstream="far", state="failed") == 0
     with following(near):
-        eventually(lambda: time.time() - scrape(near).value(
-            "shacache_mirror_current_timestamp_seconds", mode="follow") < 60)
+        current = lambda: scrape(near).of("shacache_mirror_current_timestamp_seconds", mode="follow").values()
+        eventually(lambda: [time.time() - at < 60 for at in current()] == [True])
 
 
 # A real one upstream
@@ -573,7 +573,7 @@ def interrupted(tmp_path, count, interval):
             sums, said = mirror(near, "-j", "16", upstream="upstream-1")
             seconds = time.monotonic() - begin
             assert (sums["failed"], sums["absent"], status(near)["items"]) == (0, 0, []), said
-            assert contents(near, "fetched_entry") == contents(far, "entry") and len(contents(far, "entry")) == count
+            assert contents(near, "fetched_entry") == contents(far, "entry") and len(contents(far, "entry")) >= count
             far.stop()
             for (name,) in Database(near).run("SELECT encode(sha512, 'hex') FROM shacache.blob"):
                 assert name_of(near.blob_file(name).read_bytes()) == name
