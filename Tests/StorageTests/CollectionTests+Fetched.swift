@@ -16,7 +16,8 @@ extension CollectionTests {
         let path = try store.files.spool(Array(text.utf8), in: store.directory)
         defer { unlink(path) }
         let digest = digest(text)
-        _ = try BlobRepository(store.files, session ?? worker).storeFetched(
+        nonisolated(unsafe) let session = session ?? worker
+        _ = try FetchedBlobs(in: store.files) { try $0(session) }.store(
             SpooledBody(named: path, in: store.files), as: digest, size: text.utf8.count, from: "far")
         try run(
             """

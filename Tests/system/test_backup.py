@@ -260,28 +260,6 @@ def test_one_that_was_killed_leaves_the_earlier_whole_and_the_next_goes_on(two, 
     assert all(len(name) == 128 for name in copies(directory))
 
 
-def test_what_was_copied_and_not_yet_hashed_when_it_was_killed_is_read_by_the_next(two, tmp_path):
-    # Fails without readInterrupted in Backup.
-    place = tmp_path / "place"
-    digest = two.upload(os.urandom(100_000_000))
-    copy = place / f"blobs/{digest[:2]}/{digest}"
-    process = subprocess.Popen([ADMIN, "backup", place, "--config", two.state / "shacache.toml"], stderr=subprocess.DEVNULL)
-    try:
-        while not copy.exists():
-            assert process.poll() is None
-            time.sleep(0.001)
-    finally:
-        process.kill()
-        process.wait()
-    assert digest in (place / "unread").read_text()
-    eventually(lambda: not rsyncs(place))
-    with open(copy, "r+b") as file:
-        file.write(b"x" * 20)
-    sums, _ = backup(two, place)
-    assert sums["copied"] >= 1 and sums["missing"] == 0 and not (place / "unread").exists()
-    assert verify(place, "--deep").returncode == 0
-
-
 def test_a_second_one_says_so_and_ends_or_waits(two, tmp_path):
     # Fails without SessionLock.deletion in Backup.pauseDeletion.
     backup(two, tmp_path / "place")
@@ -460,3 +438,25 @@ def test_wrong_words_are_refused(two, tmp_path):
     for remote in "host", "host:relative", "-oProxyCommand=x:/y":
         assert "is not of the form USER@HOST:/DIRECTORY" in two.admin("backup", f"--ssh={remote}", check=False).stderr
     assert two.admin("restore", tmp_path, "--blobs-only", "--database-only", check=False).returncode == 64
+
+
+def test_what_was_copied_and_not_yet_hashed_when_it_was_killed_is_read_by_the_next(two, tmp_path):
+    # Fails without readInterrupted in Backup.
+    place = tmp_path / "place"
+    digest = two.upload(os.urandom(100_000_000))
+    copy = place / f"blobs/{digest[:2]}/{digest}"
+    process = subprocess.Popen([ADMIN, "backup", place, "--config", two.state / "shacache.toml"], stderr=subprocess.DEVNULL)
+    try:
+        while not copy.exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    assert digest in (place / "unread").read_text()
+    eventually(lambda: not rsyncs(place))
+    with open(copy, "r+b") as file:
+        file.write(b"x" * 20)
+    sums, _ = backup(two, place)
+    assert sums["copied"] >= 1 and sums["missing"] == 0 and not (place / "unread").exists()
+    assert verify(place, "--deep").returncode == 0

@@ -518,6 +518,8 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                     "absent", "blobs", "bytes", "duplicates", "entries", "finished_at", "problem", "refused")),
                 *(f"key_lookup.{column}" for column in ("bytes", "found", "not_found")),
                 *(f"log_position.{column}" for column in ("is_finished", "path", "position", "read_at")),
+                *(f"mirror.{column}" for column in ("current_at", "is_following", "item_at", "number", "numbering")),
+                *(f"mirror_item.{column}" for column in ("due_at", "is_absent", "reason", "tried_at", "tries")),
                 "pin.removed_at", "pin.removed_by",
                 *(f"scrub_finding.{column}" for column in (
                     "bytes", "healed_at", "healed_by", "host", "is_quarantined", "problem")),
@@ -571,7 +573,8 @@ def test_only_the_owner_and_the_collector_may_delete_what_cannot_be_fetched_agai
     assert ("shacache_worker", "shacache.entry", "INSERT") in rights
     assert {right for right in rights if right[2] not in ("SELECT", "INSERT")} == {
         ("shacache_worker", f"shacache.{table}", "DELETE") for table in (
-            "fetched_entry", "fetched_key", "upstream_absence", "upstream_fault")}
+            "fetched_entry", "fetched_key", "upstream_absence", "upstream_fault")} | {
+        ("shacache_admin", f"shacache.{table}", "DELETE") for table in ("mirror", "mirror_item")}
 
 
 # Fails when the collector is granted more than what a collection removes.

@@ -8,6 +8,35 @@ extension BlobRepository {
         try session.reading { try state(of: digest) != .withdrawn }
     }
 
+    /// Where a blob was fetched from, as long as it is no account's: the upstream's name.
+    public func upstream(of digest: Digest) throws -> String? {
+        try session.reading {
+            try connection.run(
+                """
+                SELECT name FROM shacache.blob JOIN shacache.upstream ON upstream.id = upstream_id
+                WHERE sha512 = \(digest.bytes) AND account_id IS NULL
+                """
+            ).first?.text(0)
+        }
+    }
+
+    /// Lets go of a blob that its upstream doesn't have any more, unless something here needs it.
+    ///
+    /// - Returns: false when it stays.
+    public func drop(_ digest: Digest, from upstream: String) throws -> Bool {
+        try session.retryingWhileUnavailable {
+            try connection.transaction {
+                try session.lock(.blob(digest))
+                let isDropped = try connection.run(
+                    "SELECT shacache.drop_fetched(\(digest.bytes), \(upstream))"
+                ).first!.bool(0)
+                // Before COMMIT: what is withdrawn must not be served without a row.
+                if isDropped { try files.removeDurably(digest) }
+                return isDropped
+            }
+        }
+    }
+
     /// What isn't here yet.
     fileprivate func storeFetchedGroup(_ members: [UploadGroups<FetchedBlob>.GroupMember]) {
         let blobs = members.map(\.upload)
@@ -86,35 +115,6 @@ public final class FetchedBlobs: Sendable {
             var isStored = false
             try withSession { isStored = try BlobRepository(files, $0).storeFetchedAlone(blob) }
             return isStored
-        }
-    }
-
-    /// Where a blob was fetched from, as long as it is no account's: the upstream's name.
-    public func upstream(of digest: Digest) throws -> String? {
-        try session.reading {
-            try connection.run(
-                """
-                SELECT name FROM shacache.blob JOIN shacache.upstream ON upstream.id = upstream_id
-                WHERE sha512 = \(digest.bytes) AND account_id IS NULL
-                """
-            ).first?.text(0)
-        }
-    }
-
-    /// Lets go of a blob that its upstream doesn't have any more, unless something here needs it.
-    ///
-    /// - Returns: false when it stays.
-    public func drop(_ digest: Digest, from upstream: String) throws -> Bool {
-        try session.retryingWhileUnavailable {
-            try connection.transaction {
-                try session.lock(.blob(digest))
-                let isDropped = try connection.run(
-                    "SELECT shacache.drop_fetched(\(digest.bytes), \(upstream))"
-                ).first!.bool(0)
-                // Before COMMIT: what is withdrawn must not be served without a row.
-                if isDropped { try files.removeDurably(digest) }
-                return isDropped
-            }
         }
     }
 }
