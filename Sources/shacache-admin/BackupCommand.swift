@@ -112,7 +112,8 @@ struct BackupCreate: ParsableCommand {
             options.report("\(made.name): \(made.sums.sentence)")
         }
         guard made.sums.absent == 0 else {
-            options.report("\(made.sums.absent) blobs are not in the backup, since the store hasn't got them; all else is")
+            let count = made.sums.absent
+            options.report("\(count) blobs are not in the backup, since the store hasn't got them; all else is")
             options.report("hint: shacache-admin check names them, and says how they are mended")
             throw Self.lacksBlobs
         }

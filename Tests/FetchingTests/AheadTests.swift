@@ -20,7 +20,7 @@ struct AheadTests {
         var answer = AheadAnswer(.failed, "a\r\noutcome fetched\nb")
         (answer.bytes, answer.lacking, answer.away) = (5, [digest, digest], ["far", "other"])
         let read = AheadAnswer(text: answer.text)
-        answer.reason = "a outcome fetched b"
+        answer.reason = "a  outcome fetched b"
         #expect(read == answer)
         #expect(AheadAnswer(text: AheadAnswer(.here).text) == AheadAnswer(.here))
         for text in ["", "outcome \n", "outcome new\n", "outcome here\nmore 1\n", "outcome listed\nlacking 00\n"] {

@@ -109,7 +109,11 @@ struct JournalFileTests {
         let store = try TestStore()
         let path = "\(store.directory.path)/journal/2026-11-29-here-0.log"
         #expect(mkfifo(path, 0o600) == 0)
-        #expect { try Journal.fileNames(in: store.files) } throws: { "\($0)".contains("2026-11-29-here-0.log is not a file") }
+        #expect {
+            try Journal.fileNames(in: store.files)
+        } throws: {
+            "\($0)".contains("2026-11-29-here-0.log is not a file")
+        }
     }
 
     /// Fails without the lock in JournalFile.init.
