@@ -16,6 +16,11 @@ extension Configuration {
             guard let text = String(validating: try contentsOfFile(path), as: UTF8.self) else {
                 throw ConfigurationError(description: "\(path): is not valid UTF-8")
             }
+            // TOMLKit takes a text only to there: what is before it would match more than is said.
+            for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+            where line.contains(/\0|\\u0000|\\U00000000/) {
+                throw ConfigurationError(description: "\(path): line \(number + 1): a text can't have a NUL")
+            }
             try self.init(text: text, path: path)
         } catch let error as ConfigurationError {
             throw error

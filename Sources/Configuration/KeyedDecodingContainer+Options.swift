@@ -12,8 +12,6 @@ extension KeyedDecodingContainer {
         guard contains(key) else { return nil }
         guard let text = try? decode(String.self, forKey: key) else { throw wrong(key, "must be a text in quotes") }
         guard !text.isEmpty else { throw wrong(key, "must not be empty") }
-        // PostgreSQL takes a text only to there: what is before it would match more.
-        guard !text.utf8.contains(0) else { throw wrong(key, "must have no NUL") }
         return text
     }
 

@@ -35,7 +35,7 @@ def test_it_says_of_each_option_where_it_was_set(node):
     for words in "http://a", f"{node.config}:7", "not set", "signature-certificate-list":
         assert words in table
     # Every option has a row.
-    assert len(node.json("config")) == 23 and all(name in table for name in node.json("config"))
+    assert len(node.json("config")) == 25 and all(name in table for name in node.json("config"))
 
 
 FILES = [

@@ -317,7 +317,7 @@ def test_pins_that_say_not_what_or_not_why_are_refused(kept):
     ('name = "a"\nbytes = "lots"', ["line {2}: retention.bytes"]),
     ('name = "a"\nbytes = 0', ["line {2}: retention.bytes"]),
     ('name = "a"\nkey-prefix = ""\nkeep-since-use = "1 day"', ["retention.key-prefix: must not be empty"]),
-    ('name = "a"\nkey-prefix = "a\\u0000b"\nkeep-since-use = "1 day"', ["retention.key-prefix: must have no NUL"]),
+    ('name = "a"\nkey-prefix = "a\\u0000b"\nkeep-since-use = "1 day"', ["line {2}: a text can't have a NUL"]),
     ('name = "a"\nblobs = "all"\nkeep-since-use = "1 day"', ['retention.blobs: must be "unnamed"']),
     ('name = "a"\nblobs = "unnamed"\nsigner = "s"\nkeep-since-use = "1 day"', ["line {3}: retention.signer: is of entries"]),
     ('name = "a"\nkeep-since-usage = "1 day"\nkeep-since-use = "1 day"', ["unknown option line {2}: retention.keep-since-usage"]),

@@ -558,7 +558,7 @@ def interrupted(tmp_path, count, interval):
         far.configure('[feed]\nreaders = "all"\n')
         port = far.settings["HTTP_PORT"]
         with Stack(tmp_path / "near", UPSTREAM=f"http://localhost:{port}/shacache") as near:
-            words = [ADMIN, "mirror", "upstream-1", "-j", "16", "--config", near.state / "shacache.toml"]
+            words = [ADMIN, "mirror", "upstream-1", "-j", "4", "--config", near.state / "shacache.toml"]
             begin, positions = time.monotonic(), []
             for _ in range(5):
                 process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -586,7 +586,7 @@ def interrupted(tmp_path, count, interval):
 
 # MirrorRecord.note: position and items in one transaction; MirrorBacklog.takeOutcome.
 def test_a_mirror_that_is_killed_five_times_is_equal_at_the_end(tmp_path):
-    interrupted(tmp_path, 600, 60)
+    interrupted(tmp_path, 1500, 20)
 
 
 @pytest.mark.slow
