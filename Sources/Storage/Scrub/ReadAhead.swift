@@ -1,10 +1,26 @@
+import Glibc
 import OpenSSL
 import ShaCache
 import System
 
-/// Hashes files one after the other, while other threads read on ahead: disk and processor work at the same time, and a
-/// disk answers for several small files at once in little more time than for one.
-enum ReadAhead {
+/// Hashes files one after the other, while another thread reads on ahead: disk and processor work at the same time.
+final class ReadAhead: Sendable {
+    /// What was read of a file.
+    private struct Piece {
+        let bytes: UnsafeRawBufferPointer
+        /// Where they lie; nil when there are none.
+        var buffer: UnsafeMutableRawBufferPointer?
+        /// That it couldn't be read on.
+        var error: SystemError?
+        let isLast: Bool
+    }
+
+    private struct State {
+        var free: [UnsafeMutableRawBufferPointer]
+        var read: [Piece] = []
+        var isStopped = false
+    }
+
     /// A file, and what its bytes are.
     struct File {
         let digest: Digest
@@ -13,7 +29,27 @@ enum ReadAhead {
         let bytes: Int
     }
 
-    private static let readers = 4
+    private static let pieceSize = 1 << 20
+    private static let pieces = 8
+
+    private let files: [(digest: Digest, path: String)]
+    private let state: Monitor<State>
+    // Only through the pieces in the state, each of which one thread has at a time.
+    nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
+
+    private init(_ files: [(digest: Digest, path: String)]) {
+        self.files = files
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.pieces * Self.pieceSize, alignment: UncachedFile.alignment)
+        self.memory = memory
+        state = Monitor(
+            State(
+                free: (0..<Self.pieces).map {
+                    UnsafeMutableRawBufferPointer(rebasing: memory[$0 * Self.pieceSize..<($0 + 1) * Self.pieceSize])
+                }))
+    }
+
+    deinit { memory.deallocate() }
 
     /// Calls `body` with each of the files, in their order.
     ///
@@ -22,29 +58,66 @@ enum ReadAhead {
         _ files: [(digest: Digest, path: String)], pace: (Int) -> Void = { _ in },
         _ body: (File) throws -> Void
     ) throws {
-        var readers: [FileReader] = []
+        let ahead = ReadAhead(files)
+        let thread = try Thread { ahead.readAll() }
         defer {
-            for reader in readers { reader.stop() }
-            for reader in readers { reader.join() }
+            ahead.state.change { $0.isStopped = true }
+            thread.join()
         }
-        for first in files.indices.prefix(Self.readers) {
-            let paths = stride(from: first, to: files.count, by: Self.readers).map { files[$0].path }
-            readers.append(try FileReader(paths))
-        }
-        for (index, file) in files.enumerated() {
-            try body(hash(file.digest, from: readers[index % Self.readers], pace))
+        for file in files { try body(ahead.hashNext(file.digest, pace)) }
+    }
+
+    // MARK: The thread that reads
+
+    private func readAll() {
+        for file in files { guard read(file.path) else { return } }
+    }
+
+    /// - Returns: false when nothing is to be read any more.
+    private func read(_ path: String) -> Bool {
+        var buffer: UnsafeMutableRawBufferPointer?
+        do throws(SystemError) {
+            let file = try UncachedFile(blob: path)
+            // What isn't a file has no bytes that could be anybody's.
+            guard file.status.kind == S_IFREG else { throw SystemError("open", errno: ENOENT) }
+            var offset = 0
+            repeat {
+                buffer = takeBuffer()
+                guard let taken = buffer else { return false }
+                let count = try file.read(at: offset, into: taken)
+                offset += count
+                // A file that was cut meanwhile has an end, too.
+                let isLast = offset >= file.size || count == 0
+                give(Piece(bytes: UnsafeRawBufferPointer(rebasing: taken[..<count]), buffer: taken, isLast: isLast))
+                if isLast { return true }
+            } while true
+        } catch {
+            give(Piece(bytes: UnsafeRawBufferPointer(start: nil, count: 0), buffer: buffer, error: error, isLast: true))
+            return true
         }
     }
 
-    private static func hash(_ digest: Digest, from reader: FileReader, _ pace: (Int) -> Void) throws -> File {
+    /// Waits for one; nil when nothing is to be read any more.
+    private func takeBuffer() -> UnsafeMutableRawBufferPointer? {
+        state.wait { state -> UnsafeMutableRawBufferPointer?? in
+            if state.isStopped { return .some(nil) }
+            return state.free.popLast().map { .some($0) }
+        }
+    }
+
+    private func give(_ piece: Piece) { state.change { $0.read.append(piece) } }
+
+    // MARK: The thread that hashes
+
+    private func hashNext(_ digest: Digest, _ pace: (Int) -> Void) throws -> File {
         let hash = Hash(.sha512)
         var bytes = 0
         while true {
-            let piece = reader.next()
+            let piece = state.wait { $0.read.isEmpty ? nil : $0.read.removeFirst() }
             hash.update(piece.bytes)
             bytes += piece.bytes.count
             pace(piece.bytes.count)
-            reader.giveBack(piece)
+            if let buffer = piece.buffer { state.change { $0.free.append(buffer) } }
             if let error = piece.error {
                 return File(digest: digest, presence: try LocalBlobs.Presence(ofUnreadable: error), bytes: bytes)
             }
