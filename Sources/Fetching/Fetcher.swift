@@ -104,7 +104,6 @@ public final class Fetcher: Sendable {
     }
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
-    ///
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
         if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
