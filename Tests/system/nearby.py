@@ -30,16 +30,22 @@ def name_of(data):
 
 def tables(*upstreams, **options):
     """What `make run` configures for these, with options for all."""
-    lines = "\n".join(f"{name.replace('_', '-')} = {value!r}".replace("'", '"') for name, value in options.items())
     return "\n".join(
-        f'[[upstream]]\nname = "{name}"\nshacache = "{server.url}/shacache"\nshadir = "{server.url}/shadir"\n{lines}\n'
+        f'[[upstream]]\nname = "{name}"\nshacache = "{server.url}/shacache"\nshadir = "{server.url}/shadir"\n{toml(options)}\n'
         for name, server in upstreams)
 
 
-def configure(near, tables):
-    """Puts these tables in place of the upstreams that a near cache has, and starts its fetcher again."""
+def toml(options):
+    """A line for each."""
+    return "\n".join(f"{name.replace('_', '-')} = {value!r}".replace("'", '"') for name, value in options.items())
+
+
+def configure(near, tables, **fetching):
+    """Puts these tables in place of the upstreams that a near cache has, with options of `[fetching]`, and starts its fetcher
+    again."""
     file = near.state / "shacache.toml"
-    file.write_text(file.read_text().split("\n[[upstream]]")[0] + "\n" + tables)
+    before = file.read_text().split("\n[fetching]")[0]
+    file.write_text(f"{before}\n[fetching]\n{toml({'socket': str(near.state / 'run/fetch.sock'), **fetching})}\n\n{tables}")
     restart(near)
 
 

@@ -64,6 +64,8 @@ def test_sockets_that_workers_share_never_block(tree):
 
 # Fails when `make install` leaves out timers.
 def test_every_unit_that_is_named_to_operators_is_there(tree):
-    named = set(re.findall(r"\bshacache[\w@-]*\.(?:service|socket|timer)", all_guides()))
+    # Of an instance, NAME@INSTANCE.timer, its template.
+    found = re.findall(r"\b(shacache[\w-]*)(@?)[\w-]*\.(service|socket|timer)", all_guides())
+    named = {f"{name}{at}.{kind}" for name, at, kind in found}
     assert {"shacached-read.socket", "shacache-maintain.timer", "shacached@.service"} <= named
     assert [name for name in named if not (tree / "usr/lib/systemd/system" / name).is_file()] == []

@@ -32,7 +32,7 @@ def near(tmp_path_factory, upstream):
 @pytest.fixture
 def bounded(near, upstream):
     """Of 2 MB; nothing of other tests is left in it."""
-    configure(near, tables(("first", upstream)) + '\n[fetching]\nbytes = "2 MB"\n')
+    configure(near, tables(("first", upstream)), bytes="2 MB")
     yield near
     upstream.answer = None
     Database(near).run("""
@@ -97,7 +97,7 @@ def test_what_somebody_here_answers_for_stays(bounded, upstream):
     bounded.admin("blob", "withdraw", withdrawn, "--reason", "test")
     for digest in uploaded, named, pinned, withdrawn:
         age(bounded, 9, digest)
-    configure(bounded, tables(("first", upstream)) + "\n[fetching]\nbytes = 1\n")
+    configure(bounded, tables(("first", upstream)), bytes=1)
     done = collect(bounded)
     assert (done["removed_blobs"], done["fetched_blobs"]) == (1, 2)
     assert here(bounded, uploaded, named, pinned, other) == [True, True, True, False]
@@ -139,7 +139,7 @@ def test_without_a_bound_nothing_goes_and_a_collection_is_waited_for(bounded, up
 
 # record_blobs (adopted), BlobRepository.remove; clients and the collector at once, and nothing waits for an hour.
 def test_uploads_and_entries_beside_a_bound_that_is_far_too_small(bounded, upstream):
-    configure(bounded, tables(("first", upstream)) + "\n[fetching]\nbytes = 100000\n")
+    configure(bounded, tables(("first", upstream)), bytes=100_000)
     bodies = {upstream.has(data): data for data in (bytes_of(20_000 + 100 * number) for number in range(40))}
     deadline, wrong, uploaded, removed = time.monotonic() + 25, [], set(), []
 
