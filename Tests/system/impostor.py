@@ -93,7 +93,7 @@ class Impostor:
             return reply(handler, 200, data, {"Accept-Ranges": "bytes"})
         start = int(asked.removeprefix("bytes=").removesuffix("-"))
         if start >= len(data):
-            return reply(handler, 416)
+            return reply(handler, 416, headers={"Content-Range": f"bytes */{len(data)}"})
         reply(handler, 206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
 
 

@@ -329,14 +329,41 @@ def test_a_killed_fetcher_is_a_cut_and_the_next_goes_on(near, upstream, tmp_path
     assert is_stored(near, data)
 
 
+def leave(near, digest, part, mode):
+    """What a fetcher that was killed has left."""
+    file = near.spool / f"fetched-first-{digest}"
+    file.write_bytes(part)
+    file.chmod(mode)
+    os.chown(file, near.spool.stat().st_uid, -1)
+    return file
+
+
+# SpooledBody.init: killed between the seal and the name as a blob; only root may open such a file as it is.
+def test_what_was_sealed_is_gone_on_with(near, upstream):
+    data = bytes_of(2 << 20)
+    digest = upstream.has(data)
+    leave(near, digest, data, mode=0o440)
+    assert get(near, digest)[::2] == (200, data) and is_stored(near, data)
+    assert asked(upstream, digest)[-1][2] == f"bytes={len(data)}-" and leftovers(near, digest) == []
+
+
+# SpooledBody.init: one that is a blob already must not be written to.
+def test_a_second_name_of_a_blob_is_let_go(near, upstream):
+    data = bytes_of(3000)
+    digest = upstream.has(data)
+    part = leave(near, digest, bytes(3000), mode=0o440)
+    other = near.spool / "another-name"
+    other.hardlink_to(part)
+    assert get(near, digest)[::2] == (200, data) and is_stored(near, data)
+    assert other.read_bytes() == bytes(3000) and leftovers(near, digest) == []
+    other.unlink()
+
+
 # Reception.init, FetchAttempt.fetch: zeros, as a power cut leaves them.
 def test_a_part_that_was_damaged_is_fetched_anew(near, upstream, tmp_path):
     data = bytes_of(2 << 20)
     digest = upstream.has(data)
-    part = near.spool / f"fetched-first-{digest}"
-    part.write_bytes(bytes(1 << 20))
-    part.chmod(0o600)
-    os.chown(part, near.spool.stat().st_uid, -1)
+    leave(near, digest, bytes(1 << 20), mode=0o600)
     # Whoever was sent some of it sees a cut; the upstream is not to blame.
     code, _, body = Fetching(near, digest, tmp_path).end()
     assert code in (0, *CUT) and (body == data or len(body) < len(data))

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from deployed import metadata_of, new_key, selected, sign
-from nearby import bytes_of, name_of, restart
+from nearby import bytes_of, is_stored, name_of, restart
 from node import CLEAN, Node
 from slapgrid import install, key_of, publish
 from slapproxy import SlapproxyCache
@@ -113,7 +113,7 @@ def test_the_real_slapproxy_has_a_near_cache_as_upstream(far, near, tmp_path, ba
         metadata = metadata_of(far.upload(data))
         far.index(key, metadata, sign(far, metadata))
         assert client.download(entry(client, key)["sha512"]).read() == data
-        assert near.blob_file(name_of(data)).exists() and near.entries(key) == [[metadata, sign(far, metadata)]]
+        assert is_stored(near, data) and near.entries(key) == [[metadata, sign(far, metadata)]]
         # Its own copies, then those of the near cache behind which nothing answers.
         far.stop()
         assert client.download(entry(client, key)["sha512"]).read() == data

@@ -37,16 +37,16 @@ public struct SpooledBody: ~Copyable, Sendable {
     /// - Parameter source: the name of the upstream that it comes from.
     public init(of digest: Digest, from source: String, in store: LocalBlobs) throws(StoreError) {
         path = Self.path(of: digest, from: source, in: store)
-        let flags = O_RDWR | O_CREAT | O_APPEND
-        let file = try Descriptor(inStore: path, flags: flags, mode: 0o600, named: "a file in the spool")
-        let status = try asStoreError(try file.status())
-        if status.kind == S_IFREG, status.st_nlink == 1, status.st_mode & 0o777 == 0o600 {
-            handle = file
+        var status = stat()
+        if lstat(path, &status) == 0, status.kind == S_IFREG, status.st_nlink == 1 {
+            // What was received whole is sealed, and its owner may not open it either.
+            chmod(path, 0o600)
         } else {
-            // Sealed, and perhaps a blob already: a crash kept its name.
+            // With a second name it may be a blob already: a crash kept this one.
             unlink(path)
-            handle = try Descriptor(inStore: path, flags: flags | O_EXCL, mode: 0o600, named: "a file in the spool")
         }
+        handle = try Descriptor(
+            inStore: path, flags: O_RDWR | O_CREAT | O_APPEND, mode: 0o600, named: "a file in the spool")
         self.store = store
         isOurs = true
     }
