@@ -15,11 +15,13 @@ from administration import listed
 from certificates import self_signed
 from deployed import sign
 from impostor import Impostor, reply
+from nearby import restart
 from node import DONE, MISUSE, assert_ended
 from slapgrid import key_of
 from slapos_node import BUILDER, Master, SlaposNode, client_for_builders, install_slapos
-from stack import free_port, let_others_in
+from stack import Stack, free_port, let_others_in
 from test_client_binary_cache import HERE, archive, install, publish
+from test_near_keys import HOUR, age, withdraw
 
 SOURCE = b'#include <stdio.h>\nint main(void) { puts("compiled"); }\n'
 
@@ -157,6 +159,31 @@ def test_a_source_whose_origin_is_dead_comes_from_the_cache(stack, node, machine
     builder = machine("builder", **DOWNLOADS_ONLY)
     content, said, _ = builder.slapgrid(url)
     assert content and built(said) and output_of(builder, url) == b"compiled\n", said
+
+
+# Each state of the upstream has a machine of its own, whose software root is empty.
+@pytest.mark.slow
+def test_machines_install_through_a_near_cache_whatever_becomes_of_the_far_one(master, make_release, site, tmp_path):
+    with Stack(tmp_path / "far") as far, Stack(tmp_path / "near", UPSTREAM=far.env["SHACACHE_URL"]) as near:
+        url = published_by(SlaposNode(tmp_path / "builder", far, master), make_release())
+        dies(site, url, "program.c")
+
+        urls = {"download_binary_cache_url": near.env["SHACACHE_URL"], "download_binary_dir_url": near.env["SHADIR_URL"]}
+        machines = [SlaposNode(tmp_path / f"node-{number}", far, master, **DOWNLOADS_ONLY, **urls) for number in range(4)]
+
+        def installs(node):
+            content, said, _ = node.slapgrid(url)
+            return content and not built(said) and output_of(node, url) == b"compiled\n"
+
+        assert installs(machines[0]) and installs(machines[1])
+        far.stop()
+        age(near, key_of(url), 2 * HOUR)
+        assert installs(machines[2])
+        far.start()
+        restart(near)
+        withdraw(far, key_of(url))
+        age(near, key_of(url), 2 * HOUR)
+        assert not installs(machines[3])
 
 
 @pytest.mark.slow
