@@ -14,7 +14,7 @@ extension Configuration {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             times = Collection.Times(
                 grace: try options.seconds(.grace) ?? 14 * Self.day,
                 untouched: try options.seconds(.untouched) ?? Self.day,

@@ -8,7 +8,7 @@ extension Configuration {
         private enum CodingKeys: String, CodingKey { case readers }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             readers = try options.decodeIfPresent(FeedReaders.self, forKey: .readers) ?? .operators
         }
     }

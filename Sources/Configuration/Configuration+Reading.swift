@@ -30,9 +30,15 @@ extension Configuration {
     }
 
     private init(text: String, path: String) throws(ConfigurationError) {
-        let lines = TableLines(text)
+        let lines = OptionLines(text)
+        let unknown = UnknownOptions()
+        var decoder = TOMLDecoder()
+        decoder.userInfo[.unknownOptions] = unknown
         do {
-            self = try TOMLDecoder(strictDecoding: true).decode(Configuration.self, from: text)
+            let decoded = Result { try decoder.decode(Configuration.self, from: text) }
+            // First: a misspelt one is why another is missing.
+            try unknown.refuse(lines)
+            self = try decoded.get()
             try placeRetention(lines)
             try checkUpstreams(lines)
         } catch {
@@ -41,7 +47,7 @@ extension Configuration {
     }
 
     /// Names must tell policies apart, since what one has hidden bears its name.
-    private mutating func placeRetention(_ lines: TableLines) throws {
+    private mutating func placeRetention(_ lines: OptionLines) throws {
         for (number, line) in lines.tables("retention").enumerated() where retention.indices.contains(number) {
             retention[number].line = line
         }
@@ -51,33 +57,26 @@ extension Configuration {
         }
     }
 
-    private static func reason(_ error: any Error, _ lines: TableLines) -> String {
+    private static func reason(_ error: any Error, _ lines: OptionLines) -> String {
         switch error {
-        case let error as UnexpectedKeysError:
-            let names = error.keys.values.map { "\(place($0, lines))\(name($0))" }
-            return "unknown option \(names.sorted().joined(separator: ", "))"
         case let error as TOMLParseError:
             return "line \(error.source.begin.line): \(error.description)"
         case DecodingError.keyNotFound(let key, let context)
         where context.codingPath.last?.stringValue == key.stringValue:
             // TOMLKit's, also where the value is of another type.
-            return "\(place(context.codingPath, lines))\(name(context.codingPath)) is missing, or of another type"
+            return "\(lines.place(of: context.codingPath)) is missing, or of another type"
         case DecodingError.keyNotFound(let key, let context):
-            return "\(place(context.codingPath, lines))\(name(context.codingPath + [key])) is missing"
+            return "\(lines.place(of: context.codingPath, option: key)) is missing"
+        case DecodingError.typeMismatch(let type, let context) where context.codingPath.count == 1:
+            let name = context.codingPath[0].stringValue
+            let form = type is TOMLTable.Type ? "[\(name)]" : "[[\(name)]]"
+            return "\(lines.place(of: context.codingPath)): its tables are written \(form)"
         case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
             DecodingError.dataCorrupted(let context):
-            return "\(place(context.codingPath, lines))\(name(context.codingPath)): \(context.debugDescription)"
+            return "\(lines.place(of: context.codingPath)): \(context.debugDescription)"
         default:
             return "\(error)"
         }
-    }
-
-    private static func name(_ path: [any CodingKey]) -> String {
-        path.filter { $0.intValue == nil }.map(\.stringValue).joined(separator: ".")
-    }
-
-    private static func place(_ path: [any CodingKey], _ lines: TableLines) -> String {
-        lines.line(of: path).map { "line \($0): " } ?? ""
     }
 }
 

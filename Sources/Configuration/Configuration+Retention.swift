@@ -18,7 +18,7 @@ struct RetentionTable: Decodable {
     }
 
     init(from decoder: any Decoder) throws {
-        let options = try decoder.container(keyedBy: CodingKeys.self)
+        let options = try decoder.options(CodingKeys.self)
         let subject = try Self.subject(options)
         let keeps = try Self.keeps(options)
         let name = try options.tableName(.name)

@@ -36,7 +36,7 @@ public struct Upstream: Decodable, Sendable {
     }
 
     public init(from decoder: any Decoder) throws {
-        let options = try decoder.container(keyedBy: CodingKeys.self)
+        let options = try decoder.options(CodingKeys.self)
         name = try options.tableName(.name)
         shacache = try options.requiredURL(.shacache)
         shadir = try options.requiredURL(.shadir)
@@ -78,7 +78,7 @@ extension Configuration {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             clients = try options.positive(.clients) ?? 256
             keyAges = FetchedKeys.Limits(
                 fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
@@ -88,7 +88,7 @@ extension Configuration {
     }
 
     /// Names tell upstreams apart, in the database too.
-    func checkUpstreams(_ lines: TableLines) throws(ConfigurationError) {
+    func checkUpstreams(_ lines: OptionLines) throws(ConfigurationError) {
         for (number, upstream) in upstreams.enumerated()
         where upstreams[..<number].contains(where: { $0.name == upstream.name }) {
             let places = lines.tables("upstream")

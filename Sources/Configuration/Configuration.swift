@@ -31,7 +31,7 @@ public struct Configuration: Decodable, Sendable {
     }
 
     public init(from decoder: any Decoder) throws {
-        let sections = try decoder.container(keyedBy: CodingKeys.self)
+        let sections = try decoder.options(CodingKeys.self)
         database = try sections.decode(Database.self, forKey: .database)
         store = try sections.decode(Store.self, forKey: .store)
         worker = try sections.section(.worker)
@@ -51,10 +51,22 @@ public struct Configuration: Decodable, Sendable {
     public struct Database: Decodable, Sendable {
         /// libpq's keyword/value form or URI, without a user: each program logs in as its own role.
         public let connection: String
+
+        private enum CodingKeys: String, CodingKey { case connection }
+
+        public init(from decoder: any Decoder) throws {
+            connection = try decoder.options(CodingKeys.self).decode(String.self, forKey: .connection)
+        }
     }
 
     public struct Store: Decodable, Sendable {
         public let directory: String
+
+        private enum CodingKeys: String, CodingKey { case directory }
+
+        public init(from decoder: any Decoder) throws {
+            directory = try decoder.options(CodingKeys.self).decode(String.self, forKey: .directory)
+        }
     }
 
     public struct Worker: Decodable, Sendable {
@@ -67,7 +79,7 @@ public struct Configuration: Decodable, Sendable {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             lookupThreads = try options.positive(.lookupThreads) ?? 8
             uploadThreads = try options.positive(.uploadThreads) ?? 16
         }
@@ -86,7 +98,7 @@ public struct Configuration: Decodable, Sendable {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             rules = UploadRules(
                 signatures: try options.decodeIfPresent(SignaturePolicy.self, forKey: .signatures) ?? .record,
                 refusesCredentials: try options.decodeIfPresent(Bool.self, forKey: .refusesCredentials) ?? false,
@@ -111,7 +123,7 @@ public struct Configuration: Decodable, Sendable {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             retentionMonths = try options.positive(.retentionMonths)
             dailyDownloadMonths = try options.positive(.dailyDownloadMonths)
         }
@@ -139,7 +151,7 @@ public struct Configuration: Decodable, Sendable {
         }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             name = try options.decodeIfPresent(String.self, forKey: .name) ?? "ShaCache"
             downloadURL = try options.url(.downloadURL)
             uploadURL = try options.url(.uploadURL)
@@ -160,6 +172,13 @@ public struct Configuration: Decodable, Sendable {
             case certificate, key
             case passphraseFile = "passphrase-file"
         }
+
+        public init(from decoder: any Decoder) throws {
+            let options = try decoder.options(CodingKeys.self)
+            certificate = try options.decode(String.self, forKey: .certificate)
+            key = try options.decode(String.self, forKey: .key)
+            passphraseFile = try options.decodeIfPresent(String.self, forKey: .passphraseFile)
+        }
     }
 
     public struct Metrics: Decodable, Sendable {
@@ -171,7 +190,7 @@ public struct Configuration: Decodable, Sendable {
         private enum CodingKeys: String, CodingKey { case directory, certificates }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             directory = try options.decodeIfPresent(String.self, forKey: .directory) ?? "/run/shacache/metrics"
             certificates =
                 try options.decodeIfPresent([String].self, forKey: .certificates)
@@ -185,7 +204,7 @@ public struct Configuration: Decodable, Sendable {
         private enum CodingKeys: String, CodingKey { case level }
 
         public init(from decoder: any Decoder) throws {
-            let options = try decoder.container(keyedBy: CodingKeys.self)
+            let options = try decoder.options(CodingKeys.self)
             level = try options.decodeIfPresent(Logger.Level.self, forKey: .level) ?? .info
         }
     }

@@ -54,6 +54,12 @@ public struct DatabaseError: Error, CustomStringConvertible {
     /// Nothing was done, and the same call may succeed later.
     var isTransient: Bool { kind == .unavailable || kind == .lost }
 
+    /// Whether a table, view, column, function or schema isn't there that the statement names.
+    public var lacksSchema: Bool {
+        // In PostgreSQL's appendix A: undefined_table, undefined_column, undefined_function, invalid_schema_name.
+        ["42P01", "42703", "42883", "3F000"].contains { kind == .rejected(sqlState: $0) }
+    }
+
     static func firstLine(_ text: UnsafePointer<CChar>?) -> String {
         guard let text else { return "unknown error" }
         return String(String(cString: text).prefix { !$0.isNewline })

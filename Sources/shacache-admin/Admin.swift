@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Foundation
 import OpenSSL
+import Postgres
 import ShaCache
 import Storage
 import System
@@ -10,24 +11,46 @@ import System
 struct Admin: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shacache-admin",
-        abstract: "Runs a ShaCache server: accounts, certificates, signers, withdrawals, and the database's schema.",
+        abstract: "Runs a ShaCache server: who may upload, what is kept, whether it is right, and its copies.",
         discussion: """
             To let somebody upload, make an account, then a certificate for it:
 
               shacache-admin account add alice
               shacache-admin certificate issue alice --out /root/for-alice
 
+            To look whether all is well, to see what the policies of retention would let go, and to make a backup:
+
+              shacache-admin check
+              shacache-admin collect plan
+              shacache-admin backup /srv/shacache-backup --keep 14
+
             Every change works on the next request, and is written to the table shacache.audit with your name. \
             Exit codes: 0 done, 1 not done (stderr says why), 64 wrong usage.
             """,
         version: Configuration.version,
-        subcommands: [
-            AccountCommand.self, CertificateCommand.self, SignerCommand.self, EntryCommand.self, BlobCommand.self,
-            WithdrawalCommand.self, AuthorityCommand.self, MigrateCommand.self, StatusCommand.self, ReportCommand.self,
-            MaintainCommand.self,
-            IngestLogCommand.self, SurveyCommand.self, CheckCommand.self, ScrubCommand.self, CollectCommand.self,
-            PinCommand.self, JournalCommand.self, RebuildCommand.self, BackupCommand.self, RestoreCommand.self,
-            ImportCommand.self, ExportCommand.self, MirrorCommand.self, HostCommand.self,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Uploader",
+                subcommands: [
+                    AccountCommand.self, CertificateCommand.self, AuthorityCommand.self, SignerCommand.self,
+                ]),
+            CommandGroup(
+                name: "Content",
+                subcommands: [
+                    EntryCommand.self, BlobCommand.self, WithdrawalCommand.self, CollectCommand.self, PinCommand.self,
+                ]),
+            CommandGroup(
+                name: "Health",
+                subcommands: [
+                    StatusCommand.self, ReportCommand.self, CheckCommand.self, ScrubCommand.self, SurveyCommand.self,
+                    MaintainCommand.self, IngestLogCommand.self, HostCommand.self,
+                ]),
+            CommandGroup(
+                name: "Safety",
+                subcommands: [BackupCommand.self, RestoreCommand.self, JournalCommand.self, RebuildCommand.self]),
+            CommandGroup(
+                name: "Exchange", subcommands: [ImportCommand.self, ExportCommand.self, MirrorCommand.self]),
+            CommandGroup(name: "Database", subcommands: [MigrateCommand.self]),
         ])
 
     static func main() {
@@ -37,10 +60,19 @@ struct Admin: ParsableCommand {
             try command.run()
         } catch {
             guard exitCode(for: error) == .failure else { exit(withError: error) }
-            let message = withoutCredentials(in: "\(error)").said(by: "shacache-admin")
+            let reason = (error as? DatabaseError)?.schemaProblem ?? "\(error)"
+            let message = withoutCredentials(in: reason).said(by: "shacache-admin")
             try? FileHandle.standardError.write(contentsOf: Data(message.utf8))
             exit(withError: ExitCode.failure)
         }
+    }
+}
+
+extension DatabaseError {
+    /// In place of the statement that failed; nil: it isn't the schema's fault.
+    fileprivate var schemaProblem: String? {
+        guard lacksSchema else { return nil }
+        return "the database has not what this release needs (\(message)): run shacache-admin migrate"
     }
 }
 

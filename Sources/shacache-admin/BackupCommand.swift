@@ -98,6 +98,7 @@ struct BackupCreate: ParsableCommand {
         var wanted = Backup.Options()
         (wanted.kept, wanted.prunes, wanted.others) = (keep, prune, also)
         let made = try configuration.withStore { store in
+            if let directory = target.directory { try store.requireApart(directory) }
             let backup = Backup(
                 of: store, session, as: configuration.ownerDatabase, to: try target.place(),
                 report: { report($0, line) })
@@ -160,13 +161,18 @@ extension BackupSums {
 struct BackupList: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List the backups of a place, the oldest first.",
-        discussion: "One that isn't finished can't be restored; the next backup removes it.")
+        discussion: """
+            One that isn't finished can't be restored; the next backup removes it. It asks no database, and takes no \
+            --config: it runs on any host that gets at the place.
+            """)
     @Flag(help: "Print JSON, for scripts.") var json = false
     @OptionGroup var target: BackupPlaceOptions
 
     func run() throws {
         let place = try target.place()
-        let rows = try place.generations().map { generation -> [TableValue] in
+        let generations = try place.generations()
+        if generations.isEmpty { say("\(place.name): has no backups") }
+        let rows = try generations.map { generation -> [TableValue] in
             let manifest = generation.isFinished ? try place.manifest(of: generation) : nil
             return [
                 .text(generation.name), .text(generation.isFinished ? "yes" : "no"), .text(manifest?.host ?? ""),
@@ -183,10 +189,11 @@ struct BackupVerify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Look whether the backups of a place are whole.",
         discussion: """
-            Compares each backup's dump with its checksum, and looks for each blob that it names, by its size. --deep \
+            Compares each backup's dump with its checksum, and looks for each blob that they name, by its size. --deep \
             also reads all blobs, past the page cache, and compares them with their names; it moves what is damaged to \
-            the directory damaged, so that the next backup copies it again. It asks no database, and can run on the \
-            host that has the backups. No backup may be made there meanwhile.
+            the directory damaged, so that the next backup copies it again. It asks no database, takes no --config, and \
+            can run on the host that has the backups. No backup may be made there meanwhile. A backup whose dump is \
+            damaged stays so: "Backup" in operate.md has how it is removed.
 
             Exits with 1 when something is wrong.
             """)
@@ -202,13 +209,22 @@ struct BackupVerify: ParsableCommand {
             case .hasOtherBytes(let digest): say("damaged: blob \(digest): has other bytes than its name says")
             }
         }.run(isHashing: deep)
-        guard sums.faults == 0 else {
-            throw CommandError("\(sums.faults) faults: the next backup copies what is missing")
+        let lost = "\(sums.lostBlobs) blobs are missing or damaged: the next backup copies those that the store has"
+        guard sums.damagedGenerations == 0 else {
+            if sums.lostBlobs > 0 { say(lost) }
+            throw CommandError(
+                """
+                \(sums.damagedGenerations) of \(sums.generations) backups are damaged, and stay so
+                hint: restore another one; "Backup" in operate.md has how one is removed
+                """)
         }
+        guard sums.lostBlobs == 0 else { throw CommandError(lost) }
         say("\(sums.generations) backups with \(sums.blobs) blobs are whole")
     }
 
-    private func say(_ line: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("\(line.shownFileName)\n".utf8))
-    }
+}
+
+/// Of commands that take no configuration.
+private func say(_ line: String) {
+    try? FileHandle.standardError.write(contentsOf: Data("\(line.shownFileName)\n".utf8))
 }

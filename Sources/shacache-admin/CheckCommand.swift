@@ -9,13 +9,13 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Compare the store with the database completely, say how to mend what differs, and repair it.",
         discussion: """
-            Looks at each blob's row and file, at the store's directories and leftovers, and at all sums that are kept \
+            Looks at each blob's row and file, at trash, at the store's directories and leftovers, and at all sums that are kept \
             beside blobs, entries, uploads and downloads. It prints a line for each kind, with how many were found and \
             how they are mended; "Checking and repairing" in operate.md explains each. Nothing is changed without \
             --repair. Uploads go on meanwhile, and are never mistaken for faults.
 
             Exits with 1 when something is wrong and was not repaired, or could not be compared. What is harmless \
-            (download-month, archive, orphan, arriving, unknown) is listed, and no reason for it.
+            (download-month, archive, trash-lost, trash-orphan, orphan, arriving, unknown) is listed, and no reason for it.
 
             --repair does only that by which nothing can be lost; what needs a blob's bytes, it leaves. The audit gets a \
             row for each kind. It may be interrupted, and repeated. One repair of a store runs at a time.

@@ -17,8 +17,9 @@ struct CollectCommand: ParsableCommand {
             commandName: "plan", abstract: "Say what would go, and why; change nothing.",
             discussion: """
                 Prints a line for each policy: how many entries go; how many blobs go as soon as these entries are gone, \
-                and their bytes, each blob once; and what stays only because it is pinned, or because another entry \
-                names the same blob. --list prints each entry and blob that goes, and why. "What is kept" in operate.md \
+                and their bytes, each blob once; how many of these entries, and of the blobs that no entry names, were \
+                touched so lately that `collect apply` leaves them ([collection] untouched); and what stays only because \
+                it is pinned, or because another entry names the same blob. --list prints each entry and blob that goes, and why. "What is kept" in operate.md \
                 explains policies.
 
                 Exits with 1 when the policies can't be obeyed: one names an account or a signer that isn't there, all \
@@ -39,7 +40,8 @@ struct CollectCommand: ParsableCommand {
         func run() throws {
             let configuration = try options.configuration()
             let plan = CollectionPlan(
-                Session(configuration.adminDatabase), configuration.retention, now: Int(Date.now.timeIntervalSince1970))
+                Session(configuration.adminDatabase), configuration.retention, now: Int(Date.now.timeIntervalSince1970),
+                untouched: configuration.collection.times.untouched)
             let remarks = try options.namingFile { try plan.prepare() }
             try print(plan)
             for remark in remarks { options.report(remark) }
@@ -52,6 +54,7 @@ struct CollectCommand: ParsableCommand {
 
         private func print(_ plan: CollectionPlan) throws {
             let figures = try plan.figures()
+            defer { reportWaiting(figures) }
             switch format {
             case .table: try output(figures.text())
             case .csv where list: break
@@ -62,6 +65,14 @@ struct CollectCommand: ParsableCommand {
             if format == .table { try output("") }
             try printList(plan)
             if format == .json { try output("}") }
+        }
+
+        private func reportWaiting(_ figures: Table) {
+            let (entries, blobs) = (figures.sum(of: "waiting_entries"), figures.sum(of: "waiting_blobs"))
+            guard entries + blobs > 0 else { return }
+            options.report(
+                "\(entries) entries and \(blobs) blobs of these wait for `untouched` of [collection]: apply leaves them"
+            )
         }
 
         private func printList(_ plan: CollectionPlan) throws {
@@ -77,6 +88,13 @@ struct CollectCommand: ParsableCommand {
                 options.report("these are the first \(printer.count); --limit shows more")
             }
         }
+    }
+}
+
+extension Table {
+    fileprivate func sum(of column: String) -> Int {
+        let index = columns.firstIndex(of: column)!
+        return rows.reduce(0) { $0 + Int($1[index].text)! }
     }
 }
 

@@ -32,6 +32,7 @@ struct ExportCommand: ParsableCommand {
         let configuration = try options.configuration()
         let line = ProgressLine()
         let sums = try configuration.withStore { store in
+            try store.requireApart(directory)
             let export = try Export(
                 of: store, Session(configuration.adminDatabase), into: directory, links: link,
                 damaged: { digest, reason in

@@ -29,6 +29,14 @@ func contents(of path: String) throws -> [UInt8] {
     }
 }
 
+extension LocalBlobs {
+    /// - Throws: `CommandError` when what is written to a directory would be the store's.
+    func requireApart(_ directory: String) throws {
+        guard overlaps(directory) else { return }
+        throw CommandError("\(directory): lies in the store, or the store in it: name a directory beside the store")
+    }
+}
+
 /// Makes a directory for its owner alone, unless it is there.
 func makePrivateDirectory(_ path: String) throws {
     guard path.withFileName({ mkdir($0, 0o700) }) != 0, errno != EEXIST else { return }

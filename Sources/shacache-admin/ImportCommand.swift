@@ -166,6 +166,8 @@ struct ImportOptions: ParsableArguments {
             absent: { item, reason in line.interrupt { options.report("absent: \(item): \(reason)".visible) } },
             progress: { sums in line.show { sums.sentence } })
         try configuration.withStore { store in
+            // No worker may have opened it yet.
+            try store.prepareForOwner()
             let database = configuration.adminDatabase
             let run = try ImportRun(
                 kind, from: name, by: options.actor,

@@ -13,7 +13,8 @@ struct RestoreCommand: ParsableCommand {
             First the blobs, each of which is hashed, then the database; then it brings the schema up to date, moves \
             what is withdrawn out of readers' sight, and compares and repairs as check --repair does. A store that has \
             blobs, and a database that has ShaCache's schema, are left alone. Workers, page and nginx are not to run \
-            meanwhile. One that was stopped is run again, and fetches no blob twice.
+            meanwhile. One that was stopped is run again, and fetches no blob twice. Of two at once, the second says so and \
+            ends.
 
             restore.md has the steps before and after it. To be run on the machine that has the store, as root.
 
@@ -37,37 +38,46 @@ struct RestoreCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try options.configuration()
-        let owner = Session(configuration.ownerDatabase)
-        let line = ProgressLine()
-        defer { line.end() }
         let absent = try configuration.withStore { store in
-            if !blobsOnly { try Restore.requireEmptyDatabase(owner) }
-            let restore = try Restore(backup, from: target.place(), to: store) { report($0, line) }
-            options.report("restores \(restore.generation.name), of \(restore.manifest.host)")
-            if !blobsOnly { try restore.requireNoJournal() }
-            var absent = 0
-            if !databaseOnly {
-                let sums = try restore.restoreStore(isWithJournal: blobsOnly)
-                line.end()
-                options.report(sums.sentence)
-                absent = sums.absent
-            }
-            if !blobsOnly {
-                try restore.restoreDatabase(owner, as: configuration.ownerDatabase)
-                options.report("the database is restored")
-                try bringUpToDate(owner)
-                let session = Session(configuration.adminDatabase)
-                try reconcile(store, session)
-                restore.removeMark()
-                try check(store, session)
-                _ = try JournalUpkeep(of: store, session).addLacking()
-            } else {
-                restore.removeMark()
-            }
-            return absent
+            try Restore.alone(in: store) { try restore(to: store, configuration) }
         }
         options.report(blobsOnly ? Self.stepsBehindBlobs : Self.steps)
         guard absent == 0 else { throw CommandError("\(absent) blobs are missing: all else is restored") }
+    }
+
+    /// - Returns: how many blobs are missing.
+    private func restore(to store: LocalBlobs, _ configuration: Configuration) throws -> Int {
+        let owner = Session(configuration.ownerDatabase)
+        let line = ProgressLine()
+        defer { line.end() }
+        // What would fail at the end of hours.
+        if !blobsOnly {
+            try Migrations.requireFiles(in: sql)
+            try Restore.requireEmptyDatabase(owner)
+        }
+        let restore = try Restore(backup, from: target.place(), to: store) { report($0, line) }
+        options.report("restores \(restore.generation.name), of \(restore.manifest.host)")
+        if !blobsOnly { try restore.requireNoJournal() }
+        var absent = 0
+        if !databaseOnly {
+            let sums = try restore.restoreStore(isWithJournal: blobsOnly)
+            line.end()
+            options.report(sums.sentence)
+            absent = sums.absent
+        }
+        if !blobsOnly {
+            try restore.restoreDatabase(owner, as: configuration.ownerDatabase)
+            options.report("the database is restored")
+            try bringUpToDate(owner)
+            let session = Session(configuration.adminDatabase)
+            try reconcile(store, session)
+            restore.removeMark()
+            try check(store, session)
+            _ = try JournalUpkeep(of: store, session).addLacking()
+        } else {
+            restore.removeMark()
+        }
+        return absent
     }
 
     private func bringUpToDate(_ owner: Session) throws {

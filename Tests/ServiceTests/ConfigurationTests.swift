@@ -22,19 +22,42 @@ struct ConfigurationTests {
         #expect(configuration.ca == nil)
     }
 
+    /// The first lines are those of `minimal`, and an empty one.
     @Test(arguments: [
-        ("[worker]\nthreads = 3", "unknown option worker.threads"), ("[wrker]\n", "unknown option wrker"),
-        ("[log]\nlvel = \"info\"\n[worker]\nthreads = 3", "unknown option log.lvel, worker.threads"),
-        ("[worker]\nlookup-threads = 0", "worker.lookup-threads"),
-        ("[worker]\nlookup-threads = \"8\"", "worker.lookup-threads"),
-        ("[uploads]\nsignatures = \"maybe\"", "uploads.signatures"), ("[log]\nlevel = \"loud\"", "log.level"),
-        ("[log", "line 6"),
+        ("[worker]\nthreads = 3", "line 7: unknown option worker.threads"),
+        ("[wrker]\n", "line 6: unknown option wrker"),
+        (
+            "[log]\nlvel = \"info\"\n[worker]\nthreads = 3",
+            "line 7: unknown option log.lvel, line 9: unknown option worker.threads"
+        ),
+        ("[worker]\nlookup-threads = 0", "line 7: worker.lookup-threads: must be 1 or more"),
+        ("[worker]\nlookup-threads = \"8\"", "line 7: worker.lookup-threads is missing, or of another type"),
+        ("[uploads]\nsignatures = \"maybe\"", "line 7: uploads.signatures"),
+        ("[log]\nlevel = \"loud\"", "line 7: log.level"),
+        ("[ca]\nkey = \"k\"", "line 6: ca.certificate is missing"), ("[log", "line 6"),
+        ("[collection]\n# why\n  untouched = \"soon\"", "line 8: collection.untouched: must be like"),
+        ("[collection]\nrate = 0", "line 7: collection.rate: must be 1 or more"),
+        ("[collection]\ntrash = 7", "line 7: collection.trash is missing, or of another type"),
+        ("[retention]\nname = \"a\"", "line 6: retention: its tables are written [[retention]]"),
+        ("[upstream]\nname = \"a\"", "line 6: upstream: its tables are written [[upstream]]"),
+        ("[[collection]]\nrate = 3", "line 6: collection: its tables are written [collection]"),
+        // Each is why something else is missing.
+        ("[[retention]]\nname = \"a\"\nkeep-for = \"1 day\"", "line 8: unknown option retention.keep-for"),
+        ("[[retention]]\nnam = \"a\"\nkeep-since-use = \"1 day\"", "line 7: unknown option retention.nam"),
+        ("[[upstream]]\nname = \"a\"\nurl = \"http://a\"", "line 8: unknown option upstream.url"),
+        ("[ca]\ncert = \"k\"\nkey = \"k\"", "line 7: unknown option ca.cert"),
     ])
-    func `what is wrong is named`(_ addition: String, _ words: String) {
+    func `what is wrong is named, with its line`(_ addition: String, _ words: String) {
         #expect { try configuration(minimal + "\n" + addition) } throws: {
-            // An option is named once.
-            words.hasPrefix("unknown") ? "\($0)".hasSuffix(": \(words)") : "\($0)".contains(words)
+            // An option is named once, and nothing beside what is unknown.
+            words.contains("unknown")
+                ? "\($0)".hasSuffix("shacache.toml: \(words)") : "\($0)".contains("shacache.toml: \(words)")
         }
+    }
+
+    @Test func `a misspelt option that is needed is said to be unknown`() {
+        let text = "[database]\nconection = \"\"\n[store]\ndirectory = \"/s\"\n"
+        #expect { try configuration(text) } throws: { "\($0)".hasSuffix(": line 2: unknown option database.conection") }
     }
 
     @Test func `a missing section is named, and so is a missing file`() {
@@ -146,7 +169,7 @@ struct ConfigurationTests {
         ("UP limit = 0", "line 9: upstream.limit: must be a number of bytes"),
         ("UP header-timeout = 5", "line 9: upstream.header-timeout: must be"),
         ("UP key = \"/c.key\"", "line 9: upstream.key: goes with certificate"),
-        ("UP url = \"/c.key\"", "unknown option line 9: upstream.url"),
+        ("UP url = \"/c.key\"", "line 9: unknown option upstream.url"),
         ("UP UP", "line 9: the upstream far: there is another one of that name"),
         ("[fetching]\nclients = 0", "fetching.clients: must be 1 or more"),
     ])

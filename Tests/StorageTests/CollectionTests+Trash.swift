@@ -149,10 +149,11 @@ extension CollectionTests {
         let (blob, other) = (try upload("bytes"), try upload("other"))
         for each in [blob, other] { _ = try store.files.moveToTrash([each]) }
         try upload("other")
+        var found: [String] = []
         let report = try StoreCheck(
             of: store.files, admin, repairingAs: nil, isHashing: false, rate: 1 << 30
-        ) { #expect($0.kind == .trashed && $0.name == "\(blob)") }.run()
-        #expect(report.faults == 1)
+        ) { found.append("\($0.kind) \($0.name)") }.run()
+        #expect(report.faults == 1 && found == ["trashed \(blob)", "trashOrphan trash/\(other)"])
         try collect(Collection.Times(grace: 0, untouched: 3600, delay: 0, trash: 3600))
         #expect(try isIntact(blob) && isIntact(other) && !isInTrash(blob) && !isInTrash(other))
         _ = try store.files.moveToTrash([blob])

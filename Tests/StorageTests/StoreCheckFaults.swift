@@ -72,18 +72,23 @@ struct CheckedCache: Sendable {
 
 /// What can go wrong, once.
 enum Fault: CaseIterable {
-    case dangling, otherSize, otherBytes, exposed, hidden, unreadable, unconfirmed, directory, leftover, usage,
-        keyCount,
-        missingKeyCount, notedEarly, unnoted, noted, notedInVain, uploadDay, downloads, archive, orphan, arriving,
-        unknown
+    case dangling, otherSize, otherBytes, exposed, hidden, unreadable, unconfirmed, directory, spool, restoring,
+        leftover,
+        usage, keyCount,
+        missingKeyCount, notedEarly, unnoted, noted, notedInVain, uploadDay, downloads, archive, trashLost, trashCut,
+        trashOrphan, orphan, arriving, unknown, unknownDirectory
 
     /// Only root can give files away.
     static let makeable = allCases.filter { $0 != .unreadable || geteuid() == 0 }
 
-    var isHarmless: Bool { [.downloads, .archive, .orphan, .arriving, .unknown].contains(self) }
+    var isHarmless: Bool {
+        [
+            .downloads, .archive, .trashLost, .trashCut, .trashOrphan, .orphan, .arriving, .unknown, .unknownDirectory,
+        ].contains(self)
+    }
 
     /// Without the blob's bytes.
-    var isRepairable: Bool { !isHarmless && ![.dangling, .otherSize, .otherBytes].contains(self) }
+    var isRepairable: Bool { !isHarmless && ![.dangling, .otherSize, .otherBytes, .restoring].contains(self) }
 
     var kind: CheckKind {
         switch self {
@@ -93,7 +98,8 @@ enum Fault: CaseIterable {
         case .hidden: .hidden
         case .unreadable: .unreadable
         case .unconfirmed: .unconfirmed
-        case .directory: .directory
+        case .directory, .spool: .directory
+        case .restoring: .restoring
         case .leftover: .leftover
         case .usage: .accountUsage
         case .keyCount, .missingKeyCount, .notedEarly: .keyCount
@@ -101,9 +107,11 @@ enum Fault: CaseIterable {
         case .uploadDay: .uploadDay
         case .downloads: .downloadMonth
         case .archive: .archive
+        case .trashLost, .trashCut: .trashLost
+        case .trashOrphan: .trashOrphan
         case .orphan: .orphan
         case .arriving: .arriving
-        case .unknown: .unknown
+        case .unknown, .unknownDirectory: .unknown
         }
     }
 
@@ -123,16 +131,38 @@ enum Fault: CaseIterable {
             chmod(cache.visible, 0o400)
         case .unconfirmed: try cache.replace("bytes")
         case .directory: rmdir("\(cache.path)/blobs/\(cache.digest.description.hasPrefix("7f") ? "80" : "7f")")
+        case .spool: rmdir("\(cache.path)/incoming/\(cache.store.files.host)")
+        case .restoring: try Data("2026-11-29T203500Z".utf8).write(to: URL(filePath: "\(cache.path)/restoring"))
         case .leftover: try cache.leave("half", at: "\(cache.path)/incoming/\(cache.store.files.host)/0000000001")
-        case .orphan: try cache.leave("x", at: cache.store.path(of: Digest(bytes: Hash.digest(.sha512, of: "x".utf8))))
-        case .arriving:
-            let digest = Digest(bytes: Hash.digest(.sha512, of: "x".utf8))
-            try Data("x".utf8).write(to: URL(filePath: cache.store.path(of: digest)))
+        case .trashLost: try makeTrash(in: cache)
+        case .trashCut:
+            try makeTrash(in: cache)
+            try cache.leave("", at: Self.trash(in: cache))
+        case .trashOrphan: try cache.leave("x", at: Self.trash(in: cache))
+        case .orphan: try cache.leave("x", at: cache.store.path(of: Self.digest))
+        case .arriving: try Data("x".utf8).write(to: URL(filePath: cache.store.path(of: Self.digest)))
+        case .unknownDirectory: mkdir("\(cache.path)/blobs/7f/strange", 0o700)
         case .unknown: try Data().write(to: URL(filePath: "\(cache.path)/strange"))
         case .archive: try makeArchive(in: cache)
         case .noted: try makeNoted(in: cache)
         default: try cache.run(statement)
         }
+    }
+
+    /// Of a blob that was never uploaded.
+    static let digest = Digest(bytes: Hash.digest(.sha512, of: "x".utf8))
+
+    static func trash(in cache: CheckedCache) -> String { "\(cache.path)/trash/\(digest)" }
+
+    /// The row of one that was fetched, which no account's sums have.
+    func makeTrash(in cache: CheckedCache) throws {
+        try cache.run(
+            """
+            WITH far AS (INSERT INTO shacache.upstream (name) VALUES ('far') RETURNING id)
+            INSERT INTO shacache.trash (
+                sha512, size, upstream_id, created_at, last_referenced_at, is_shared, policy, moved_at)
+            SELECT '\\x\(Self.digest)', 1, id, now(), now(), true, 'old', now() FROM far
+            """)
     }
 
     private var statement: String {

@@ -91,6 +91,17 @@ struct StoreCheckTests {
         #expect(try cache.store.files.presence(of: cache.digest) == .unconfirmed(size: 5))
     }
 
+    /// Fails without BlobRepository.isBeingLifted: a lift shows the row first, and then the file.
+    @Test func `a blob that is being lifted is no finding, unless its lift has ended long ago`() throws {
+        try cache.withdraw()
+        let number = try cache.database.connection().run("SELECT max(id) FROM shacache.withdrawal").first!.int(0)!
+        try Withdrawals(cache.database.session(as: "shacache_admin")).clear(number, by: "tester", in: cache.store.files)
+        #expect(try cache.findings(isHashing: true).isEmpty && cache.findings(isRepairing: true).isEmpty)
+        try cache.run("UPDATE shacache.withdrawal SET lifted_at = lifted_at - interval '2 minutes'")
+        #expect(try cache.findings().map(\.kind) == [.hidden])
+        #expect(try cache.findings(isRepairing: true).map(\.isRepaired) == [true])
+    }
+
     @Test func `what is hidden or shown by a repair is where its row has it`() throws {
         try Fault.exposed.make(in: cache)
         _ = try cache.findings(isRepairing: true)
@@ -140,6 +151,68 @@ struct StoreCheckTests {
         try FileManager.default.removeItem(atPath: "\(cache.path)/blobs")
         #expect(throws: StoreError.self) { try cache.findings(isRepairing: true) }
         #expect(access("\(cache.path)/blobs", F_OK) != 0)
+    }
+
+    /// Fails without the look at all of trash in BlobRepository.trashFault.
+    @Test func `in trash, what is as a collection leaves it is no finding`() throws {
+        try Fault.trashLost.makeTrash(in: cache)
+        let path = Fault.trash(in: cache)
+        try Data("x".utf8).write(to: URL(filePath: path))
+        #expect(try cache.findings(isHashing: true).isEmpty)
+        // Other bytes of the same number.
+        try Data("y".utf8).write(to: URL(filePath: path))
+        #expect(try cache.findings().isEmpty)
+        let found = try cache.findings(isHashing: true)
+        #expect(found.map(\.kind) == [.trashLost])
+        #expect(found.map(\.detail) == ["has other bytes than its name says; no entry names it"])
+        // Removed, and not yet moved.
+        try cache.run("UPDATE shacache.trash SET moved_at = NULL")
+        try FileManager.default.moveItem(atPath: path, toPath: cache.store.path(of: Fault.digest))
+        #expect(try cache.findings().isEmpty)
+        // It came again.
+        unlink(cache.store.path(of: Fault.digest))
+        try cache.store.put("x", by: cache.alice, in: cache.database.session())
+        #expect(try cache.findings(isHashing: true).isEmpty)
+        try FileManager.default.copyItem(atPath: cache.visible, toPath: "\(cache.path)/trash/\(cache.digest)")
+        #expect(try cache.findings().map(\.kind) == [.trashOrphan])
+    }
+
+    @Test func `of a lost blob in trash, the entries that name it are said`() throws {
+        try Fault.trashLost.makeTrash(in: cache)
+        try list("1", under: "late", by: cache.alice, naming: Fault.digest, in: cache.database.session())
+        #expect(try cache.findings().map(\.detail) == ["has no file; entries name it under late"])
+    }
+
+    @Test func `a spool that is missing is made for the store's owner`() throws {
+        try Fault.spool.make(in: cache)
+        #expect(try cache.findings().map(\.name) == ["incoming/\(cache.store.files.host)"])
+        #expect(throws: StoreError.self) { try cache.store.files.probe() }
+        _ = try cache.findings(isRepairing: true)
+        try cache.store.files.probe()
+    }
+
+    /// Fails without LocalBlobs.prepareForOwner: root would make what workers can't use.
+    @Test(.enabled(if: geteuid() == 0)) func `in a store that is new, what is made is its owner's`() throws {
+        let directory = try TemporaryDirectory()
+        chown(directory.path, 4711, 4712)
+        let files = LocalBlobs(directory: directory.path)
+        for _ in 1...2 {
+            try files.prepareForOwner()
+            for name in ["blobs", "blobs/00", "journal", "incoming/\(files.host)"] {
+                let status = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/\(name)")
+                #expect(status[.ownerAccountID] as? Int == 4711 && status[.groupOwnerAccountID] as? Int == 4712)
+            }
+            // Where the disk is mounted, its top may be root's.
+            chown(directory.path, 0, 0)
+            rmdir("\(directory.path)/blobs/00")
+        }
+    }
+
+    @Test(arguments: [("", true), ("/blobs/new", true), ("/..", true), ("/../beside-the-store", false)])
+    func `a directory in the store, or around it, is told apart from others`(_ path: String, _ overlaps: Bool) throws {
+        #expect(cache.store.files.overlaps(cache.path + path) == overlaps)
+        #expect(cache.store.files.overlaps("/") && !cache.store.files.overlaps("/nowhere/at/all"))
+        #expect(!cache.store.files.overlaps(cache.path + "2"))
     }
 
     /// Fails when recount_keys sets the sum instead of adding the difference.

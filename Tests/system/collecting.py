@@ -51,9 +51,7 @@ class CollectedLoad(Load):
     KEYS = 12
 
     def __init__(self, stack, history, pause, **how):
-        """`pause`: seconds between two requests of a client, at most."""
-        super().__init__(stack, history, **how)
-        self._pause = pause
+        super().__init__(stack, history, pause=pause, **how)
         self._threads.append(threading.Thread(target=self._run, args=(self._withdraw, 1)))
 
     def _send(self, client, generator):
@@ -64,14 +62,12 @@ class CollectedLoad(Load):
             kind = "stays" if generator.random() < 0.1 else "goes"
             key = f"{kind}-{number % self.KEYS}"
             client.list(key, json.dumps({"sha512": event.name, "number": number}))
-        time.sleep(generator.random() * self._pause)
 
     def _read(self, client, generator):
         number = generator.choice(OTHERS)
         client.download(name(number))
         kind = generator.choice(["stays", "goes"])
         client.look_up(f"{kind}-{generator.randrange(self.KEYS)}")
-        time.sleep(generator.random() * self._pause)
 
     def _withdraw(self, _client, generator):
         digest = name(generator.choice(WITHDRAWN))

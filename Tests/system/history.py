@@ -206,8 +206,10 @@ class Load:
 
     KEYS = 20
 
-    def __init__(self, stack, history, uploaders=8, readers=4):
+    def __init__(self, stack, history, uploaders=8, readers=4, pause=0):
+        """`pause`: seconds between two requests of a client, at most. Without it, a slow test meets all the more blobs."""
         self._stack = stack
+        self._pause = pause
         self._history = history
         self._threads = [threading.Thread(target=self._run, args=(self._send, number)) for number in range(uploaders)]
         self._threads += [threading.Thread(target=self._run, args=(self._read, number)) for number in range(readers)]
@@ -240,6 +242,7 @@ class Load:
         try:
             while not self._over.is_set():
                 work(client, generator)
+                time.sleep(generator.random() * self._pause)
         except Exception as error:  # noqa: BLE001: shown by the thread that waits for this one
             self._errors.append(error)
         finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -150,7 +151,8 @@ def test_a_later_backup_copies_what_is_new(two, place):
     assert [row["backup"] for row in listed(*words)] == [sums["backup"] for sums in (first, none, new)]
     assert all(row["finished"] == "yes" for row in listed(*words))
     done = verify(*words)
-    assert done.returncode == 0 and done.stderr.startswith("3 backups with "), done
+    # Each once, however many backups name it.
+    assert (done.returncode, done.stderr) == (0, f"3 backups with {len(copies(directory))} blobs are whole\n"), done
     # Two are kept, and the blobs of the first.
     backup(two, *words, "--keep", "2")
     assert len(listed(*words)) == 2 and verify(*words).returncode == 0
@@ -317,12 +319,18 @@ def test_what_is_damaged_in_a_backup_is_found_and_copied_again(two, new, tmp_pat
         file.write_bytes(kept[:-9] + b"x" + kept[-8:])
         done = verify(place)
         assert done.returncode == 1 and "damaged" in done.stderr, name
+        # No later backup mends it.
+        assert "1 of 1 backups are damaged, and stay so" in done.stderr and "next backup" not in done.stderr
         file.write_bytes(kept)
     assert verify(place).returncode == 0
+    backup(two, place)
     damage(place / "blobs" / digests[0][:2] / digests[0])
     (place / "blobs" / digests[1][:2] / digests[1]).unlink()
     done = verify(place)
-    assert done.returncode == 1 and done.stderr.startswith(f"missing: blob {digests[1]}\n")
+    # Of both backups.
+    assert (done.returncode, done.stderr) == (
+        1, f"missing: blob {digests[1]}\n"
+           "shacache-admin: 1 blobs are missing or damaged: the next backup copies those that the store has\n")
     new.empty_store()
     with new.database():
         done = new.restore(place, check=False)
@@ -430,6 +438,76 @@ def test_the_journal_comes_along_and_back_with_the_blobs_alone(two, new, place):
         for file in restored.iterdir():
             file.unlink()
         new.restore(*words, "--database-only")
+
+
+def test_a_bad_backup_is_removed_as_the_guide_has_it(two, tmp_path):
+    place = tmp_path / "place"
+    (good, _), (bad, _) = backup(two, place), backup(two, place)
+    generation = place / "generations" / bad["backup"]
+    os.truncate(generation / "blobs", 10)
+    assert two.admin("backup", place, "--prune", check=False).returncode == 1
+    (generation / "manifest.json").unlink()
+    assert verify(place).returncode == 0
+    third, _ = backup(two, place, "--prune")
+    assert {good["backup"], third["backup"]} <= {row["backup"] for row in listed(place)} and not generation.exists()
+
+
+def test_where_no_backups_are_is_said_in_a_line(tmp_path, place):
+    directory, words = place
+    for done in (subprocess.run([ADMIN, "backup", verb, *words], capture_output=True, text=True) for verb in ("list", "verify")):
+        assert done.returncode == 1, done
+        # Of another host, rsync says it.
+        assert words != [directory] or done.stderr == f"shacache-admin: {directory}: there is no such directory\n", done
+    directory.mkdir(exist_ok=True)
+    done = subprocess.run([ADMIN, "backup", "list", "--json", *words], capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stdout)) == (0, []) and done.stderr.endswith(": has no backups\n"), done
+    assert done.stderr.count("\n") == 1
+    done = verify(*words)
+    assert done.returncode == 1 and done.stderr.endswith(": has no finished backup\n") and done.stderr.count("\n") == 1, done
+
+
+def test_no_backup_and_no_export_goes_into_the_store_or_around_it(two, tmp_path):
+    # Fails without LocalBlobs.overlaps: what is removed there would be the store's.
+    (tmp_path / "link").symlink_to(two.store)
+    for place in two.store, f"{two.store}/", two.store / "backup", two.store / "blobs/00", two.store.parent, tmp_path / "link/new":
+        before = sorted(two.store.iterdir())
+        for verb in "backup", "export":
+            done = two.admin(verb, place, check=False)
+            assert done.stderr == f"shacache-admin: {place}: lies in the store, or the store in it: name a directory beside the store\n"
+            assert done.returncode == 1 and sorted(two.store.iterdir()) == before
+    two.admin("export", f"{two.store}2")
+
+
+def test_of_two_restores_at_once_the_second_says_so_and_ends(two, new, tmp_path):
+    # Fails without Restore.alone: both would fetch, and write, and remove.
+    two.upload(os.urandom(6_000_000))
+    backup(two, tmp_path / "place")
+    new.empty_store()
+    with new.database():
+        words = [ADMIN, "restore", tmp_path / "place", "--config", new.stack.state / "shacache.toml", "--sql", REPOSITORY / "sql"]
+        with subprocess.Popen([*words, "--bandwidth-limit", "300K"], stderr=subprocess.DEVNULL) as first:
+            eventually(lambda: (new.stack.store / "restoring").exists())
+            second = new.restore(tmp_path / "place", check=False)
+            assert first.poll() is None
+            first.kill()
+        assert (second.returncode, second.stderr) == (
+            1, f"shacache-admin: {new.stack.store}: another restore is at work here: wait for its end\n")
+        eventually(lambda: not rsyncs(tmp_path / "place"))
+        assert ", 0 missing" in new.restore(tmp_path / "place").stderr
+
+
+def test_what_a_restore_needs_at_its_end_is_looked_at_first(two, new, tmp_path):
+    # Fails without Migrations.requireFiles in RestoreCommand.
+    backup(two, tmp_path / "place")
+    new.empty_store()
+    older = shutil.copytree(REPOSITORY / "sql", tmp_path / "sql")
+    newest = max(file.name for file in older.glob("0*.sql"))
+    (older / newest).unlink()
+    with new.database():
+        for directory, says in (tmp_path / "nowhere", "no such file or directory"), (older, "is its newest migration, and this release needs"):
+            done = new.stack.admin("restore", tmp_path / "place", "--sql", directory, check=False)
+            assert done.returncode == 1 and done.stderr.startswith(f"shacache-admin: {directory}") and says in done.stderr, done
+            assert list(new.stack.store.iterdir()) == []
 
 
 def test_wrong_words_are_refused(two, tmp_path):

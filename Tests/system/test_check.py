@@ -14,9 +14,10 @@ from history import LIST, UPLOAD, History, Load
 from stack import REPOSITORY, Database, Stack, eventually
 from test_database_away import stopped_database, wait_for_database
 
-KINDS = ["dangling", "damaged", "exposed", "hidden", "trashed", "unreadable", "unconfirmed", "directory", "leftover", "account-usage",
-         "key-count", "entry-before-blob", "upload-day", "download-month", "archive", "orphan", "arriving", "unknown"]
-HARMLESS = ["download-month", "archive", "orphan", "arriving", "unknown"]
+KINDS = ["dangling", "damaged", "exposed", "hidden", "trashed", "unreadable", "unconfirmed", "directory", "restoring",
+         "leftover", "account-usage", "key-count", "entry-before-blob", "upload-day", "download-month", "archive", "trash-lost",
+         "trash-orphan", "orphan", "arriving", "unknown"]
+HARMLESS = ["download-month", "archive", "trash-lost", "trash-orphan", "orphan", "arriving", "unknown"]
 OLD = time.time() - 25 * 3600
 
 
@@ -113,6 +114,64 @@ def test_a_byte_that_changed_is_found_when_bytes_are_read(stack):
     assert check(stack, "--deep")[0] == []
 
 
+def test_a_spool_that_is_missing_is_named_and_made(stack):
+    # Fails without the spool in LocalBlobs.neededDirectories: nothing could be uploaded, and all would be well.
+    aside = stack.state / "spool"
+    stack.spool.rename(aside)
+    assert stack.request("GET", "/-/ready")[0] == 503
+    (found,), kinds = check(stack, code=1)
+    assert (found["kind"], found["name"]) == ("directory", f"incoming/{stack.spool.name}")
+    assert kinds["directory"]["mend"].startswith("--repair makes it")
+    (found,), _ = check(stack, "--repair")
+    assert found["repaired"] and stack.request("GET", "/-/ready")[0] == 200
+    stack.upload(os.urandom(1_200_000))
+    aside.rmdir()
+
+
+def test_what_a_restore_that_is_not_through_left_is_said(stack):
+    # Fails without LocalBlobs.restoreMark in StoreWalk.
+    (stack.store / "restoring").write_text("2026-11-29T203500Z")
+    (found,), kinds = check(stack, "--repair", code=1)
+    assert (found["kind"], found["name"], found["repaired"]) == ("restoring", "restoring", False)
+    assert kinds["restoring"]["mend"].startswith("run that restore again")
+    (stack.store / "restoring").unlink()
+
+
+def test_rows_and_files_of_trash_are_compared(stack):
+    # Fails without StoreCheck.checkTrash.
+    lost, cut, stray, right = (hashlib.sha512(name).hexdigest() for name in (b"lost", b"cut", b"stray", b"right"))
+    files = [stack.store / "trash" / name for name in (cut, stray, right)]
+    Database(stack).run(f"""
+        WITH far AS (INSERT INTO shacache.upstream (name) VALUES ('far') RETURNING id)
+        INSERT INTO shacache.trash (sha512, size, upstream_id, created_at, last_referenced_at, is_shared, policy, moved_at)
+        SELECT decode(name, 'hex'), size, id, now(), now(), true, 'old', now()
+        FROM far, (VALUES ('{lost}', 4), ('{cut}', 3), ('{right}', 5)) AS removed (name, size)""")
+    for file, data in zip(files, (b"c", b"stray", b"right")):
+        file.write_bytes(data)
+    findings, kinds = check(stack, "--deep", "--repair")
+    assert {(row["kind"], row["name"], row["detail"]) for row in findings} == {
+        ("trash-lost", lost, "has no file; no entry names it"),
+        ("trash-lost", cut, "has 1 bytes, and was stored with 3; no entry names it"), ("trash-orphan", f"trash/{stray}", "")}
+    assert kinds["trash-lost"]["bytes"] == 7 and all(file.exists() for file in files)
+    Database(stack).run("DELETE FROM shacache.trash; DELETE FROM shacache.upstream")
+    for file in files:
+        file.unlink()
+
+
+def test_a_directory_that_is_not_ours_is_named(stack):
+    # Fails without the look at what is empty in StoreWalk.addUnknown.
+    digest = stack.upload(b"beside")
+    strange = [stack.store / name for name in (f"blobs/{digest[:2]}/strange", "withdrawn/deep/er", "lost+found")]
+    for directory in strange:
+        directory.mkdir(parents=True)
+    findings, _ = check(stack)
+    # The file system's own is none of these.
+    assert {(row["kind"], row["name"]) for row in findings} == {
+        ("unknown", f"blobs/{digest[:2]}/strange/"), ("unknown", "withdrawn/deep/er/")}
+    for directory in *strange, stack.store / "withdrawn/deep":
+        directory.rmdir()
+
+
 def test_wrong_usage_and_a_store_that_is_not_there_are_said(stack):
     assert_refused(stack.admin("check", "--rate", "0", check=False), "--rate", code=64)
     blobs = stack.store / "blobs"
@@ -190,7 +249,8 @@ def test_uploads_and_withdrawals_under_way_are_no_faults(start):
             turns.append(number)
 
     hiding = threading.Thread(target=keep_hiding)
-    with Load(stack, history, uploaders=4, readers=1) as load:
+    # Each check takes as long as what has come until then: without a pause, one that is slow would be slower each time.
+    with Load(stack, history, uploaders=4, readers=1, pause=0.2) as load:
         load.wait_for(20, UPLOAD)
         hiding.start()
         try:

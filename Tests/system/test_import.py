@@ -198,6 +198,26 @@ def test_what_can_t_be_begun_is_said_in_a_line(stack, words, says):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1) and says in done.stderr, done
 
 
+# A worker makes these directories at its start. Fails without LocalBlobs.prepareForOwner in ImportOptions.perform.
+def test_a_store_that_no_worker_has_opened_yet_is_made_ready(start, tmp_path):
+    stack, store = start(), tmp_path / "new"
+    config = tmp_path / "shacache.toml"
+    config.write_text((stack.state / "shacache.toml").read_text().replace(f'"{stack.store}"', f'"{store}"'))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_bytes(data := os.urandom(1000))
+    words = [ADMIN, "import", "tree", tmp_path / "tree", "--account", "demo", "--config", config]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == f"shacache-admin: {store}: open the store's directory: no such file or directory\n"
+    store.mkdir()
+    owner = stack.store.stat()
+    os.chown(store, owner.st_uid, owner.st_gid)
+    subprocess.run(words, check=True)
+    file = store / "blobs" / sha512(data)[:2] / sha512(data)
+    assert file.read_bytes() == data
+    for path in store / "blobs", store / "blobs/00", store / "journal", store / "incoming" / os.uname().nodename, file:
+        assert path.stat().st_uid == owner.st_uid, path
+
+
 # Stopped, and gone on with
 
 

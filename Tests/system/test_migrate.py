@@ -1,10 +1,11 @@
 """`shacache-admin migrate` brings the functions and views of a running cache up to date."""
 
+import re
 import shutil
 import threading
 
 import pytest
-from administration import assert_refused
+from administration import assert_refused, run
 from stack import REPOSITORY, Database
 from transactions import Session, under_way
 
@@ -61,6 +62,21 @@ def test_uploads_and_reports_go_on_meanwhile(start, directory):
     assert len(reader.answers) > 10
     kept = Database(stack).run("SELECT id FROM shacache.upload WHERE request_id = 'written meanwhile' ORDER BY id")
     assert [id for (id,) in kept] == writer.answers and len(writer.answers) > 10
+
+
+# DatabaseError.schemaProblem.
+def test_before_it_every_command_says_to_run_it(start, tmp_path):
+    stack = start(WORKERS="1")
+    Database(stack).run("CREATE DATABASE bare OWNER shacache_owner", role="postgres")
+    config = tmp_path / "shacache.toml"
+    config.write_text(re.sub(r"dbname=\w+", "dbname=bare", (stack.state / "shacache.toml").read_text()))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for words in (["account", "list"], ["account", "add", "x"], ["status"], ["maintain"], ["survey"], ["check"], ["scrub"],
+                  ["collect", "plan"], ["collect", "apply"], ["collect", "status"], ["pin", "list"], ["journal"], ["rebuild"],
+                  ["report", "usage"], ["backup", tmp_path / "backup"], ["export", tmp_path / "out"],
+                  ["import", "tree", tree, "--account", "demo"], ["signer", "list"], ["withdrawal", "list"], ["entry", "list", "k"]):
+        assert_refused(run(*words, "--config", config), "run shacache-admin migrate")
 
 
 def test_one_that_is_in_somebodys_way_gives_up_and_says_what_to_do(start, directory):

@@ -74,8 +74,9 @@ public final class Backup {
     /// - Throws: `BackupError`, `ProgramError`, `SystemError`, `DatabaseError`, `StoreError`.
     public func run(_ options: Options, by actor: String) throws -> (name: String, sums: BackupSums) {
         let sessions = session.statistics.sessions
-        // Where nothing is mounted, all would seem to be lost.
+        // Where nothing is mounted, all would seem to be lost; and pg_dump says little of an empty database.
         _ = try files.owner()
+        let schema = try Migrations(session).newestApplied() ?? 0
         let skeleton = try BackupSkeleton()
         try place.prepare(skeleton)
         try readInterrupted()
@@ -91,7 +92,7 @@ public final class Backup {
         let list = try copyBlobs(listingIn: "\(scratch.path)/blobs")
         try place.send(directory: scratch.path, to: generation.path)
         try requireSession(sessions)
-        try finish(generation, dump, list)
+        try finish(generation, dump, list, schema: schema)
         try removeOld(options, earlier.filter(\.isFinished) + [generation], skeleton)
         try session.audit.append("backup", of: place.name, by: actor, detail: generation.name)
         return (generation.name, sums)
@@ -137,11 +138,11 @@ public final class Backup {
     }
 
     private func finish(
-        _ generation: Generation, _ dump: Manifest.File, _ list: BlobList
+        _ generation: Generation, _ dump: Manifest.File, _ list: BlobList, schema: Int
     ) throws {
         let manifest = Manifest(
             format: Manifest.format, version: Version.current, host: files.host,
-            schema: try Migrations(session).newestApplied() ?? 0,
+            schema: schema,
             serverVersion: try DatabaseDump(of: owner, session).version,
             rights: try DatabaseRights(session: session).granted(), dump: dump, list: list.file, blobs: list.blobs,
             bytes: list.bytes, absent: sums.absent)

@@ -88,6 +88,12 @@ public struct BackupPlace: Sendable {
         }
     }
 
+    /// - Throws: `BackupError` when there is no such directory on this host. Of another host, rsync says so.
+    func requireThere() throws {
+        guard host == nil, directory.withFileName({ access($0, F_OK) }) != 0 else { return }
+        throw BackupError("\(name): there is no such directory")
+    }
+
     // MARK: Sending and fetching
 
     /// Sends files to where they lie from a directory on.

@@ -20,8 +20,12 @@ public struct BackupVerification {
     /// What was found.
     public struct Sums: Sendable {
         public fileprivate(set) var generations = 0
+        /// Of these, those that can't be restored, and stay so.
+        public fileprivate(set) var damagedGenerations = 0
+        /// That they name, each once.
         public fileprivate(set) var blobs = 0
-        public fileprivate(set) var faults = 0
+        /// Blobs that are missing, or were damaged, since they were copied.
+        public fileprivate(set) var lostBlobs = 0
     }
 
     public init(of place: BackupPlace, report: @escaping (Event) -> Void) {
@@ -38,34 +42,55 @@ public struct BackupVerification {
         guard !finished.isEmpty else { throw BackupError("\(place.name): has no finished backup") }
         var sums = Sums()
         if isHashing { try hash(&sums) }
-        let index = try BackupIndex(of: place)
+        let scratch = try ScratchDirectory()
+        var whole: [NamedBlobs] = []
         for generation in finished {
             sums.generations += 1
-            do { try check(generation, index, &sums) } catch let error as BackupError {
-                sums.faults += 1
+            do { whole.append(try readFiles(of: generation, scratch)) } catch let error as BackupError {
+                sums.damagedGenerations += 1
                 report(.damaged(error.description))
             }
         }
+        try lookForBlobs(of: whole, &sums)
         return sums
     }
 
-    private func check(_ generation: Generation, _ index: BackupIndex, _ sums: inout Sums) throws {
-        let scratch = try ScratchDirectory()
+    /// What a generation names.
+    private struct NamedBlobs {
+        let list: BackupList
+        /// How many of these the store had lost already: that was reported when the backup was made.
+        let absent: Int
+    }
+
+    private func readFiles(of generation: Generation, _ scratch: ScratchDirectory) throws -> NamedBlobs {
         let manifest = try place.manifest(of: generation)
-        try place.fetch(generation.dump, of: manifest.dump, to: "\(scratch.path)/database.dump")
-        let list = try BackupList(of: generation, in: place, manifest, scratch)
+        let dump = "\(scratch.path)/database.dump"
+        defer { unlink(dump) }
+        try place.fetch(generation.dump, of: manifest.dump, to: dump)
+        return NamedBlobs(list: try BackupList(of: generation, in: place, manifest, scratch), absent: manifest.absent)
+    }
+
+    /// Each once, however many generations name it: all lists are in the same order.
+    private func lookForBlobs(of generations: [NamedBlobs], _ sums: inout Sums) throws {
+        let index = try BackupIndex(of: place)
         var absent = 0
+        var unexpected = generations.map { -$0.absent }
         for shelf in UInt8.min...UInt8.max {
             let there = try index.blobs(on: shelf)
-            try list.forEachBlob(on: shelf) { blob in
-                sums.blobs += 1
-                guard there[blob.digest] != blob.size else { return }
-                absent += 1
-                report(.absent(blob.digest))
+            var named: Set<Digest> = []
+            for (number, generation) in generations.enumerated() {
+                try generation.list.forEachBlob(on: shelf) { blob in
+                    let isNew = named.insert(blob.digest).inserted
+                    guard there[blob.digest] != blob.size else { return }
+                    unexpected[number] += 1
+                    guard isNew else { return }
+                    absent += 1
+                    report(.absent(blob.digest))
+                }
             }
+            sums.blobs += named.count
         }
-        // What the store had lost already was reported when the backup was made.
-        sums.faults += max(0, absent - manifest.absent)
+        sums.lostBlobs += min(absent, unexpected.reduce(0) { $0 + max(0, $1) })
     }
 
     private func hash(_ sums: inout Sums) throws {
@@ -76,7 +101,7 @@ public struct BackupVerification {
             let paths = blobs.map { ($0, "\(place.directory)/\(directory)/\($0)") }
             try ReadAhead.hash(paths) { file in
                 guard file.presence != .intact else { return }
-                sums.faults += 1
+                sums.lostBlobs += 1
                 try setAside(file.digest, from: directory)
                 report(.hasOtherBytes(file.digest))
             }

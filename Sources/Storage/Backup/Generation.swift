@@ -58,13 +58,16 @@ public struct Manifest: Codable, Sendable {
 }
 
 extension BackupPlace {
-    /// The oldest first.
+    /// The oldest first; none also where no backup was ever made.
+    ///
+    /// - Throws: `BackupError` when there is no such place.
     public func generations() throws -> [Generation] {
+        try requireThere()
         var found: [String: Generation] = [:]
-        try list("generations", only: ["/*/", "/*/manifest.json", "/*/journal/"]) { _, path in
-            let parts = path.split(separator: "/")
-            guard Generation.isName(parts[0]) else { return }
-            let name = String(parts[0])
+        try list("", only: ["", "*/", "*/manifest.json", "*/journal/"].map { "/generations/\($0)" }) { _, path in
+            let parts = path.split(separator: "/").dropFirst()
+            guard let first = parts.first, Generation.isName(first) else { return }
+            let name = String(first)
             var generation = found[name] ?? Generation(name: name)
             if parts.dropFirst() == ["manifest.json"] { generation.isFinished = true }
             if parts.dropFirst() == ["journal"] { generation.hasJournal = true }

@@ -52,10 +52,19 @@ public final class Restore {
         }
     }
 
+    /// Calls `body` while no other restore is at work in a store.
+    ///
+    /// - Throws: `BackupError` while another one is.
+    public static func alone<Result>(in files: LocalBlobs, _ body: () throws -> Result) throws -> Result {
+        guard let result = try files.locking(files.directory, "the store's directory", body) else {
+            throw BackupError("\(files.directory): another restore is at work here: wait for its end")
+        }
+        return result
+    }
+
     // MARK: The store
 
-    /// In the store as long as it isn't complete: it has the backup's name.
-    private var mark: String { "\(files.directory)/restoring" }
+    private var mark: String { "\(files.directory)/\(LocalBlobs.restoreMark)" }
 
     /// - Parameter isWithJournal: for a database that is to be rebuilt from it. What it has behind the dump would be
     ///   taken for the state of one that is restored, whose numbers go on from there.
@@ -65,7 +74,7 @@ public final class Restore {
         let owner = try StoreOwner(of: files.directory)
         let scratch = try ScratchDirectory()
         let list = try BackupList(of: generation, in: place, manifest, scratch)
-        try files.make(for: owner)
+        try files.prepare(for: owner)
         try writeMark()
         try checkRoom()
         var missing = BlobBatch()
@@ -224,13 +233,8 @@ extension StoreOwner {
 }
 
 extension LocalBlobs {
-    /// Makes the directories that are missing, as a worker does, for the store's owner.
-    func make(for owner: StoreOwner) throws {
-        try prepare()
-        for name in ["blobs", "incoming/\(host)"] + neededDirectories {
-            try give(openDirectory("\(directory)/\(name)", name), to: owner, mode: owner.mode)
-        }
-    }
+    /// A file that is in the store as long as a restore of it isn't through. It has the backup's name.
+    static let restoreMark = "restoring"
 
     /// Makes a file that was hashed a blob's, as an upload leaves it.
     ///

@@ -289,23 +289,31 @@ extension BlobRepository {
     /// blob, one is brought back if it is missed; without, it goes when its time is over.
     func reconcileTrash(olderThan seconds: Int) throws {
         let oldest = try connection.run("SELECT floor(extract(epoch FROM now()))::bigint").first!.int(0)! - seconds
+        try forEachUnknownInTrash { digest, since in try reconcileTrashed(digest, isOver: since <= oldest) }
+    }
+
+    /// Calls `body` with the files in trash that no row of trash has, and when each came there, in seconds since 1970. It
+    /// may move and remove them.
+    func forEachUnknownInTrash(_ body: (_ digest: Digest, _ since: Int) throws -> Void) throws {
         try files.forEachInTrash(pageSize: CollectionPage<String>.size) { page in
             let known = Set(
                 try connection.run("SELECT sha512 FROM shacache.trash WHERE sha512 = ANY(\(page.map(\.digest)))")
                     .digests)
-            for (digest, since) in page where !known.contains(digest) {
-                try reconcileTrashed(digest, isOver: since <= oldest)
-            }
+            for (digest, since) in page where !known.contains(digest) { try body(digest, since) }
         }
+    }
+
+    /// Whether a row of trash has it: its file may lie where readers look, until the next step.
+    func isRemoved(_ digest: Digest) throws -> Bool {
+        try connection.run("SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes)").first != nil
     }
 
     private func reconcileTrashed(_ digest: Digest, isOver: Bool) throws {
         if try restoreTrashed(digest) { return }
         try connection.transaction {
             try session.lock(.blob(digest))
-            let isKnown = try connection.run("SELECT FROM shacache.trash WHERE sha512 = \(digest.bytes)").first != nil
             let isCopy = files.exists(digest)
-            guard !isKnown, isCopy || isOver, try isCopy || !isMissed(digest) else { return }
+            guard try !isRemoved(digest), isCopy || isOver, try isCopy || !isMissed(digest) else { return }
             try files.unlinkFromTrash([digest])
         }
     }

@@ -20,8 +20,10 @@ struct StoreOwner {
 
 /// What `prepare` makes and uploads leave, compared with what is there.
 extension LocalBlobs {
-    /// Those that an upload or a withdrawal needs, from the store's directory on. Spools are each worker's own.
-    var neededDirectories: [String] { ["withdrawn", "quarantine", "trash", "journal", "incoming"] + shelves }
+    /// Those that an upload or a withdrawal needs, beside `blobs`, from the store's directory on. Of the spools, this host's.
+    var neededDirectories: [String] {
+        ["withdrawn", "quarantine", "trash", "journal", "incoming", "incoming/\(host)"] + shelves
+    }
 
     /// Whose the directory of blobs is.
     ///
@@ -50,6 +52,24 @@ extension LocalBlobs {
         try synchronize(openDirectory(directory, "the store"))
     }
 
+    /// Makes the directories that are missing, as a worker does, for the store's owner: root makes them for the workers.
+    ///
+    /// - Throws: when there is no store's directory.
+    public func prepareForOwner() throws(StoreError) {
+        let isThere = access("\(directory)/blobs", F_OK) == 0
+        let opened = try openDirectory(isThere ? "\(directory)/blobs" : directory, "the store's directory")
+        try prepare(for: StoreOwner(asStoreError(try opened.status())))
+    }
+
+    func prepare(for owner: StoreOwner) throws(StoreError) {
+        // First, since what it belongs to owns the rest, should this be killed.
+        try repairDirectory("blobs", owner)
+        try prepare()
+        for name in neededDirectories where problem(ofDirectory: name, owner) != nil {
+            try give(openDirectory("\(directory)/\(name)", name), to: owner, mode: owner.mode)
+        }
+    }
+
     /// Lets the store's owner read a blob's file, as it is after an upload.
     func repairFile(at path: String, _ owner: StoreOwner) throws(StoreError) {
         try give(Descriptor(inStore: path, named: "a blob"), to: owner, mode: 0o440)
@@ -68,6 +88,29 @@ extension LocalBlobs {
             try systemCall("give to the user \(owner.user)", file.name) { fchown(number, owner.user, owner.group) })
     }
 
+    /// Whether a directory is the store's, lies in it, or has it in itself: what is written there, and removed, would be
+    /// the store's.
+    ///
+    /// - Parameter path: of a directory that may have yet to be made.
+    public func overlaps(_ path: String) -> Bool {
+        guard let store = realPath(directory), let other = realPath(path) ?? realPath(ofNew: path) else { return false }
+        return "\(store)/".hasPrefix("\(other)/") || "\(other)/".hasPrefix("\(store)/")
+    }
+
     /// Whether the file system keeps with each file the size with which it was stored.
     func storesSizes() throws(StoreError) -> Bool { try openDirectory("\(directory)/blobs", "the store").canStoreSize }
+}
+
+/// Without symbolic links; nil when there is no such file.
+private func realPath(_ path: String) -> String? {
+    guard let real = path.withFileName({ realpath($0, nil) }) else { return nil }
+    defer { free(real) }
+    // Of the root, nothing: what follows begins with a slash.
+    return strcmp(real, "/") == 0 ? "" : String(fileName: real)
+}
+
+/// The same of one that is made there.
+private func realPath(ofNew path: String) -> String? {
+    let path = path.last == "/" ? String(path.dropLast()) : path
+    return realPath(path.parentDirectory).map { "\($0)/\(path.lastPathComponent)" }
 }

@@ -11,6 +11,7 @@ import System
 ///     DIRECTORY/trash/3f9a…      those that a collection removed, for a while
 ///     DIRECTORY/journal/          what only the database knows (`Journal`)
 ///     DIRECTORY/incoming/HOST/    the client_body_temp_path of that host's nginx, on the same file system
+///     DIRECTORY/restoring         while a restore isn't through
 ///
 /// Shared by all threads, which the kernel keeps in order; in memory they share only whether an fsync has failed, and the
 /// journal's file.
@@ -47,12 +48,8 @@ public final class LocalBlobs: Sendable {
 
     /// Makes the directories that are missing. A shelf that is made ahead needs no fsync of its parent at an upload.
     public func prepare() throws(StoreError) {
-        for name in [
-            "", "/blobs", "/withdrawn", "/quarantine", "/trash", "/journal", "/incoming", "/incoming/\(host)",
-        ] {
-            try makeDirectory(directory + name)
-        }
-        for shelf in shelves { try makeDirectory("\(directory)/\(shelf)") }
+        try makeDirectory(directory)
+        for name in ["blobs"] + neededDirectories { try makeDirectory("\(directory)/\(name)") }
         for name in ["/blobs", ""] {
             let opened = try openDirectory(directory + name, "the store")
             try asStoreError(try opened.synchronize())

@@ -22,6 +22,9 @@ final class DeletionRun {
         sessions = session.statistics.sessions
     }
 
+    /// The server notices the end of a session later than the next run may begin.
+    deinit { if session.statistics.sessions == sessions { try? session.unlock(.deletion) } }
+
     /// Each page is few rows of large tables, whose sizes change while they are gone through: by their indexes, and in the
     /// order that these have, it costs the same at the beginning and at the end.
     func byIndexes(_ body: () throws -> Void) throws {

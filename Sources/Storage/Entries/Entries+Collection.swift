@@ -27,9 +27,7 @@ extension Entries {
                     AND withdrawal_id IS NULL AND coalesce(renewed_at, created_at) <= \(cutoff.sql) AND NOT \(Pins.holdEntry)
                     AND NOT EXISTS (
                         SELECT FROM shacache.upload
-                        WHERE shacache.key_without_credentials(upload.key) = shacache.key_without_credentials(entry.key)
-                            AND upload.at > \(cutoff.sql) AND duplicate AND upload.target = 'entry'
-                            AND upload.sha512 = entry.sha512)
+                        WHERE upload.at > \(cutoff.sql) AND upload.sha512 = entry.sha512 AND \(Self.isPutAgain))
                 FOR NO KEY UPDATE OF entry SKIP LOCKED
                 """)
             let sums = going.summed(by: 1) { sum, _ in sum.hiddenEntries += 1 }
@@ -43,6 +41,12 @@ extension Entries {
                 last: page.count < CollectionPage<Int>.size ? nil : Array(page).last!.int(0)!, count: going.count)
         }
     }
+
+    /// The condition for rows of `upload` and `entry` with the same blob: the one is of the other's, put again.
+    static let isPutAgain: SQL = """
+        duplicate AND upload.target = 'entry'
+        AND shacache.key_without_credentials(upload.key) = shacache.key_without_credentials(entry.key)
+        """
 
     /// - Parameter entries: the numbers of those that are locked.
     private func hideByPolicy(_ entries: [String], _ number: Withdrawal.Number, _ actor: String) throws {

@@ -38,7 +38,7 @@ extension CollectionPlan {
             """
             INSERT INTO pg_temp.going_blob
             SELECT blob.sha512, policy.name, 'uploaded ' || (blob.created_at::date)::text || ', its entries were removed',
-                blob.size
+                blob.size, blob.last_referenced_at
             FROM \(Self.unnamedBlobs) AS blob JOIN pg_temp.retention_policy AS policy ON policy.name = blob.left_by
             WHERE \(isUnused)
             """)
@@ -58,7 +58,8 @@ extension CollectionPlan {
         try connection.run(
             """
             INSERT INTO pg_temp.going_blob
-            SELECT blob.sha512, policy.name, 'uploaded ' || (blob.created_at::date)::text || policy.why, blob.size
+            SELECT blob.sha512, policy.name, 'uploaded ' || (blob.created_at::date)::text || policy.why, blob.size,
+                blob.last_referenced_at
             FROM (
                 SELECT blob.*, CASE \(joined: conditions, by: " ") END AS policy
                 FROM \(Self.unnamedBlobs) AS blob

@@ -5,26 +5,47 @@ extension CollectionPlan {
     /// For each policy, in their order: what goes, and what stays only because of a pin or of another entry.
     ///
     /// `blobs` and `bytes` are of what is freed as soon as the entries are gone: each blob once, at the first policy by
-    /// which an entry goes that names it.
+    /// which an entry goes that names it. `waiting_entries` and `waiting_blobs` are of what goes, and was touched so short a
+    /// time ago that a collection leaves it; these blobs are of those that no entry names.
     public func figures() throws -> Table {
         try connection.transaction {
+            try findPutAgain()
             try connection.runScript(Self.settings)
             return Table(try sums())
         }
+    }
+
+    /// The entries that were put again lately; `renewed_at` knows that to an hour only.
+    private func findPutAgain() throws {
+        try connection.runScript("DROP TABLE IF EXISTS pg_temp.entry_put_again")
+        try connection.run(
+            """
+            CREATE TEMPORARY TABLE entry_put_again AS
+            SELECT DISTINCT entry.id AS entry_id FROM shacache.upload JOIN shacache.entry ON entry.sha512 = upload.sha512
+            WHERE upload.at > \(cutoff) AND \(Entries.isPutAgain)
+            """)
+        try connection.runScript("ANALYZE pg_temp.entry_put_again")
     }
 
     private func sums() throws -> Rows {
         try connection.run(
             """
             SELECT policy.name AS policy, coalesce(entries.going, 0) AS entries, coalesce(blobs.going, 0) AS blobs,
-                coalesce(blobs.bytes, 0)::bigint AS bytes, coalesce(entries.pinned, 0) AS pinned_entries,
+                coalesce(blobs.bytes, 0)::bigint AS bytes, coalesce(entries.waiting, 0) AS waiting_entries,
+                coalesce(touched.blobs, 0) AS waiting_blobs, coalesce(entries.pinned, 0) AS pinned_entries,
                 coalesce(blobs.pinned, 0) AS pinned_blobs, coalesce(blobs.pinned_bytes, 0)::bigint AS pinned_bytes,
                 coalesce(blobs.named, 0) AS named_blobs, coalesce(blobs.named_bytes, 0)::bigint AS named_bytes
             FROM pg_temp.retention_policy AS policy
             LEFT JOIN (
-                SELECT number, count(*) FILTER (WHERE NOT is_pinned) AS going, count(*) FILTER (WHERE is_pinned) AS pinned
-                FROM pg_temp.decided_entry GROUP BY number
+                SELECT number, count(*) FILTER (WHERE NOT is_pinned) AS going, count(*) FILTER (WHERE is_pinned) AS pinned,
+                    count(*) FILTER (
+                        WHERE NOT is_pinned AND (created_at > \(cutoff) OR again.entry_id IS NOT NULL)) AS waiting
+                FROM pg_temp.decided_entry AS decided
+                LEFT JOIN pg_temp.entry_put_again AS again ON again.entry_id = decided.entry_id GROUP BY number
             ) AS entries ON entries.number = policy.number
+            LEFT JOIN (
+                SELECT policy, count(*) AS blobs FROM pg_temp.going_blob WHERE touched_at > \(cutoff) GROUP BY policy
+            ) AS touched ON touched.policy = policy.name
             LEFT JOIN (
                 SELECT number, sum(blobs) FILTER (WHERE fate = 'goes')::bigint AS going,
                     sum(bytes) FILTER (WHERE fate = 'goes') AS bytes,

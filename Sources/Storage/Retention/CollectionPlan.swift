@@ -14,14 +14,20 @@ public struct CollectionPlan {
     let policies: [RetentionPolicy]
     /// Seconds since 1970.
     let now: Int
+    /// In seconds: what was touched so short a time ago, nothing that acts on the plan takes (`Collection.Times`).
+    private let untouched: Int
     var connection: Connection { session.connection }
 
     /// - Parameters:
     ///   - policies: in their order.
     ///   - now: seconds since 1970.
-    public init(_ session: Session, _ policies: [RetentionPolicy], now: Int) {
-        (self.session, self.policies, self.now) = (session, policies, now)
+    ///   - untouched: see `Collection.Times`, for the plan to say what waits for that; in seconds.
+    public init(_ session: Session, _ policies: [RetentionPolicy], now: Int, untouched: Int = 0) {
+        (self.session, self.policies, self.now, self.untouched) = (session, policies, now, untouched)
     }
+
+    /// What was touched since then waits.
+    var cutoff: SQL { "to_timestamp(\(now - untouched))" }
 
     /// Makes the tables, in place of those of an earlier plan of the session.
     ///
@@ -75,7 +81,8 @@ public struct CollectionPlan {
             CREATE TEMPORARY TABLE expired_entry (entry_id bigint NOT NULL, at timestamptz NOT NULL);
             CREATE TEMPORARY TABLE outbound_entry (entry_id bigint NOT NULL);
             CREATE TEMPORARY TABLE going_blob (
-                sha512 bytea NOT NULL, policy text NOT NULL, why text NOT NULL, size bigint NOT NULL);
+                sha512 bytea NOT NULL, policy text NOT NULL, why text NOT NULL, size bigint NOT NULL,
+                touched_at timestamptz NOT NULL);
             CREATE TEMPORARY TABLE spared_blob (LIKE pg_temp.going_blob)
             """)
     }

@@ -1,6 +1,6 @@
-import Foundation
 import OpenSSL
 import Postgres
+import System
 
 /// Why the schema can't be brought up to date.
 public struct MigrationError: Error, CustomStringConvertible {
@@ -48,6 +48,16 @@ public struct Migrations {
             for file in files.repeatable { try run(file) }
             try recordRepeatable(files.repeatable)
             return lacking.map(\.file.name) + changed
+        }
+    }
+
+    /// - Parameter directory: see `SchemaFiles`.
+    /// - Throws: `MigrationError` unless it has what this release needs.
+    public static func requireFiles(in directory: String) throws {
+        let newest = try SchemaFiles(in: directory).migrations.last!.name
+        guard Int(newest.prefix(4))! >= needed else {
+            throw MigrationError(
+                description: "\(directory): \(newest) is its newest migration, and this release needs number \(needed)")
         }
     }
 
@@ -182,13 +192,17 @@ struct SchemaFiles {
 
     /// By name.
     private static func files(in directory: String, below subdirectory: String = "") throws -> [SchemaFile] {
-        try FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(subdirectory)")
-            .filter { $0.hasSuffix(".sql") }.sorted()
-            .map { name in
-                let path = "\(directory)/\(subdirectory)\(name)"
-                return SchemaFile(
-                    name: "\(subdirectory)\(name)", text: try String(contentsOfFile: path, encoding: .utf8))
-            }
+        do throws(SystemError) {
+            return try namesInDirectory("\(directory)/\(subdirectory)").filter { $0.hasSuffix(".sql") }.sorted()
+                .map { name throws(SystemError) in
+                    let text = try contentsOfFile("\(directory)/\(subdirectory)\(name)")
+                    return SchemaFile(name: "\(subdirectory)\(name)", text: String(decoding: text, as: UTF8.self))
+                }
+        } catch {
+            throw MigrationError(
+                description:
+                    "\(error)\nhint: the SQL files of this release are to be there: an option names another directory")
+        }
     }
 }
 

@@ -47,6 +47,16 @@ struct BlobRows {
         }
     }
 
+    /// Those that a collection removed: the rows of trash.
+    func forEachRemovedBlob(_ body: (BlobRow) throws -> Void) throws {
+        try forEachBlob(after: [], body) { last in
+            """
+            SELECT sha512, size, false, false FROM shacache.trash
+            WHERE sha512 > \(last) ORDER BY sha512 LIMIT \(Self.page)
+            """
+        }
+    }
+
     private func forEachBlob(after start: [UInt8], _ body: (BlobRow) throws -> Void, page: ([UInt8]) -> SQL) throws {
         try session.forEachRow(after: start, page: page) { row in
             let blob = BlobRow(row)

@@ -25,7 +25,7 @@ public struct StoreAuditReport: Sendable {
         case arriving
         /// A file without a row, of an upload that was never acknowledged.
         case orphan
-        /// The body of a running upload, or the remains of an aborted one.
+        /// The body of a running upload, or the remains of an aborted one; the mark of a restore.
         case temporary
         /// A file that the store did not make.
         case unknown

@@ -44,8 +44,11 @@ struct StoreWalk {
         try auditSpool(of: top)
         let known: Set = ["blobs", "withdrawn", "quarantine", "trash", "journal", "incoming"]
         try top.forEachItem { name, status in
-            guard !known.contains(String(cString: name)) else { return }
-            try addUnknown(name, status, in: top, path: String(cString: name))
+            let path = String(cString: name)
+            guard !known.contains(path) else { return }
+            path == LocalBlobs.restoreMark
+                ? try addTemporary(name, status, in: top, path: path)
+                : try addUnknown(name, status, in: top, path: path)
         }
     }
 
@@ -147,10 +150,14 @@ struct StoreWalk {
             return try add(facts(status), as: .unknown, at: .path(path))
         }
         guard let directory = try parent.subdirectory(name) else { return }
-        try addDirectory(directory)
+        var isEmpty = true
         try directory.forEachItem { name, status in
+            isEmpty = false
             try addUnknown(name, status, in: directory, path: "\(path)/\(String(cString: name))")
         }
+        // What lies in one names it. The file system's own is there from the beginning.
+        guard isEmpty, path != "lost+found" else { return try addDirectory(directory) }
+        try add(facts(directory.status()), as: .unknown, at: .path("\(path)/"))
     }
 
     /// Seconds. A file exists before its row does; and one that was restored without a row isn't reported at once.

@@ -16,6 +16,8 @@ public enum CheckKind: String, CaseIterable, Sendable {
     case unconfirmed
     /// One that uploads or withdrawals need, and that is missing or not the store's.
     case directory
+    /// A restore was begun, and isn't through.
+    case restoring
     /// The body of an upload that was aborted.
     case leftover
     /// What an account has stored, as uploads added it up.
@@ -30,6 +32,10 @@ public enum CheckKind: String, CaseIterable, Sendable {
     case downloadMonth = "download-month"
     /// A blob that its entry calls an archive, and that nodes can't unpack.
     case archive
+    /// A blob that a collection removed, and that can't be restored.
+    case trashLost = "trash-lost"
+    /// A file in trash without a row.
+    case trashOrphan = "trash-orphan"
     /// A file without a row, of an upload that was never acknowledged.
     case orphan
     /// The same, so young that its upload may still be running.
@@ -40,11 +46,13 @@ public enum CheckKind: String, CaseIterable, Sendable {
 
 extension CheckKind {
     /// Whether the cache is in order all the same: it is listed, and no reason to fail.
-    public var isHarmless: Bool { [.downloadMonth, .archive, .orphan, .arriving, .unknown].contains(self) }
+    public var isHarmless: Bool {
+        [.downloadMonth, .archive, .trashLost, .trashOrphan, .orphan, .arriving, .unknown].contains(self)
+    }
 
     /// Whether a repair puts it right: it does nothing by which something could be lost.
     public var isRepairable: Bool {
-        ![.dangling, .damaged].contains(self) && !isHarmless
+        ![.dangling, .damaged, .restoring].contains(self) && !isHarmless
     }
 
     /// How it is mended, for people.
@@ -59,11 +67,14 @@ extension CheckKind {
         case .unreadable: "--repair gives it to the store's owner"
         case .unconfirmed: "--repair hashes it and writes down its size, as its next download does"
         case .directory: "--repair makes it, and gives it to the store's owner"
+        case .restoring: "run that restore again: it goes on where it was"
         case .leftover: "--repair removes it, as workers do every hour"
         case .accountUsage, .keyCount, .uploadDay: "--repair counts anew"
         case .entryBeforeBlob: "--repair corrects the list"
         case .downloadMonth: "none: only the report downloads is wrong, for this month"
         case .archive: "publish it again: report unreadable-archives has the reason"
+        case .trashLost: "none: collect apply forgets it in its time; if an entry names it, upload it again"
+        case .trashOrphan: "none needed: collect apply removes it in its time, unless an entry names it"
         case .orphan: "none needed: its next upload makes a blob of it"
         case .arriving: "none needed: its upload may be running"
         case .unknown: "find out what put it there"

@@ -11,7 +11,7 @@ extension StoreCheck {
         case .orphan: try checkWithoutRow(item, as: .orphan)
         case .temporary: try checkTemporary(item)
         case .unknown: try add(.unknown, item.name, bytes: item.file.bytes) { false }
-        // The row of what is in quarantine is dangling; that of a blob whose file lies in trash is looked at.
+        // The row of what is in quarantine is dangling; trash is looked at by itself.
         case .directory, .quarantined, .trash, .journal: return
         }
     }
@@ -41,7 +41,7 @@ extension StoreCheck {
         return try blobs.fault(of: digest) == nil
     }
 
-    private func entries(naming digest: Digest) throws -> String {
+    func entries(naming digest: Digest) throws -> String {
         let (keys, entries) = try blobs.naming(digest, first: 3)
         guard entries > 0 else { return "no entry names it" }
         let more = entries > keys.count ? " and \(entries - keys.count) more" : ""
@@ -98,7 +98,7 @@ extension StoreCheck {
     /// Hashes a file; a damaged one again, since an upload may have healed it meanwhile.
     ///
     /// - Returns: nil when nothing is wrong with it, or it isn't there any more.
-    private func findDamage(of digest: Digest, at place: StoredItem.Place) -> String? {
+    func findDamage(of digest: Digest, at place: StoredItem.Place) -> String? {
         guard let path = files.path(at: place) else { return nil }
         let isDamaged = { () throws(StoreError) in
             try self.files.verifiedPresence(of: digest, at: path) { self.pace.spend($0) }
@@ -117,8 +117,9 @@ extension StoreCheck {
 
     private func checkWithoutRow(_ item: StoredItem, as kind: CheckKind) throws {
         guard let digest = item.digest else { return }
-        // Its upload may have ended, or a withdrawal have moved it.
-        if try blobs.state(of: digest) == .absent, files.fileStatus(at: item.place) != nil {
+        // Its upload may have ended, a withdrawal have moved it, or a collection be about to.
+        if try blobs.state(of: digest) == .absent, try !blobs.isRemoved(digest), files.fileStatus(at: item.place) != nil
+        {
             try add(kind, item.name, bytes: item.file.bytes) { false }
         }
         try checkBytes(of: item)
@@ -126,6 +127,9 @@ extension StoreCheck {
 
     /// A body that may still be received or stored is none of its business.
     private func checkTemporary(_ item: StoredItem) throws {
+        guard item.name != LocalBlobs.restoreMark else {
+            return try add(.restoring, item.name) { false }
+        }
         guard LocalBlobs.isOld(modified: item.file.modified), files.fileStatus(at: item.place) != nil else { return }
         try add(.leftover, item.name, bytes: item.file.bytes) {
             try files.sweep(item.name) || files.fileStatus(at: item.place) == nil

@@ -66,6 +66,7 @@ public final class StoreCheck {
         try checkDirectories()
         var walk = StoreWalk(of: blobs, from: time(nil), isCountingOnce: false) { try self.check($0) }
         try walk.run()
+        try checkTrash()
         try checkSums()
         return report
     }
