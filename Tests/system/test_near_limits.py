@@ -8,7 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from impostor import Impostor
 from listener import Listener
 from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
@@ -30,20 +29,13 @@ class Silent(Listener):
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory):
+def near(near):
     """It believes a request that says in X-Test-Address where it comes from."""
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM="http://127.0.0.1:9/shacache") as near:
-        site = near.state / "nginx/site.conf"
-        trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
-        site.write_text(f"{trust}\n{site.read_text()}")
-        near.reload_nginx()
-        yield near
+    site = near.state / "nginx/site.conf"
+    trust = "set_real_ip_from 127.0.0.1; set_real_ip_from ::1; real_ip_header X-Test-Address;"
+    site.write_text(f"{trust}\n{site.read_text()}")
+    near.reload_nginx()
+    return near
 
 
 def reasons(near, digest):
