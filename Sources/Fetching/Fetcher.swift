@@ -20,6 +20,7 @@ public final class Fetcher: Sendable {
     private let blobs: FetchedBlobs
     private let hashing: HashingPool
     private let fetches = Mutex<[Digest: Fetch]>([:])
+    private let threads = ThreadReserve(limit: idleThreads)
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
     private let resting = ExpiringSet<Resting>(limit: 1 << 14)
@@ -32,6 +33,7 @@ public final class Fetcher: Sendable {
 
     /// Blobs that are fetched at once. Each has a thread, a connection and some buffers.
     private static let limit = 256
+    private static let idleThreads = 32
     private static let absence = Duration.seconds(30)
 
     /// - Throws: `SystemError` when the system has no more threads.
@@ -67,7 +69,7 @@ public final class Fetcher: Sendable {
             return waits ? fetch : nil
         }
         do {
-            try Thread { [self] in run(fetch, loop: loop) }.detach()
+            try threads.start { [self] in run(fetch, loop: loop) }
         } catch {
             forget(fetch)
             fetch.end(.failed(nil))

@@ -1,0 +1,28 @@
+import Glibc
+import System
+import Testing
+
+struct ThreadReserveTests {
+    private let reserve = ThreadReserve(limit: 2)
+
+    @Test func `each piece of work has a thread, however many others wait`() throws {
+        let arrived = Monitor(0)
+        for _ in 0..<10 {
+            try reserve.start {
+                arrived.change { $0 += 1 }
+                arrived.wait { $0 == 10 ? () : nil }
+            }
+        }
+        arrived.wait { $0 == 10 ? () : nil }
+    }
+
+    @Test func `a thread that has done its work takes another piece`() throws {
+        let threads = Monitor<[pid_t]>([])
+        for count in 1...20 {
+            try reserve.start { threads.change { $0.append(gettid()) } }
+            threads.wait { $0.count == count ? () : nil }
+            usleep(10_000)  // until it is idle
+        }
+        #expect(Set(threads.changeQuietly { $0 }).count < 20)
+    }
+}
