@@ -4,7 +4,6 @@ public import Metrics
 import Postgres
 import ShaCache
 public import Storage
-import Synchronization
 import System
 
 /// What the threads of the process share: the upstreams, the blobs that are on their way, and what is remembered of those that
@@ -19,7 +18,7 @@ public final class Fetcher: Sendable {
     let database: DatabasePool
     private let blobs: FetchedBlobs
     private let hashing: HashingPool
-    private let fetches = Mutex<[Digest: Fetch]>([:])
+    private let fetches = Monitor<[Digest: Fetch]>([:])
     private let threads = ThreadReserve(limit: idleThreads)
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
@@ -34,6 +33,8 @@ public final class Fetcher: Sendable {
     /// Blobs that are fetched at once. Each has a thread, a connection and some buffers.
     private static let limit = 256
     private static let idleThreads = 32
+    /// How long one more waits until there are fewer: what clients have taken may be on its way to the disk.
+    private static let turn = Duration.seconds(10)
     private static let absence = Duration.seconds(30)
 
     /// - Throws: `SystemError` when the system has no more threads.
@@ -55,14 +56,17 @@ public final class Fetcher: Sendable {
     /// - Throws: `TooManyFetches`, or `SystemError` when the system has no more threads.
     func join(_ digest: Digest, loop: CacheLoop) throws -> Fetch? {
         guard !absent.contains(digest), !servers(for: digest).isEmpty else { return nil }
-        let (fetch, isNew) = try fetches.withLock { fetches in
+        let entry: (fetch: Fetch, isNew: Bool)? = fetches.wait(atMost: Self.turn) { fetches in
             if let fetch = fetches[digest], fetch.enter() { return (fetch, false) }
-            guard fetches.count < Self.limit else { throw TooManyFetches() }
+            guard fetches.count < Self.limit else { return nil }
             let fetch = Fetch(digest)
             fetches[digest] = fetch
             return (fetch, true)
         }
+        guard let (fetch, isNew) = entry else { throw TooManyFetches() }
         guard isNew else {
+            // It may have been woken for a place that it doesn't need.
+            fetches.changeWakingOne { _ in }
             var waits = false
             defer { if !waits { fetch.leave() } }
             waits = try mayWait(for: fetch, loop)
@@ -89,7 +93,7 @@ public final class Fetcher: Sendable {
     }
 
     private func forget(_ fetch: Fetch) {
-        fetches.withLock { fetches in
+        fetches.changeWakingOne { fetches in
             if fetches[fetch.digest] === fetch { fetches[fetch.digest] = nil }
         }
     }
@@ -107,7 +111,7 @@ public final class Fetcher: Sendable {
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
-        if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
+        if let size = fetches.changeQuietly({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
         let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
             server, loop in
