@@ -118,8 +118,13 @@ public final class Fetcher: Sendable {
             let head = try server.ask(.head, digest, loop: loop).head
             return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
-        if case .absent = verdict { absent.insert(digest, for: Self.absence) }
+        if case .absent = verdict { noteAbsence(of: digest, loop) }
         return verdict
+    }
+
+    /// Of what another cache asks for, an upstream may have said so only because that one is its own upstream.
+    private func noteAbsence(of digest: Digest, _ loop: CacheLoop) {
+        if !loop.isPassedOn { absent.insert(digest, for: Self.absence) }
     }
 
     private func mayFetch(_ digest: Digest) throws -> Bool {
@@ -172,7 +177,7 @@ public final class Fetcher: Sendable {
         case .found: return nil
         case .failed(let failure): return .failed(failure as? UpstreamFailure)
         case .absent:
-            absent.insert(digest, for: Self.absence)
+            noteAbsence(of: digest, loop)
             return .absent
         }
     }

@@ -95,6 +95,11 @@ def test_a_ring_ends_at_once(near):
         data = bytes_of(1000)
         kept = other.upload(data)
         assert get(near, kept)[::2] == (200, data)
+        # Fetcher.noteAbsence: what one said since the other had asked it counts no longer than that question.
+        late = bytes_of(1000)
+        assert get(near, name_of(late))[0] == 404
+        near.upload(late)
+        assert get(other, name_of(late))[::2] == (200, late)
 
 
 class Meeting(Listener):
