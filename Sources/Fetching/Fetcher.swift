@@ -18,11 +18,19 @@ public final class Fetcher: Sendable {
     let database: DatabasePool
     private let blobs: FetchedBlobs
     private let hashing: HashingPool
-    private let fetches = Monitor<[Digest: Fetch]>([:])
+    private let underWay = Monitor(UnderWay())
     private let threads = ThreadReserve(limit: idleThreads)
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
     private let resting = ExpiringSet<Resting>(limit: 1 << 14)
+
+    private struct UnderWay {
+        var fetches: [Digest: Fetch] = [:]
+        /// How many of these are verified, and on their way to the disk.
+        var storing = 0
+
+        var hasRoom: Bool { fetches.count < Fetcher.limit && storing < Fetcher.storingLimit }
+    }
 
     /// An upstream that failed to give a blob.
     private struct Resting: Hashable {
@@ -32,8 +40,10 @@ public final class Fetcher: Sendable {
 
     /// Blobs that are fetched at once. Each has a thread, a connection and some buffers.
     private static let limit = 256
+    /// Of these, blobs that clients have and the disk has not. More than are stored together (`UploadGroups`).
+    private static let storingLimit = 64
     private static let idleThreads = 32
-    /// How long one more waits until there are fewer: what clients have taken may be on its way to the disk.
+    /// How long one more waits until there are fewer.
     private static let turn = Duration.seconds(10)
     private static let absence = Duration.seconds(30)
 
@@ -56,17 +66,17 @@ public final class Fetcher: Sendable {
     /// - Throws: `TooManyFetches`, or `SystemError` when the system has no more threads.
     func join(_ digest: Digest, loop: CacheLoop) throws -> Fetch? {
         guard !absent.contains(digest), !servers(for: digest).isEmpty else { return nil }
-        let entry: (fetch: Fetch, isNew: Bool)? = fetches.wait(atMost: Self.turn) { fetches in
-            if let fetch = fetches[digest], fetch.enter() { return (fetch, false) }
-            guard fetches.count < Self.limit else { return nil }
+        let entry: (fetch: Fetch, isNew: Bool)? = underWay.wait(atMost: Self.turn) { underWay in
+            if let fetch = underWay.fetches[digest], fetch.enter() { return (fetch, false) }
+            guard underWay.hasRoom else { return nil }
             let fetch = Fetch(digest)
-            fetches[digest] = fetch
+            underWay.fetches[digest] = fetch
             return (fetch, true)
         }
         guard let (fetch, isNew) = entry else { throw TooManyFetches() }
         guard isNew else {
             // It may have been woken for a place that it doesn't need.
-            fetches.changeWakingOne { _ in }
+            underWay.changeWakingOne { _ in }
             var waits = false
             defer { if !waits { fetch.leave() } }
             waits = try mayWait(for: fetch, loop)
@@ -93,8 +103,8 @@ public final class Fetcher: Sendable {
     }
 
     private func forget(_ fetch: Fetch) {
-        fetches.changeWakingOne { fetches in
-            if fetches[fetch.digest] === fetch { fetches[fetch.digest] = nil }
+        underWay.changeWakingOne { underWay in
+            if underWay.fetches[fetch.digest] === fetch { underWay.fetches[fetch.digest] = nil }
         }
     }
 
@@ -111,7 +121,7 @@ public final class Fetcher: Sendable {
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
-        if let size = fetches.changeQuietly({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
+        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
         let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
             server, loop in
@@ -189,6 +199,8 @@ public final class Fetcher: Sendable {
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
         server.ledger.count { $0.blobs += 1 }
+        underWay.changeQuietly { $0.storing += 1 }
+        defer { underWay.changeWakingOne { $0.storing -= 1 } }
         do {
             let isStored = try blobs.store(file.body, as: fetch.digest, size: size, from: server.name)
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)

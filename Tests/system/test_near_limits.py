@@ -187,10 +187,10 @@ def test_stuck_upstreams_and_slow_clients_hold_little(near, upstream):
     assert eventually(lambda: get(near, upstream.has(data))[::2] == (200, data), seconds=60)
 
 
-# Fetcher.turn: without it, those beyond Fetcher.limit are told to try again.
+# Fetcher.turn: without it, those beyond Fetcher.storingLimit are told to try again.
 def test_more_than_the_disk_takes_at_once_waits_its_turn(near, upstream, tmp_path):
     configure(near, tables(("first", upstream)))
-    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(300))}
+    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(100))}
     # Each thread's first, which is of a file.
     with Trace([fetcher(near)], tmp_path / "trace", "trace=fsync", "inject=fsync:delay_enter=4000000:when=1"):
         with ThreadPoolExecutor(16) as clients:
