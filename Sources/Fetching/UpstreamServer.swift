@@ -17,7 +17,7 @@ final class UpstreamServer: Sendable {
     /// What it sends beyond a blob isn't read: an error page, say.
     private static let bodyLimit = 64 << 10
     /// Received at once; each request that is under way has as much memory.
-    private static let bufferSize = 32 << 10
+    private static let bufferSize = 16 << 10
     private static let redirectLimit = 5
     /// In bytes a second: what is slower than this over the stall timeout has stalled.
     private static let leastRate = 1000

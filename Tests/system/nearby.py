@@ -116,6 +116,8 @@ def crowd(near, upstream, stuck=200, slow=500):
         for connection in connections:
             connection.close()
         upstream.answer = None
+        # Or the next crowd would find no place.
+        eventually(lambda: scrape(near).sum("shacache_fetches_in_flight") == 0, seconds=60)
 
 
 def asked(server, digest, method="GET"):
