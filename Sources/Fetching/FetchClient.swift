@@ -15,7 +15,8 @@ public struct FetchClient: Sendable {
     public func ask(_ request: AheadRequest) throws(FetcherAway) -> AheadAnswer {
         let output: [UInt8]?
         do throws(SystemError) {
-            output = try FastCGIClient.ask(socket, [("FETCH", FetchRoute.ahead(request).path), ("REQUEST_METHOD", "GET")])
+            let path = FetchRoute.ahead(request).path
+            output = try FastCGIClient.ask(socket, [("FETCH", path), ("REQUEST_METHOD", "GET")])
         } catch {
             throw FetcherAway(description: "\(error)")
         }

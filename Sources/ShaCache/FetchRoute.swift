@@ -20,7 +20,9 @@ public enum FetchRoute: Sendable {
             guard let key = Key(hexadecimal: parts[1]) else { return nil }
             self = .key(key)
         case (2, let way):
-            guard let delivery = BlobDelivery(rawValue: String(way)), let digest = Digest(String(parts[1])) else { return nil }
+            guard let delivery = BlobDelivery(rawValue: String(way)), let digest = Digest(String(parts[1])) else {
+                return nil
+            }
             self = .blob(digest, delivery)
         case (3, Substring(Self.ahead)):
             guard let request = AheadRequest(parts[1], parts[2]) else { return nil }

@@ -34,8 +34,8 @@ public struct Thread: Sendable {
     public func detach() { pthread_detach(handle) }
 }
 
-/// Threads for work of which each piece may take long. One is started where none is idle; then it stays for other pieces, of which
-/// many take less than a thread's start and end.
+/// Threads for work of which each piece may take long. One is started where none is idle; then it stays for other
+/// pieces, of which many take less than a thread's start and end.
 public final class ThreadReserve: Sendable {
     public typealias Work = @Sendable () -> Void
 

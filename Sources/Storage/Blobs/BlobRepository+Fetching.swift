@@ -40,7 +40,9 @@ extension BlobRepository {
     /// What isn't here yet.
     fileprivate func storeFetchedGroup(_ members: [UploadGroups<FetchedBlob>.GroupMember]) {
         let blobs = members.map(\.upload)
-        publish(members, "shacache.admit_fetched(\(blobs.map(\.digest)))") { FetchedBlob.recording(blobs, verdicts: $0) }
+        publish(members, "shacache.admit_fetched(\(blobs.map(\.digest)))") {
+            FetchedBlob.recording(blobs, verdicts: $0)
+        }
     }
 
     /// In place of a damaged file, it heals that.
