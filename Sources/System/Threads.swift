@@ -61,10 +61,18 @@ public final class ThreadReserve: Sendable {
             return true
         }
         guard !isTaken else { return }
+        // What a piece of work holds, such as an open file, is let go with it, and not when its thread ends.
+        let first = Monitor<Work?>(work)
         try Thread { [self] in
-            work()
-            while let next = next() { next() }
+            first.changeQuietly { $0.take() }?()
+            while doNext() {}
         }.detach()
+    }
+
+    private func doNext() -> Bool {
+        guard let work = next() else { return false }
+        work()
+        return true
     }
 
     /// - Returns: nil when enough others are idle.

@@ -25,4 +25,21 @@ struct ThreadReserveTests {
         }
         #expect(Set(threads.changeQuietly { $0 }).count < 20)
     }
+
+    private final class Held: Sendable {
+        let isGone: Monitor<Int>
+
+        init(_ isGone: Monitor<Int>) { self.isGone = isGone }
+
+        deinit { isGone.change { $0 += 1 } }
+    }
+
+    @Test func `what a piece of work holds is let go with it`() throws {
+        let gone = Monitor(0)
+        for _ in 1...5 {
+            let held = Held(gone)
+            try reserve.start { withExtendedLifetime(held) {} }
+        }
+        #expect(gone.wait(atMost: .seconds(20)) { $0 == 5 ? () : nil } != nil)
+    }
 }
