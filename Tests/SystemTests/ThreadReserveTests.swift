@@ -17,9 +17,9 @@ struct ThreadReserveTests {
     }
 
     @Test func `a thread that has done its work takes another piece`() throws {
-        let threads = Monitor<[pid_t]>([])
+        let threads = Monitor<[String]>([])
         for count in 1...20 {
-            try reserve.start { threads.change { $0.append(gettid()) } }
+            try reserve.start { threads.change { $0.append(resolvedPath("/proc/thread-self")) } }
             threads.wait { $0.count == count ? () : nil }
             usleep(10_000)  // until it is idle
         }
@@ -42,4 +42,10 @@ struct ThreadReserveTests {
         }
         #expect(gone.wait(atMost: .seconds(20)) { $0 == 5 ? () : nil } != nil)
     }
+}
+
+private func resolvedPath(_ path: String) -> String {
+    let name = realpath(path, nil)!
+    defer { free(name) }
+    return String(cString: name)
 }
