@@ -15,7 +15,7 @@ final class DatabasePool: @unchecked Sendable {
 
     func withSession<Result>(_ body: (Session) throws -> Result) rethrows -> Result {
         let session = idle.wait { $0.popLast() }
-        defer { idle.change { $0.append(session) } }
+        defer { idle.changeWakingOne { $0.append(session) } }
         return try body(session)
     }
 }

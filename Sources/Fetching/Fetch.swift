@@ -101,10 +101,19 @@ final class Fetch: Sendable {
 
     /// - Parameter size: nil when the upstream doesn't say it.
     func beginReceiving(_ file: FetchedFile, size: Int?, received: Int) {
-        progress.change { ($0.phase, $0.file, $0.size, $0.received) = (.receiving, file, size, received) }
+        change { ($0.phase, $0.file, $0.size, $0.received) = (.receiving, file, size, received) }
     }
 
-    func noteReceived(_ count: Int) { progress.change { $0.received = count } }
+    func noteReceived(_ count: Int) { change { $0.received = count } }
+
+    /// Wakes whoever waits, unless all of the blob is held back: then they wait for its hash.
+    private func change(_ body: (inout Progress) -> Void) {
+        let isHeldBack = progress.changeQuietly { progress in
+            body(&progress)
+            return progress.size ?? 0 <= Self.heldBack
+        }
+        if !isHeldBack { progress.change { _ in } }
+    }
 
     func noteVerified(_ count: Int) { progress.change { ($0.phase, $0.received) = (.verified, count) } }
 

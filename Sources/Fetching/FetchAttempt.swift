@@ -29,7 +29,7 @@ struct FetchAttempt {
     func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
         let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
         do {
-            let reception = try Reception(fetch, into: file, in: files, sizeLimit: server.upstream.sizeLimit, pool)
+            let reception = try Reception(fetch, into: file, in: files, pool)
             let wasThere = reception.count
             guard try receive(reception) else {
                 file.body.discard()

@@ -1,4 +1,5 @@
 import FastCGI
+public import ShaCache
 import System
 
 /// Lets the fetcher of this host fetch ahead, over its socket: what it fetches so is like what clients ask it for.
@@ -14,7 +15,8 @@ public struct FetchClient: Sendable {
     public func ask(_ request: AheadRequest) throws(FetcherAway) -> AheadAnswer {
         let output: [UInt8]?
         do throws(SystemError) {
-            output = try FastCGIClient.ask(socket, [("FETCH", request.path), ("REQUEST_METHOD", "GET")])
+            let path = FetchRoute.ahead(request).path
+            output = try FastCGIClient.ask(socket, [("FETCH", path), ("REQUEST_METHOD", "GET")])
         } catch {
             throw FetcherAway(description: "\(error)")
         }

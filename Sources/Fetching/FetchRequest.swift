@@ -1,9 +1,9 @@
 import FastCGI
 import ShaCache
 
-/// One request that a worker handed on, since it lacks what is asked for.
+/// One request: of a client, which a worker handed on since it lacks what is asked for, or of `shacache-admin mirror`.
 struct FetchRequest {
-    let target: Target
+    let route: FetchRoute
     let isHead: Bool
     let range: String
     let ifRange: String
@@ -13,19 +13,12 @@ struct FetchRequest {
     /// Whether the operator limits how much this address may ask for.
     let isLimited: Bool
 
-    enum Target {
-        /// By a worker.
-        case missing(FetchRoute)
-        /// By `shacache-admin mirror`.
-        case ahead(AheadRequest)
-    }
-
     /// Every parameter that `fetch.conf` sets.
     ///
-    /// - Returns: nil when a worker can't have asked for this.
+    /// - Returns: nil when neither can have asked for this.
     init?(_ source: borrowing FastCGIRequest) {
-        guard let target = Target(path: source.text("FETCH")) else { return nil }
-        self.target = target
+        guard let route = FetchRoute(path: source.text("FETCH")) else { return nil }
+        self.route = route
         isHead = source.text("REQUEST_METHOD") == "HEAD"
         range = source.text("RANGE")
         ifRange = source.text("IF_RANGE")
@@ -33,18 +26,6 @@ struct FetchRequest {
         clientAddress = source.text("REMOTE_ADDR")
         requestID = source.text("REQUEST_ID")
         isLimited = !source.text("LIMITED").isEmpty
-    }
-}
-
-extension FetchRequest.Target {
-    init?(path: String) {
-        if let request = AheadRequest(path: path) {
-            self = .ahead(request)
-        } else if let route = FetchRoute(path: path) {
-            self = .missing(route)
-        } else {
-            return nil
-        }
     }
 }
 
@@ -58,7 +39,10 @@ enum ByteRange: Equatable {
     ///   - text: the header Range; one that can't be read, or asks for several ranges, counts as none (RFC 9110, 14.2).
     ///   - size: of the blob, in bytes.
     init(_ text: String, of size: Int) {
-        guard let match = text.wholeMatch(of: /bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*/.ignoresCase()) else {
+        // Most have none, and a regular expression costs more than all else that is done to send something small.
+        guard !text.isEmpty,
+            let match = text.wholeMatch(of: /bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*/.ignoresCase())
+        else {
             self = .whole
             return
         }

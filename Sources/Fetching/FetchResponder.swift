@@ -50,9 +50,9 @@ public final class FetchResponder: Sendable {
 
     public func answer(_ source: borrowing FastCGIRequest) {
         guard let request = FetchRequest(source) else { return source.send(.notFound, "nothing is here") }
-        switch request.target {
-        case .missing(.blob(let digest, let delivery)): answerBlob(digest, delivery, request, source)
-        case .missing(.key(let key)): answerKey(key, request, source)
+        switch request.route {
+        case .blob(let digest, let delivery): answerBlob(digest, delivery, request, source)
+        case .key(let key): answerKey(key, request, source)
         case .ahead(let ahead): answerAhead(ahead, source)
         }
     }

@@ -4,7 +4,6 @@ public import Metrics
 import Postgres
 import ShaCache
 public import Storage
-import Synchronization
 import System
 
 /// What the threads of the process share: the upstreams, the blobs that are on their way, and what is remembered of those that
@@ -19,10 +18,19 @@ public final class Fetcher: Sendable {
     let database: DatabasePool
     private let blobs: FetchedBlobs
     private let hashing: HashingPool
-    private let fetches = Mutex<[Digest: Fetch]>([:])
+    private let underWay = Monitor(UnderWay())
+    private let threads = ThreadReserve(limit: idleThreads)
     /// What no upstream has.
     private let absent = ExpiringSet<Digest>(limit: 1 << 15)
     private let resting = ExpiringSet<Resting>(limit: 1 << 14)
+
+    private struct UnderWay {
+        var fetches: [Digest: Fetch] = [:]
+        /// How many of these are verified, and on their way to the disk.
+        var storing = 0
+
+        var hasRoom: Bool { fetches.count < Fetcher.limit && storing < Fetcher.storingLimit }
+    }
 
     /// An upstream that failed to give a blob.
     private struct Resting: Hashable {
@@ -32,6 +40,11 @@ public final class Fetcher: Sendable {
 
     /// Blobs that are fetched at once. Each has a thread, a connection and some buffers.
     private static let limit = 256
+    /// Of these, blobs that clients have and the disk has not. More than are stored together (`UploadGroups`).
+    private static let storingLimit = 64
+    private static let idleThreads = 32
+    /// How long one more waits until there are fewer.
+    private static let turn = Duration.seconds(10)
     private static let absence = Duration.seconds(30)
 
     /// - Throws: `SystemError` when the system has no more threads.
@@ -53,21 +66,24 @@ public final class Fetcher: Sendable {
     /// - Throws: `TooManyFetches`, or `SystemError` when the system has no more threads.
     func join(_ digest: Digest, loop: CacheLoop) throws -> Fetch? {
         guard !absent.contains(digest), !servers(for: digest).isEmpty else { return nil }
-        let (fetch, isNew) = try fetches.withLock { fetches in
-            if let fetch = fetches[digest], fetch.enter() { return (fetch, false) }
-            guard fetches.count < Self.limit else { throw TooManyFetches() }
+        let entry: (fetch: Fetch, isNew: Bool)? = underWay.wait(atMost: Self.turn) { underWay in
+            if let fetch = underWay.fetches[digest], fetch.enter() { return (fetch, false) }
+            guard underWay.hasRoom else { return nil }
             let fetch = Fetch(digest)
-            fetches[digest] = fetch
+            underWay.fetches[digest] = fetch
             return (fetch, true)
         }
+        guard let (fetch, isNew) = entry else { throw TooManyFetches() }
         guard isNew else {
+            // It may have been woken for a place that it doesn't need.
+            underWay.changeWakingOne { _ in }
             var waits = false
             defer { if !waits { fetch.leave() } }
             waits = try mayWait(for: fetch, loop)
             return waits ? fetch : nil
         }
         do {
-            try Thread { [self] in run(fetch, loop: loop) }.detach()
+            try threads.start { [self] in run(fetch, loop: loop) }
         } catch {
             forget(fetch)
             fetch.end(.failed(nil))
@@ -87,8 +103,8 @@ public final class Fetcher: Sendable {
     }
 
     private func forget(_ fetch: Fetch) {
-        fetches.withLock { fetches in
-            if fetches[fetch.digest] === fetch { fetches[fetch.digest] = nil }
+        underWay.changeWakingOne { underWay in
+            if underWay.fetches[fetch.digest] === fetch { underWay.fetches[fetch.digest] = nil }
         }
     }
 
@@ -105,15 +121,20 @@ public final class Fetcher: Sendable {
 
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
     func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
-        if let size = fetches.withLock({ $0[digest] })?.knownSize { return .found(Found(size: size)) }
+        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(Found(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
         let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
             server, loop in
             let head = try server.ask(.head, digest, loop: loop).head
             return try server.has(digest, head) ? Found(size: head.contentLength) : nil
         }
-        if case .absent = verdict { absent.insert(digest, for: Self.absence) }
+        if case .absent = verdict { noteAbsence(of: digest, loop) }
         return verdict
+    }
+
+    /// Of what another cache asks for, an upstream may have said so only because that one is its own upstream.
+    private func noteAbsence(of digest: Digest, _ loop: CacheLoop) {
+        if !loop.isPassedOn { absent.insert(digest, for: Self.absence) }
     }
 
     private func mayFetch(_ digest: Digest) throws -> Bool {
@@ -166,7 +187,7 @@ public final class Fetcher: Sendable {
         case .found: return nil
         case .failed(let failure): return .failed(failure as? UpstreamFailure)
         case .absent:
-            absent.insert(digest, for: Self.absence)
+            noteAbsence(of: digest, loop)
             return .absent
         }
     }
@@ -178,6 +199,8 @@ public final class Fetcher: Sendable {
             "milliseconds": .stringConvertible(Int(fetch.begin.duration(to: .now) / .milliseconds(1))),
         ]
         server.ledger.count { $0.blobs += 1 }
+        underWay.changeQuietly { $0.storing += 1 }
+        defer { underWay.changeWakingOne { $0.storing -= 1 } }
         do {
             let isStored = try blobs.store(file.body, as: fetch.digest, size: size, from: server.name)
             SpooledBody.discard(of: fetch.digest, from: servers.map(\.name), in: files)

@@ -90,6 +90,8 @@ public final class KeyFetcher: Sendable {
             let outcome = try ask(key, loop: question.loop)
             switch outcome {
             case .listed, .failed(_, isOfServer: true): break
+            // An upstream may have said so only because the cache that asks is its own upstream.
+            case .absent where question.loop.isPassedOn: break
             case .absent, .failed(_, isOfServer: false): resting.insert(question.name, for: Self.rest)
             }
             return outcome

@@ -42,11 +42,8 @@ final class Passage: Sendable {
     /// - Throws: `UpstreamFailure`; `Abandoned` when its client has left.
     func receive(_ digest: Digest, from server: UpstreamServer, loop: String) throws -> Bool {
         let hash = RunningHash()
-        let limit = server.upstream.sizeLimit
         let answer = try server.ask(.get, digest, loop: loop) { [self] _, part, bytes in
-            guard let size = part.size, size <= limit else {
-                throw UpstreamFailure(.tooLarge, "announces no size, or more than \(limit) bytes")
-            }
+            guard let size = part.size else { throw UpstreamFailure(.tooLarge, "announces no size") }
             hash.update(bytes)
             try put(bytes, size: size)
         }

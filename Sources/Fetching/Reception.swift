@@ -7,7 +7,6 @@ import System
 /// fetches it.
 final class Reception {
     private let fetch: Fetch
-    private let sizeLimit: Int
     private let files: LocalBlobs
     private let file: FetchedFile
     private let pool: HashingPool
@@ -24,8 +23,8 @@ final class Reception {
     private static let interval = Duration.milliseconds(20)
 
     /// Begins with what an earlier try has left.
-    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, sizeLimit: Int, _ pool: HashingPool) throws {
-        (self.fetch, self.file, self.files, self.sizeLimit, self.pool) = (fetch, file, files, sizeLimit, pool)
+    init(_ fetch: Fetch, into file: FetchedFile, in files: LocalBlobs, _ pool: HashingPool) throws {
+        (self.fetch, self.file, self.files, self.pool) = (fetch, file, files, pool)
         count = try file.body.size()
         hash = FileHash(of: file, written: count, in: pool)
     }
@@ -46,9 +45,6 @@ final class Reception {
         let rest = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(skipped))
         skipped -= bytes.count - rest.count
         guard !rest.isEmpty else { return }
-        guard rest.count <= sizeLimit - count else {
-            throw UpstreamFailure(.tooLarge, "sends more than \(sizeLimit) bytes")
-        }
         try file.body.append(rest)
         hash.update(rest)
         count += rest.count
@@ -59,9 +55,6 @@ final class Reception {
         hasBegun = true
         if let encoding = head["content-encoding"], encoding.lowercased() != "identity" {
             throw UpstreamFailure(.notTheBlob, "sends it encoded as \(encoding.prefix(40))")
-        }
-        if let size = part.size, size > sizeLimit {
-            throw UpstreamFailure(.tooLarge, "announces \(size) bytes, more than \(sizeLimit)")
         }
         try files.admit(bytes: max(0, (part.size ?? 0) - count))
         skipped = part.start == 0 ? count : 0

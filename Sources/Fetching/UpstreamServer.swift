@@ -17,7 +17,7 @@ final class UpstreamServer: Sendable {
     /// What it sends beyond a blob isn't read: an error page, say.
     private static let bodyLimit = 64 << 10
     /// Received at once; each request that is under way has as much memory.
-    private static let bufferSize = 32 << 10
+    private static let bufferSize = 16 << 10
     private static let redirectLimit = 5
     /// In bytes a second: what is slower than this over the stall timeout has stalled.
     private static let leastRate = 1000
@@ -56,7 +56,8 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        try ask(method, "\(upstream.shacache)/\(digest)", from: start, loop: loop) { [ledger] head, part, bytes in
+        let url = "\(upstream.shacache)/\(digest)"
+        return try ask(method, url, from: start, atMost: upstream.sizeLimit, loop: loop) { [ledger] head, part, bytes in
             ledger.count { $0.bytes += bytes.count }
             try receive(head, part, bytes)
         }
@@ -96,23 +97,26 @@ final class UpstreamServer: Sendable {
     func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
         let end = ContinuousClock.now + time
         var text: [UInt8] = []
-        let head = try ask(.get, url, loop: loop) { head, part, bytes in
-            guard text.count + bytes.count <= limit, part.size ?? 0 <= limit else {
-                throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
-            }
+        let head = try ask(.get, url, atMost: limit, loop: loop) { _, _, bytes in
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
             text.append(contentsOf: bytes)
         }.head
         return (head, text)
     }
 
+    /// - Parameter limit: of the whole, in bytes.
     private func ask(
-        _ method: HTTPMethod, _ url: String, from start: Int = 0, loop: String,
+        _ method: HTTPMethod, _ url: String, from start: Int = 0, atMost limit: Int, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
+        var count = 0
         do {
             let answer = try sessions.withSession { session in
                 try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
+                    count += bytes.count
+                    guard part.size ?? 0 <= limit, part.start + count <= limit else {
+                        throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
+                    }
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }
                 }

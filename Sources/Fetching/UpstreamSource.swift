@@ -15,14 +15,9 @@ public struct UpstreamSource {
     /// - Parameter write: takes the bytes, as they come. Whether they are right isn't known before the end.
     /// - Throws: when the upstream hasn't got it, or doesn't give it; and what `write` throws.
     public func fetch(_ digest: Digest, _ write: @escaping (UnsafeRawBufferPointer) throws -> Void) throws {
-        guard server.breaker.allows() else { throw UpstreamFailure(.noAnswer, "\(name): does not answer") }
-        let limit = server.upstream.sizeLimit
-        var count = 0
-        let head = try server.ask(.get, digest, loop: CacheLoop("").passing("shacache-admin")) { _, _, bytes in
-            count += bytes.count
-            guard count <= limit else { throw UpstreamFailure(.tooLarge, "\(name): sends more than \(limit) bytes") }
-            try write(bytes)
-        }.head
-        guard head.status == 200 else { throw UpstreamFailure(.status, "\(name): answers \(head.status)") }
+        guard server.breaker.allows() else { throw NotAsked(upstream: name) }
+        let loop = CacheLoop("").passing("shacache-admin")
+        let head = try server.ask(.get, digest, loop: loop) { _, _, bytes in try write(bytes) }.head
+        guard try server.has(digest, head) else { throw UpstreamFailure(.status, "\(name): hasn't got it") }
     }
 }

@@ -71,15 +71,19 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             }
         }
 
-        /// A text[]. Every element is quoted, so that neither `NULL` nor a comma in it means anything. By bytes, as
-        /// the server reads it: in a Character, a quote may hide under an accent.
-        public mutating func appendInterpolation(_ value: [String]?) {
+        /// A text[], in which nil is NULL. Every other element is quoted, so that neither `NULL` nor a comma in it means
+        /// anything. By bytes, as the server reads it: in a Character, a quote may hide under an accent.
+        public mutating func appendInterpolation(_ value: [String?]?) {
             let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
             appendInterpolation(
                 value.map { elements in
                     var array = [UInt8(ascii: "{")]
                     for element in elements {
                         if array.count > 1 { array.append(UInt8(ascii: ",")) }
+                        guard let element else {
+                            array += "NULL".utf8
+                            continue
+                        }
                         array.append(quote)
                         for byte in element.utf8 {
                             if byte == quote || byte == backslash { array.append(backslash) }

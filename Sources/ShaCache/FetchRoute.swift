@@ -1,33 +1,41 @@
-/// What a worker hands on to the fetcher, since it isn't here: by the path of an internal location of nginx (`fetch.conf`).
+/// What the fetcher is asked for. What isn't here a worker hands on to it, by the path of an internal location of nginx
+/// (`fetch.conf`).
 public enum FetchRoute: Sendable {
     /// - Parameter delivery: by which nginx sends it when it is here.
     case blob(Digest, BlobDelivery)
     case key(Key)
+    /// No worker asks for this: it comes by the fetcher's socket, in the place of such a path.
+    case ahead(AheadRequest)
 
     private static let prefix = "/-/fetch/"
     private static let key = "key"
+    private static let ahead = "ahead"
 
     /// - Returns: nil when it is no path that `path` makes.
     public init?(path: String) {
         guard path.hasPrefix(Self.prefix) else { return nil }
         let parts = path.dropFirst(Self.prefix.count).split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        if parts[0] == Self.key {
+        switch (parts.count, parts[0]) {
+        case (2, Substring(Self.key)):
             guard let key = Key(hexadecimal: parts[1]) else { return nil }
             self = .key(key)
-        } else {
-            guard let delivery = BlobDelivery(rawValue: String(parts[0])), let digest = Digest(String(parts[1])) else {
+        case (2, let way):
+            guard let delivery = BlobDelivery(rawValue: String(way)), let digest = Digest(String(parts[1])) else {
                 return nil
             }
             self = .blob(digest, delivery)
+        case (3, Substring(Self.ahead)):
+            guard let request = AheadRequest(parts[1], parts[2]) else { return nil }
+            self = .ahead(request)
+        default: return nil
         }
     }
 
-    /// A key is in hexadecimal: nginx would read slashes and percent signs in it.
     public var path: String {
         switch self {
         case .blob(let digest, let delivery): "\(Self.prefix)\(delivery.rawValue)/\(digest)"
-        case .key(let key): "\(Self.prefix)\(Self.key)/\(hex(Array(key.text.utf8)))"
+        case .key(let key): "\(Self.prefix)\(Self.key)/\(key.hexadecimal)"
+        case .ahead(let request): "\(Self.prefix)\(Self.ahead)/\(request.path)"
         }
     }
 }
@@ -45,6 +53,9 @@ public enum BlobDelivery: String, Sendable {
 }
 
 extension Key {
+    /// Its text's bytes: nginx would read slashes and percent signs in it.
+    var hexadecimal: String { hex(Array(text.utf8)) }
+
     /// - Parameter digits: of the bytes of its text.
     public init?(hexadecimal digits: Substring) {
         let digits = Array(digits.utf8)

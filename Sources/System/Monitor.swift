@@ -30,6 +30,14 @@ public final class Monitor<State>: @unchecked Sendable {
         pthread_cond_broadcast(changed)
     }
 
+    /// The same, but that one of the waiting threads is woken, where any of them can do what there is to do.
+    public func changeWakingOne<Result>(_ body: (inout State) -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        defer { pthread_cond_signal(changed) }
+        return body(&state)
+    }
+
     /// The same, but that no thread is woken.
     public func changeQuietly<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
@@ -88,7 +96,7 @@ public final class WorkQueue<Element: Sendable>: Sendable {
 
     public init() {}
 
-    public func add(_ element: Element) { state.change { $0.waiting.append(element) } }
+    public func add(_ element: Element) { state.changeWakingOne { $0.waiting.append(element) } }
 
     /// Nothing more is added.
     public func close() { state.change { $0.isClosed = true } }

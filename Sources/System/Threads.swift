@@ -34,6 +34,63 @@ public struct Thread: Sendable {
     public func detach() { pthread_detach(handle) }
 }
 
+/// Threads for work of which each piece may take long. One is started where none is idle; then it stays for other
+/// pieces, of which many take less than a thread's start and end.
+public final class ThreadReserve: Sendable {
+    public typealias Work = @Sendable () -> Void
+
+    private struct State {
+        /// For threads that are idle, each of which takes one.
+        var waiting: [Work] = []
+        var idle = 0
+    }
+
+    private let state = Monitor(State())
+    private let limit: Int
+
+    /// - Parameter limit: how many idle threads stay.
+    public init(limit: Int) { self.limit = limit }
+
+    /// Does it in another thread.
+    ///
+    /// - Throws: when none is idle, and the system has no more.
+    public func start(_ work: @escaping Work) throws(SystemError) {
+        let isTaken = state.changeWakingOne { state in
+            guard state.idle > state.waiting.count else { return false }
+            state.waiting.append(work)
+            return true
+        }
+        guard !isTaken else { return }
+        // What a piece of work holds, such as an open file, is let go with it, and not when its thread ends.
+        let first = Monitor<Work?>(work)
+        try Thread { [self] in
+            first.changeQuietly { $0.take() }?()
+            while doNext() {}
+        }.detach()
+    }
+
+    private func doNext() -> Bool {
+        guard let work = next() else { return false }
+        work()
+        return true
+    }
+
+    /// - Returns: nil when enough others are idle.
+    private func next() -> Work? {
+        let stays = state.changeQuietly { state in
+            guard state.idle < limit else { return false }
+            state.idle += 1
+            return true
+        }
+        guard stays else { return nil }
+        return state.wait { state in
+            guard let work = state.waiting.popLast() else { return nil }
+            state.idle -= 1
+            return work
+        }
+    }
+}
+
 /// Work that a thread of its own does, and its result, which one other thread waits for.
 public final class Background<Value: Sendable>: Sendable {
     private let outcome = Monitor<Result<Value, any Error>?>(nil)

@@ -6,16 +6,6 @@ import Testing
 struct AheadTests {
     private let digest = Digest(bytes: [UInt8](repeating: 7, count: 64))
 
-    @Test func `a request arrives as it was sent`() throws {
-        for request in [AheadRequest.key(try Key("a/b é%")), .blob(digest), .hiddenBlob(digest)] {
-            #expect(
-                try #require(AheadRequest(path: request.path)).path == request.path)
-        }
-        for path in ["/-/fetch/ahead/key/0", "/-/fetch/ahead/blob/00", "/-/fetch/ahead/other/00", "/-/fetch/key/61"] {
-            #expect(AheadRequest(path: path) == nil)
-        }
-    }
-
     @Test func `an answer arrives as it was sent, whatever a reason says`() {
         var answer = AheadAnswer(.failed, "a\r\noutcome fetched\nb")
         (answer.bytes, answer.lacking, answer.away) = (5, [digest, digest], ["far", "other"])

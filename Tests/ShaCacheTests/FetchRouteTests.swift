@@ -20,12 +20,22 @@ struct FetchRouteTests {
         #expect(path == "/-/fetch" + delivery.location(of: "\(digest)").dropFirst(2))
     }
 
+    @Test func `what is asked for ahead goes there and back`() throws {
+        for request in [AheadRequest.key(try Key("a/b é%")), .blob(digest), .hiddenBlob(digest)] {
+            let path = FetchRoute.ahead(request).path
+            guard case .ahead(let found) = FetchRoute(path: path) else { throw NoRoute(path: path) }
+            #expect(FetchRoute.ahead(found).path == path)
+        }
+    }
+
     @Test func `nothing else is a path of it`() {
         let paths = [
             "", "/", "/-/fetch", "/-/fetch/", "/-/fetch/key", "/-/fetch/key/", "/-/fetch/key/6", "/-/fetch/key/6g",
             "/-/fetch/key/ff", "/-/fetch/key/00", "/-/fetch/key/2e2e", "/-/fetch/blob/\(digest)/",
             "/-/fetch/blobs/\(digest)",
             "/-/fetch//\(digest)", "/-/fetch/blob/ab", "-/fetch/blob/\(digest)", "/x/-/fetch/blob/\(digest)",
+            "/-/fetch/ahead/key/0", "/-/fetch/ahead/blob/00", "/-/fetch/ahead/other/00", "/-/fetch/ahead/\(digest)",
+            "/-/fetch/ahead/blob/\(digest)/", "/-/fetch/other/key/61",
         ]
         for path in paths { #expect(FetchRoute(path: path) == nil, "\(path)") }
     }

@@ -76,6 +76,35 @@ def elsewhere(tmp_path_factory):
         yield stack
 
 
+@pytest.fixture(scope="module")
+def upstream():
+    """What a near cache fetches from."""
+    with Impostor() as impostor:
+        yield impostor
+
+
+@pytest.fixture(scope="module")
+def second():
+    """Another one."""
+    with Impostor() as impostor:
+        yield impostor
+
+
+@pytest.fixture(scope="module")
+def near(tmp_path_factory, upstream):
+    """A near cache; modules have it as they need it."""
+    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
+        yield near
+
+
+@pytest.fixture(autouse=True)
+def well(request):
+    """No test leaves an upstream's fault to the next one."""
+    yield
+    for name in {"upstream", "second"} & {*request.fixturenames}:
+        request.getfixturevalue(name).answer = None
+
+
 @pytest.fixture(params=["stack", "direct"])
 def cache(request):
     """Each way of serving blobs."""

@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from itertools import count
 
+from exposition import scrape
 from faulty import Gated
 from stack import Database, eventually
 
@@ -49,6 +51,13 @@ def configure(near, tables, **fetching):
     restart(near)
 
 
+def speak_http2(near):
+    """On its HTTPS port."""
+    site = near.state / "nginx/site.conf"
+    site.write_text(site.read_text().replace(" ssl;", " ssl http2;"))
+    near.reload_nginx()
+
+
 def restart(near):
     """Returns when another fetcher has taken its place."""
     old = eventually(lambda: fetcher(near))
@@ -72,6 +81,16 @@ def memory(pid):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10, int(re.search(r"Threads:\s+(\d+)", status)[1])
 
 
+def is_still(near):
+    """Whether no client gets anything of what comes."""
+    def sent():
+        return scrape(near).sum("shacache_fed_bytes_total")
+
+    before = sent()
+    time.sleep(0.5)
+    return sent() == before
+
+
 @contextmanager
 def crowd(near, upstream, stuck=200, slow=500):
     """So many connections to an upstream that has stopped in the middle of a blob, and so many clients that take nothing of a
@@ -89,12 +108,16 @@ def crowd(near, upstream, stuck=200, slow=500):
             connection.request("GET", f"/shacache/{name}")
             connections.append(connection)
         eventually(lambda: len(upstream.requests) - before > stuck, seconds=60)
+        # All has come that fits between them: a crowd that is there, not one that arrives.
+        eventually(lambda: is_still(near), seconds=60)
         yield gate.set, large
     finally:
         gate.set()
         for connection in connections:
             connection.close()
         upstream.answer = None
+        # Or the next crowd would find no place.
+        eventually(lambda: scrape(near).sum("shacache_fetches_in_flight") == 0, seconds=60)
 
 
 def asked(server, digest, method="GET"):

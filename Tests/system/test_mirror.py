@@ -15,7 +15,7 @@ from administration import ADMIN, assert_refused, listed
 from deployed import metadata_of, new_key, sign
 from exposition import scrape
 from faulty import Corrupting, Gated
-from impostor import Impostor, reply
+from impostor import reply
 from nearby import asked, bytes_of, configure, fetcher, get, leftovers, name_of, restart, tables
 from slapproxy import SlapproxyCache
 from stack import Database, Stack, eventually
@@ -54,16 +54,9 @@ class Feed:
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream):
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        configure(near, tables(("far", upstream), stall_timeout="4 seconds"))
-        yield near
+def near(near, upstream):
+    configure(near, tables(("far", upstream), stall_timeout="4 seconds"))
+    return near
 
 
 @pytest.fixture
@@ -71,8 +64,7 @@ def feed(near, upstream):
     """A new one, which nothing is known of."""
     forgotten(near, "far")
     upstream.answer = feed = Feed(upstream)
-    yield feed
-    upstream.answer = None
+    return feed
 
 
 def forgotten(near, *upstreams):

@@ -9,41 +9,17 @@ import time
 import pytest
 from deployed import client_of
 from faulty import Another, Corrupting, Encoded, Endless, Fault, Gated, HugeHeaders, Long, Page, Short, Slow, Stalling, Truncating
-from impostor import Impostor, reply
-from nearby import HELD_BACK, Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, tables
-from stack import Database, Stack, eventually
+from impostor import reply
+from nearby import HELD_BACK, Fetching, asked, bytes_of, configure, get, is_stored, leftovers, log_of, name_of, speak_http2, tables
+from stack import Database, eventually
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def second():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream, second):
-    """A near cache with two upstreams, whose stalls are short, and whose HTTPS port speaks HTTP/2."""
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        configure(near, tables(("first", upstream), ("second", second), stall_timeout="4 seconds", limit="64 MB"))
-        site = near.state / "nginx/site.conf"
-        site.write_text(site.read_text().replace(" ssl;", " ssl http2;"))
-        near.reload_nginx()
-        yield near
-
-
-@pytest.fixture(autouse=True)
-def well(request):
-    """No test leaves a fault to the next one."""
-    yield
-    for name in "upstream", "second":
-        if name in request.fixturenames:
-            request.getfixturevalue(name).answer = None
+def near(near, upstream, second):
+    """It has two upstreams, whose stalls are short, and its HTTPS port speaks HTTP/2."""
+    configure(near, tables(("first", upstream), ("second", second), stall_timeout="4 seconds", limit="64 MB"))
+    speak_http2(near)
+    return near
 
 
 # Service.blob, Fetcher.run, FetchedBlobs.store.

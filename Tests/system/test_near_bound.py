@@ -9,24 +9,11 @@ import time
 
 import pytest
 from exposition import scrape
-from impostor import Impostor
 from nearby import asked, bytes_of, configure, get, is_stored, tables
-from stack import REPOSITORY, Database, Stack, eventually
+from stack import REPOSITORY, Database, eventually
 from transactions import under_way
 
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream):
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        yield near
 
 
 @pytest.fixture
@@ -34,7 +21,6 @@ def bounded(near, upstream):
     """Of 2 MB; nothing of other tests is left in it."""
     configure(near, tables(("first", upstream)), bytes="2 MB")
     yield near
-    upstream.answer = None
     Database(near).run("""
         DELETE FROM shacache.entry_before_blob; DELETE FROM shacache.entry; DELETE FROM shacache.key_count;
         DELETE FROM shacache.blob; DELETE FROM shacache.trash; DELETE FROM shacache.account_usage""", role="postgres")

@@ -12,29 +12,19 @@ from http.client import HTTPException
 import processes
 import pytest
 from faulty import Fault
-from impostor import Impostor
-from nearby import Fetching, configure, fetcher, get, tables
-from stack import Database, Stack, eventually
+from nearby import Fetching, configure, fetcher, get, speak_http2, tables
+from stack import Database, eventually
 
 CLIENTS = 4
 WAYS = [(["--http1.1"], False), (["--http1.1", "--compressed"], False), (["--http1.1"], True), (["--http2"], True)]
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream):
-    """Whose HTTPS port speaks HTTP/2."""
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        configure(near, tables(("first", upstream), stall_timeout="4 seconds"))
-        site = near.state / "nginx/site.conf"
-        site.write_text(site.read_text().replace(" ssl;", " ssl http2;"))
-        near.reload_nginx()
-        yield near
+def near(near, upstream):
+    """Its HTTPS port speaks HTTP/2."""
+    configure(near, tables(("first", upstream), stall_timeout="4 seconds"))
+    speak_http2(near)
+    return near
 
 
 @pytest.fixture

@@ -10,31 +10,12 @@ from urllib.parse import unquote
 import pytest
 from administration import listed
 from deployed import client_of, metadata_of, new_key, selected, sign
-from impostor import Impostor, reply
+from impostor import reply
 from slapproxy import SlapproxyCache
 from stack import Database, Stack, eventually
 from nearby import log_of, name_of, restart
 
 HOUR = 3600
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(autouse=True)
-def well(upstream):
-    """No test leaves a fault to the next one."""
-    yield
-    upstream.answer = None
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream):
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        yield near
 
 
 def lookup(near, key, **headers):

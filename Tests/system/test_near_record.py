@@ -8,37 +8,18 @@ import pytest
 from deployed import metadata_of, new_key
 from exposition import scrape
 from faulty import Corrupting, Page
-from impostor import Impostor, reply
+from impostor import reply
 from nearby import bytes_of, configure, get, is_stored, name_of, restart, tables
-from stack import Database, Stack, eventually
+from stack import Database, eventually
 from test_have import ask
 from test_scrub import damage, quarantined, report, scrub
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def second():
-    with Impostor() as impostor:
-        yield impostor
-
-
-@pytest.fixture(scope="module")
-def near(tmp_path_factory, upstream, second):
-    with Stack(tmp_path_factory.mktemp("near"), UPSTREAM=f"{upstream.url}/shacache") as near:
-        configure(near, tables(("first", upstream), ("second", second), header_timeout="1 second"))
-        near.admin("account", "set", "demo", "--role", "blobs", "--role", "entries", "--role", "operator")
-        yield near
-
-
-@pytest.fixture(autouse=True)
-def well(upstream, second):
-    yield
-    upstream.answer = second.answer = None
+def near(near, upstream, second):
+    configure(near, tables(("first", upstream), ("second", second), header_timeout="1 second"))
+    near.admin("account", "set", "demo", "--role", "blobs", "--role", "entries", "--role", "operator")
+    return near
 
 
 def fetch(near, upstream, size=5000):

@@ -266,12 +266,9 @@ public final class Backup {
     private func removeDamaged(
         _ copies: [(digest: Digest, path: String)], _ body: (ReadAhead.File) -> Void = { _ in }
     ) throws {
-        let paths = copies.map { ($0.digest, "\(place.directory)/\($0.path)") }
-        var next = paths.makeIterator()
-        try ReadAhead.hash(paths) { file in
-            let path = next.next()!.1
+        try ReadAhead.hash(copies.map { ($0.digest, "\(place.directory)/\($0.path)") }) { file in
             guard file.presence != .intact else { return }
-            unlink(path)
+            unlink(file.path)
             body(file)
         }
     }

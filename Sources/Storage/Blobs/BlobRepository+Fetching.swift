@@ -40,8 +40,9 @@ extension BlobRepository {
     /// What isn't here yet.
     fileprivate func storeFetchedGroup(_ members: [UploadGroups<FetchedBlob>.GroupMember]) {
         let blobs = members.map(\.upload)
-        let digests: SQL = "ARRAY[\(blobs.map { "\($0.digest.bytes)" as SQL })]::bytea[]"
-        publish(members, "shacache.admit_fetched(\(digests))") { FetchedBlob.recording(blobs, verdicts: $0) }
+        publish(members, "shacache.admit_fetched(\(blobs.map(\.digest)))") {
+            FetchedBlob.recording(blobs, verdicts: $0)
+        }
     }
 
     /// In place of a damaged file, it heals that.
@@ -72,8 +73,8 @@ private struct FetchedBlob: PublishedUpload {
     static func recording(_ blobs: [FetchedBlob], verdicts: SQL) -> SQL {
         """
         SELECT shacache.record_fetched(
-            ARRAY[\(blobs.map { "\($0.digest.bytes)" as SQL })]::bytea[], ARRAY[\(blobs.map { "\($0.size)" as SQL })]::bigint[],
-            ARRAY[\(blobs.map { "\($0.upstream)" as SQL })]::text[], \(verdicts))
+            \(blobs.map(\.digest)), \(blobs.map { String($0.size) })::bigint[], \(blobs.map(\.upstream))::text[],
+            \(verdicts))
         """
     }
 }

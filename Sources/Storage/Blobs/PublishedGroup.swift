@@ -113,8 +113,7 @@ extension BlobRepository {
         do {
             try connection.transaction("SELECT * FROM unnest(\(admission))") { verdicts in
                 group.publish(verdicts.map { $0.text(0) })
-                let verdicts = group.verdicts.map { "\($0)" as SQL }
-                return record("ARRAY[\(verdicts)]::text[]")
+                return record("\(group.verdicts)::text[]")
             }
             group.end(.stored)
         } catch let error as DatabaseError where error.kind == .unknownOutcome {

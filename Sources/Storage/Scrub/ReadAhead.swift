@@ -24,6 +24,7 @@ final class ReadAhead: Sendable {
     /// A file, and what its bytes are.
     struct File {
         let digest: Digest
+        let path: String
         let presence: LocalBlobs.Presence
         /// How many were read.
         let bytes: Int
@@ -64,7 +65,7 @@ final class ReadAhead: Sendable {
             ahead.state.change { $0.isStopped = true }
             thread.join()
         }
-        for file in files { try body(ahead.hashNext(file.digest, pace)) }
+        for file in files { try body(ahead.hashNext(file.digest, file.path, pace)) }
     }
 
     // MARK: The thread that reads
@@ -109,21 +110,22 @@ final class ReadAhead: Sendable {
 
     // MARK: The thread that hashes
 
-    private func hashNext(_ digest: Digest, _ pace: (Int) -> Void) throws -> File {
+    private func hashNext(_ digest: Digest, _ path: String, _ pace: (Int) -> Void) throws -> File {
         let hash = Hash(.sha512)
         var bytes = 0
+        func file(_ presence: LocalBlobs.Presence) -> File {
+            File(digest: digest, path: path, presence: presence, bytes: bytes)
+        }
         while true {
             let piece = state.wait { $0.read.isEmpty ? nil : $0.read.removeFirst() }
             hash.update(piece.bytes)
             bytes += piece.bytes.count
             pace(piece.bytes.count)
             if let buffer = piece.buffer { state.change { $0.free.append(buffer) } }
-            if let error = piece.error {
-                return File(digest: digest, presence: try LocalBlobs.Presence(ofUnreadable: error), bytes: bytes)
-            }
+            if let error = piece.error { return file(try LocalBlobs.Presence(ofUnreadable: error)) }
             guard piece.isLast else { continue }
             let isIntact = Digest(bytes: hash.finish()) == digest
-            return File(digest: digest, presence: isIntact ? .intact : LocalBlobs.hasOtherBytes, bytes: bytes)
+            return file(isIntact ? .intact : LocalBlobs.hasOtherBytes)
         }
     }
 }

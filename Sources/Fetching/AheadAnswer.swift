@@ -1,47 +1,6 @@
 public import ShaCache
 
-/// What is asked for ahead of any client, by `shacache-admin mirror`: on the fetcher's socket, in the place of a path that a
-/// worker sends nginx to.
-public enum AheadRequest: Sendable {
-    /// Asks the upstreams for its list, whatever is remembered of it.
-    case key(Key)
-    /// Fetches it, unless it is here.
-    case blob(Digest)
-    /// Lets go of it, if the upstream that it came from doesn't have it any more.
-    case hiddenBlob(Digest)
-
-    private static let prefix = ["-", "fetch", "ahead"]
-
-    var path: String {
-        let target =
-            switch self {
-            case .key(let key): ["key", hex(Array(key.text.utf8))]
-            case .blob(let digest): ["blob", digest.description]
-            case .hiddenBlob(let digest): ["hidden", digest.description]
-            }
-        return "/" + (Self.prefix + target).joined(separator: "/")
-    }
-
-    /// - Returns: nil when it is no path that `path` makes.
-    init?(path: String) {
-        let parts = path.split(separator: "/").map(String.init)
-        guard parts.count == 5, Array(parts[..<3]) == Self.prefix else { return nil }
-        switch parts[3] {
-        case "key":
-            guard let key = Key(hexadecimal: parts[4][...]) else { return nil }
-            self = .key(key)
-        case "blob":
-            guard let digest = Digest(parts[4]) else { return nil }
-            self = .blob(digest)
-        case "hidden":
-            guard let digest = Digest(parts[4]) else { return nil }
-            self = .hiddenBlob(digest)
-        default: return nil
-        }
-    }
-}
-
-/// What came of it. As text, it is a line for each member: its name, a space, its value.
+/// What came of what was asked for ahead. As text, it is a line for each member: its name, a space, its value.
 public struct AheadAnswer: Equatable, Sendable {
     public enum Outcome: String, Sendable {
         /// Of a blob: it was here, or stays here.
