@@ -88,4 +88,8 @@ public final class UncachedFile {
 public func yieldToOthers() {
     _ = ioprio_set_idle()
     setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+    // Linux shares processors among sessions first, and by nice values only within each (sched_autogroup_enabled). A service
+    // is a session of its own; that of a shell, with all that is run in it later, isn't this program's to hold back.
+    guard getsid(0) == getpid(), let group = try? Descriptor("/proc/self/autogroup", flags: O_WRONLY) else { return }
+    _ = write(group.number, "19", 2)
 }

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from exposition import scrape
@@ -155,12 +156,12 @@ def of_a_shelf(first, count):
 
 
 @contextmanager
-def slow_scrub(stack, *words):
+def slow_scrub(stack, *words, **how):
     """One that reads a thousand bytes in a second, when it has begun with the blobs."""
     with open(stack.state / "scrub.err", "w") as said:
         process = subprocess.Popen(
             [ADMIN, "scrub", "--within", "1", "--rate", "1000", *words, "--config", stack.state / "shacache.toml"],
-            stdout=subprocess.DEVNULL, stderr=said)
+            stdout=subprocess.DEVNULL, stderr=said, **how)
     try:
         eventually(lambda: Database(stack).run("SELECT shelf FROM shacache.scrub_shelf WHERE started_at IS NOT NULL"))
         yield process
@@ -229,6 +230,20 @@ def test_without_the_database_it_stops_and_goes_on_later(start):
     all_files = sum(len(list(shelf.iterdir())) for shelf in (stack.store / "blobs").iterdir())
     done = eventually(lambda: (d := stack.admin("scrub", "--json", check=False)).returncode == 0 and json.loads(d.stdout)[0])
     assert done["files"] == all_files - digests.index(reached) - 1
+
+
+# yieldToOthers.
+@pytest.mark.parametrize("is_service", [True, False])
+def test_a_session_of_its_own_gives_way_to_all_others_and_a_shells_stays_as_it_is(start, is_service):
+    stack = start(WORKERS="1")
+    for body in of_a_shelf(0, 20):
+        stack.upload(body)
+    with slow_scrub(stack, start_new_session=is_service) as process:
+        group = Path(f"/proc/{process.pid}/autogroup")
+        if not group.exists():
+            pytest.skip("the kernel has no groups of sessions")
+        assert group.read_text().split()[-1] == ("19" if is_service else Path("/proc/self/autogroup").read_text().split()[-1])
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
 
 
 def test_it_runs_beside_uploads_and_withdrawals(two):
