@@ -73,7 +73,7 @@ struct ScrubTests {
 
     // MARK: Quarantine
 
-    /// Fails without the comparison in ReadAhead.hashNext.
+    /// Fails without the comparison in ReadAhead.hash.
     @Test func `what is damaged goes to quarantine, and the next upload heals it`() throws {
         let good = try upload("bytes")
         let bad = try upload("other")
@@ -318,7 +318,7 @@ struct ScrubTests {
         try Data(body).write(to: URL(filePath: path))
         var read: [ReadAhead.File] = []
         let files = [path, path + "x", path].map { (digest: digest, path: $0) }
-        try ReadAhead.hash(files, pace: { _ in }, { read.append($0) })
+        try ReadAhead().hash(files, pace: { _ in }, { read.append($0) })
         #expect(read.map(\.presence) == [.intact, .absent, .intact])
         #expect(read.map(\.bytes) == [size, 0, size])
         #expect(try store.files.presenceOnDisk(of: digest, on: digest.shelf) == .intact)

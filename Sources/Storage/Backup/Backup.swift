@@ -266,7 +266,7 @@ public final class Backup {
     private func removeDamaged(
         _ copies: [(digest: Digest, path: String)], _ body: (ReadAhead.File) -> Void = { _ in }
     ) throws {
-        try ReadAhead.hash(copies.map { ($0.digest, "\(place.directory)/\($0.path)") }) { file in
+        try ReadAhead().hash(copies.map { ($0.digest, "\(place.directory)/\($0.path)") }) { file in
             guard file.presence != .intact else { return }
             unlink(file.path)
             body(file)

@@ -99,7 +99,7 @@ public struct BackupVerification {
             let names = try namesInDirectory("\(place.directory)/\(directory)")
             let blobs = names.compactMap { Digest($0) }.sorted { $0.description < $1.description }
             let paths = blobs.map { ($0, "\(place.directory)/\(directory)/\($0)") }
-            try ReadAhead.hash(paths) { file in
+            try ReadAhead().hash(paths) { file in
                 guard file.presence != .intact else { return }
                 sums.lostBlobs += 1
                 try setAside(file.digest, from: directory)

@@ -161,7 +161,7 @@ public final class Restore {
             return (blob.digest, "\(files.directory)/\(path)")
         }
         let places = Dictionary(uniqueKeysWithValues: found)
-        try ReadAhead.hash(found) { file in
+        try ReadAhead().hash(found) { file in
             let path = places[file.digest]!
             guard file.presence == .intact else {
                 unlink(path)

@@ -3,8 +3,11 @@ import OpenSSL
 import ShaCache
 import System
 
-/// Hashes files one after the other, while another thread reads on ahead: disk and processor work at the same time.
+/// Hashes files one after the other, while other threads read on ahead: disk and processor work at the same time, and a disk
+/// answers for several small files at once in little more time than for one.
 final class ReadAhead: Sendable {
+    typealias Request = (digest: Digest, path: String)
+
     /// What was read of a file.
     private struct Piece {
         let bytes: UnsafeRawBufferPointer
@@ -17,7 +20,12 @@ final class ReadAhead: Sendable {
 
     private struct State {
         var free: [UnsafeMutableRawBufferPointer]
-        var read: [Piece] = []
+        /// The file that is to be read next, by its place among all.
+        var next = 0
+        /// The one that is hashed.
+        var current = 0
+        /// Of files that aren't hashed yet.
+        var read: [Int: [Piece]] = [:]
         var isStopped = false
     }
 
@@ -32,58 +40,59 @@ final class ReadAhead: Sendable {
 
     private static let pieceSize = 1 << 20
     private static let pieces = 8
+    private static let readers = 4
 
-    private let files: [(digest: Digest, path: String)]
-    private let state: Monitor<State>
     // Only through the pieces in the state, each of which one thread has at a time.
-    nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
+    nonisolated(unsafe) private let memory = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: pieces * pieceSize, alignment: UncachedFile.alignment)
 
-    private init(_ files: [(digest: Digest, path: String)]) {
-        self.files = files
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Self.pieces * Self.pieceSize, alignment: UncachedFile.alignment)
-        self.memory = memory
-        state = Monitor(
+    deinit { memory.deallocate() }
+
+    /// Calls `body` with each of the files, in their order. Of one thread.
+    ///
+    /// - Parameter pace: called with how many bytes were hashed, to be held up by it.
+    func hash(
+        _ files: [Request], pace: (Int) -> Void = { _ in }, _ body: (File) throws -> Void
+    ) throws {
+        let state = Monitor(
             State(
                 free: (0..<Self.pieces).map {
                     UnsafeMutableRawBufferPointer(rebasing: memory[$0 * Self.pieceSize..<($0 + 1) * Self.pieceSize])
                 }))
-    }
-
-    deinit { memory.deallocate() }
-
-    /// Calls `body` with each of the files, in their order.
-    ///
-    /// - Parameter pace: called with how many bytes were hashed, to be held up by it.
-    static func hash(
-        _ files: [(digest: Digest, path: String)], pace: (Int) -> Void = { _ in },
-        _ body: (File) throws -> Void
-    ) throws {
-        let ahead = ReadAhead(files)
-        let thread = try Thread { ahead.readAll() }
+        var threads: [Thread] = []
         defer {
-            ahead.state.change { $0.isStopped = true }
-            thread.join()
+            state.change { $0.isStopped = true }
+            for thread in threads { thread.join() }
         }
-        for file in files { try body(ahead.hashNext(file.digest, file.path, pace)) }
+        for _ in files.prefix(Self.readers) { threads.append(try Thread { Self.read(files, state) }) }
+        for (place, file) in files.enumerated() {
+            state.change { $0.current = place }
+            try body(Self.hash(file, at: place, state, pace))
+        }
     }
 
-    // MARK: The thread that reads
+    // MARK: A thread that reads
 
-    private func readAll() {
-        for file in files { guard read(file.path) else { return } }
+    private static func read(_ files: [Request], _ state: Monitor<State>) {
+        while case let place = state.changeQuietly({ state in
+            defer { state.next += 1 }
+            return state.next
+        }), place < files.count {
+            guard read(files[place].path, at: place, state) else { return }
+        }
     }
 
     /// - Returns: false when nothing is to be read any more.
-    private func read(_ path: String) -> Bool {
+    private static func read(_ path: String, at place: Int, _ state: Monitor<State>) -> Bool {
         var buffer: UnsafeMutableRawBufferPointer?
+        func give(_ piece: Piece) { state.change { $0.read[place, default: []].append(piece) } }
         do throws(SystemError) {
             let file = try UncachedFile(blob: path)
             // What isn't a file has no bytes that could be anybody's.
             guard file.status.kind == S_IFREG else { throw SystemError("open", errno: ENOENT) }
             var offset = 0
             repeat {
-                buffer = takeBuffer()
+                buffer = takeBuffer(for: place, state)
                 guard let taken = buffer else { return false }
                 let count = try file.read(at: offset, into: taken)
                 offset += count
@@ -98,33 +107,39 @@ final class ReadAhead: Sendable {
         }
     }
 
-    /// Waits for one; nil when nothing is to be read any more.
-    private func takeBuffer() -> UnsafeMutableRawBufferPointer? {
+    /// Waits for one; nil when nothing is to be read any more. Half of them are left to the file that is hashed: it goes on
+    /// whatever lies ready of those behind it, and is read while it is hashed.
+    private static func takeBuffer(for place: Int, _ state: Monitor<State>) -> UnsafeMutableRawBufferPointer? {
         state.wait { state -> UnsafeMutableRawBufferPointer?? in
             if state.isStopped { return .some(nil) }
+            guard place == state.current || state.free.count > pieces / 2 else { return nil }
             return state.free.popLast().map { .some($0) }
         }
     }
 
-    private func give(_ piece: Piece) { state.change { $0.read.append(piece) } }
-
     // MARK: The thread that hashes
 
-    private func hashNext(_ digest: Digest, _ path: String, _ pace: (Int) -> Void) throws -> File {
+    private static func hash(
+        _ request: Request, at place: Int, _ state: Monitor<State>, _ pace: (Int) -> Void
+    ) throws -> File {
         let hash = Hash(.sha512)
         var bytes = 0
         func file(_ presence: LocalBlobs.Presence) -> File {
-            File(digest: digest, path: path, presence: presence, bytes: bytes)
+            File(digest: request.digest, path: request.path, presence: presence, bytes: bytes)
         }
         while true {
-            let piece = state.wait { $0.read.isEmpty ? nil : $0.read.removeFirst() }
+            let piece = state.wait { state -> Piece? in
+                guard state.read[place]?.isEmpty == false else { return nil }
+                return state.read[place]?.removeFirst()
+            }
             hash.update(piece.bytes)
             bytes += piece.bytes.count
             pace(piece.bytes.count)
             if let buffer = piece.buffer { state.change { $0.free.append(buffer) } }
-            if let error = piece.error { return file(try LocalBlobs.Presence(ofUnreadable: error)) }
             guard piece.isLast else { continue }
-            let isIntact = Digest(bytes: hash.finish()) == digest
+            state.changeQuietly { $0.read[place] = nil }
+            if let error = piece.error { return file(try LocalBlobs.Presence(ofUnreadable: error)) }
+            let isIntact = Digest(bytes: hash.finish()) == request.digest
             return file(isIntact ? .intact : LocalBlobs.hasOtherBytes)
         }
     }

@@ -10,6 +10,7 @@ public final class Scrub {
     private let actor: String
     private let shelves: ScrubShelves
     private let report: (Event) -> Void
+    private let ahead = ReadAhead()
     private var pace: Pace
     /// Of the session: another one than this holds none of the locks.
     private var sessions = 0
@@ -117,7 +118,7 @@ public final class Scrub {
         while case let page = try files.blobs(on: shelf, after: last, writtenSince: start, limit: Self.page),
             !page.isEmpty
         {
-            try ReadAhead.hash(page.map { ($0, files.path($0, on: shelf)) }, pace: { pace.spend($0) }, body)
+            try ahead.hash(page.map { ($0, files.path($0, on: shelf)) }, pace: { pace.spend($0) }, body)
             last = page.last
         }
     }
