@@ -6,9 +6,12 @@ SWIFT_BUILD = swift build --configuration release
 RELEASE = --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s
 BIN = .build/release
 DESTDIR ?=
+PREFIX ?= /usr/local
+# Where Debian's zsh looks: packages have a place of their own.
+ZSH_FUNCTIONS = zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 
 .PHONY: help packages build run test test-unit test-system test-slapgrid lint format bench bench-near bench-growth bench-client bench-reports bench-retention manual \
-	install install-client clean
+	deb install install-server install-client install-program clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,9 +76,17 @@ manual: ## Write the manual pages in docs/man anew, from what --help says.
 	swift package generate-manual
 	install -m 644 -t docs/man .build/plugins/GenerateManual/outputs/*/*.1
 
-install: install-client ## Install programs, guides, nginx snippets, SQL, systemd units and log rotation below DESTDIR.
-	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-fetcher $(BIN)/shacache-admin
-	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacached.1 \
+deb: packages ## Build Debian packages of client and server for this release of Debian, below .build/deb.
+	@ops/install-packages deb
+	DEB_RULES_REQUIRES_ROOT=no debian/rules clean binary
+	debian/rules clean
+	lintian --allow-root --fail-on error,warning .build/deb/*.deb
+
+install: install-client install-server ## Install programs, guides, nginx snippets, SQL and systemd units below DESTDIR, for PREFIX (/usr/local).
+
+install-server:
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-fetcher $(BIN)/shacache-admin
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/shacached.1 \
 	  docs/man/shacache-page.1 docs/man/shacache-fetcher.1 docs/man/shacache-admin.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
@@ -83,20 +94,28 @@ install: install-client ## Install programs, guides, nginx snippets, SQL, system
 	  install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql/$$kind sql/$$kind/*.sql || exit; done
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/page page/*
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache nginx/site.conf.in ops/shacache.toml ops/alerts.yml
-	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/*.md CHANGELOG.md
+	install -D -t $(DESTDIR)/usr/share/shacache ops/upgrade
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache $(filter-out docs/use.md,$(wildcard docs/*.md)) CHANGELOG.md
 # Not below /lib: that is a link on a server, which a copied directory would replace.
 	install -D -m 644 -t $(DESTDIR)/usr/lib/systemd/system ops/systemd/*.service ops/systemd/*.socket ops/systemd/*.timer
+	sed -i 's#/usr/local/#$(PREFIX)/#' $(DESTDIR)/usr/lib/systemd/system/shacache*.service
+	install -D -m 644 ops/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/shacache.conf
+	install -D -m 644 ops/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/shacache.conf
 	install -D -m 644 -t $(DESTDIR)/etc/logrotate.d ops/logrotate/shacache
 
-install-client: ## Install shacache alone below DESTDIR, with its manual, completions and the old scripts' names.
-	install -D -t $(DESTDIR)/usr/local/bin $(BIN)/shacache
+install-client: install-program ## Install shacache alone below DESTDIR, with its manual, completions and the old scripts' names.
 	for name in networkcache-upload networkcache-download generate-signature-key; do \
-	  ln -sf shacache $(DESTDIR)/usr/local/bin/$$name; done
-	install -D -m 644 -t $(DESTDIR)/usr/local/share/man/man1 docs/man/shacache.1
-	install -d $(addprefix $(DESTDIR)/usr/local/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
-	$(BIN)/shacache --generate-completion-script bash >$(DESTDIR)/usr/local/share/bash-completion/completions/shacache
-	$(BIN)/shacache --generate-completion-script zsh >$(DESTDIR)/usr/local/share/zsh/site-functions/_shacache
-	$(BIN)/shacache --generate-completion-script fish >$(DESTDIR)/usr/local/share/fish/vendor_completions.d/shacache.fish
+	  ln -sf shacache $(DESTDIR)$(PREFIX)/bin/$$name; done
+
+# Debian's package has this, and the old scripts' names as alternatives.
+install-program:
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shacache
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/shacache.1
+	install -D -m 644 -t $(DESTDIR)/usr/share/doc/shacache docs/use.md
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions $(ZSH_FUNCTIONS) fish/vendor_completions.d)
+	$(BIN)/shacache --generate-completion-script bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/shacache
+	$(BIN)/shacache --generate-completion-script zsh >$(DESTDIR)$(PREFIX)/share/$(ZSH_FUNCTIONS)/_shacache
+	$(BIN)/shacache --generate-completion-script fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/shacache.fish
 
 clean: ## Remove what was built; STATE stays.
 	rm -rf .build

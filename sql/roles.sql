@@ -25,8 +25,17 @@ COMMENT ON ROLE shacache_report IS 'Reads the views of the schema report and not
 
 COMMENT ON ROLE shacache_page IS 'What shacache-page may do: read what its web pages show.';
 
--- A 201 is a promise, whatever the server's default is. With a synchronous standby, raise it to remote_apply here.
-ALTER ROLE shacache_worker SET synchronous_commit = on;
+-- A 201 is a promise, whatever the server's default is. With a synchronous standby, set it to remote_apply, which stays.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_db_role_setting
+        WHERE setrole = 'shacache_worker'::regrole AND setdatabase = 0
+            AND 'synchronous_commit=remote_apply' = ANY (setconfig)) THEN
+        ALTER ROLE shacache_worker SET synchronous_commit = on;
+    END IF;
+END
+$$;
 -- A disk that hangs in the middle of an upload: its session ends before its day is closed (an hour after its end), so
 -- that nothing commits behind that. Nothing was acknowledged: the upload is a 503.
 ALTER ROLE shacache_worker SET idle_in_transaction_session_timeout = '30min';
