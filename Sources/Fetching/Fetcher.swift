@@ -113,20 +113,12 @@ public final class Fetcher: Sendable {
         servers.filter { !resting.contains(Resting(server: $0.name, digest: digest)) }
     }
 
-    /// A blob that an upstream has.
-    struct Found {
-        /// In bytes; nil when the upstream doesn't say it.
-        let size: Int?
-    }
-
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
-    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
-        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(Found(size: size)) }
+    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<UpstreamServer.Found> {
+        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(.init(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
-        let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
-            server, loop in
-            let head = try server.ask(.head, digest, loop: loop).head
-            return try server.has(digest, head) ? Found(size: head.contentLength) : nil
+        let verdict = try ask(servers(for: digest), for: .blob(digest), loop: loop) { server, loop in
+            try server.find(digest, loop: loop)
         }
         if case .absent = verdict { noteAbsence(of: digest, loop) }
         return verdict

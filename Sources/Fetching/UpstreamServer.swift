@@ -76,6 +76,28 @@ final class UpstreamServer: Sendable {
         return try Self.has(url, head.status) ? list : nil
     }
 
+    /// A blob that it has.
+    struct Found {
+        /// In bytes; nil when it doesn't say it.
+        let size: Int?
+    }
+
+    /// Asks whether it has a blob, without fetching it: by a GET of which the head is read, where it knows no HEAD.
+    ///
+    /// - Returns: nil when it doesn't have it.
+    /// - Throws: `UpstreamFailure`.
+    func find(_ digest: Digest, loop: String) throws -> Found? {
+        var head = try ask(.head, digest, loop: loop).head
+        if [405, 501].contains(head.status) {
+            do {
+                head = try ask(.get, digest, loop: loop) { head, _, _ in throw HeadRead(head: head) }.head
+            } catch let read as HeadRead {
+                head = read.head
+            }
+        }
+        return try has(digest, head) ? Found(size: head.contentLength) : nil
+    }
+
     /// Whether it has a blob, by its answer.
     ///
     /// - Throws: `UpstreamFailure` when that says neither.
@@ -182,6 +204,11 @@ final class UpstreamServer: Sendable {
         guard let host = host(ofURL: next), hosts.contains(host) else { return false }
         return next.lowercased().hasPrefix("https:") || !url.lowercased().hasPrefix("https:")
     }
+}
+
+/// Ends a request when its body begins.
+private struct HeadRead: Error {
+    let head: Head
 }
 
 /// The host of a URL in lower case, without a port; nil when there are credentials before it, or anything that could be read

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from impostor import reply
 from listener import Listener
 from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
@@ -56,6 +57,24 @@ def test_an_upstream_that_does_not_answer_is_not_asked_for_a_while(near, upstrea
         # Each of them would have had one; a pause that is over allows one.
         assert silent.connections < 20
         assert get(near, hit)[0] == 200
+
+
+def is_served(near, upstream):
+    """Whether a blob is that nobody asked for yet."""
+    data = bytes_of(1000)
+    return get(near, upstream.has(data))[::2] == (200, data)
+
+
+# UpstreamServer.find.
+@pytest.mark.parametrize("status", [405, 501])
+def test_an_upstream_without_head_is_asked_by_a_get(near, upstream, status):
+    configure(near, tables(("first", upstream)))
+    upstream.answer = lambda handler: handler.command == "HEAD" and reply(handler, status)
+    digest = upstream.has(bytes_of(3 << 20))
+    code, headers, _ = near.request("HEAD", f"/shacache/{digest}")
+    assert (code, headers["Content-Length"]) == (200, str(3 << 20))
+    assert near.request("HEAD", f"/shacache/{name_of(bytes_of(10))}")[0] == 404
+    assert not near.blob_file(digest).exists() and is_served(near, upstream)
 
 
 # CircuitBreaker.allows: half-open.
