@@ -108,6 +108,11 @@ public final class Fetcher: Sendable {
         }
     }
 
+    private func rest(_ server: UpstreamServer, _ digest: Digest, after failure: UpstreamFailure?) {
+        guard let rest = failure?.rest, rest > .zero else { return }
+        resting.insert(Resting(server: server.name, digest: digest), for: rest)
+    }
+
     /// Those that may be asked for it now. Whether a breaker lets a request through is decided when it is sent.
     private func servers(for digest: Digest) -> [UpstreamServer] {
         servers.filter { !resting.contains(Resting(server: $0.name, digest: digest)) }
@@ -119,6 +124,10 @@ public final class Fetcher: Sendable {
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
         let verdict = try ask(servers(for: digest), for: .blob(digest), loop: loop) { server, loop in
             try server.find(digest, loop: loop)
+        } orElse: { server, failure in
+            // What it answers to a HEAD says nothing of a GET.
+            if failure?.reason != .status { rest(server, digest, after: failure) }
+            return true
         }
         if case .absent = verdict { noteAbsence(of: digest, loop) }
         return verdict
@@ -169,11 +178,8 @@ public final class Fetcher: Sendable {
             server, loop in
             try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
-            guard let failure else { return true }
-            if failure.rest > .zero {
-                resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
-            }
-            return fetch.restart()
+            rest(server, digest, after: failure)
+            return failure == nil || fetch.restart()
         }
         switch verdict {
         case .found: return nil
@@ -216,9 +222,10 @@ public final class Fetcher: Sendable {
                 servers(for: digest), for: .blob(digest), loop: loop
             ) { server, loop in
                 try passage.receive(digest, from: server, loop: loop) ? () : nil
-            } orElse: { _, _ in
+            } orElse: { server, failure in
+                rest(server, digest, after: failure)
                 // Another one's bytes would not follow on those that were sent.
-                passage.isEmpty
+                return passage.isEmpty
             }
             passage.end(isRight: verdict?.isFound == true)
         }.detach()

@@ -56,8 +56,8 @@ final class UpstreamServer: Sendable {
         _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        let url = "\(upstream.shacache)/\(digest)"
-        return try ask(method, url, from: start, atMost: upstream.sizeLimit, loop: loop) { [ledger] head, part, bytes in
+        let request = request(method, "\(upstream.shacache)/\(digest)", loop: loop)
+        return try ask(request, from: start, atMost: upstream.sizeLimit) { [ledger] head, part, bytes in
             ledger.count { $0.bytes += bytes.count }
             try receive(head, part, bytes)
         }
@@ -119,7 +119,7 @@ final class UpstreamServer: Sendable {
     func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
         let end = ContinuousClock.now + time
         var text: [UInt8] = []
-        let head = try ask(.get, url, atMost: limit, loop: loop) { _, _, bytes in
+        let head = try ask(request(.get, url, loop: loop), atMost: limit) { _, _, bytes in
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
             text.append(contentsOf: bytes)
         }.head
@@ -128,16 +128,19 @@ final class UpstreamServer: Sendable {
 
     /// - Parameter limit: of the whole, in bytes.
     private func ask(
-        _ method: HTTPMethod, _ url: String, from start: Int = 0, atMost limit: Int, loop: String,
+        _ request: HTTPRequest, from start: Int = 0, atMost limit: Int,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
         var count = 0
+        let begin = ContinuousClock.now
         do {
             let answer = try sessions.withSession { session in
-                try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
+                try follow(request, from: start, session) { head, part, bytes in
+                    // Not when it ends, which may be in hours.
+                    if count == 0 { self.breaker.noteSuccess() }
                     count += bytes.count
                     guard part.size ?? 0 <= limit, part.start + count <= limit else {
-                        throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
+                        throw UpstreamFailure(.tooLarge, "\(request.url): sends more than \(limit) bytes")
                     }
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }
@@ -145,52 +148,54 @@ final class UpstreamServer: Sendable {
             }
             breaker.noteSuccess()
             return answer
-        } catch let failure as HTTPFailure {
-            throw note(UpstreamFailure(failure))
         } catch let failure as UpstreamFailure {
-            throw note(failure)
+            if failure.isOfServer {
+                breaker.noteFailure()
+            } else if failure.mayBeOfServer {
+                breaker.noteSilence(since: begin)
+            } else {
+                breaker.noteSuccess()
+            }
+            throw failure
         }
-    }
-
-    private func note(_ failure: UpstreamFailure) -> UpstreamFailure {
-        if failure.isOfServer { breaker.noteFailure() } else { breaker.noteSuccess() }
-        return failure
     }
 
     /// libcurl would follow a redirect to anywhere.
     private func follow(
-        _ method: HTTPMethod, _ first: String, from start: Int, loop: String, _ session: HTTPSession,
+        _ first: HTTPRequest, from start: Int, _ session: HTTPSession,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
-        var url = first
+        var request = first
         for _ in 0...Self.redirectLimit {
-            let request = request(method, url, loop: loop, isFirst: url == first)
-            let (response, part) =
-                method == .head
-                ? (try session.send(request), nil) : try session.getFile(request, from: start, receive: receive)
+            let (response, part): (HTTPResponse, Part?)
+            do {
+                (response, part) =
+                    request.method == .head
+                    ? (try session.send(request), nil) : try session.getFile(request, from: start, receive: receive)
+            } catch let failure as HTTPFailure {
+                throw UpstreamFailure(failure, isRedirected: request.url != first.url)
+            }
             guard (300..<400).contains(response.status), let next = response.redirection else {
                 return Answer(head: response.head, part: part)
             }
-            guard mayRedirect(from: url, to: next) else {
+            guard mayRedirect(from: request.url, to: next) else {
                 throw UpstreamFailure(
                     .redirect,
-                    "\(first): redirects to \(withoutCredentials(next).prefix { $0 != "?" }), a host that isn't configured"
+                    "\(first.url): redirects to \(withoutCredentials(next).prefix { $0 != "?" }), a host that isn't configured"
                 )
             }
-            url = next
+            request = HTTPRequest(first, at: next)
+            // Another host has no use for the certificate.
+            (request.identity.certificateFile, request.identity.keyFile) = (nil, nil)
         }
-        throw UpstreamFailure(.redirect, "\(first): redirects more than \(Self.redirectLimit) times")
+        throw UpstreamFailure(.redirect, "\(first.url): redirects more than \(Self.redirectLimit) times")
     }
 
-    private func request(_ method: HTTPMethod, _ url: String, loop: String, isFirst: Bool) -> HTTPRequest {
+    private func request(_ method: HTTPMethod, _ url: String, loop: String) -> HTTPRequest {
         var request = HTTPRequest(method, url)
         request.headers = [(CacheLoop.headerName, loop)]
-        request.identity.authorityFile = upstream.authorityFile
-        // Another host has no use for the certificate.
-        if isFirst {
-            request.identity.certificateFile = upstream.certificateFile
-            request.identity.keyFile = upstream.keyFile
-        }
+        request.identity = Identity(
+            authorityFile: upstream.authorityFile, certificateFile: upstream.certificateFile, keyFile: upstream.keyFile)
         request.timeouts.connect = upstream.headerTimeout
         request.timeouts.answer = upstream.headerTimeout
         request.timeouts.stall = upstream.stallTimeout

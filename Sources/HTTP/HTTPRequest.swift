@@ -48,7 +48,14 @@ public struct HTTPRequest {
 
     /// The same request with another method.
     public init(_ method: HTTPMethod, like other: HTTPRequest) {
-        self.init(method, other.url)
+        self.init(method, at: other.url, like: other)
+    }
+
+    /// The same request at another place.
+    public init(_ other: HTTPRequest, at url: String) { self.init(other.method, at: url, like: other) }
+
+    private init(_ method: HTTPMethod, at url: String, like other: HTTPRequest) {
+        self.init(method, url)
         headers = other.headers
         body = other.body
         identity = other.identity

@@ -62,14 +62,17 @@ public final class Transfer {
         return withExtendedLifetime(self) { perform() }
     }
 
+    /// Whether nothing of an answer has come, and a second request does no more than the first.
+    var mayBeSentAnew: Bool { [.get, .head].contains(request.method) && headerBytes == 0 && thrown == nil }
+
     /// What came of it.
-    func response(_ code: CURLcode, words: String, redirection: String?) throws -> HTTPResponse {
+    func response(_ code: CURLcode, words: String, redirection: String?, wasSent: Bool) throws -> HTTPResponse {
         let isRefused = code == CURLE_UNSUPPORTED_PROTOCOL && (300..<400).contains(status)
         if thrown == nil, code != CURLE_OK {
             thrown = isRefused ? refusedRedirect : HTTPFailure(code, words, url: request.shownURL)
         }
         if var failure = thrown as? HTTPFailure {
-            failure.isOfAnswer = isAnswered
+            (failure.isOfAnswer, failure.wasSent) = (isAnswered, wasSent)
             throw failure
         }
         if let thrown { throw thrown }

@@ -73,6 +73,14 @@ import Testing
             failure { _ = try response(to: "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n") } == .interrupted)
     }
 
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\nContent-Length: -5\n\n", "stray bytes\n\n",
+        "HTTP/1.1 200 OK\nA: \(String(repeating: "a", count: 150_000))\n\n",
+    ])
+    func `what can't be read as an answer is malformed`(_ answer: String) {
+        #expect(failure { _ = try response(to: answer) } == .malformed)
+    }
+
     @Test func `what can't be sent is told apart by what would help`() {
         let gone = CannedServer()
         gone.end()

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from faulty import LongHeader, Mute, Negative
 from impostor import reply
 from listener import Listener
 from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
@@ -65,6 +66,65 @@ def is_served(near, upstream):
     return get(near, upstream.has(data))[::2] == (200, data)
 
 
+# HTTPFailure.Cause.malformed, UpstreamFailure.isOfServer.
+@pytest.mark.parametrize("fault", [Negative, LongHeader])
+def test_a_blob_whose_answer_is_malformed_stops_no_other(near, upstream, fault):
+    configure(near, tables(("first", upstream)))
+    broken = upstream.has(bytes_of(1000))
+    upstream.answer = fault({broken})
+    for _ in range(3):
+        assert get(near, broken)[0] == 404 and is_served(near, upstream)
+    assert len(asked(upstream, broken)) == 1 and reasons(near, broken) == ["not the blob"]
+
+
+# CircuitBreaker.noteSilence, UpstreamFailure.rest.
+def test_a_blob_whose_headers_do_not_come_stops_no_other(near, upstream):
+    configure(near, tables(("first", upstream), header_timeout="2 seconds"))
+    alone, among = (upstream.has(bytes_of(1000)) for _ in range(2))
+    upstream.answer = Mute({alone, among})
+    assert get(near, alone)[0] == 404 and reasons(near, alone) == ["no answer"]
+    time.sleep(1.2)  # until the pause is over: it doesn't take the other's turn
+    assert get(near, alone)[0] == 404 and is_served(near, upstream)
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(get, near, among)
+        while not waiting.done():
+            assert is_served(near, upstream)
+    assert waiting.result()[0] == 404 and reasons(near, among) == ["no answer"]
+    assert is_served(near, upstream)
+    assert len(asked(upstream, alone)) == len(asked(upstream, among)) == 1
+
+
+# UpstreamFailure.init: another host than the upstream's.
+@pytest.mark.parametrize("port", [1, 99999])
+def test_a_blob_that_is_redirected_to_nowhere_stops_no_other(near, upstream, port):
+    configure(near, tables(("first", upstream)))
+    broken = upstream.has(bytes_of(1000))
+    assert is_served(near, upstream)
+    upstream.answer = lambda handler: broken in handler.path and reply(
+        handler, 302, b"", {"Location": f"http://127.0.0.1:{port}/{broken}"})
+    assert get(near, broken)[0] == 404
+    assert eventually(lambda: get(near, broken)[0] == 404 and is_served(near, upstream), seconds=5)
+    assert len(asked(upstream, broken)) == 1 and "certificate" not in reasons(near, broken)
+
+
+# HTTPSession.send: what lies on a connection behind an earlier answer.
+def test_stray_bytes_are_put_against_no_other_blob(near, upstream):
+    configure(near, tables(("first", upstream)))
+
+    def stray(handler):
+        if hasattr(handler, "has_answered"):
+            handler.wfile.write(b"stray bytes\r\n")
+            handler.close_connection = True
+            return True
+        handler.has_answered = True
+
+    upstream.answer = stray
+    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(6))}
+    assert all(get(near, digest)[::2] == (200, data) for digest, data in blobs.items())
+    assert [reasons(near, digest) for digest in blobs] == [[]] * 6
+    assert sum(len(asked(upstream, digest)) for digest in blobs) > 6
+
+
 # UpstreamServer.find.
 @pytest.mark.parametrize("status", [405, 501])
 def test_an_upstream_without_head_is_asked_by_a_get(near, upstream, status):
@@ -85,7 +145,9 @@ def test_an_upstream_that_is_back_is_asked_again(near, upstream):
     upstream.answer = lambda handler: handler.connection.recv(1)  # until the other side ends it
     assert get(near, digest)[0] == 404 and reasons(near, digest) == ["no answer"]
     upstream.answer = None
-    assert eventually(lambda: get(near, digest)[::2] == (200, data))
+    assert eventually(lambda: is_served(near, upstream))
+    # Not what it didn't answer to before.
+    assert get(near, digest)[0] == 404 and len(asked(upstream, digest)) == 1
 
 
 # UpstreamServer.request: what the other side's certificate is checked by.
