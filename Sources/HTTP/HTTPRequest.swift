@@ -25,8 +25,8 @@ public struct HTTPRequest {
     /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: there, an
     /// attacker on the path can change all that follows anyway.
     public var allowsInsecureRedirects = false
-    /// How many bytes of a body that goes to no receiver are taken; nil: 64 MiB are kept, and the others thrown away. A
-    /// longer one then ends the request.
+    /// How many bytes of a body that goes to no receiver are taken: the connection of a longer one is ended. nil: 64 MiB
+    /// are kept, and the others thrown away.
     public var bodyLimit: Int?
     /// How much is received at once, in bytes.
     public var bufferSize = 512 << 10

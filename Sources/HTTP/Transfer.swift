@@ -19,6 +19,8 @@ public final class Transfer {
     private var sent = 0
     private var isSent = false
     private var thrown: (any Error)?
+    /// Whether what was taken of its body is enough.
+    private var isCut = false
     private var watch = StallWatch()
     /// In bytes.
     private var heard = 0
@@ -68,7 +70,7 @@ public final class Transfer {
     /// What came of it.
     func response(_ code: CURLcode, words: String, redirection: String?, wasSent: Bool) throws -> HTTPResponse {
         let isRefused = code == CURLE_UNSUPPORTED_PROTOCOL && (300..<400).contains(status)
-        if thrown == nil, code != CURLE_OK {
+        if thrown == nil, code != CURLE_OK, !isCut {
             thrown = isRefused ? refusedRedirect : HTTPFailure(code, words, url: request.shownURL)
         }
         if var failure = thrown as? HTTPFailure {
@@ -123,11 +125,8 @@ public final class Transfer {
         guard head.isSuccess, let receive else {
             let limit = request.bodyLimit ?? Self.collectionLimit
             collected.append(contentsOf: bytes.prefix(max(0, limit - collected.count)))
-            guard request.bodyLimit != nil, collected.count == limit else { return true }
-            thrown =
-                thrown
-                ?? HTTPFailure(.notTheFile, "\(request.shownURL): answers \(status) with more than \(limit) bytes")
-            return false
+            isCut = request.bodyLimit != nil && collected.count == limit
+            return !isCut
         }
         return attempt { try receive(head, bytes) } != nil
     }

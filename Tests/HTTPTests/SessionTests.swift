@@ -81,6 +81,16 @@ import Testing
         #expect(failure { _ = try response(to: answer) } == .malformed)
     }
 
+    @Test func `of a longer body than may be, the beginning is taken`() throws {
+        let server = CannedServer(
+            "HTTP/1.1 500 No\nContent-Length: 200000\n\n\(String(repeating: "a", count: 200_000))")
+        defer { server.end() }
+        var request = HTTPRequest(.get, server.url())
+        request.bodyLimit = 1000
+        let response = try session.send(request)
+        #expect(response.status == 500 && response.body.count == 1000)
+    }
+
     @Test func `what can't be sent is told apart by what would help`() {
         let gone = CannedServer()
         gone.end()

@@ -125,6 +125,16 @@ def test_stray_bytes_are_put_against_no_other_blob(near, upstream):
     assert sum(len(asked(upstream, digest)) for digest in blobs) > 6
 
 
+# Transfer.take: as with a short page.
+@pytest.mark.parametrize("status, reason", [(401, ["status"]), (500, ["status"]), (404, [])])
+def test_a_long_error_page_is_its_status(near, upstream, status, reason):
+    configure(near, tables(("first", upstream)))
+    digest = name_of(bytes_of(10))
+    upstream.answer = lambda handler: digest in handler.path and reply(handler, status, bytes(1 << 20))
+    assert get(near, digest)[0] == 404 and reasons(near, digest) == reason
+    assert is_served(near, upstream)
+
+
 # UpstreamServer.find.
 @pytest.mark.parametrize("status", [405, 501])
 def test_an_upstream_without_head_is_asked_by_a_get(near, upstream, status):
