@@ -166,3 +166,11 @@ class Mute(Fault):
     def send(self, handler, data, start):
         handler.connection.settimeout(60)
         handler.rfile.read(1)  # until the other side ends it
+
+
+class Chunked(Fault):
+    """In chunks, which don't say how much it is."""
+
+    def send(self, handler, data, start):
+        head(handler, 200, {"Transfer-Encoding": "chunked"})
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
