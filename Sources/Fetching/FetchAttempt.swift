@@ -28,8 +28,8 @@ struct FetchAttempt {
     /// - Throws: `UpstreamFailure`, `StoreError` or `Abandoned`.
     func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
         let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
+        let reception = try Reception(fetch, into: file, in: files, pool)
         do {
-            let reception = try Reception(fetch, into: file, in: files, pool)
             let wasThere = reception.count
             guard try receive(reception) else {
                 file.body.discard()
@@ -47,14 +47,17 @@ struct FetchAttempt {
             fetch.noteVerified(reception.count)
             store(file, reception.count, fetch, server)
             return true
-        } catch let error as StoreError {
-            // What can't be finished only takes room.
-            file.body.discard()
+        } catch {
+            if !isOfUse(reception, after: error) { file.body.discard() }
             throw error
-        } catch let failure as UpstreamFailure where failure.reason != .interrupted {
-            file.body.discard()
-            throw failure
         }
+    }
+
+    /// Whether another try may go on with what is there: what can't be finished only takes room. Of a blob whose size the
+    /// upstream doesn't say it may be any amount.
+    private func isOfUse(_ reception: Reception, after error: any Error) -> Bool {
+        guard reception.count > 0, reception.isOfKnownSize else { return false }
+        return error is Abandoned || (error as? UpstreamFailure)?.leavesPart ?? false
     }
 
     private func wrongBytes(_ count: Int) -> UpstreamFailure {

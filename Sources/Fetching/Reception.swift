@@ -17,6 +17,8 @@ final class Reception {
     private var skipped = 0
     private var announced = (count: 0, time: ContinuousClock.now)
     private var hasBegun = false
+    /// Whether the upstream has said how much it is; true before it answers.
+    private(set) var isOfKnownSize = true
 
     /// The clients wake up for so many bytes, or after so long: not for each piece.
     private static let step = 512 << 10
@@ -53,6 +55,7 @@ final class Reception {
 
     private func begin(_ head: Head, _ part: Part) throws {
         hasBegun = true
+        isOfKnownSize = part.size != nil
         if let encoding = head["content-encoding"], encoding.lowercased() != "identity" {
             throw UpstreamFailure(.notTheBlob, "sends it encoded as \(encoding.prefix(40))")
         }

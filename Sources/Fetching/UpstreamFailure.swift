@@ -50,4 +50,7 @@ struct UpstreamFailure: Error, CustomStringConvertible {
         case .damagedPart: .zero
         }
     }
+
+    /// Whether what came before it may be right.
+    var leavesPart: Bool { !isFault && reason != .damagedPart }
 }

@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty import LongHeader, Mute, Negative
+from faulty import Gated, LongHeader, Mute, Negative
 from impostor import reply
 from listener import Listener
-from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
+from nearby import Fetching, asked, bytes_of, configure, crowd, fetcher, get, is_stored, leftovers, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
 from tracing import Trace
 
@@ -133,6 +133,37 @@ def test_a_long_error_page_is_its_status(near, upstream, status, reason):
     upstream.answer = lambda handler: digest in handler.path and reply(handler, status, bytes(1 << 20))
     assert get(near, digest)[0] == 404 and reasons(near, digest) == reason
     assert is_served(near, upstream)
+
+
+class Chunking(Gated):
+    """In chunks, the second half when `gate` is set; then it ends in the middle of a chunk."""
+
+    def send(self, handler, data, start):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        half = data[:len(data) // 2]
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(half), half))
+        self.gate.wait(60)
+        handler.wfile.write(b"%x\r\n%b" % (len(half), half[:-1]))
+
+
+# FetchAttempt.isOfUse.
+@pytest.mark.parametrize("leaves", [True, False], ids=["its client leaves", "it is cut"])
+def test_what_has_no_size_and_does_not_end_leaves_nothing(near, upstream, tmp_path, leaves):
+    configure(near, tables(("first", upstream)))
+    digest, gate = upstream.has(bytes_of(4 << 20)), threading.Event()
+    upstream.answer = Chunking({digest}, gate)
+    fetching = Fetching(near, digest, tmp_path)
+    eventually(lambda: any(file.stat().st_size > 1 << 20 for file in leftovers(near, digest)))
+    if leaves:
+        fetching.process.kill()
+        time.sleep(3)  # for the fetcher to notice
+    gate.set()
+    fetching.process.wait(60)
+    eventually(lambda: leftovers(near, digest) == [])
+    line = '"reason": "interrupted"' if not leaves else "nobody waits for it"
+    assert [line in text for text in log_of(near).splitlines() if digest in text] == [True]
 
 
 # UpstreamServer.find.
