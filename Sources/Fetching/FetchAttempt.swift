@@ -22,6 +22,8 @@ struct FetchAttempt {
 
     /// How often what was interrupted is gone on with.
     private static let resumptions = 3
+    /// In seconds: while a stall is gone on with, a client gets nothing for so much longer than the stall timeout.
+    private static let resumptionTime = 10
 
     /// - Parameter store: called with the file when its hash is right.
     /// - Returns: false when the upstream doesn't have it.
@@ -83,7 +85,8 @@ struct FetchAttempt {
     private func receiveOnce(_ reception: Reception) throws -> Bool {
         reception.expectAnswer()
         let start = reception.count
-        let head = try server.ask(.get, fetch.digest, from: start, loop: loop) { head, part, bytes in
+        let time = reception.silence.map { max(0, server.upstream.stallTimeout - $0) + Self.resumptionTime }
+        let head = try server.ask(.get, fetch.digest, from: start, within: time, loop: loop) { head, part, bytes in
             recorder.add(bytes.count, to: .fetchedBytes)
             try reception.receive(head, part, bytes)
         }.head

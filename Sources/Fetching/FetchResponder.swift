@@ -26,7 +26,7 @@ public final class FetchResponder: Sendable {
     private static let patience = Duration.seconds(1)
     private static let small = 1 << 20
     /// How long a client waits for its turn. The deployed clients wait a minute for an answer.
-    private static let turn = Duration.seconds(50)
+    private static let turn = Duration.seconds(40)
     /// How often it is looked whether the client is still there.
     static let interval = Duration.seconds(1)
 

@@ -49,14 +49,16 @@ final class UpstreamServer: Sendable {
     ///
     /// - Parameters:
     ///   - start: how many of its bytes are there.
+    ///   - time: in which the first byte has to come, in seconds; nil: as the next ones.
     ///   - loop: the header CDN-Loop.
     ///   - receive: called with the bytes, a piece at a time, and which part of the blob they belong to.
     /// - Throws: `UpstreamFailure`, and what `receive` threw.
     func ask(
-        _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
+        _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, within time: Int? = nil, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        let request = request(method, "\(upstream.shacache)/\(digest)", loop: loop)
+        var request = request(method, "\(upstream.shacache)/\(digest)", loop: loop)
+        request.timeouts.firstByte = time
         return try ask(request, from: start, atMost: upstream.sizeLimit) { [ledger] head, part, bytes in
             ledger.count { $0.bytes += bytes.count }
             try receive(head, part, bytes)

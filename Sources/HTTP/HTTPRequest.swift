@@ -113,6 +113,8 @@ public struct Timeouts: Sendable {
     public var leastBytes = 0
     /// From the request's last byte to the end of the answer's headers.
     public var answer: Int
+    /// From there to the first byte of its body; nil: as between two bytes.
+    public var firstByte: Int?
 
     public init(answer: Int = 60) { self.answer = answer }
 }

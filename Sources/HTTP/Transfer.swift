@@ -143,9 +143,10 @@ public final class Transfer {
 
     private func goesOn(received: Int, sent: Int) -> Bool {
         if let watch = request.watch { return goesOn(received: received, watch) }
-        let isWaiting = isSent && !isAnswered
-        let limit = isWaiting ? request.timeouts.answer : request.timeouts.stall
-        let least = isWaiting ? 0 : request.timeouts.leastBytes
+        let timeouts = request.timeouts
+        let wait = !isSent ? nil : !isAnswered ? timeouts.answer : received == 0 ? timeouts.firstByte : nil
+        let limit = wait ?? timeouts.stall
+        let least = wait == nil ? timeouts.leastBytes : 0
         guard !watch.isMoving(received + sent, byAtLeast: max(1, least), within: limit) else { return true }
         let what = least == 0 ? "nothing moved" : "less than \(least) bytes came"
         thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): \(what) for \(limit) s")

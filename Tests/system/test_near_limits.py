@@ -1,14 +1,16 @@
 """A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
 
 import json
+import os
 import re
+import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty import Gated, LongHeader, Mute, Negative
+from faulty import Gated, LongHeader, Mute, Negative, Stalling
 from impostor import reply
 from listener import Listener
 from nearby import Fetching, asked, bytes_of, configure, crowd, fetcher, get, is_stored, leftovers, log_of, memory, name_of, tables
@@ -164,6 +166,33 @@ def test_what_has_no_size_and_does_not_end_leaves_nothing(near, upstream, tmp_pa
     eventually(lambda: leftovers(near, digest) == [])
     line = '"reason": "interrupted"' if not leaves else "nobody waits for it"
     assert [line in text for text in log_of(near).splitlines() if digest in text] == [True]
+
+
+# FetchAttempt.resumptionTime: without it, as long again.
+@pytest.mark.slow
+def test_a_stall_is_a_cut_before_a_deployed_client_has_gone(near, upstream, tmp_path):
+    configure(near, tables(("first", upstream)))
+    data = bytes_of(3 << 20)
+    digest = upstream.has(data)
+    upstream.answer = Stalling({digest})
+    begin = time.monotonic()
+    assert Fetching(near, digest, tmp_path).end()[0] == 18
+    assert 30 < time.monotonic() - begin < 48
+    assert len(asked(upstream, digest)) == 2
+
+
+# fetch.conf: fastcgi_read_timeout.
+@pytest.mark.slow
+def test_a_fetcher_that_hangs_is_waited_for_shorter_than_a_deployed_client_does(near, upstream):
+    configure(near, tables(("first", upstream)))
+    pid = eventually(lambda: fetcher(near))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert get(near, name_of(bytes_of(10)))[0] == 503
+        assert time.monotonic() - begin < 60
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 # UpstreamServer.find.
