@@ -17,6 +17,9 @@ static inline CURLcode curl_set_pointer(CURL *handle, CURLoption option, void *v
 static inline CURLcode curl_get_text(CURL *handle, CURLINFO info, const char **value) {
     return curl_easy_getinfo(handle, info, value);
 }
+static inline CURLcode curl_get_number(CURL *handle, CURLINFO info, long *value) {
+    return curl_easy_getinfo(handle, info, value);
+}
 typedef size_t (*curl_piece_function)(char *bytes, size_t size, size_t count, void *context);
 static inline CURLcode curl_set_piece_function(CURL *handle, CURLoption option, curl_piece_function value) {
     return curl_easy_setopt(handle, option, value);

@@ -287,7 +287,8 @@ extension CacheFailure {
         switch failure.kind {
         case .misuse: UsageError(failure.description)
         case .notTheFile: CacheFailure.malformed(failure.description)
-        case .unreachable, .interrupted, .silent, .certificate, .redirect: CacheFailure.unreachable(failure.description)
+        case .unreachable, .interrupted, .malformed, .silent, .certificate, .redirect:
+            CacheFailure.unreachable(failure.description)
         }
     }
 }

@@ -53,7 +53,7 @@ struct Retry: Sendable {
     private func attempt(_ send: () throws -> HTTPResponse) throws -> Result<HTTPResponse, HTTPFailure> {
         do {
             return .success(try send())
-        } catch let failure as HTTPFailure where [.unreachable, .interrupted].contains(failure.kind) {
+        } catch let failure as HTTPFailure where [.unreachable, .interrupted, .malformed].contains(failure.kind) {
             return .failure(failure)
         }
     }

@@ -10,6 +10,7 @@ final class CircuitBreaker: Sendable {
         var retry: ContinuousClock.Instant?
         /// Whether one does.
         var isTrying = false
+        var lastSuccess: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
@@ -28,9 +29,17 @@ final class CircuitBreaker: Sendable {
         }
     }
 
-    func noteSuccess() { state.withLock { $0 = State() } }
+    func noteSuccess(at now: ContinuousClock.Instant = .now) { state.withLock { $0 = State(lastSuccess: now) } }
 
-    /// Notes that no answer came.
+    /// Notes that no answer came to a request. While the server answers others, it says nothing about the server.
+    ///
+    /// - Parameter start: when it was sent.
+    func noteSilence(since start: ContinuousClock.Instant, at now: ContinuousClock.Instant = .now) {
+        guard state.withLock({ ($0.lastSuccess ?? start) <= start }) else { return }
+        noteFailure(at: now)
+    }
+
+    /// Notes that the server can't be asked.
     func noteFailure(at now: ContinuousClock.Instant = .now) {
         state.withLock { state in
             // Of requests that were under way together, one failure counts.

@@ -22,14 +22,16 @@ struct FetchAttempt {
 
     /// How often what was interrupted is gone on with.
     private static let resumptions = 3
+    /// In seconds: while a stall is gone on with, a client gets nothing for so much longer than the stall timeout.
+    private static let resumptionTime = 10
 
     /// - Parameter store: called with the file when its hash is right.
     /// - Returns: false when the upstream doesn't have it.
     /// - Throws: `UpstreamFailure`, `StoreError` or `Abandoned`.
     func fetch(_ store: (FetchedFile, Int, Fetch, UpstreamServer) -> Void) throws -> Bool {
         let file = FetchedFile(try SpooledBody(of: fetch.digest, from: server.name, in: files))
+        let reception = try Reception(fetch, into: file, in: files, pool)
         do {
-            let reception = try Reception(fetch, into: file, in: files, pool)
             let wasThere = reception.count
             guard try receive(reception) else {
                 file.body.discard()
@@ -47,14 +49,17 @@ struct FetchAttempt {
             fetch.noteVerified(reception.count)
             store(file, reception.count, fetch, server)
             return true
-        } catch let error as StoreError {
-            // What can't be finished only takes room.
-            file.body.discard()
+        } catch {
+            if !isOfUse(reception, after: error) { file.body.discard() }
             throw error
-        } catch let failure as UpstreamFailure where failure.reason != .interrupted {
-            file.body.discard()
-            throw failure
         }
+    }
+
+    /// Whether another try may go on with what is there: what can't be finished only takes room. Of a blob whose size the
+    /// upstream doesn't say it may be any amount.
+    private func isOfUse(_ reception: Reception, after error: any Error) -> Bool {
+        guard reception.count > 0, reception.isOfKnownSize else { return false }
+        return error is Abandoned || (error as? UpstreamFailure)?.leavesPart ?? false
     }
 
     private func wrongBytes(_ count: Int) -> UpstreamFailure {
@@ -80,7 +85,8 @@ struct FetchAttempt {
     private func receiveOnce(_ reception: Reception) throws -> Bool {
         reception.expectAnswer()
         let start = reception.count
-        let head = try server.ask(.get, fetch.digest, from: start, loop: loop) { head, part, bytes in
+        let time = reception.silence.map { max(0, server.upstream.stallTimeout - $0) + Self.resumptionTime }
+        let head = try server.ask(.get, fetch.digest, from: start, within: time, loop: loop) { head, part, bytes in
             recorder.add(bytes.count, to: .fetchedBytes)
             try reception.receive(head, part, bytes)
         }.head

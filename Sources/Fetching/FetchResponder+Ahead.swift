@@ -89,7 +89,7 @@ extension Fetcher {
         let source = try database.withSession { try BlobRepository(files, $0).upstream(of: digest) }
         guard let server = servers.first(where: { $0.name == source }) else { return AheadAnswer(.absent) }
         let verdict: Verdict<Void> = try ask([server], for: .blob(digest), loop: CacheLoop("")) { server, loop in
-            try server.has(digest, server.ask(.head, digest, loop: loop).head) ? () : nil
+            try server.find(digest, loop: loop).map { _ in }
         }
         switch verdict {
         case .found: return AheadAnswer(.here)

@@ -26,7 +26,7 @@ public final class FetchResponder: Sendable {
     private static let patience = Duration.seconds(1)
     private static let small = 1 << 20
     /// How long a client waits for its turn. The deployed clients wait a minute for an answer.
-    private static let turn = Duration.seconds(50)
+    private static let turn = Duration.seconds(40)
     /// How often it is looked whether the client is still there.
     static let interval = Duration.seconds(1)
 
@@ -187,9 +187,13 @@ public final class FetchResponder: Sendable {
                 .serviceUnavailable, "the blob can't be fetched now, try again", to: request, retryAfter: 10)
         }
         while true {
-            switch passage.size(atMost: Self.interval) {
-            case .success(let size): return pass(digest, through: passage, of: size, request, isWhole: isWhole, source)
-            case .failure: return sendAbsence(of: digest, to: request, source)
+            switch passage.outlook(atMost: Self.interval) {
+            case .size(let size): return pass(digest, through: passage, of: size, request, isWhole: isWhole, source)
+            case .unsized:
+                return source.send(
+                    .serviceUnavailable, "the store is full, and no upstream says how large the blob is, try again",
+                    to: request, retryAfter: 10)
+            case .absent: return sendAbsence(of: digest, to: request, source)
             case nil: if source.isAbandoned { return source.giveUp() }
             }
         }

@@ -108,25 +108,26 @@ public final class Fetcher: Sendable {
         }
     }
 
+    private func rest(_ server: UpstreamServer, _ digest: Digest, after failure: UpstreamFailure?) {
+        guard let rest = failure?.rest, rest > .zero else { return }
+        resting.insert(Resting(server: server.name, digest: digest), for: rest)
+    }
+
     /// Those that may be asked for it now. Whether a breaker lets a request through is decided when it is sent.
     private func servers(for digest: Digest) -> [UpstreamServer] {
         servers.filter { !resting.contains(Resting(server: $0.name, digest: digest)) }
     }
 
-    /// A blob that an upstream has.
-    struct Found {
-        /// In bytes; nil when the upstream doesn't say it.
-        let size: Int?
-    }
-
     /// Asks the upstreams for a blob without fetching it, unless it is on its way already.
-    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<Found> {
-        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(Found(size: size)) }
+    func find(_ digest: Digest, loop: CacheLoop) throws -> Verdict<UpstreamServer.Found> {
+        if let size = underWay.changeQuietly({ $0.fetches[digest] })?.knownSize { return .found(.init(size: size)) }
         guard !absent.contains(digest), try mayFetch(digest) else { return .absent }
-        let verdict: Verdict<Found> = try ask(servers(for: digest), for: .blob(digest), loop: loop) {
-            server, loop in
-            let head = try server.ask(.head, digest, loop: loop).head
-            return try server.has(digest, head) ? Found(size: head.contentLength) : nil
+        let verdict = try ask(servers(for: digest), for: .blob(digest), loop: loop) { server, loop in
+            try server.find(digest, loop: loop)
+        } orElse: { server, failure in
+            // What it answers to a HEAD says nothing of a GET.
+            if failure?.reason != .status { rest(server, digest, after: failure) }
+            return true
         }
         if case .absent = verdict { noteAbsence(of: digest, loop) }
         return verdict
@@ -177,11 +178,8 @@ public final class Fetcher: Sendable {
             server, loop in
             try FetchAttempt(fetch, from: server, in: files, loop: loop, hashing, recorder).fetch(store) ? () : nil
         } orElse: { server, failure in
-            guard let failure else { return true }
-            if failure.rest > .zero {
-                resting.insert(Resting(server: server.name, digest: digest), for: failure.rest)
-            }
-            return fetch.restart()
+            rest(server, digest, after: failure)
+            return failure == nil || fetch.restart()
         }
         switch verdict {
         case .found: return nil
@@ -224,9 +222,10 @@ public final class Fetcher: Sendable {
                 servers(for: digest), for: .blob(digest), loop: loop
             ) { server, loop in
                 try passage.receive(digest, from: server, loop: loop) ? () : nil
-            } orElse: { _, _ in
+            } orElse: { server, failure in
+                rest(server, digest, after: failure)
                 // Another one's bytes would not follow on those that were sent.
-                passage.isEmpty
+                return passage.isEmpty
             }
             passage.end(isRight: verdict?.isFound == true)
         }.detach()

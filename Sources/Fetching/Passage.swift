@@ -15,6 +15,8 @@ final class Passage: Sendable {
         var received = 0
         /// Whether it ended, and with the right hash.
         var isRight: Bool?
+        /// Whether an upstream has it, and doesn't say how much it is.
+        var isUnsized = false
         /// Whether its client has left.
         var isLeft = false
 
@@ -38,14 +40,20 @@ final class Passage: Sendable {
     /// - Parameter isRight: whether all has come, with the right hash.
     func end(isRight: Bool) { state.change { $0.isRight = isRight } }
 
-    /// - Returns: false when that upstream doesn't have it.
+    /// - Returns: false when that upstream doesn't have it, or doesn't say how much it is.
     /// - Throws: `UpstreamFailure`; `Abandoned` when its client has left.
     func receive(_ digest: Digest, from server: UpstreamServer, loop: String) throws -> Bool {
         let hash = RunningHash()
-        let answer = try server.ask(.get, digest, loop: loop) { [self] _, part, bytes in
-            guard let size = part.size else { throw UpstreamFailure(.tooLarge, "announces no size") }
-            hash.update(bytes)
-            try put(bytes, size: size)
+        let answer: UpstreamServer.Answer
+        do {
+            answer = try server.ask(.get, digest, loop: loop) { [self] _, part, bytes in
+                guard let size = part.size else { throw Unsized() }
+                hash.update(bytes)
+                try put(bytes, size: size)
+            }
+        } catch is Unsized {
+            state.change { $0.isUnsized = true }
+            return false
         }
         guard try server.has(digest, answer.head) else { return false }
         guard Digest(bytes: hash.finish()) == digest else {
@@ -76,13 +84,22 @@ final class Passage: Sendable {
         case end
     }
 
+    enum Outlook {
+        /// It comes, with that many bytes.
+        case size(Int)
+        /// It can't come through here, and may once there is room to store it.
+        case unsized
+        case absent
+    }
+
     /// Waits for the announced size.
     ///
     /// - Returns: nil when there is none yet.
-    func size(atMost limit: Duration) -> Result<Int, Abandoned>? {
+    func outlook(atMost limit: Duration) -> Outlook? {
         state.wait(atMost: limit) { state in
-            if let size = state.size { return .success(size) }
-            return state.isRight.map { _ in .failure(Abandoned()) }
+            if let size = state.size { return .size(size) }
+            // An empty one had no bytes that its size came with.
+            return state.isRight.map { $0 ? .size(state.received) : state.isUnsized ? .unsized : .absent }
         }
     }
 
@@ -102,6 +119,9 @@ final class Passage: Sendable {
 
     func leave() { state.change { $0.isLeft = true } }
 }
+
+/// Without its size, a client wouldn't see that an answer is cut.
+private struct Unsized: Error {}
 
 /// A hash that a closure updates.
 private final class RunningHash {

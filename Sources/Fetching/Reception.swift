@@ -17,6 +17,9 @@ final class Reception {
     private var skipped = 0
     private var announced = (count: 0, time: ContinuousClock.now)
     private var hasBegun = false
+    private var lastArrival: ContinuousClock.Instant?
+    /// Whether the upstream has said how much it is; true before it answers.
+    private(set) var isOfKnownSize = true
 
     /// The clients wake up for so many bytes, or after so long: not for each piece.
     private static let step = 512 << 10
@@ -39,12 +42,16 @@ final class Reception {
     /// Before each answer.
     func expectAnswer() { hasBegun = false }
 
+    /// How long nothing has come, in seconds; nil before the first bytes.
+    var silence: Int? { lastArrival.map { Int($0.duration(to: .now) / .seconds(1)) } }
+
     /// - Throws: `UpstreamFailure`, `StoreError`, or `Abandoned`.
     func receive(_ head: Head, _ part: Part, _ bytes: UnsafeRawBufferPointer) throws {
         if !hasBegun { try begin(head, part) }
         let rest = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(skipped))
         skipped -= bytes.count - rest.count
         guard !rest.isEmpty else { return }
+        lastArrival = .now
         try file.body.append(rest)
         hash.update(rest)
         count += rest.count
@@ -53,6 +60,7 @@ final class Reception {
 
     private func begin(_ head: Head, _ part: Part) throws {
         hasBegun = true
+        isOfKnownSize = part.size != nil
         if let encoding = head["content-encoding"], encoding.lowercased() != "identity" {
             throw UpstreamFailure(.notTheBlob, "sends it encoded as \(encoding.prefix(40))")
         }

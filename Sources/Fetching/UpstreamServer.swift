@@ -49,15 +49,17 @@ final class UpstreamServer: Sendable {
     ///
     /// - Parameters:
     ///   - start: how many of its bytes are there.
+    ///   - time: in which the first byte has to come, in seconds; nil: as the next ones.
     ///   - loop: the header CDN-Loop.
     ///   - receive: called with the bytes, a piece at a time, and which part of the blob they belong to.
     /// - Throws: `UpstreamFailure`, and what `receive` threw.
     func ask(
-        _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, loop: String,
+        _ method: HTTPMethod, _ digest: Digest, from start: Int = 0, within time: Int? = nil, loop: String,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void = { _, _, _ in }
     ) throws -> Answer {
-        let url = "\(upstream.shacache)/\(digest)"
-        return try ask(method, url, from: start, atMost: upstream.sizeLimit, loop: loop) { [ledger] head, part, bytes in
+        var request = request(method, "\(upstream.shacache)/\(digest)", loop: loop)
+        request.timeouts.firstByte = time
+        return try ask(request, from: start, atMost: upstream.sizeLimit) { [ledger] head, part, bytes in
             ledger.count { $0.bytes += bytes.count }
             try receive(head, part, bytes)
         }
@@ -74,6 +76,28 @@ final class UpstreamServer: Sendable {
         let url = "\(upstream.shadir)/\(key.percentEncoded)"
         let (head, list) = try text(at: url, atMost: limit, within: time, loop: loop)
         return try Self.has(url, head.status) ? list : nil
+    }
+
+    /// A blob that it has.
+    struct Found {
+        /// In bytes; nil when it doesn't say it.
+        let size: Int?
+    }
+
+    /// Asks whether it has a blob, without fetching it: by a GET of which the head is read, where it knows no HEAD.
+    ///
+    /// - Returns: nil when it doesn't have it.
+    /// - Throws: `UpstreamFailure`.
+    func find(_ digest: Digest, loop: String) throws -> Found? {
+        var head = try ask(.head, digest, loop: loop).head
+        if [405, 501].contains(head.status) {
+            do {
+                head = try ask(.get, digest, loop: loop) { head, _, _ in throw HeadRead(head: head) }.head
+            } catch let read as HeadRead {
+                head = read.head
+            }
+        }
+        return try has(digest, head) ? Found(size: head.contentLength) : nil
     }
 
     /// Whether it has a blob, by its answer.
@@ -97,7 +121,7 @@ final class UpstreamServer: Sendable {
     func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
         let end = ContinuousClock.now + time
         var text: [UInt8] = []
-        let head = try ask(.get, url, atMost: limit, loop: loop) { _, _, bytes in
+        let head = try ask(request(.get, url, loop: loop), atMost: limit) { _, _, bytes in
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
             text.append(contentsOf: bytes)
         }.head
@@ -106,16 +130,19 @@ final class UpstreamServer: Sendable {
 
     /// - Parameter limit: of the whole, in bytes.
     private func ask(
-        _ method: HTTPMethod, _ url: String, from start: Int = 0, atMost limit: Int, loop: String,
+        _ request: HTTPRequest, from start: Int = 0, atMost limit: Int,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
         var count = 0
+        let begin = ContinuousClock.now
         do {
             let answer = try sessions.withSession { session in
-                try follow(method, url, from: start, loop: loop, session) { head, part, bytes in
+                try follow(request, from: start, session) { head, part, bytes in
+                    // Not when it ends, which may be in hours.
+                    if count == 0 { self.breaker.noteSuccess() }
                     count += bytes.count
                     guard part.size ?? 0 <= limit, part.start + count <= limit else {
-                        throw UpstreamFailure(.tooLarge, "\(url): sends more than \(limit) bytes")
+                        throw UpstreamFailure(.tooLarge, "\(request.url): sends more than \(limit) bytes")
                     }
                     try receive(head, part, bytes)
                     self.pace?.withLock { $0.spend(bytes.count) }
@@ -123,52 +150,54 @@ final class UpstreamServer: Sendable {
             }
             breaker.noteSuccess()
             return answer
-        } catch let failure as HTTPFailure {
-            throw note(UpstreamFailure(failure))
         } catch let failure as UpstreamFailure {
-            throw note(failure)
+            if failure.isOfServer {
+                breaker.noteFailure()
+            } else if failure.mayBeOfServer {
+                breaker.noteSilence(since: begin)
+            } else {
+                breaker.noteSuccess()
+            }
+            throw failure
         }
-    }
-
-    private func note(_ failure: UpstreamFailure) -> UpstreamFailure {
-        if failure.isOfServer { breaker.noteFailure() } else { breaker.noteSuccess() }
-        return failure
     }
 
     /// libcurl would follow a redirect to anywhere.
     private func follow(
-        _ method: HTTPMethod, _ first: String, from start: Int, loop: String, _ session: HTTPSession,
+        _ first: HTTPRequest, from start: Int, _ session: HTTPSession,
         receive: @escaping (Head, Part, UnsafeRawBufferPointer) throws -> Void
     ) throws -> Answer {
-        var url = first
+        var request = first
         for _ in 0...Self.redirectLimit {
-            let request = request(method, url, loop: loop, isFirst: url == first)
-            let (response, part) =
-                method == .head
-                ? (try session.send(request), nil) : try session.getFile(request, from: start, receive: receive)
+            let (response, part): (HTTPResponse, Part?)
+            do {
+                (response, part) =
+                    request.method == .head
+                    ? (try session.send(request), nil) : try session.getFile(request, from: start, receive: receive)
+            } catch let failure as HTTPFailure {
+                throw UpstreamFailure(failure, isRedirected: request.url != first.url)
+            }
             guard (300..<400).contains(response.status), let next = response.redirection else {
                 return Answer(head: response.head, part: part)
             }
-            guard mayRedirect(from: url, to: next) else {
+            guard mayRedirect(from: request.url, to: next) else {
                 throw UpstreamFailure(
                     .redirect,
-                    "\(first): redirects to \(withoutCredentials(next).prefix { $0 != "?" }), a host that isn't configured"
+                    "\(first.url): redirects to \(withoutCredentials(next).prefix { $0 != "?" }), a host that isn't configured"
                 )
             }
-            url = next
+            request = HTTPRequest(first, at: next)
+            // Another host has no use for the certificate.
+            (request.identity.certificateFile, request.identity.keyFile) = (nil, nil)
         }
-        throw UpstreamFailure(.redirect, "\(first): redirects more than \(Self.redirectLimit) times")
+        throw UpstreamFailure(.redirect, "\(first.url): redirects more than \(Self.redirectLimit) times")
     }
 
-    private func request(_ method: HTTPMethod, _ url: String, loop: String, isFirst: Bool) -> HTTPRequest {
+    private func request(_ method: HTTPMethod, _ url: String, loop: String) -> HTTPRequest {
         var request = HTTPRequest(method, url)
         request.headers = [(CacheLoop.headerName, loop)]
-        request.identity.authorityFile = upstream.authorityFile
-        // Another host has no use for the certificate.
-        if isFirst {
-            request.identity.certificateFile = upstream.certificateFile
-            request.identity.keyFile = upstream.keyFile
-        }
+        request.identity = Identity(
+            authorityFile: upstream.authorityFile, certificateFile: upstream.certificateFile, keyFile: upstream.keyFile)
         request.timeouts.connect = upstream.headerTimeout
         request.timeouts.answer = upstream.headerTimeout
         request.timeouts.stall = upstream.stallTimeout
@@ -182,6 +211,11 @@ final class UpstreamServer: Sendable {
         guard let host = host(ofURL: next), hosts.contains(host) else { return false }
         return next.lowercased().hasPrefix("https:") || !url.lowercased().hasPrefix("https:")
     }
+}
+
+/// Ends a request when its body begins.
+private struct HeadRead: Error {
+    let head: Head
 }
 
 /// The host of a URL in lower case, without a port; nil when there are credentials before it, or anything that could be read

@@ -25,8 +25,8 @@ public struct HTTPRequest {
     /// Whether they may lead from an `https` URL to `http`. From an `http` one they may: there, an
     /// attacker on the path can change all that follows anyway.
     public var allowsInsecureRedirects = false
-    /// How many bytes of a body that goes to no receiver are taken; nil: 64 MiB are kept, and the others thrown away. A
-    /// longer one then ends the request.
+    /// How many bytes of a body that goes to no receiver are taken: the connection of a longer one is ended. nil: 64 MiB
+    /// are kept, and the others thrown away.
     public var bodyLimit: Int?
     /// How much is received at once, in bytes.
     public var bufferSize = 512 << 10
@@ -48,7 +48,14 @@ public struct HTTPRequest {
 
     /// The same request with another method.
     public init(_ method: HTTPMethod, like other: HTTPRequest) {
-        self.init(method, other.url)
+        self.init(method, at: other.url, like: other)
+    }
+
+    /// The same request at another place.
+    public init(_ other: HTTPRequest, at url: String) { self.init(other.method, at: url, like: other) }
+
+    private init(_ method: HTTPMethod, at url: String, like other: HTTPRequest) {
+        self.init(method, url)
         headers = other.headers
         body = other.body
         identity = other.identity
@@ -106,6 +113,8 @@ public struct Timeouts: Sendable {
     public var leastBytes = 0
     /// From the request's last byte to the end of the answer's headers.
     public var answer: Int
+    /// From there to the first byte of its body; nil: as between two bytes.
+    public var firstByte: Int?
 
     public init(answer: Int = 60) { self.answer = answer }
 }

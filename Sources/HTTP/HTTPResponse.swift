@@ -65,6 +65,8 @@ public struct HTTPFailure: Error, CustomStringConvertible {
         case interrupted
         /// The stall timeout: nothing came from the server for so long.
         case silent
+        /// What came can't be read as an answer.
+        case malformed
         /// A status of success, and not what was asked for.
         case notTheFile
         /// A redirect leads where no redirect is followed to.
@@ -79,6 +81,8 @@ public struct HTTPFailure: Error, CustomStringConvertible {
     public let description: String
     /// Whether status and headers of an answer had come.
     public internal(set) var isOfAnswer = false
+    /// Whether the request was on its way: otherwise no connection had come about.
+    public internal(set) var wasSent = false
 
     init(_ kind: Cause, _ description: String) {
         self.kind = kind
@@ -89,19 +93,23 @@ public struct HTTPFailure: Error, CustomStringConvertible {
         // A proxy's URL that libcurl can't read is quoted, and needs no scheme by which a URL is known.
         let words = words.replacing(/'.*@/, with: "'")
         let reason = words.isEmpty ? String(cString: curl_easy_strerror(code)) : words
-        self.init(Self.kind(of: code), "\(url): \(reason)")
+        self.init(Self.kind(of: code, url: url), "\(url): \(reason)")
     }
 
-    private static func kind(of code: CURLcode) -> Cause {
+    private static func kind(of code: CURLcode, url: String) -> Cause {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_PROXY,
             CURLE_SSL_CONNECT_ERROR:
             .unreachable
         case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR: .certificate
-        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE,
-            CURLE_OUT_OF_MEMORY, CURLE_TOO_MANY_REDIRECTS:
-            .misuse
-        default: .interrupted
+        case CURLE_URL_MALFORMAT, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE, CURLE_TOO_MANY_REDIRECTS: .misuse
+        // Of HTTP, it is an answer that begins with something else.
+        case CURLE_UNSUPPORTED_PROTOCOL where !url.lowercased().hasPrefix("http"): .misuse
+        case CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_OPERATION_TIMEDOUT,
+            CURLE_HTTP2, CURLE_HTTP2_STREAM:
+            .interrupted
+        // A header that is too long, too, is "out of memory".
+        default: .malformed
         }
     }
 }

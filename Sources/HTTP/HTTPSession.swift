@@ -45,9 +45,25 @@ public final class HTTPSession {
         return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(CURL_ERROR_SIZE)) { words in
             words.initialize(repeating: 0)
             curl_set_pointer(handle, CURLOPT_ERRORBUFFER, words.baseAddress)
-            let code = transfer.connect(to: handle) { curl_easy_perform(handle) }
-            return try transfer.response(code, words: String(cString: words.baseAddress!), redirection: redirection)
+            let code = transfer.connect(to: handle) {
+                let code = curl_easy_perform(handle)
+                // It may have failed for what is left on the connection of another request.
+                guard code != CURLE_OK, transfer.mayBeSentAnew, wasSent, isOfReusedConnection else { return code }
+                curl_set_number(handle, CURLOPT_FRESH_CONNECT, 1)
+                return curl_easy_perform(handle)
+            }
+            return try transfer.response(
+                code, words: String(cString: words.baseAddress!), redirection: redirection, wasSent: wasSent)
         }
+    }
+
+    private var wasSent: Bool { number(CURLINFO_REQUEST_SIZE) > 0 }
+
+    private var isOfReusedConnection: Bool { number(CURLINFO_NUM_CONNECTS) == 0 }
+
+    private func number(_ info: CURLINFO) -> Int {
+        var number = 0
+        return curl_get_number(handle, info, &number) == CURLE_OK ? number : 0
     }
 
     private var redirection: String? {

@@ -19,6 +19,8 @@ public final class Transfer {
     private var sent = 0
     private var isSent = false
     private var thrown: (any Error)?
+    /// Whether what was taken of its body is enough.
+    private var isCut = false
     private var watch = StallWatch()
     /// In bytes.
     private var heard = 0
@@ -62,14 +64,17 @@ public final class Transfer {
         return withExtendedLifetime(self) { perform() }
     }
 
+    /// Whether nothing of an answer has come, and a second request does no more than the first.
+    var mayBeSentAnew: Bool { [.get, .head].contains(request.method) && headerBytes == 0 && thrown == nil }
+
     /// What came of it.
-    func response(_ code: CURLcode, words: String, redirection: String?) throws -> HTTPResponse {
+    func response(_ code: CURLcode, words: String, redirection: String?, wasSent: Bool) throws -> HTTPResponse {
         let isRefused = code == CURLE_UNSUPPORTED_PROTOCOL && (300..<400).contains(status)
-        if thrown == nil, code != CURLE_OK {
+        if thrown == nil, code != CURLE_OK, !isCut {
             thrown = isRefused ? refusedRedirect : HTTPFailure(code, words, url: request.shownURL)
         }
         if var failure = thrown as? HTTPFailure {
-            failure.isOfAnswer = isAnswered
+            (failure.isOfAnswer, failure.wasSent) = (isAnswered, wasSent)
             throw failure
         }
         if let thrown { throw thrown }
@@ -120,11 +125,8 @@ public final class Transfer {
         guard head.isSuccess, let receive else {
             let limit = request.bodyLimit ?? Self.collectionLimit
             collected.append(contentsOf: bytes.prefix(max(0, limit - collected.count)))
-            guard request.bodyLimit != nil, collected.count == limit else { return true }
-            thrown =
-                thrown
-                ?? HTTPFailure(.notTheFile, "\(request.shownURL): answers \(status) with more than \(limit) bytes")
-            return false
+            isCut = request.bodyLimit != nil && collected.count == limit
+            return !isCut
         }
         return attempt { try receive(head, bytes) } != nil
     }
@@ -141,9 +143,10 @@ public final class Transfer {
 
     private func goesOn(received: Int, sent: Int) -> Bool {
         if let watch = request.watch { return goesOn(received: received, watch) }
-        let isWaiting = isSent && !isAnswered
-        let limit = isWaiting ? request.timeouts.answer : request.timeouts.stall
-        let least = isWaiting ? 0 : request.timeouts.leastBytes
+        let timeouts = request.timeouts
+        let wait = !isSent ? nil : !isAnswered ? timeouts.answer : received == 0 ? timeouts.firstByte : nil
+        let limit = wait ?? timeouts.stall
+        let least = wait == nil ? timeouts.leastBytes : 0
         guard !watch.isMoving(received + sent, byAtLeast: max(1, least), within: limit) else { return true }
         let what = least == 0 ? "nothing moved" : "less than \(least) bytes came"
         thrown = thrown ?? HTTPFailure(.interrupted, "\(request.shownURL): \(what) for \(limit) s")

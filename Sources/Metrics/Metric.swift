@@ -270,13 +270,14 @@ public enum FetchResult: String, CaseIterable, Sendable {
 public enum UpstreamFailureName: String, CaseIterable, Sendable {
     /// No connection, or no whole header in time.
     case noAnswer = "no answer"
-    /// The other side's certificate, or ours, was not accepted.
+    /// The other side's certificate, or ours, was not accepted, or ours can't be read.
     case certificate
     /// A redirect to a host that the configuration doesn't name.
     case redirect
     /// A status that is neither success nor absence.
     case status
-    /// A status of success, and not the blob, or no list: another encoding, another range, headers without end.
+    /// A status of success, and not the blob, or no list: another encoding, another range, headers without end. Or what can't
+    /// be read as an answer.
     case notTheBlob = "not the blob"
     case tooLarge = "too large"
     /// The body ended, or stalled, before it was whole.

@@ -15,6 +15,16 @@ struct CircuitBreakerTests {
         #expect(!allows(after: 0.9) && breaker.isOpen)
     }
 
+    @Test func `silence counts where nothing was answered since the question`() {
+        breaker.noteSilence(since: start, at: start + .seconds(5))
+        #expect(breaker.isOpen)
+        breaker.noteSuccess(at: start + .seconds(7))
+        breaker.noteSilence(since: start + .seconds(6), at: start + .seconds(11))
+        #expect(!breaker.isOpen)
+        breaker.noteSilence(since: start + .seconds(8), at: start + .seconds(13))
+        #expect(breaker.isOpen)
+    }
+
     @Test func `after the pause one may try, and the others wait for what comes of it`() {
         fail(after: 0)
         #expect(allows(after: 1))

@@ -73,6 +73,24 @@ import Testing
             failure { _ = try response(to: "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n") } == .interrupted)
     }
 
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\nContent-Length: -5\n\n", "stray bytes\n\n",
+        "HTTP/1.1 200 OK\nA: \(String(repeating: "a", count: 150_000))\n\n",
+    ])
+    func `what can't be read as an answer is malformed`(_ answer: String) {
+        #expect(failure { _ = try response(to: answer) } == .malformed)
+    }
+
+    @Test func `of a longer body than may be, the beginning is taken`() throws {
+        let server = CannedServer(
+            "HTTP/1.1 500 No\nContent-Length: 200000\n\n\(String(repeating: "a", count: 200_000))")
+        defer { server.end() }
+        var request = HTTPRequest(.get, server.url())
+        request.bodyLimit = 1000
+        let response = try session.send(request)
+        #expect(response.status == 500 && response.body.count == 1000)
+    }
+
     @Test func `what can't be sent is told apart by what would help`() {
         let gone = CannedServer()
         gone.end()

@@ -144,3 +144,33 @@ class Gated(Fault):
         handler.wfile.flush()
         self.gate.wait(60)
         handler.wfile.write(data[half:])
+
+
+class Negative(Fault):
+    """Fewer bytes than none."""
+
+    def send(self, handler, data, start):
+        head(handler, 200, {"Content-Length": -5})
+
+
+class LongHeader(Fault):
+    """A header that is longer than libcurl takes one."""
+
+    def send(self, handler, data, start):
+        reply(handler, 200, data, {"X-Long": "x" * 150_000})
+
+
+class Mute(Fault):
+    """Nothing at all, on an open connection."""
+
+    def send(self, handler, data, start):
+        handler.connection.settimeout(60)
+        handler.rfile.read(1)  # until the other side ends it
+
+
+class Chunked(Fault):
+    """In chunks, which don't say how much it is."""
+
+    def send(self, handler, data, start):
+        head(handler, 200, {"Transfer-Encoding": "chunked"})
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))

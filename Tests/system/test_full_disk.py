@@ -7,10 +7,10 @@ import os
 import subprocess
 
 import pytest
-from faulty import Corrupting
+from faulty import Chunked, Corrupting
 from halfway import HalfUpload
 from history import Client, History, check_store
-from nearby import HELD_BACK, Fetching, bytes_of, get, leftovers
+from nearby import HELD_BACK, Fetching, bytes_of, get, leftovers, log_of
 from stack import Database, eventually
 
 SMALL, LARGE = 500_000, 3_000_000  # bytes; nginx asks for admission of a large one before it takes it
@@ -205,7 +205,14 @@ def test_what_is_fetched_passes_through_a_full_store(start_on, impostor, tmp_pat
     impostor.answer = Corrupting({wrong})
     code, status, body = Fetching(near, wrong, tmp_path).end()
     assert (code, status) == (18, "200") and len(body) <= LARGE - HELD_BACK
+    # Passage.receive: of what doesn't say how much it is, a client wouldn't see a cut.
+    impostor.answer = Chunked({digest})
+    status, headers, _ = get(near, digest)
+    assert status == 503 and int(headers["Retry-After"]) > 0
+    assert [line for line in log_of(near).splitlines() if digest in line and "upstream failed" in line] == []
     impostor.answer = None
+    empty = impostor.has(b"")
+    assert get(near, empty)[::2] == (200, b"")
     ballast.throw_off()
     assert get(near, digest)[::2] == (200, data)
     assert eventually(near.blob_file(digest).exists)

@@ -1,15 +1,19 @@
 """A near cache whose upstream is away, slow, or not to be believed; and clients that ask for too much."""
 
 import json
+import os
 import re
+import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from faulty import Gated, LongHeader, Mute, Negative, Stalling
+from impostor import reply
 from listener import Listener
-from nearby import asked, bytes_of, configure, crowd, fetcher, get, is_stored, log_of, memory, name_of, tables
+from nearby import Fetching, asked, bytes_of, configure, crowd, fetcher, get, is_stored, leftovers, log_of, memory, name_of, tables
 from stack import Database, Stack, eventually
 from tracing import Trace
 
@@ -58,6 +62,151 @@ def test_an_upstream_that_does_not_answer_is_not_asked_for_a_while(near, upstrea
         assert get(near, hit)[0] == 200
 
 
+def is_served(near, upstream):
+    """Whether a blob is that nobody asked for yet."""
+    data = bytes_of(1000)
+    return get(near, upstream.has(data))[::2] == (200, data)
+
+
+# HTTPFailure.Cause.malformed, UpstreamFailure.isOfServer.
+@pytest.mark.parametrize("fault", [Negative, LongHeader])
+def test_a_blob_whose_answer_is_malformed_stops_no_other(near, upstream, fault):
+    configure(near, tables(("first", upstream)))
+    broken = upstream.has(bytes_of(1000))
+    upstream.answer = fault({broken})
+    for _ in range(3):
+        assert get(near, broken)[0] == 404 and is_served(near, upstream)
+    assert len(asked(upstream, broken)) == 1 and reasons(near, broken) == ["not the blob"]
+
+
+# CircuitBreaker.noteSilence, UpstreamFailure.rest.
+def test_a_blob_whose_headers_do_not_come_stops_no_other(near, upstream):
+    configure(near, tables(("first", upstream), header_timeout="2 seconds"))
+    alone, among = (upstream.has(bytes_of(1000)) for _ in range(2))
+    upstream.answer = Mute({alone, among})
+    assert get(near, alone)[0] == 404 and reasons(near, alone) == ["no answer"]
+    time.sleep(1.2)  # until the pause is over: it doesn't take the other's turn
+    assert get(near, alone)[0] == 404 and is_served(near, upstream)
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(get, near, among)
+        while not waiting.done():
+            assert is_served(near, upstream)
+    assert waiting.result()[0] == 404 and reasons(near, among) == ["no answer"]
+    assert is_served(near, upstream)
+    assert len(asked(upstream, alone)) == len(asked(upstream, among)) == 1
+
+
+# UpstreamFailure.init: another host than the upstream's.
+@pytest.mark.parametrize("port", [1, 99999])
+def test_a_blob_that_is_redirected_to_nowhere_stops_no_other(near, upstream, port):
+    configure(near, tables(("first", upstream)))
+    broken = upstream.has(bytes_of(1000))
+    assert is_served(near, upstream)
+    upstream.answer = lambda handler: broken in handler.path and reply(
+        handler, 302, b"", {"Location": f"http://127.0.0.1:{port}/{broken}"})
+    assert get(near, broken)[0] == 404
+    assert eventually(lambda: get(near, broken)[0] == 404 and is_served(near, upstream), seconds=5)
+    assert len(asked(upstream, broken)) == 1 and "certificate" not in reasons(near, broken)
+
+
+# HTTPSession.send: what lies on a connection behind an earlier answer.
+def test_stray_bytes_are_put_against_no_other_blob(near, upstream):
+    configure(near, tables(("first", upstream)))
+
+    def stray(handler):
+        if hasattr(handler, "has_answered"):
+            handler.wfile.write(b"stray bytes\r\n")
+            handler.close_connection = True
+            return True
+        handler.has_answered = True
+
+    upstream.answer = stray
+    blobs = {upstream.has(data): data for data in (bytes_of(1000) for _ in range(6))}
+    assert all(get(near, digest)[::2] == (200, data) for digest, data in blobs.items())
+    assert [reasons(near, digest) for digest in blobs] == [[]] * 6
+    assert sum(len(asked(upstream, digest)) for digest in blobs) > 6
+
+
+# Transfer.take: as with a short page.
+@pytest.mark.parametrize("status, reason", [(401, ["status"]), (500, ["status"]), (404, [])])
+def test_a_long_error_page_is_its_status(near, upstream, status, reason):
+    configure(near, tables(("first", upstream)))
+    digest = name_of(bytes_of(10))
+    upstream.answer = lambda handler: digest in handler.path and reply(handler, status, bytes(1 << 20))
+    assert get(near, digest)[0] == 404 and reasons(near, digest) == reason
+    assert is_served(near, upstream)
+
+
+class Chunking(Gated):
+    """In chunks, the second half when `gate` is set; then it ends in the middle of a chunk."""
+
+    def send(self, handler, data, start):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        half = data[:len(data) // 2]
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(half), half))
+        self.gate.wait(60)
+        handler.wfile.write(b"%x\r\n%b" % (len(half), half[:-1]))
+
+
+# FetchAttempt.isOfUse.
+@pytest.mark.parametrize("leaves", [True, False], ids=["its client leaves", "it is cut"])
+def test_what_has_no_size_and_does_not_end_leaves_nothing(near, upstream, tmp_path, leaves):
+    configure(near, tables(("first", upstream)))
+    digest, gate = upstream.has(bytes_of(4 << 20)), threading.Event()
+    upstream.answer = Chunking({digest}, gate)
+    fetching = Fetching(near, digest, tmp_path)
+    eventually(lambda: any(file.stat().st_size > 1 << 20 for file in leftovers(near, digest)))
+    if leaves:
+        fetching.process.kill()
+        time.sleep(3)  # for the fetcher to notice
+    gate.set()
+    fetching.process.wait(60)
+    eventually(lambda: leftovers(near, digest) == [])
+    line = '"reason": "interrupted"' if not leaves else "nobody waits for it"
+    assert [line in text for text in log_of(near).splitlines() if digest in text] == [True]
+
+
+# FetchAttempt.resumptionTime: without it, as long again.
+@pytest.mark.slow
+def test_a_stall_is_a_cut_before_a_deployed_client_has_gone(near, upstream, tmp_path):
+    configure(near, tables(("first", upstream)))
+    data = bytes_of(3 << 20)
+    digest = upstream.has(data)
+    upstream.answer = Stalling({digest})
+    begin = time.monotonic()
+    assert Fetching(near, digest, tmp_path).end()[0] == 18
+    assert 30 < time.monotonic() - begin < 48
+    assert len(asked(upstream, digest)) == 2
+
+
+# fetch.conf: fastcgi_read_timeout.
+@pytest.mark.slow
+def test_a_fetcher_that_hangs_is_waited_for_shorter_than_a_deployed_client_does(near, upstream):
+    configure(near, tables(("first", upstream)))
+    pid = eventually(lambda: fetcher(near))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert get(near, name_of(bytes_of(10)))[0] == 503
+        assert time.monotonic() - begin < 60
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# UpstreamServer.find.
+@pytest.mark.parametrize("status", [405, 501])
+def test_an_upstream_without_head_is_asked_by_a_get(near, upstream, status):
+    configure(near, tables(("first", upstream)))
+    upstream.answer = lambda handler: handler.command == "HEAD" and reply(handler, status)
+    digest = upstream.has(bytes_of(3 << 20))
+    code, headers, _ = near.request("HEAD", f"/shacache/{digest}")
+    assert (code, headers["Content-Length"]) == (200, str(3 << 20))
+    assert near.request("HEAD", f"/shacache/{name_of(bytes_of(10))}")[0] == 404
+    assert not near.blob_file(digest).exists() and is_served(near, upstream)
+
+
 # CircuitBreaker.allows: half-open.
 def test_an_upstream_that_is_back_is_asked_again(near, upstream):
     configure(near, tables(("first", upstream), header_timeout="1 second"))
@@ -66,7 +215,9 @@ def test_an_upstream_that_is_back_is_asked_again(near, upstream):
     upstream.answer = lambda handler: handler.connection.recv(1)  # until the other side ends it
     assert get(near, digest)[0] == 404 and reasons(near, digest) == ["no answer"]
     upstream.answer = None
-    assert eventually(lambda: get(near, digest)[::2] == (200, data))
+    assert eventually(lambda: is_served(near, upstream))
+    # Not what it didn't answer to before.
+    assert get(near, digest)[0] == 404 and len(asked(upstream, digest)) == 1
 
 
 # UpstreamServer.request: what the other side's certificate is checked by.
