@@ -7,11 +7,11 @@ import urllib.request
 
 import pytest
 from deployed import metadata_of, new_key, selected, sign
-from nearby import bytes_of, is_stored, name_of, restart
+from nearby import bytes_of, name_of, restart
 from node import CLEAN, Node
 from slapgrid import install, key_of, publish
 from slapproxy import SlapproxyCache
-from stack import Stack
+from stack import Stack, eventually
 from test_near_keys import HOUR, age, withdraw
 from test_real_client import SCRIPTS
 
@@ -113,7 +113,8 @@ def test_the_real_slapproxy_has_a_near_cache_as_upstream(far, near, tmp_path, ba
         metadata = metadata_of(far.upload(data))
         far.index(key, metadata, sign(far, metadata))
         assert client.download(entry(client, key)["sha512"]).read() == data
-        assert is_stored(near, data) and near.entries(key) == [[metadata, sign(far, metadata)]]
+        eventually(near.blob_file(name_of(data)).exists)
+        assert near.entries(key) == [[metadata, sign(far, metadata)]]
         # Its own copies, then those of the near cache behind which nothing answers.
         far.stop()
         assert client.download(entry(client, key)["sha512"]).read() == data
