@@ -67,8 +67,8 @@ let package = Package(
         .target(
             name: "Fetching",
             dependencies: [
-                "Configuration", "FastCGI", "HTTP", "Metrics", "OpenSSL", "Postgres", "ShaCache", "Storage", "System",
-                .product(name: "Logging", package: "swift-log"),
+                "CLinux", "Configuration", "FastCGI", "HTTP", "Metrics", "OpenSSL", "Postgres", "ShaCache", "Storage",
+                "System", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
 

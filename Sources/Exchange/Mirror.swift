@@ -80,7 +80,13 @@ public final class Mirror: Sendable {
         let record = MirrorRecord(settings.session())
         var reading = try MirrorReading(of: settings, backlog, record, reporter)
         while true {
-            let hasMore = try backlog.changeQuietly({ $0.count }) < Self.room && reading.read()
+            let hasMore: Bool
+            do {
+                hasMore = try backlog.changeQuietly({ $0.count }) < Self.room && reading.read()
+            } catch let failure as FeedFailure {
+                try note(failure, of: reading, in: record)
+                throw failure
+            }
             try note(reading, in: record)
             if hasMore { continue }
             if !reading.isFollowing, reading.isCurrent, backlog.changeQuietly({ $0.isIdle }) {
@@ -99,6 +105,13 @@ public final class Mirror: Sendable {
             reporter.failed(item, outcome.failed[item]!)
         }
         reporter.progress(outcome.position?.time, sums)
+    }
+
+    /// The feed could not be read behind there; that line is tried again until it can.
+    private func note(_ failure: FeedFailure, of reading: MirrorReading, in record: MirrorRecord) throws {
+        var outcome = MirrorRecord.Outcome()
+        outcome.failed[MirrorItem(.line, "\(reading.position.number)")] = MirrorFailure("\(failure)")
+        _ = try record.note(outcome, of: reading.number, from: settings.upstream)
     }
 
     private func checkTrouble() throws {

@@ -16,7 +16,7 @@ struct MirrorReading {
     let number: MirrorRecord.Number?
     /// Whether the source had no more when it was last asked.
     private(set) var isCurrent = false
-    private var position = MirrorRecord.Position()
+    private(set) var position = MirrorRecord.Position()
     private var nextRead = ContinuousClock.now
     private var nextRetry = ContinuousClock.now
     private var hasRetried = false

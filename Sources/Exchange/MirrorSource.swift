@@ -20,7 +20,7 @@ public enum MirrorSource: Sendable {
             try rest.changeQuietly { rest in
                 while let line = try rest.lines?.next() {
                     rest.number += 1
-                    if line.isEmpty { continue }
+                    if line.allSatisfy({ [0x09, 0x0D, 0x20].contains($0) }) { continue }
                     return read(line).mapError { UnreadableKey(description: "\(file!), line \(rest.number): \($0)") }
                 }
                 return rest.more.popLast().map { .success($0) }

@@ -1,4 +1,5 @@
 import FastCGI
+import Glibc
 public import ShaCache
 import System
 
@@ -9,14 +10,18 @@ public struct FetchClient: Sendable {
     /// - Parameter socket: its path.
     public init(socket: String) { self.socket = socket }
 
+    /// A large blob may take hours: who is silent so long is asked for something else, which one that is well answers soon.
+    private static let pause = Duration.seconds(15)
+
     /// Waits until that is done, however long it takes.
     ///
-    /// - Throws: `FetcherAway` when the fetcher isn't there, or ended meanwhile.
+    /// - Throws: `FetcherAway` when the fetcher isn't there, ended meanwhile, or hangs.
     public func ask(_ request: AheadRequest) throws(FetcherAway) -> AheadAnswer {
         let output: [UInt8]?
         do throws(SystemError) {
             let path = FetchRoute.ahead(request).path
-            output = try FastCGIClient.ask(socket, [("FETCH", path), ("REQUEST_METHOD", "GET")])
+            output = try FastCGIClient.ask(
+                socket, [("FETCH", path), ("REQUEST_METHOD", "GET")], pause: Self.pause, whileSilent: checkLife)
         } catch {
             throw FetcherAway(description: "\(error)")
         }
@@ -29,6 +34,13 @@ public struct FetchClient: Sendable {
             throw FetcherAway(description: "\(socket): the fetcher answers \(line.isEmpty ? "nothing" : String(line))")
         }
         return answer
+    }
+
+    /// Asks for nothing.
+    private func checkLife() throws(SystemError) {
+        _ = try FastCGIClient.ask(socket, [("FETCH", "")], pause: Self.pause) { () throws(SystemError) in
+            throw SystemError("wait for", socket, errno: ETIMEDOUT)
+        }
     }
 }
 

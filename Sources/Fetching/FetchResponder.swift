@@ -69,6 +69,8 @@ public final class FetchResponder: Sendable {
             source.send(
                 status: "200 OK",
                 headers: listHeaders(list.provenance) + [("Content-Length", "\(list.bytes.count)")], body: list.bytes)
+        } catch is TooManyQuestions {
+            source.send(.serviceUnavailable, "too many keys are asked for, try again", to: request, retryAfter: 10)
         } catch {
             fetcher.log.error(
                 "failed", metadata: ["request_id": "\(request.requestID)", "key": "\(key.text)", "cause": "\(error)"])

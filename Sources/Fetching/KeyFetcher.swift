@@ -1,3 +1,4 @@
+import CLinux
 public import Configuration
 import Glibc
 import Logging
@@ -14,8 +15,6 @@ public final class KeyFetcher: Sendable {
     /// Those that no upstream has, and those of which one gave something else than a list: not asked for in a while.
     private let resting = ExpiringSet<[UInt8]>(limit: 1 << 15)
     private let underWay = Monitor<Set<Question>>([])
-    /// One long list is read at a time: it takes many times its bytes.
-    private let reading = Monitor(())
 
     /// A key that is being asked for. What came by another way asks by itself: two caches that name each other would else wait
     /// for each other.
@@ -24,8 +23,10 @@ public final class KeyFetcher: Sendable {
         let loop: CacheLoop
     }
 
-    /// Questions that are asked at once. Beyond, what is here is the answer.
+    /// Questions that are asked at once.
     private static let limit = 64
+    /// How long one more waits until there are fewer.
+    private static let turn = Duration.seconds(5)
     private static let rest = Duration.seconds(30)
     /// For an answer in all, from the end of its headers on.
     private static let time = Duration.seconds(30)
@@ -43,23 +44,39 @@ public final class KeyFetcher: Sendable {
     /// What is listed under a key when the upstreams have been asked, as far as they can be.
     ///
     /// - Parameter loop: by which the request came; nil: they aren't to be asked.
-    /// - Throws: `DatabaseError`.
+    /// - Throws: `TooManyQuestions` when they could not be, and nothing is known of the key; `DatabaseError`.
     func list(of key: Key, asking loop: CacheLoop?) throws -> KeyList? {
-        if let loop, !loop.ends(at: fetcher.name) { refresh(key, loop: loop) }
-        return try fetcher.database.withSession { try FetchedKeys($0).list(of: key) }
+        guard let loop, !loop.ends(at: fetcher.name), !refresh(key, loop: loop) else { return try list(of: key) }
+        // What is here of another list is an answer, what there is of none would deny it.
+        if let list = try list(of: key), list.provenance != nil { return list }
+        let isAnswered = refresh(key, loop: loop, waiting: Self.turn)
+        let list = try list(of: key)
+        guard isAnswered || list != nil else { throw TooManyQuestions() }
+        return list
+    }
+
+    private func list(of key: Key) throws -> KeyList? {
+        try fetcher.database.withSession { try FetchedKeys($0).list(of: key) }
     }
 
     /// Asks for a key, or waits until another thread has.
-    private func refresh(_ key: Key, loop: CacheLoop) {
+    ///
+    /// - Parameter turn: how long it waits until it may ask.
+    /// - Returns: false when it might not.
+    private func refresh(_ key: Key, loop: CacheLoop, waiting turn: Duration = .zero) -> Bool {
         let name = Array(key.text.utf8)
-        guard !resting.contains(name) else { return }
+        guard !resting.contains(name) else { return true }
         let question = Question(name: name, loop: loop)
-        let (isUnderWay, isMine) = underWay.changeQuietly { questions in
-            guard !questions.contains(question) else { return (true, false) }
-            return (false, questions.count < Self.limit && questions.insert(question).inserted)
+        let isMine: Bool? = underWay.wait(atMost: turn) { questions in
+            guard !questions.contains(question) else { return false }
+            return questions.count < Self.limit ? questions.insert(question).inserted : nil
         }
-        if isUnderWay { return underWay.wait { $0.contains(question) ? nil : () } }
-        if isMine { _ = ask(key, question) }
+        switch isMine {
+        case nil: return false
+        case true: _ = ask(key, question)
+        case false: underWay.wait { $0.contains(question) ? nil : () }
+        }
+        return true
     }
 
     /// Asks for a key, whatever is remembered of it, and not before another thread's question is answered: that one may have
@@ -109,7 +126,12 @@ public final class KeyFetcher: Sendable {
         var isOfServer = false
         let verdict: Verdict<Void> = try fetcher.ask(fetcher.servers, for: .key(key), loop: loop) {
             server, loop in
-            let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop)
+            var isLong = false
+            defer { if isLong { leaveLong(server) } }
+            let list = try server.list(of: key, atMost: listLimit, within: Self.time, loop: loop) { [self] in
+                try enterLong(server)
+                isLong = true
+            }
             return try list.map { try store($0, of: key, from: server) }
         } orElse: { server, failure in
             isOfServer = isOfServer || failure?.isOfServer ?? true
@@ -124,6 +146,23 @@ public final class KeyFetcher: Sendable {
         }
     }
 
+    /// Waits until an upstream may send a long list: one is in memory at a time, which takes many times its bytes, and one
+    /// upstream's keep no other's.
+    private func enterLong(_ server: UpstreamServer) throws {
+        let mayEnter: Void? = server.sendsLongList.wait(atMost: Self.time) { isTaken in
+            guard !isTaken else { return nil }
+            isTaken = true
+            return ()
+        }
+        guard mayEnter != nil else { throw UpstreamFailure(.interrupted, "\(server.name): its long lists take too long") }
+    }
+
+    private func leaveLong(_ server: UpstreamServer) {
+        // What is free in the middle of the heap isn't given back by itself.
+        malloc_trim(0)
+        server.sendsLongList.changeWakingOne { $0 = false }
+    }
+
     /// Of a list, in bytes: several times what the key may hold here, since JSON writes some characters longer.
     private var listLimit: Int { rules.keys.bytes * 4 }
 
@@ -132,7 +171,7 @@ public final class KeyFetcher: Sendable {
             let signers = try Signers(session).known()
             let fetched: FetchedList
             do {
-                fetched = try reading.changeQuietly { _ in try FetchedList(list, of: key, by: rules, signers) }
+                fetched = try FetchedList(list, of: key, by: rules, signers)
             } catch let refusal as Refusal {
                 throw UpstreamFailure(.notTheBlob, "\(server.upstream.shadir)/\(key.percentEncoded): \(refusal)")
             }
@@ -169,7 +208,7 @@ public final class KeyFetcher: Sendable {
     private func followWanted() {
         while true {
             if let key = attempt({ try $0.takeWanted() }) ?? nil {
-                refresh(key, loop: CacheLoop(""))
+                _ = refresh(key, loop: CacheLoop(""), waiting: Self.turn)
             } else {
                 sleep(1)
             }
@@ -186,3 +225,6 @@ public final class KeyFetcher: Sendable {
         }
     }
 }
+
+/// As many keys are asked for as may be.
+struct TooManyQuestions: Error {}

@@ -9,6 +9,8 @@ final class UpstreamServer: Sendable {
     let upstream: Upstream
     let breaker = CircuitBreaker()
     let ledger = UpstreamLedger()
+    /// Whether a key's list that is a long one is being read.
+    let sendsLongList = Monitor(false)
     /// The hosts that the configuration names, in lower case.
     private let hosts: Set<String>
     private let sessions = SessionPool()
@@ -19,6 +21,8 @@ final class UpstreamServer: Sendable {
     /// Received at once; each request that is under way has as much memory.
     private static let bufferSize = 16 << 10
     private static let redirectLimit = 5
+    /// In bytes: more in memory for many keys at once would be too much.
+    private static let long = 128 << 10
     /// In bytes a second: what is slower than this over the stall timeout has stalled.
     private static let leastRate = 1000
 
@@ -70,11 +74,14 @@ final class UpstreamServer: Sendable {
     /// - Parameters:
     ///   - limit: in bytes.
     ///   - time: how long it may take in all, however its pieces come.
+    ///   - beforeLong: called when the list turns out to be a long one, before more of it is read.
     /// - Returns: nil when the upstream doesn't have it.
     /// - Throws: `UpstreamFailure`.
-    func list(of key: Key, atMost limit: Int, within time: Duration, loop: String) throws -> [UInt8]? {
+    func list(
+        of key: Key, atMost limit: Int, within time: Duration, loop: String, beforeLong: @escaping () throws -> Void
+    ) throws -> [UInt8]? {
         let url = "\(upstream.shadir)/\(key.percentEncoded)"
-        let (head, list) = try text(at: url, atMost: limit, within: time, loop: loop)
+        let (head, list) = try text(at: url, atMost: limit, within: time, loop: loop, beforeLong: beforeLong)
         return try Self.has(url, head.status) ? list : nil
     }
 
@@ -118,11 +125,17 @@ final class UpstreamServer: Sendable {
     /// Asks for what is kept in memory; the same.
     ///
     /// - Returns: the bytes of a 200, and of no other answer.
-    func text(at url: String, atMost limit: Int, within time: Duration, loop: String) throws -> (Head, [UInt8]) {
+    func text(
+        at url: String, atMost limit: Int, within time: Duration, loop: String,
+        beforeLong: @escaping () throws -> Void = {}
+    ) throws -> (Head, [UInt8]) {
         let end = ContinuousClock.now + time
         var text: [UInt8] = []
+        // The session keeps what receives it, until it is used again.
+        defer { text = [] }
         let head = try ask(request(.get, url, loop: loop), atMost: limit) { _, _, bytes in
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
+            if text.count <= Self.long, text.count + bytes.count > Self.long { try beforeLong() }
             text.append(contentsOf: bytes)
         }.head
         return (head, text)

@@ -58,7 +58,8 @@ struct FetchedKeysTests {
         #expect(none.refusal == Refusal.unsigned.terms.message)
     }
 
-    @Test(arguments: ["{}", "[", "null", "[[\"\u{0}\"]]", "\u{FEFF}[]"]) func `what is no list is refused`(
+    @Test(arguments: ["{}", "[", "null", "[[\"\u{0}\"]]", "\u{FEFF}[]", "[] 1", "[1}", "[,]", "[1,]", "[x]", "[\"]"])
+    func `what is no list is refused`(
         _ text: String
     ) throws {
         let rules = UploadRules(

@@ -6,6 +6,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1000  # of those that come at once, none waits for a second SYN
+
+
 class Impostor:
     """Serves `listings` (key → bytes, or pairs) below /shadir and `blobs` (name → bytes) below /shacache, with ranges.
 
@@ -38,7 +42,7 @@ class Impostor:
 
             do_HEAD = do_POST = do_PUT = do_GET
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"

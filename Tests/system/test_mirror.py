@@ -393,6 +393,59 @@ def test_the_metrics_have_how_far_mirrors_are_and_what_fails(near, feed):
         eventually(lambda: [time.time() - at < 60 for at in current()] == [True])
 
 
+# Mirror.note(FeedFailure), MirrorRecord.begin: without, it would be current.
+def test_a_first_run_that_could_not_read_the_feed_has_nothing_and_says_why(near, feed):
+    made, feed.refuse = feed.add(), 403
+    mirror(near, status=1)
+    assert "current_at" not in status(near)["mirrors"][0] or status(near)["mirrors"][0]["current_at"] is None
+    (item,) = status(near)["items"]
+    assert (item["kind"], item["name"], item["state"]) == ("line", "0", "failed") and "answers 403" in item["reason"]
+    assert not scrape(near).of("shacache_mirror_current_timestamp_seconds")
+    assert scrape(near).value("shacache_mirror_items", upstream="far", state="failed") == 1
+    feed.refuse = None
+    assert mirror(near)[0]["failed"] == 0 and is_here(near, made[1]) and items(near) == []
+    assert scrape(near).of("shacache_mirror_current_timestamp_seconds") and status(near)["mirrors"][0]["current_at"]
+
+
+# MirrorSource.keys.
+def test_blank_lines_of_a_file_of_keys_are_no_keys(near, feed, tmp_path):
+    made = [feed.add() for _ in range(2)]
+    (keys := tmp_path / "keys").write_text(f"\n  \n{made[0][0]}\n \t \r\n\n{made[1][0]}\n  ")
+    sums, _ = mirror(near, "--keys", keys)
+    assert (sums["keys"], sums["blobs"], sums["failed"], sums["absent"]) == (2, 2, 0, 0)
+
+
+# FetchClient.checkLife: without, the run never ends.
+@pytest.mark.slow
+def test_a_run_beside_a_fetcher_that_hangs_ends(near, upstream, feed):
+    feed.add()
+    stopped = fetcher(near)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        sums, said = mirror(near, status=1)
+        assert "fetch.sock" in sums["problem"] and PATIENCE <= time.monotonic() - begin < PATIENCE + 90, said
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert mirror(near)[0]["blobs"] == 1
+
+
+# FetchClient.checkLife: a fetcher that is at work is no fetcher that hangs.
+@pytest.mark.slow
+def test_a_run_waits_for_a_blob_that_takes_long(near, upstream, feed):
+    data, gate = bytes_of(1_000_000), threading.Event()
+    key, digest = feed.add(data)
+    configure(near, tables(("far", upstream), stall_timeout="2 minutes"))
+    gated = Gated({digest}, gate)
+    upstream.answer = lambda handler: feed(handler) or gated(handler)
+    threading.Timer(50, gate.set).start()
+    try:
+        sums, said = mirror(near)
+        assert gate.is_set() and (sums["blobs"], said) == (1, "")
+    finally:
+        configure(near, tables(("far", upstream), stall_timeout="4 seconds"))
+
+
 # A real one upstream
 
 

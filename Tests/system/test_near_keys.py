@@ -5,6 +5,8 @@ import json
 import os
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
 import pytest
@@ -13,9 +15,10 @@ from deployed import client_of, metadata_of, new_key, selected, sign
 from impostor import reply
 from slapproxy import SlapproxyCache
 from stack import Database, Stack, eventually
-from nearby import log_of, name_of, restart
+from nearby import fetcher, log_of, memory, name_of, restart
 
 HOUR = 3600
+MIB = 1 << 20
 
 
 def lookup(near, key, **headers):
@@ -221,6 +224,51 @@ def test_clients_that_come_together_make_one_request(near, upstream):
     for client in clients:
         client.join()
     assert answers == [[pair("1")]] * 20 and len(asked(upstream, key)) == 1
+
+
+# KeyFetcher.refresh: without a turn, 404.
+@pytest.mark.parametrize("delay", [0.1, 2.5])
+def test_more_keys_than_are_asked_for_at_once_wait_for_their_turn_and_are_not_denied(near, upstream, delay):
+    restart(near)  # of an upstream that failed, it asks nothing for a while
+    keys, old = [new_key() for _ in range(300)], new_key()
+    upstream.listings.update({key: [pair("1")] for key in [*keys, old]})
+    assert near.entries(old) == [pair("1")]
+    age(near, old, 2 * HOUR)
+    upstream.answer = lambda handler: time.sleep(delay)
+    with ThreadPoolExecutor(len(keys)) as clients:
+        lookups = [clients.submit(lookup, near, key) for key in keys]
+        eventually(lambda: len(upstream.requests) > 64)
+        # What was listed before is the answer, and does not wait.
+        assert near.entries(old) == [pair("1")]
+        answers = [answer.result() for answer in lookups]
+    late = [headers for status, headers, _ in answers if status == 503]
+    assert {status for status, _, _ in answers} <= {200, 503} and len(late) < 300 - 64
+    assert bool(late) == (delay > 1) and all(headers["Retry-After"] == "10" for headers in late)
+
+
+# What a tree of all its values would take: in the list, in one element of it, and in the metadata of a pair.
+HEAVY = {
+    "pairs": b"[" + b"[[],[]]," * 500_000 + b"[]]",
+    "one pair": b"[[" + b"[],[]," * 650_000 + b"[]]]",
+    "metadata": json.dumps([['{"x": [' + "[]," * 300_000 + "[]]}", ""]] * 4).encode(),
+}
+
+
+# ListElements, FetchedList.markLimit and the limit of its elements, KeyFetcher.enterLong and leaveLong.
+@pytest.mark.parametrize("kind", HEAVY)
+def test_lists_that_are_trees_of_very_many_values_take_little_memory_and_delay_no_other(near, upstream, kind):
+    assert MIB < len(HEAVY[kind]) < 4 * MIB
+    restart(near)
+    heavy, small = [new_key() for _ in range(40)], [new_key() for _ in range(5)]
+    upstream.listings.update({key: HEAVY[kind] for key in heavy} | {key: [pair("1")] for key in small})
+    with ThreadPoolExecutor(40) as clients:
+        lookups = [clients.submit(near.entries, key) for key in heavy]
+        eventually(lambda: len(upstream.requests) > 10)
+        begin = time.monotonic()
+        assert [near.entries(key) for key in small] == [[pair("1")]] * 5
+        seconds = time.monotonic() - begin
+        assert {str(lookup.result()) for lookup in lookups} <= {"[]", "None"}
+    assert seconds < 5 and memory(fetcher(near))[0] < 200 * MIB, (seconds, memory(fetcher(near))[0] // MIB)
 
 
 def test_a_cache_that_is_its_own_upstream_asks_once(tmp_path):

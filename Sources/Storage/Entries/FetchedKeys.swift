@@ -165,8 +165,8 @@ extension FetchedKeys {
             SELECT \(key.text), position, metadata, signature, decode(digest, 'hex'), decode(sha512, 'hex'), result,
                 nullif(signer, '')::bigint
             FROM unnest(
-                \(pairs.map(\.entry.metadata))::text[], \(pairs.map(\.entry.signature))::text[],
-                \(pairs.map { hex($0.entry.digest) })::text[], \(pairs.map { $0.entry.sha512.description })::text[],
+                \(pairs.map(\.metadata))::text[], \(pairs.map(\.signature))::text[],
+                \(pairs.map { hex($0.digest) })::text[], \(pairs.map { $0.sha512.description })::text[],
                 \(pairs.map(\.result.name))::text[], \(pairs.map { $0.result.signer.map(String.init) ?? "" })::text[]
             ) WITH ORDINALITY AS pair (metadata, signature, digest, sha512, result, signer, position)
             """)

@@ -4,7 +4,7 @@ import Postgres
 public struct MirrorFigures: Sendable {
     public let upstream: String
     /// When the mirror that is behind most had all that its feed had, in seconds since 1970: of those that follow, and of those
-    /// that were run once; nil: there is none.
+    /// that were run once; nil: none has had that yet.
     public let followedUntil: Int?
     public let mirroredUntil: Int?
     /// What failed, and what no upstream has.
@@ -17,9 +17,9 @@ public struct MirrorFigures: Sendable {
             try session.connection.run(
                 """
                 SELECT name,
-                    (SELECT floor(extract(epoch FROM min(current_at)))::bigint FROM shacache.mirror
+                    (SELECT floor(extract(epoch FROM min(nullif(current_at, '-infinity'))))::bigint FROM shacache.mirror
                         WHERE upstream_id = upstream.id AND is_following),
-                    (SELECT floor(extract(epoch FROM min(current_at)))::bigint FROM shacache.mirror
+                    (SELECT floor(extract(epoch FROM min(nullif(current_at, '-infinity'))))::bigint FROM shacache.mirror
                         WHERE upstream_id = upstream.id AND NOT is_following),
                     (SELECT count(*) FROM shacache.mirror_item WHERE upstream_id = upstream.id AND NOT is_absent),
                     (SELECT count(*) FROM shacache.mirror_item WHERE upstream_id = upstream.id AND is_absent)

@@ -43,10 +43,10 @@ public struct MirrorRecord {
             let upstream = try id(of: selection.upstream)
             let row = try connection.run(
                 """
-                INSERT INTO shacache.mirror (upstream_id, key_prefix, since, is_following)
+                INSERT INTO shacache.mirror (upstream_id, key_prefix, since, is_following, current_at)
                 VALUES (
                     \(upstream), \(selection.keyPrefix), coalesce(to_timestamp(\(selection.since)::bigint), '-infinity'),
-                    \(isFollowing))
+                    \(isFollowing), '-infinity')
                 ON CONFLICT (upstream_id, key_prefix, since) DO UPDATE SET is_following = excluded.is_following
                 RETURNING id, number, numbering
                 """
@@ -171,7 +171,8 @@ extension MirrorRecord {
                 SELECT name AS upstream, nullif(key_prefix, '') AS key_prefix,
                     CASE WHEN since > '-infinity' THEN since END AS since, number,
                     CASE WHEN is_following THEN 'yes' ELSE 'no' END AS follows,
-                    date_trunc('second', item_at) AS item_at, date_trunc('second', current_at) AS current_at
+                    date_trunc('second', item_at) AS item_at,
+                    date_trunc('second', nullif(current_at, '-infinity')) AS current_at
                 FROM shacache.mirror JOIN shacache.upstream ON upstream.id = upstream_id
                 ORDER BY name, key_prefix, since
                 """))
