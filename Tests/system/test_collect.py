@@ -230,20 +230,29 @@ def run_collections(start, count, between, pause):
                 collector.kill()
             else:
                 processes.send(stack, victim)
+        # On a busy machine, kills may have left none of them the time for each step.
+        eventually(lambda: min(sums_of(stack)) > 0, seconds=60)
     checked = check_history(stack, history)
     # What a kill has left under way is done by the next.
     eventually(lambda: stack.admin("collect", "apply", check=False).returncode == 0)
     check_counts(stack)
-    sums = Database(stack).run(
-        "SELECT sum(hidden_entries), sum(removed_entries), sum(removed_blobs), sum(freed_blobs) FROM shacache.collection_sum")
-    return checked, [int(number) for number in sums[0]], history
+    return checked, sums_of(stack), history
+
+
+def sums_of(stack):
+    """Of all collections: hidden and removed entries, removed and freed blobs."""
+    ((*sums,),) = Database(stack).run("""
+        SELECT coalesce(sum(hidden_entries), 0), coalesce(sum(removed_entries), 0), coalesce(sum(removed_blobs), 0),
+            coalesce(sum(freed_blobs), 0)
+        FROM shacache.collection_sum""")
+    return [int(number) for number in sums]
 
 
 def test_nothing_acknowledged_is_lost_by_collections_beside_uploads_and_kills(start):
     # Fails when what is uploaded or named isn't touched (record_blobs, record_entries), or without the second look under
     # the locks (BlobRepository.remove).
     checked, sums, history = run_collections(start, 30, 2, 0.05)
-    assert checked > 10 and min(sums) > 0, (checked, sums)
+    assert checked > 10, (checked, sums)
     # 403 to those who upload what an operator has withdrawn, 503 to those whose worker was killed.
     assert set(history.statuses(UPLOAD, LIST)) <= {201, 403, 503, None}, history.failures(UPLOAD, LIST)
     assert set(history.statuses(DOWNLOAD, LOOK_UP)) <= {200, 404, 503, None}, history.failures(DOWNLOAD, LOOK_UP)
@@ -253,7 +262,7 @@ def test_nothing_acknowledged_is_lost_by_collections_beside_uploads_and_kills(st
 def test_nothing_acknowledged_is_lost_by_ten_thousand_collections(start):
     checked, sums, history = run_collections(start, 10_000, 10, 0.4)
     print(f"{checked} listed blobs read back; hidden, removed entries, removed, freed blobs: {sums}; {history.statuses(UPLOAD, LIST)}")
-    assert checked > 10 and min(sums) > 0, (checked, sums)
+    assert checked > 10, (checked, sums)
 
 
 @pytest.mark.parametrize("statement", [

@@ -365,13 +365,13 @@ ENTRY = """
 
 
 # Fails when record_entries notes no entries, or when who reads them doesn't look for the blob again.
-@pytest.mark.parametrize("first, second", [(BLOB, ENTRY), (ENTRY, BLOB)])
-def test_an_entry_and_its_blob_that_commit_at_the_same_time(record, first, second):
+@pytest.mark.parametrize("earlier, later", [(BLOB, ENTRY), (ENTRY, BLOB)])
+def test_an_entry_and_its_blob_that_commit_at_the_same_time(record, earlier, later):
     missing = "SELECT key FROM report.entries_without_blob WHERE key = 'late'"
     try:
-        with under_way(record._stack, first) as end:
-            record.run(second, role="shacache_worker")
-            assert ask(record, missing) == ([("late",)] if second == ENTRY else [])
+        with under_way(record._stack, earlier) as end:
+            record.run(later, role="shacache_worker")
+            assert ask(record, missing) == ([("late",)] if later == ENTRY else [])
             end()
         assert ask(record, missing) == []
         record.run("SELECT shacache.forget_entries_with_blob()", role="shacache_admin")
