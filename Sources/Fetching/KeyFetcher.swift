@@ -154,7 +154,9 @@ public final class KeyFetcher: Sendable {
             isTaken = true
             return ()
         }
-        guard mayEnter != nil else { throw UpstreamFailure(.interrupted, "\(server.name): its long lists take too long") }
+        guard mayEnter != nil else {
+            throw UpstreamFailure(.interrupted, "\(server.name): its long lists take too long")
+        }
     }
 
     private func leaveLong(_ server: UpstreamServer) {
