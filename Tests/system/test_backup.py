@@ -246,7 +246,8 @@ def test_one_that_was_killed_leaves_the_earlier_whole_and_the_next_goes_on(two, 
     first, _ = backup(two, *words)
     # It would take a minute.
     with slow_backup(two, *words, size=18_000_000) as process:
-        eventually(lambda: is_receiving(directory))
+        # By ssh, each step before it is a connection.
+        eventually(lambda: is_receiving(directory), 60)
         process.send_signal(signal.SIGKILL)
         process.wait()
     # Nothing goes on writing there.
@@ -454,6 +455,8 @@ def test_a_bad_backup_is_removed_as_the_guide_has_it(two, tmp_path):
 
 def test_where_no_backups_are_is_said_in_a_line(tmp_path, place):
     directory, words = place
+    if directory.exists():
+        directory.rmdir()
     for done in (subprocess.run([ADMIN, "backup", verb, *words], capture_output=True, text=True) for verb in ("list", "verify")):
         assert done.returncode == 1, done
         # Of another host, rsync says it.
