@@ -66,6 +66,12 @@ def test_a_database_of_a_release_that_is_not_installed_ends_it(unstarted):
     assert refusal(unstarted) == f"shacache: {pgdata}: made by PostgreSQL 9.6, which is not installed"
 
 
+def test_its_database_is_reached_where_the_machines_own_has_another_port(stack):
+    # Fails without the port in write_environment (ops/runner/welcome.py). On Debian, psql sets PGPORT.
+    for name in "DATABASE_URL", "REPORT_DATABASE_URL":
+        subprocess.run(["psql", "-XAtc", "SELECT 1", stack.env[name]], env={**os.environ, "PGPORT": "5433"}, check=True)
+
+
 def test_a_missing_worker_ends_it(unstarted, tmp_path):
     # Fails without check_tools (ops/runner/serve.py).
     unstarted.settings["BIN"] = str(tmp_path)

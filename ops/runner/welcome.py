@@ -75,8 +75,9 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
 def write_environment(client: Client, state: State) -> None:
     """STATE/env."""
     def database(role: str) -> str:
-        # Without an ampersand: a shell reads this file, too.
-        return f"postgresql://{role}@/{DATABASE}?host={quote(str(state.postgres_socket))}"
+        # Without an ampersand: a shell reads this file, too. With the port: Debian's psql would take that of the machine's
+        # own cluster.
+        return f"postgresql://{role}@:5432/{DATABASE}?host={quote(str(state.postgres_socket))}"
 
     values = {
         "SHACACHE_URL": client.download_shacache,
