@@ -31,7 +31,8 @@ public final class Cache {
             self.timeout = timeout
             self.usesProxies = usesProxies
             retry = Retry(
-                limit: retries, hasAlternative: hasAlternative || isFollowed, isFollowed: isFollowed, reporter: reporter)
+                limit: retries, hasAlternative: hasAlternative || isFollowed, isFollowed: isFollowed, reporter: reporter
+            )
         }
     }
 

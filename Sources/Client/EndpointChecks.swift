@@ -110,7 +110,7 @@ final class EndpointChecks {
                 tell(.good(option, "\(near) answers"))
                 continue
             case .away: words = "doesn't answer"
-            case .untrusted: words = "isn't trusted: a certificate is not accepted, the upstream's or the near cache's own"
+            case .untrusted: words = "isn't trusted: a certificate is not accepted, the upstream's or the cache's own"
             }
             tell(
                 .warning(
