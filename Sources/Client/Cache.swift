@@ -20,16 +20,19 @@ public final class Cache {
         ///     or hardly anything comes, in seconds.
         ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere, an origin or a compiler: then
         ///     all of its troubles together take no longer than that either.
+        ///   - isFollowed: whether that is another cache, which is asked at once when no connection comes about.
         ///   - usesProxies: whether the cache is reached through the proxies of the environment.
         public init(
             _ configuration: NodeConfiguration, for use: Use, retries: Int, timeout: Int, hasAlternative: Bool = false,
-            usesProxies: Bool = true, reporter: Reporter
+            isFollowed: Bool = false, usesProxies: Bool = true, reporter: Reporter
         ) {
             self.configuration = configuration
             self.use = use
             self.timeout = timeout
             self.usesProxies = usesProxies
-            retry = Retry(limit: retries, hasAlternative: hasAlternative, reporter: reporter)
+            retry = Retry(
+                limit: retries, hasAlternative: hasAlternative || isFollowed, isFollowed: isFollowed, reporter: reporter
+            )
         }
     }
 
@@ -63,7 +66,7 @@ public final class Cache {
     func listing(of key: Key) throws -> UnverifiedListing {
         let directory = try configuration.requiredEndpoint(.download, .directory, for: use)
         let response = try answer(to: directory.request(.get, key.percentEncoded))
-        return try UnverifiedListing(response.body)
+        return try UnverifiedListing(response.body, Provenance { response.head[$0] })
     }
 
     /// What the directory answers for a key, as it comes.

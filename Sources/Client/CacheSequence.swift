@@ -4,11 +4,11 @@ public struct CacheSequence {
     private let caches: [(url: String, downloader: Downloader)]
     private let reporter: Reporter
 
-    /// - Parameter settings: of a cache with such URLs; whether there is another one to ask.
+    /// - Parameter settings: of a cache with such URLs; whether another one is asked next.
     /// - Throws: `UsageError` when the configuration's lists of fallbacks don't fit.
     public init(
         _ configuration: NodeConfiguration,
-        settings: (NodeConfiguration, _ hasAlternative: Bool) throws -> Cache.Settings,
+        settings: (NodeConfiguration, _ isFollowed: Bool) throws -> Cache.Settings,
         reporter: Reporter
     ) throws {
         let certificates = configuration.trustedCertificates(reporter: reporter)

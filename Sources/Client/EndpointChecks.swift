@@ -21,8 +21,8 @@ final class EndpointChecks {
     /// What is uploaded, and fetched in parts. Always the same bytes, so that it is stored once.
     static let probe = Array("shacache doctor was here, to see whether uploads and ranges work\n".utf8)
     static let probeDigest = Digest(bytes: Hash.digest(.sha512, of: probe))
-    /// A name that no file has.
-    static let nobody = Digest(bytes: [UInt8](repeating: 0, count: 64))
+    /// A name that no file has. Another one in each run: a near cache remembers what is nowhere, and asks nobody then.
+    static let nobody = Digest(bytes: (0..<64).map { _ in UInt8.random(in: 0...255) })
     static let key = "shacache-doctor:probe"
 
     /// What a service may be asked for, whether it is there or not.
@@ -93,7 +93,7 @@ final class EndpointChecks {
             guard let response = ask(endpoint.request(.get, Self.name(for: service)), option) else { continue }
             examine(response, of: endpoint, option)
             examineClock(response, option)
-            examineUpstreams(response, option)
+            if service == .cache { examineUpstreams(response, option) }
         }
     }
 
@@ -104,13 +104,17 @@ final class EndpointChecks {
         }
         for upstream in upstreams.upstreams {
             let near = "it is a near cache, whose upstream \(upstream.name)"
-            guard upstream.isAway else {
+            let words: String
+            switch upstream.state {
+            case .asked:
                 tell(.good(option, "\(near) answers"))
                 continue
+            case .away: words = "doesn't answer"
+            case .untrusted: words = "isn't trusted: a certificate is not accepted, the upstream's or the cache's own"
             }
             tell(
                 .warning(
-                    option, "\(near) doesn't answer: what isn't there already can't be had from it",
+                    option, "\(near) \(words): what isn't there already can't be had from it",
                     mend: "tell the cache's operator; what is there goes on"))
         }
     }

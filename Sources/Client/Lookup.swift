@@ -10,6 +10,8 @@ public struct Lookup {
         public let trust: Trust
         /// nil when the entry names none.
         public let platform: Platform?
+        /// From which upstream a near cache has it; nil when the entry was put there.
+        public let upstream: String?
         public let blob: Blob
     }
 
@@ -26,8 +28,10 @@ public struct Lookup {
         case unreadable(reason: String)
     }
 
-    /// Oldest first.
+    /// Oldest first; of a near cache, as its upstream has them, and behind that what was put there.
     public let lines: [Line]
+    /// Of a near cache that has fetched some of it.
+    public let provenance: Provenance?
 
     /// Connections that ask for blobs at once: a far server's answers take long, not its work.
     private static let threads = 8
@@ -38,7 +42,12 @@ public struct Lookup {
         let search = try Background { try Self.blobs(of: digests, in: settings) }
         let listing = Result { try unverified.verified(by: certificates) }
         let blobs = try search.value()
-        lines = try listing.get().entries.map { Self.line($0, blobs) }
+        let provenance = unverified.provenance
+        self.provenance = provenance
+        lines = try listing.get().entries.enumerated().map { index, listed in
+            let isFetched = provenance?.numbers.contains { $0.contains(index + 1) } ?? false
+            return Self.line(listed, from: isFetched ? provenance?.upstream : nil, blobs)
+        }
     }
 
     public var rows: [LookupRow] {
@@ -48,13 +57,13 @@ public struct Lookup {
         }
     }
 
-    private static func line(_ listed: ListedEntry, _ blobs: [Digest: Blob]) -> Line {
+    private static func line(_ listed: ListedEntry, from upstream: String?, _ blobs: [Digest: Blob]) -> Line {
         switch listed {
         case .unreadable(let reason): .unreadable(reason: reason)
         case .readable(let entry, let trust):
             .entry(
                 LookupRow(
-                    entry: entry, trust: trust, platform: Platform(entry.content),
+                    entry: entry, trust: trust, platform: Platform(entry.content), upstream: upstream,
                     blob: blobs[entry.sha512] ?? .unknown))
         }
     }
@@ -119,15 +128,18 @@ public struct Listing: Sendable {
 /// The same before its signatures are verified.
 struct UnverifiedListing {
     private let pairs: [Result<Entry, Refusal>]
+    /// What a near cache says of it.
+    let provenance: Provenance?
 
     /// - Parameter body: what the directory answered. Each pair is judged by itself, so that one which is broken, by
     ///   mistake or on purpose, can't hide the others.
-    init(_ body: [UInt8]) throws(CacheFailure) {
+    init(_ body: [UInt8], _ provenance: Provenance? = nil) throws(CacheFailure) {
         // Broken UTF-8 in one pair becomes U+FFFD, which breaks that pair's signature and no other's.
         let text = Array(String(decoding: body, as: UTF8.self).utf8)
         guard let document = try? JSON(text) else { throw .malformed("the directory's answer is not JSON") }
         guard case .array(let pairs) = document else { throw .malformed("the directory's answer is not a list") }
         self.pairs = pairs.map { pair in Result { () throws(Refusal) in try Entry(pair: pair) } }
+        self.provenance = provenance
     }
 
     func contains(_ entry: Entry) -> Bool {

@@ -7,6 +7,8 @@ struct Retry: Sendable {
     let limit: Int
     /// Whether there is a fallback, so that a server in trouble gets no more time than a silent one.
     var hasAlternative = false
+    /// Whether another cache is asked next: then one that takes no connection isn't waited for at all.
+    var isFollowed = false
     let reporter: Reporter
     /// Waits between two tries, for so many seconds.
     var wait: @Sendable (Int) -> Void = { sleep(UInt32($0)) }
@@ -53,8 +55,16 @@ struct Retry: Sendable {
     private func attempt(_ send: () throws -> HTTPResponse) throws -> Result<HTTPResponse, HTTPFailure> {
         do {
             return .success(try send())
-        } catch let failure as HTTPFailure where [.unreachable, .interrupted, .malformed].contains(failure.kind) {
+        } catch let failure as HTTPFailure where isWorthRetrying(failure) {
             return .failure(failure)
+        }
+    }
+
+    private func isWorthRetrying(_ failure: HTTPFailure) -> Bool {
+        switch failure.kind {
+        case .unreachable: !isFollowed
+        case .interrupted, .malformed: true
+        case .silent, .notTheFile, .redirect, .certificate, .misuse: false
         }
     }
 }

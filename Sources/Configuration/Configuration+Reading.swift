@@ -39,6 +39,7 @@ extension Configuration {
             // First: a misspelt one is why another is missing.
             try unknown.refuse(lines)
             self = try decoded.get()
+            (self.path, self.lines) = (path, lines)
             try placeRetention(lines)
             try checkUpstreams(lines)
         } catch {
@@ -89,18 +90,18 @@ extension KeyedDecodingContainer {
     /// A number that makes sense from 1 on.
     func positive(_ key: Key) throws -> Int? {
         guard let number = try decodeIfPresent(Int.self, forKey: key) else { return nil }
-        guard number > 0 else {
-            throw DecodingError.dataCorruptedError(forKey: key, in: self, debugDescription: "must be 1 or more")
-        }
+        guard number > 0 else { throw wrong(key, "must be 1 or more") }
         return number
     }
 
-    /// The beginning of a URL, to which a path with its slash is added.
+    /// The beginning of a URL, to which a path with its slash is added. Logs, reports and pages show it.
     func url(_ key: Key) throws -> String? {
         guard let text = try decodeIfPresent(String.self, forKey: key) else { return nil }
-        guard text.wholeMatch(of: /https?:\/\/[^\s\/?#]+(\/[^\s?#]*[^\s\/?#])?/) != nil else {
-            throw DecodingError.dataCorruptedError(
-                forKey: key, in: self, debugDescription: "must be http:// or https://, a host, and no slash at the end")
+        guard let match = text.wholeMatch(of: /https?:\/\/([^\s\/?#]+)(\/[^\s?#]*[^\s\/?#])?/) else {
+            throw wrong(key, "must be http:// or https://, a host, and no slash at the end")
+        }
+        guard !match.1.contains("@") else {
+            throw wrong(key, "must have no user and no password, which logs and pages would show")
         }
         return text
     }

@@ -47,12 +47,15 @@ public struct Upstream: Decodable, Sendable {
         guard keyFile == nil || certificateFile != nil else {
             throw options.wrong(.key, "goes with certificate")
         }
-        redirectHosts = try options.decodeIfPresent([String].self, forKey: .redirectHosts) ?? []
-        headerTimeout = try options.period(.headerTimeout)?.seconds ?? 5
+        redirectHosts = try options.hosts(.redirectHosts) ?? []
+        headerTimeout = try options.period(.headerTimeout, atMost: Self.longestHeaderTimeout)?.seconds ?? 5
         stallTimeout = try options.period(.stallTimeout)?.seconds ?? 30
-        sizeLimit = try options.bytes(.limit) ?? 100 << 30
-        bandwidth = try options.bytes(.bandwidth)
+        sizeLimit = try options.bytes(.limit, atLeast: 1 << 10) ?? 100 << 30
+        bandwidth = try options.bytes(.bandwidth, atLeast: 1 << 10)
     }
+
+    /// In seconds. nginx waits for little more, and so do the deployed clients.
+    private static let longestHeaderTimeout = 50
 
     /// Where a ShaCache server has it.
     private static func feed(beside url: String) -> String {
@@ -79,12 +82,21 @@ extension Configuration {
 
         public init(from decoder: any Decoder) throws {
             let options = try decoder.options(CodingKeys.self)
-            clients = try options.positive(.clients) ?? 256
-            keyAges = FetchedKeys.Limits(
-                fresh: try options.period(.fresh)?.seconds ?? 60, stale: try options.period(.stale)?.seconds ?? 3600)
-            bytesLimit = try options.bytes(.bytesLimit)
+            clients = try options.count(.clients, atMost: Self.mostClients) ?? 256
+            let fresh = try options.period(.fresh)?.seconds ?? 60
+            let stale = try options.period(.stale)?.seconds ?? 3600
+            guard fresh <= stale else {
+                throw options.wrong(
+                    options.contains(.stale) ? .stale : .fresh,
+                    "stale (\(stale) seconds) must not be shorter than fresh (\(fresh) seconds)")
+            }
+            keyAges = FetchedKeys.Limits(fresh: fresh, stale: stale)
+            bytesLimit = try options.bytes(.bytesLimit, atLeast: 1 << 20)
             socket = try options.text(.socket) ?? "/run/shacache/fetch.sock"
         }
+
+        /// Each has a thread. The unit's TasksMax has room for them.
+        private static let mostClients = 1000
     }
 
     /// Names tell upstreams apart, in the database too.

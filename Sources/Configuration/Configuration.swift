@@ -24,6 +24,9 @@ public struct Configuration: Decodable, Sendable {
     /// In the order in which they are asked; without any, nothing is fetched.
     public let upstreams: [Upstream]
     public let fetching: Fetching
+    /// The file's path, and its lines: what is found later can say where.
+    var path = ""
+    var lines = OptionLines("")
 
     private enum CodingKeys: String, CodingKey {
         case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection, fetching

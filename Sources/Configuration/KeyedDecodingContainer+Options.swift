@@ -15,9 +15,11 @@ extension KeyedDecodingContainer {
         return text
     }
 
-    func count(_ key: Key) throws -> Int? {
+    func count(_ key: Key, atMost most: Int = .max) throws -> Int? {
         guard contains(key) else { return nil }
-        guard let count = try? positive(key) else { throw wrong(key, "must be a number from 1 on") }
+        guard let count = try? positive(key), count <= most else {
+            throw wrong(key, "must be a number from 1 \(most == .max ? "on" : "to \(most)")")
+        }
         return count
     }
 
@@ -37,11 +39,13 @@ extension KeyedDecodingContainer {
         return value
     }
 
-    func period(_ key: Key) throws -> RetentionPeriod? {
+    /// - Parameter longest: in seconds.
+    func period(_ key: Key, atMost longest: Int = .max) throws -> RetentionPeriod? {
         guard let text = try text(key) else { return nil }
         guard let period = RetentionPeriod(text) else {
             throw wrong(key, "must be like \"90 days\": a number from 1 on, and seconds, minutes, hours, days or weeks")
         }
+        guard period.seconds <= longest else { throw wrong(key, "must be \(longest) seconds at most") }
         return period
     }
 
@@ -57,12 +61,31 @@ extension KeyedDecodingContainer {
         return name
     }
 
-    func bytes(_ key: Key) throws -> Int? {
+    /// - Parameter least: what is less is a mistake: of the unit, most often.
+    func bytes(_ key: Key, atLeast least: Int = 1) throws -> Int? {
         guard contains(key) else { return nil }
-        if let number = try? count(key) { return number }
-        guard let text = try? text(key), let number = byteCount(text), number > 0 else {
-            throw wrong(key, "must be a number of bytes from 1 on, or like \"500 GB\" (K, M, G, T: powers of 1024)")
+        let form = "a number of bytes from \(least) on, or like \"500 GB\" (K, M, G, T: powers of 1024)"
+        guard let number = (try? count(key)) ?? (try? text(key)).flatMap(byteCountWithUnit) else {
+            throw wrong(key, "must be \(form)")
         }
+        guard number >= least else { throw wrong(key, "is \(number) bytes: must be \(form)") }
         return number
+    }
+
+    /// In quotes, a number alone is likely to have lost its unit.
+    private func byteCountWithUnit(_ text: String) -> Int? {
+        text.last?.isNumber == true ? nil : byteCount(text).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// Hosts, as a URL has them.
+    func hosts(_ key: Key) throws -> [String]? {
+        guard contains(key) else { return nil }
+        guard let hosts = try? decode([String].self, forKey: key) else {
+            throw wrong(key, "must be like [\"cdn.example.org\"]")
+        }
+        for host in hosts where host.wholeMatch(of: /[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]/) == nil {
+            throw wrong(key, "\"\(host)\" is no host: each is named, without a scheme, a port or *")
+        }
+        return hosts
     }
 }

@@ -33,12 +33,12 @@ extension Decoder {
     }
 }
 
-/// Any name.
-private struct OptionName: CodingKey {
+/// Any name, or the number of a table in an array, from 0 on.
+struct OptionName: CodingKey {
     let stringValue: String
-    var intValue: Int? { nil }
+    let intValue: Int?
 
-    init(stringValue: String) { self.stringValue = stringValue }
+    init(stringValue: String) { (self.stringValue, intValue) = (stringValue, nil) }
 
-    init?(intValue: Int) { nil }
+    init(intValue: Int) { (stringValue, self.intValue) = ("\(intValue)", intValue) }
 }

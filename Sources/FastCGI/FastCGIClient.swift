@@ -30,6 +30,16 @@ public enum FastCGIClient {
         return records.end == nil ? nil : records.output
     }
 
+    /// Asks for nothing, which a server that is well answers at once.
+    ///
+    /// - Parameter limit: how long each step may take.
+    /// - Throws: why there is no answer.
+    public static func probe(_ path: String, within limit: Duration) throws(SystemError) {
+        _ = try ask(path, [("REQUEST_METHOD", "GET")], pause: limit) { () throws(SystemError) in
+            throw SystemError("wait for", path, errno: ETIMEDOUT)
+        }
+    }
+
     /// How long connecting, sending and receiving may wait.
     private static func limit(_ socket: borrowing Descriptor, to pause: Duration) throws(SystemError) {
         let (seconds, attoseconds) = pause.components

@@ -1,3 +1,4 @@
+import ShaCache
 import Synchronization
 
 /// Keeps an upstream that doesn't answer from being asked again for a while that grows: then whoever waits would wait for
@@ -11,6 +12,8 @@ final class CircuitBreaker: Sendable {
         /// Whether one does.
         var isTrying = false
         var lastSuccess: ContinuousClock.Instant?
+        /// Whether the last failure was of a certificate.
+        var isUntrusted = false
     }
 
     private let state = Mutex(State())
@@ -34,14 +37,19 @@ final class CircuitBreaker: Sendable {
     /// Notes that no answer came to a request. While the server answers others, it says nothing about the server.
     ///
     /// - Parameter start: when it was sent.
-    func noteSilence(since start: ContinuousClock.Instant, at now: ContinuousClock.Instant = .now) {
+    func noteSilence(
+        since start: ContinuousClock.Instant, isUntrusted: Bool = false, at now: ContinuousClock.Instant = .now
+    ) {
         guard state.withLock({ ($0.lastSuccess ?? start) <= start }) else { return }
-        noteFailure(at: now)
+        noteFailure(isUntrusted: isUntrusted, at: now)
     }
 
     /// Notes that the server can't be asked.
-    func noteFailure(at now: ContinuousClock.Instant = .now) {
+    ///
+    /// - Parameter isUntrusted: since a certificate wasn't accepted.
+    func noteFailure(isUntrusted: Bool = false, at now: ContinuousClock.Instant = .now) {
         state.withLock { state in
+            state.isUntrusted = isUntrusted
             // Of requests that were under way together, one failure counts.
             guard state.retry == nil || state.isTrying else { return }
             state.failures += 1
@@ -50,6 +58,11 @@ final class CircuitBreaker: Sendable {
     }
 
     var isOpen: Bool { state.withLock { $0.retry != nil } }
+
+    /// As clients are told it.
+    var listed: UpstreamList.State {
+        state.withLock { $0.retry == nil ? .asked : $0.isUntrusted ? .untrusted : .away }
+    }
 
     private static func pause(after failures: Int) -> Duration {
         .seconds(min(longestPause, shortestPause * Double(1 << min(max(failures, 1) - 1, 10))))

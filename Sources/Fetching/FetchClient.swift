@@ -21,7 +21,8 @@ public struct FetchClient: Sendable {
         do throws(SystemError) {
             let path = FetchRoute.ahead(request).path
             output = try FastCGIClient.ask(
-                socket, [("FETCH", path), ("REQUEST_METHOD", "GET")], pause: Self.pause, whileSilent: checkLife)
+                socket, [("FETCH", path), ("REQUEST_METHOD", "GET")], pause: Self.pause
+            ) { () throws(SystemError) in try FastCGIClient.probe(socket, within: Self.pause) }
         } catch {
             throw FetcherAway(description: "\(error)")
         }
@@ -36,12 +37,15 @@ public struct FetchClient: Sendable {
         return answer
     }
 
-    /// Asks for nothing.
-    private func checkLife() throws(SystemError) {
-        _ = try FastCGIClient.ask(socket, [("FETCH", "")], pause: Self.pause) { () throws(SystemError) in
-            throw SystemError("wait for", socket, errno: ETIMEDOUT)
+    /// - Throws: `FetcherAway` when the fetcher isn't there, or hangs.
+    public func probe() throws(FetcherAway) {
+        do throws(SystemError) { try FastCGIClient.probe(socket, within: Self.briefPause) } catch {
+            throw FetcherAway(description: "\(error)")
         }
     }
+
+    /// Of whoever doesn't wait.
+    private static let briefPause = Duration.seconds(2)
 }
 
 /// Why nothing was fetched ahead.

@@ -114,7 +114,7 @@ public final class FetchResponder: Sendable {
 
     /// Where else was looked.
     private var upstreamHeaders: [(name: String, value: String)] {
-        let upstreams = fetcher.servers.map { UpstreamList.Upstream(name: $0.name, isAway: $0.breaker.isOpen) }
+        let upstreams = fetcher.servers.map { UpstreamList.Upstream(name: $0.name, state: $0.breaker.listed) }
         return [(UpstreamList.headerName, UpstreamList(upstreams).text)]
     }
 

@@ -36,8 +36,10 @@ public struct UpstreamFeed: Sendable {
         case 200: break
         case 403:
             throw FeedFailure(
-                "\(url): answers 403: it is for operators, whose certificate the [[upstream]] names, over HTTPS",
-                isPassing: false)
+                """
+                \(url): answers 403: it is for operators: name in the [[upstream]] the certificate and the key of an account \
+                with the role operator there, and as feed its https URL (Mirroring, in operate.md)
+                """, isPassing: false)
         case 404: throw FeedFailure("\(url): answers 404: this upstream has no feed", isPassing: false)
         default:
             throw FeedFailure("\(url): answers \(head.status)", isPassing: head.status == 429 || head.status >= 500)

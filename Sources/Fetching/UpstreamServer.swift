@@ -165,9 +165,9 @@ final class UpstreamServer: Sendable {
             return answer
         } catch let failure as UpstreamFailure {
             if failure.isOfServer {
-                breaker.noteFailure()
+                breaker.noteFailure(isUntrusted: failure.reason == .certificate)
             } else if failure.mayBeOfServer {
-                breaker.noteSilence(since: begin)
+                breaker.noteSilence(since: begin, isUntrusted: failure.reason == .certificate)
             } else {
                 breaker.noteSuccess()
             }

@@ -15,6 +15,16 @@ extension Pages {
         return ["isNear": true, "upstreams": names, "held": totals.map(heldModel) ?? false as Any]
     }
 
+    /// Of the home, beside the figures of what was put here; none without upstreams.
+    func fetchedFigures() throws -> [Templates.Model] {
+        guard !upstreams.isEmpty, let totals = try browsing.fetchedTotals() else { return [] }
+        return [
+            ["number": Format.count(totals.keys), "what": totals.keys == 1 ? "key fetched" : "keys fetched"],
+            ["number": Format.count(totals.blobs), "what": totals.blobs == 1 ? "blob fetched" : "blobs fetched"],
+            ["number": Format.bytes(totals.bytes), "what": "fetched"],
+        ]
+    }
+
     private func heldModel(_ totals: FetchedTotals) -> Templates.Model {
         [
             "blobs": Format.plural(totals.blobs, "blob", "blobs"), "bytes": Format.bytes(totals.bytes),

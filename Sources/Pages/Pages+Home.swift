@@ -38,14 +38,17 @@ extension Pages {
     private static let daysShown = 60
 
     private func countedFigures() throws -> Templates.Model {
-        guard let totals = try answers.totals() else { return [:] }
+        let (stored, fetched) = (try answers.totals(), try fetchedFigures())
+        guard stored != nil || !fetched.isEmpty else { return [:] }
+        let totals = stored ?? Reports.Totals(blobs: 0, bytes: 0, entries: 0)
         let days = try answers.days(Self.daysShown)
+        let figures: [Templates.Model] = [
+            ["number": Format.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
+            ["number": Format.count(totals.blobs), "what": totals.blobs == 1 ? "blob" : "blobs"],
+            ["number": Format.bytes(totals.bytes), "what": "stored"],
+        ]
         return [
-            "totals": [
-                ["number": Format.count(totals.entries), "what": totals.entries == 1 ? "entry" : "entries"],
-                ["number": Format.count(totals.blobs), "what": totals.blobs == 1 ? "blob" : "blobs"],
-                ["number": Format.bytes(totals.bytes), "what": "stored"],
-            ],
+            "totals": figures + fetched,
             "charts": [
                 Chart.days("Uploads a day", "uploads", days) { $0.uploads }.model,
                 Chart.days("Downloads a day", "downloads", days) { $0.downloads }.model,

@@ -18,6 +18,9 @@ extension Exposition {
         if let figures = database.upstreams { addUpstreams(figures) }
     }
 
+    /// Of a near cache.
+    mutating func addFetcher(isUp: Bool) { addFamily(.fetcherUp, [Sample(isUp ? 1 : 0)]) }
+
     private mutating func addUpstreams(_ figures: UpstreamFigures) {
         let counters: [(Family, (UpstreamFigures.Upstream) -> Int)] = [
             (.upstreamBlobs, \.sums.blobs), (.upstreamBytes, \.sums.bytes), (.upstreamKeys, \.sums.keys),
@@ -39,6 +42,8 @@ extension Exposition {
 }
 
 extension Family {
+    fileprivate static let fetcherUp = Family(
+        "shacache_fetcher_up", .gauge, "1 when the fetcher of the host answers, 0 when it doesn't within a second.")
     fileprivate static let fetchedStoredBlobs = Family(
         "shacache_fetched_stored_blobs", .gauge,
         "Blobs here that were fetched, and that no account uploaded, when collect fetched last looked.")

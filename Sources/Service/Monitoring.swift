@@ -11,6 +11,8 @@ public final class Monitoring: Sendable {
     private let directory: MetricsDirectory?
     /// Files in PEM.
     let certificates: [String]
+    /// Of a near cache: whether its fetcher answers.
+    let fetcherAnswers: (@Sendable () -> Bool)?
     let session: Mutex<Session>
     let lastCommit = Mutex<CommitProbe?>(nil)
     private let latest = Mutex(DatabaseFigures())
@@ -20,11 +22,16 @@ public final class Monitoring: Sendable {
     ///   - directory: where the figures of the host's workers are; nil when this one has no slot there.
     ///   - session: one with a short timeout: a scrape doesn't wait.
     ///   - certificates: files in PEM whose expiry is shown.
-    public init(recorder: Recorder, directory: MetricsDirectory?, session: sending Session, certificates: [String]) {
+    ///   - fetcherAnswers: says whether the fetcher does, within a second; nil where there is none.
+    public init(
+        recorder: Recorder, directory: MetricsDirectory?, session: sending Session, certificates: [String],
+        fetcherAnswers: (@Sendable () -> Bool)? = nil
+    ) {
         self.recorder = recorder
         self.directory = directory
         self.session = Mutex(session)
         self.certificates = certificates
+        self.fetcherAnswers = fetcherAnswers
     }
 
     var snapshots: [Snapshot] {

@@ -14,6 +14,7 @@ extension Service {
         exposition.addDatabase(database)
         exposition.addUpkeep(database)
         exposition.addFetched(database)
+        if let fetcherAnswers = monitoring.fetcherAnswers { exposition.addFetcher(isUp: fetcherAnswers()) }
         exposition.addCertificates(in: monitoring.certificates)
         return Response(
             .ok, headers: [("Content-Type", Exposition.contentType), ("Cache-Control", "no-store")],

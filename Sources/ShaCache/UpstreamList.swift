@@ -1,11 +1,19 @@
-/// The upstreams of a near cache, as it names them with a miss: `"far", "other"; away` (structured fields, RFC 9651).
+/// The upstreams of a near cache, as it names them with a miss: `"far", "other"; away, "third"; away=certificate` (structured
+/// fields, RFC 9651).
 public struct UpstreamList: Sendable {
     public struct Upstream: Equatable, Sendable {
         public let name: String
-        /// It isn't asked for a while, since it did not answer.
-        public let isAway: Bool
+        public let state: State
 
-        public init(name: String, isAway: Bool) { (self.name, self.isAway) = (name, isAway) }
+        public init(name: String, state: State) { (self.name, self.state) = (name, state) }
+    }
+
+    public enum State: String, Sendable {
+        case asked = ""
+        /// It isn't asked for a while, since it did not answer.
+        case away = "; away"
+        /// Nor this one, since its certificate isn't accepted, or ours can't be used.
+        case untrusted = "; away=certificate"
     }
 
     public let upstreams: [Upstream]
@@ -16,10 +24,10 @@ public struct UpstreamList: Sendable {
 
     /// nil when it can't be read.
     public init?(_ text: String) {
-        let items = text.matches(of: /"([a-z0-9._-]{1,63})"(; away)?(?:, |$)/)
+        let items = text.matches(of: /"([a-z0-9._-]{1,63})"(; away(?:=certificate)?)?(?:, |$)/)
         guard !items.isEmpty, items.map({ String($0.0) }).joined() == text else { return nil }
-        upstreams = items.map { Upstream(name: String($0.1), isAway: $0.2 != nil) }
+        upstreams = items.map { Upstream(name: String($0.1), state: State(rawValue: String($0.2 ?? ""))!) }
     }
 
-    public var text: String { upstreams.map { "\"\($0.name)\"" + ($0.isAway ? "; away" : "") }.joined(separator: ", ") }
+    public var text: String { upstreams.map { "\"\($0.name)\"\($0.state.rawValue)" }.joined(separator: ", ") }
 }

@@ -145,7 +145,7 @@ extension BackupSums {
     /// For people.
     fileprivate var sentence: String {
         let pruned = removed == 0 ? "" : ", \(removed) removed that no backup names any more"
-        return "\(copied) blobs (\(bytes >> 20) MiB) copied, \(present) there already, \(absent) missing\(pruned)"
+        return "\(copied) blobs (\(sizeText(bytes))) copied, \(present) there already, \(absent) missing\(pruned)"
     }
 
     /// For scripts.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Exchange
+import ShaCache
 import Storage
 
 struct ExportCommand: ParsableCommand {
@@ -53,7 +54,7 @@ extension ExportSums {
     /// For people.
     fileprivate var sentence: String {
         """
-        \(blobs) blobs (\(bytes >> 20) MiB) and \(keys) keys written, \(present) there already, \(removed) removed that \
+        \(blobs) blobs (\(sizeText(bytes))) and \(keys) keys written, \(present) there already, \(removed) removed that \
         are withdrawn, \(damaged) damaged
         """
     }

@@ -204,7 +204,7 @@ extension ImportSums {
     /// For people.
     fileprivate var sentence: String {
         """
-        \(blobs) blobs (\(bytes >> 20) MiB) and \(entries) entries stored, \(duplicates) here already, \
+        \(blobs) blobs (\(sizeText(bytes))) and \(entries) entries stored, \(duplicates) here already, \
         \(absent) absent, \(refused) refused
         """
     }

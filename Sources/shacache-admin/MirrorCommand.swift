@@ -147,7 +147,7 @@ extension MirrorSums {
     /// For people.
     fileprivate var sentence: String {
         """
-        \(keys) keys, \(blobs) blobs (\(bytes >> 20) MiB) fetched, \(present) here already, \(dropped) dropped, \
+        \(keys) keys, \(blobs) blobs (\(sizeText(bytes))) fetched, \(present) here already, \(dropped) dropped, \
         \(absent) absent, \(failed) failed
         """
     }

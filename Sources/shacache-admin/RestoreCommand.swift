@@ -119,6 +119,6 @@ struct RestoreCommand: ParsableCommand {
 extension RestoreSums {
     /// For people.
     fileprivate var sentence: String {
-        "\(fetched) blobs (\(bytes >> 20) MiB) fetched, \(present) there already, \(absent) missing"
+        "\(fetched) blobs (\(sizeText(bytes))) fetched, \(present) there already, \(absent) missing"
     }
 }

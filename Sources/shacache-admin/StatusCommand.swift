@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Fetching
 import Foundation
 import OpenSSL
 import Storage
@@ -14,7 +15,8 @@ struct StatusCommand: ParsableCommand {
             A line on standard error warns of each certificate that expires within \(Certificates.noticeDays) days, with \
             the command against it; of none that is revoked, of a disabled account, or renewed already. A later \
             certificate for another key stops no warning, since it may be another machine's: revoke the one that \
-            isn't used any more. Of the authority it warns a year ahead.
+            isn't used any more. Of the authority it warns a year ahead. Of a near cache it warns when shacache-fetcher \
+            doesn't answer.
             """)
     @OptionGroup var options: AdminOptions
     @Option(help: "Warn of this one, too: the server's own, in PEM.")
@@ -33,6 +35,7 @@ struct StatusCommand: ParsableCommand {
         let expiring = try Certificates(session).expiring()
         let warnings = try warnings(configuration, of: expiring)
         warnOfUselessAuthority(configuration)
+        if hasStore { warnOfFetcher(configuration) }
         try printSummary(
             CacheSummary(session).table().adding([
                 ("expiring_within_\(Certificates.noticeDays)_days", .number("\(expiring.count)")),
@@ -54,6 +57,14 @@ struct StatusCommand: ParsableCommand {
             server.flatMap(ExpiryWarning.init(ofServer:)),
         ]
         return ours.compactMap(\.self) + expiring.map(ExpiryWarning.init(of:))
+    }
+
+    /// Of a near cache: without it, what is missing stays so.
+    private func warnOfFetcher(_ configuration: Configuration) {
+        guard !configuration.upstreams.isEmpty else { return }
+        do throws(FetcherAway) { try FetchClient(socket: configuration.fetching.socket).probe() } catch {
+            options.report("warning: shacache-fetcher doesn't answer: \(error)")
+        }
     }
 
     /// One that has expired is warned of in any case.

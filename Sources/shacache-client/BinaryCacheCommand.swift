@@ -50,7 +50,7 @@ struct BinaryCacheCommand: ParsableCommand {
                 case .stored(let stored, let indexed):
                     let blob = stored.wasThere ? "was there" : "sent"
                     let entry = indexed == .wasThere ? "was listed" : "listed"
-                    job.terminal.result("\(softwareUrl): \(blob), \(size(stored.size)), \(entry)")
+                    job.terminal.result("\(softwareUrl): \(blob), \(sizeText(stored.size)), \(entry)")
                     try job.output(
                         stored.digest.description,
                         [

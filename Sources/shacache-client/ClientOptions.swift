@@ -131,14 +131,15 @@ struct Job {
     ///   - other: in place of the configuration.
     ///   - defaultTimeout: without one of the user's, in seconds.
     ///   - hasAlternative: whether what the cache doesn't give can be had elsewhere.
+    ///   - isFollowed: whether another cache is asked next.
     func settings(
         for use: Use, in other: NodeConfiguration? = nil, defaultTimeout: Int = briefTimeout,
-        hasAlternative: Bool = false
+        hasAlternative: Bool = false, isFollowed: Bool = false
     ) throws -> Cache.Settings {
         Cache.Settings(
             other ?? configuration, for: use, retries: options.retries,
             timeout: try options.timeout ?? environmentTimeout() ?? defaultTimeout, hasAlternative: hasAlternative,
-            reporter: reporter)
+            isFollowed: isFollowed, reporter: reporter)
     }
 }
 

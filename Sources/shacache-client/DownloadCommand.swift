@@ -98,8 +98,9 @@ struct DownloadCommand: ParsableCommand {
     private func caches(_ job: Job) throws -> CacheSequence {
         try CacheSequence(
             job.configuration,
-            settings: { configuration, hasAlternative in
-                try job.settings(for: .sources, in: configuration, hasAlternative: hasAlternative || origin != nil)
+            settings: { configuration, isFollowed in
+                try job.settings(
+                    for: .sources, in: configuration, hasAlternative: origin != nil, isFollowed: isFollowed)
             }, reporter: job.reporter)
     }
 

@@ -39,9 +39,22 @@ struct LookupReport {
     var text: String {
         guard !lookup.lines.isEmpty else { return "\(key.text.visible): has no entries" }
         let columns = ["trusted", "signer", "blob", "size", "stored", "platform", "fits", "says", "sha512"]
-        let table = textTable(columns: columns, rows: lookup.lines.map(cells))
+        let table = textTable(
+            columns: columns + (lookup.provenance == nil ? [] : ["from"]),
+            rows: lookup.lines.map { cells($0) + origin(of: $0) })
         let platform = here.map { "; this machine is \($0)" } ?? ""
-        return "\(key.text.visible): \(counted(lookup.lines.count, "entry", "entries"))\(platform)\n\n\(table)"
+        let count = counted(lookup.lines.count, "entry", "entries")
+        return "\(key.text.visible): \(count)\(fetched)\(platform)\n\n\(table)"
+    }
+
+    private var fetched: String {
+        lookup.provenance.map {
+            "; a near cache has \($0.entries) from its upstream \($0.upstream.visible), as of \(duration(Double($0.age))) ago"
+        } ?? ""
+    }
+
+    private func origin(of line: Lookup.Line) -> [String] {
+        lookup.provenance == nil ? [] : [line.upstream ?? "–"]
     }
 
     private func cells(_ line: Lookup.Line) -> [String] {
@@ -50,7 +63,7 @@ struct LookupReport {
         case .entry(let row):
             [
                 row.isTrusted ? "yes" : "no", row.signer, row.blobText,
-                row.status?.size.map(size) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
+                row.status?.size.map(sizeText) ?? "–", row.age ?? "–", row.platform?.description ?? "–",
                 fits(row).map { $0 ? "yes" : "no" } ?? "–", row.gist,
                 String(row.entry.sha512.description.prefix(16)) + "…",
             ]
@@ -63,6 +76,9 @@ struct LookupReport {
         .object([
             "key": JSON(key.text),
             "here": here.map { .object(["multiarch": JSON($0.multiarch), "os": JSON($0.os)]) } ?? .null,
+            "fetched": lookup.provenance.map {
+                .object(["upstream": JSON($0.upstream), "age": .number("\($0.age)")])
+            } ?? .null,
             "entries": .array(lookup.lines.map(json)),
         ])
     }
@@ -78,9 +94,16 @@ struct LookupReport {
                 "blob": row.isUnknown ? .null : .bool(row.status != nil),
                 "size": row.status?.size.map { .number("\($0)") } ?? .null,
                 "stored": row.status?.modified.map { .number("\($0)") } ?? .null,
+                "upstream": row.upstream.map { JSON($0) } ?? .null,
                 "fits": fits(row).map { .bool($0) } ?? .null, "metadata": row.entry.content,
             ])
         }
+    }
+}
+
+extension Lookup.Line {
+    fileprivate var upstream: String? {
+        if case .entry(let row) = self { row.upstream } else { nil }
     }
 }
 

@@ -69,7 +69,7 @@ struct ProgressBars {
             // A total comes from a server.
             return sum + min(max(0, total - bar.progress.done), .max - sum)
         }
-        return "in total: \(finished.items) finished, \(bars.count) under way  \(size(done))  "
+        return "in total: \(finished.items) finished, \(bars.count) under way  \(sizeText(done))  "
             + Self.pace(rate, left: left)
     }
 
@@ -77,12 +77,12 @@ struct ProgressBars {
         let progress = bar.progress
         let start = "\(progress.step.rawValue) \(withoutCredentials(in: progress.item).visible.suffix(30))"
         guard let total = progress.total, total > 0 else {
-            return "\(start)  \(size(progress.done))  \(pace(bar.rate, left: nil))"
+            return "\(start)  \(sizeText(progress.done))  \(pace(bar.rate, left: nil))"
         }
         let part = min(1, Double(progress.done) / Double(total))
         let filled = Int(part * 20)
         let strip = String(repeating: "━", count: filled) + String(repeating: "─", count: 20 - filled)
-        return "\(start)  \(strip) \(Int(part * 100)) %  \(size(progress.done)) of \(size(total))  "
+        return "\(start)  \(strip) \(Int(part * 100)) %  \(sizeText(progress.done)) of \(sizeText(total))  "
             + pace(bar.rate, left: max(0, total - progress.done))
     }
 
@@ -90,8 +90,8 @@ struct ProgressBars {
     ///   - rate: in bytes a second.
     ///   - left: in bytes; nil when it is unknown.
     private static func pace(_ rate: Double, left: Int?) -> String {
-        guard let left, rate > 0 else { return "\(size(Int(rate)))/s" }
-        return "\(size(Int(rate)))/s  \(duration(Double(left) / rate)) left"
+        guard let left, rate > 0 else { return "\(sizeText(Int(rate)))/s" }
+        return "\(sizeText(Int(rate)))/s  \(duration(Double(left) / rate)) left"
     }
 
     private static var width: Int {
@@ -99,16 +99,6 @@ struct ProgressBars {
         guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 0 else { return 80 }
         return Int(window.ws_col) - 1
     }
-}
-
-/// A number of bytes, for people.
-func size(_ bytes: Int) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
-    var (value, unit) = (Double(bytes), 0)
-    while value >= 1024, unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
-    guard unit > 0 else { return "\(bytes) B" }
-    let tenths = Int(value * 10)
-    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
 }
 
 /// Seconds, for people.

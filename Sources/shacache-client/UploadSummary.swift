@@ -25,7 +25,7 @@ struct UploadSummary {
                 let verb = done.indexed == .wasThere ? "was listed" : "listed"
                 return ", \(verb) under \(key.text)"
             }
-            terminal.result("\(name): \(blob), \(size(done.stored.size))\(entry ?? "")")
+            terminal.result("\(name): \(blob), \(sizeText(done.stored.size))\(entry ?? "")")
         }
     }
 

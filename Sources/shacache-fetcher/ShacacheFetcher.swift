@@ -38,6 +38,7 @@ struct ShacacheFetcher: ParsableCommand {
 
     private func serve(_ configuration: Configuration) throws {
         let process = ServerProcess("shacache-fetcher", logLevel: configuration.log.level)
+        try configuration.checkUpstreamFiles()
         let listener = try Sockets.inherited().named("fetch")
         let store = try configuration.preparedStore()
         let clients = configuration.fetching.clients

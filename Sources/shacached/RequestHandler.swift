@@ -29,7 +29,16 @@ struct RequestHandler: Sendable {
         self.recorder = recorder
         monitoring = Monitoring(
             recorder: recorder, directory: directory, session: Session(configuration.metricsDatabase),
-            certificates: configuration.metrics.certificates)
+            certificates: configuration.metrics.certificates, fetcherAnswers: Self.fetcherProbe(configuration))
+    }
+
+    private static func fetcherProbe(_ configuration: Configuration) -> (@Sendable () -> Bool)? {
+        guard !configuration.upstreams.isEmpty else { return nil }
+        let socket = configuration.fetching.socket
+        return {
+            do throws(SystemError) { try FastCGIClient.probe(socket, within: .seconds(1)) } catch { return false }
+            return true
+        }
     }
 
     /// The work of one thread.

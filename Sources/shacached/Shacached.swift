@@ -38,6 +38,7 @@ struct Shacached: ParsableCommand {
             let configuration = try Configuration(file: config)
             if checkConfig {
                 try Hash.Algorithm.sha1.require()
+                try configuration.checkUpstreamFiles()
                 let remark = try configuration.ca?.check()
                 print("\(config): the configuration is right")
                 if let remark { print(remark) }

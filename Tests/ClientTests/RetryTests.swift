@@ -18,11 +18,12 @@ private final class Play {
     /// - Parameter events: one for each try; the last one stays.
     /// - Returns: the status that came out, or the kind of the failure.
     func run(
-        _ events: [Event], limit: Int = 4, hasAlternative: Bool = false, watch: SilenceWatch? = nil,
-        hasProgressed: () -> Bool = { false }
+        _ events: [Event], limit: Int = 4, hasAlternative: Bool = false, isFollowed: Bool = false,
+        watch: SilenceWatch? = nil, hasProgressed: () -> Bool = { false }
     ) -> Result<Int, Failed> {
         let reporter = Reporter(warn: { _ in }, note: { _ in }, progress: { _ in })
-        let retry = Retry(limit: limit, hasAlternative: hasAlternative, reporter: reporter) { [pauses] in pauses.add($0)
+        let retry = Retry(limit: limit, hasAlternative: hasAlternative, isFollowed: isFollowed, reporter: reporter) {
+            [pauses] in pauses.add($0)
         }
         do {
             return .success(
@@ -96,6 +97,14 @@ struct RetryTests {
     func `failures that another try can't help come out at once`(_ kind: HTTPFailure.Cause) {
         #expect(play.run([.failure(kind)]) == .failure(Play.Failed(kind: kind)))
         #expect(play.tries == 1 && play.waited.isEmpty)
+    }
+
+    @Test func `where another cache is next, one that takes no connection is left to it at once`() {
+        #expect(play.run([.failure(.unreachable)], isFollowed: true) == .failure(Play.Failed(kind: .unreachable)))
+        #expect(play.tries == 1 && play.waited.isEmpty)
+        let other = Play()
+        #expect(other.run([.failure(.interrupted), .status(200)], isFollowed: true) == .success(200))
+        #expect(other.waited == [1])
     }
 
     @Test(arguments: [

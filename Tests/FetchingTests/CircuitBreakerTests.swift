@@ -43,6 +43,16 @@ struct CircuitBreakerTests {
         }
     }
 
+    @Test func `it says whether a certificate was what kept it from being asked`() {
+        #expect(breaker.listed == .asked)
+        breaker.noteFailure(isUntrusted: true, at: start)
+        #expect(breaker.listed == .untrusted)
+        breaker.noteSuccess()
+        #expect(breaker.listed == .asked)
+        fail(after: 0)
+        #expect(breaker.listed == .away)
+    }
+
     @Test func `failures of requests that were under way together count once`() {
         for _ in 0..<50 { fail(after: 0) }
         #expect(allows(after: 1))

@@ -3,16 +3,17 @@ import Testing
 
 struct UpstreamListTests {
     @Test func `a list is read as it was written`() throws {
-        let upstreams = [("far", false), ("a.b-c_1", true), ("x", false)].map {
-            UpstreamList.Upstream(name: $0.0, isAway: $0.1)
-        }
-        for count in 1...3 {
+        let states: [(String, UpstreamList.State)] = [
+            ("far", .asked), ("a.b-c_1", .away), ("x", .asked), ("y", .untrusted),
+        ]
+        let upstreams = states.map { UpstreamList.Upstream(name: $0, state: $1) }
+        for count in 1...4 {
             let list = UpstreamList(Array(upstreams.prefix(count)))
             #expect(UpstreamList(list.text)?.upstreams == list.upstreams)
         }
-        #expect(UpstreamList(upstreams).text == #""far", "a.b-c_1"; away, "x""#)
+        #expect(UpstreamList(upstreams).text == #""far", "a.b-c_1"; away, "x", "y"; away=certificate"#)
     }
 
-    @Test(arguments: ["", "far", "\"far\"; here", "\"\u{1B}[2J\"", "\"far\" \"b\"", "x\"far\""])
+    @Test(arguments: ["", "far", "\"far\"; here", "\"far\"; away=on", "\"\u{1B}[2J\"", "\"far\" \"b\"", "x\"far\""])
     func `what is none is not read`(_ text: String) { #expect(UpstreamList(text) == nil) }
 }

@@ -5,7 +5,6 @@ import os
 import pytest
 from deployed import metadata_of, new_key, sign
 from impostor import Impostor, reply
-from nearby import restart
 from node import DONE, FAILED, MISSING, MISUSE, UNREACHABLE, UNTRUSTED, Node, assert_ended
 from stack import Stack, eventually, free_port
 from test_client_download import flipped, leftovers, published
@@ -81,10 +80,12 @@ def test_what_the_near_one_lacks_or_fails_at_comes_from_the_far_one(far, lying, 
     assert done.stdout == data and (b"asks http" in done.stderr) == warns
 
 
-def test_a_near_one_that_is_away_costs_no_download(far, tmp_path):
+# Retry.isFollowed.
+def test_a_near_one_that_is_away_costs_no_download_and_no_waiting(far, tmp_path):
     node = behind(reading(Node.of(far, tmp_path / "node"), f"http://localhost:{free_port()}"), far)
     data = os.urandom(5000)
-    assert assert_ended(node.run("download", "-k", published(far, data)), DONE).stdout == data
+    done = assert_ended(node.run("download", "-v", "-k", published(far, data)), DONE)
+    assert done.stdout == data and b"asks http" in done.stderr and b"tries again" not in done.stderr
     assert node.run("download", "-k", new_key()).returncode == UNREACHABLE
 
 
@@ -135,7 +136,6 @@ def test_the_doctor_says_of_a_near_cache_whether_its_upstream_answers(far, near,
     assert [f["verdict"] for f in found if f["subject"].startswith("fallback-")][:2] == ["ok", "ok"]
     far.stop()
     try:
-        restart(near)  # which remembers for half a minute that nobody has what the doctor asks for
         behind(node)
         (verdict, subject, text), *_ = eventually(said)
         assert (verdict, subject) == ("warning", "download-cache-url") and "upstream-1 doesn't answer" in text

@@ -758,6 +758,6 @@ def test_the_guide_names_every_metric(two, account):
         "shacache_fetched_stored_bytes", "shacache_fetched_limit_bytes", "shacache_fetched_keys",
         "shacache_wanted_key_oldest_timestamp_seconds", "shacache_upstream_blobs_total", "shacache_upstream_bytes_total",
         "shacache_upstream_keys_total", "shacache_upstream_errors_total", "shacache_upstream_downloads_total",
-        "shacache_upstream_sent_bytes_total", "shacache_upstream_away",
+        "shacache_upstream_sent_bytes_total", "shacache_upstream_away", "shacache_fetcher_up",
         "shacache_mirror_current_timestamp_seconds", "shacache_mirror_items"}
     assert sorted(named) == sorted(fetching | set(scrape(two).families))

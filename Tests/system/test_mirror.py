@@ -140,7 +140,7 @@ def test_a_run_says_what_it_did_to_people_too(near, feed):
     feed.add()
     done = near.admin("mirror", "far")
     assert done.stdout == "" and done.stderr == (
-        "far: 1 keys, 1 blobs (0 MiB) fetched, 0 here already, 0 dropped, 0 absent, 0 failed\n")
+        "far: 1 keys, 1 blobs (1000 B) fetched, 0 here already, 0 dropped, 0 absent, 0 failed\n")
 
 
 # Fetcher.join: one fetch for all.
@@ -430,7 +430,7 @@ def test_a_run_beside_a_fetcher_that_hangs_ends(near, upstream, feed):
     assert mirror(near)[0]["blobs"] == 1
 
 
-# FetchClient.checkLife: a fetcher that is at work is no fetcher that hangs.
+# FastCGIClient.probe: a fetcher that is at work is no fetcher that hangs.
 @pytest.mark.slow
 def test_a_run_waits_for_a_blob_that_takes_long(near, upstream, feed):
     data, gate = bytes_of(1_000_000), threading.Event()

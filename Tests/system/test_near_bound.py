@@ -83,7 +83,7 @@ def test_what_somebody_here_answers_for_stays(bounded, upstream):
     bounded.admin("blob", "withdraw", withdrawn, "--reason", "test")
     for digest in uploaded, named, pinned, withdrawn:
         age(bounded, 9, digest)
-    configure(bounded, tables(("first", upstream)), bytes=1)
+    configure(bounded, tables(("first", upstream)), bytes="1 MB")
     done = collect(bounded)
     assert (done["removed_blobs"], done["fetched_blobs"]) == (1, 2)
     assert here(bounded, uploaded, named, pinned, other) == [True, True, True, False]
@@ -125,8 +125,8 @@ def test_without_a_bound_nothing_goes_and_a_collection_is_waited_for(bounded, up
 
 # record_blobs (adopted), BlobRepository.remove; clients and the collector at once, and nothing waits for an hour.
 def test_uploads_and_entries_beside_a_bound_that_is_far_too_small(bounded, upstream):
-    configure(bounded, tables(("first", upstream)), bytes=100_000)
-    bodies = {upstream.has(data): data for data in (bytes_of(20_000 + 100 * number) for number in range(40))}
+    configure(bounded, tables(("first", upstream)), bytes="1 MB")
+    bodies = {upstream.has(data): data for data in (bytes_of(200_000 + 1000 * number) for number in range(40))}
     deadline, wrong, uploaded, removed = time.monotonic() + 25, [], set(), []
 
     def read(seed):

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import unquote
 
 import pytest
@@ -46,8 +47,8 @@ def pair(note, signature="", digest="0" * 128):
 
 
 def provenance(headers):
-    """The upstream and how many of its entries are not here; the age is in between."""
-    return re.fullmatch(r'"(.*)"; age=\d+; entries=(\d+)', headers["X-ShaCache-Fetched"]).groups()
+    """The upstream, how many of its entries are not here, and which of the list they are; the age is in between."""
+    return re.fullmatch(r'"(.*)"; age=\d+; entries=(\d+)(?:; numbers="([0-9,-]+)")?', headers["X-ShaCache-Fetched"]).groups()
 
 
 # Service.entries, FetchedKeys.list. Without FetchedKeys.age, it is asked for each time.
@@ -62,7 +63,7 @@ def test_an_upstreams_list_is_answered_byte_for_byte_with_what_was_put_here(near
     assert (status, json.loads(body)) == (200, [pair("2"), both, odd, pair("1"), own])
     assert (headers["Content-Type"], headers["Cache-Control"], headers["Content-Length"]) == (
         "application/json", "no-cache", str(len(body)))
-    assert provenance(headers) == ("upstream-1", "3")
+    assert provenance(headers) == ("upstream-1", "3", "1,3-4")
     assert lookup(near, key)[::2] == (200, body) and near.request("HEAD", f"/shadir/{key}")[::2] == (200, b"")
     assert len(asked(upstream, key)) == 1
 
@@ -115,6 +116,27 @@ def test_what_is_older_is_asked_for_first_and_what_is_gone_there_is_gone(near, u
         upstream.listings[key] = listing
         age(near, key, 2 * HOUR)
         assert near.entries(key) == expected
+
+
+# FetchedKeys.age: by the own clock alone.
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_an_upstreams_clock_and_dates_decide_on_nothing(near, upstream, minutes):
+    def answer(handler):
+        handler.date_time_string = lambda timestamp=None: formatdate(time.time() + 60 * minutes, usegmt=True)
+        handler.end_headers = lambda: (
+            [handler.send_header(name, handler.date_time_string()) for name in ("Last-Modified", "Expires")],
+            type(handler).end_headers(handler))
+
+    upstream.answer = answer
+    upstream.listings[key := new_key()] = [pair("old")]
+    digest = upstream.has(data := os.urandom(1000))
+    assert near.entries(key) == [pair("old")]
+    upstream.listings[key] = [pair("new")]
+    assert near.entries(key) == [pair("old")] and len(asked(upstream, key)) == 1
+    age(near, key, 7200)
+    assert near.entries(key) == [pair("new")]
+    status, headers, body = near.request("GET", f"/shacache/{digest}")
+    assert (status, body) == (200, data) and abs(parsedate_to_datetime(headers["Date"]).timestamp() - time.time()) < 300
 
 
 # Fails without the join in FetchedKeys.pairs.

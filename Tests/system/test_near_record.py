@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 
 import pytest
 from deployed import metadata_of, new_key
@@ -134,6 +135,19 @@ def test_the_ages_of_keys_are_shown(near, upstream):
     eventually(lambda: not scrape(near).of("shacache_wanted_key_oldest_timestamp_seconds"))
 
 
+# FastCGIClient.probe, Service.metrics, StatusCommand.warnOfFetcher: a worker's own figures go on.
+def test_a_fetcher_that_hangs_or_is_away_is_seen(near):
+    warned = lambda: "shacache-fetcher doesn't answer" in near.admin("status").stderr
+    assert scrape(near).value("shacache_fetcher_up") == 1 and not warned()
+    os.kill(near.pid("fetcher"), signal.SIGSTOP)
+    try:
+        assert scrape(near).value("shacache_fetcher_up") == 0 and warned()
+    finally:
+        os.kill(near.pid("fetcher"), signal.SIGCONT)
+    eventually(lambda: scrape(near).value("shacache_fetcher_up") == 1)
+    assert not warned()
+
+
 # Entries.areVisible; sql/report/fetched_keys.sql, Pages.fetchedModel.
 def test_fetched_entries_are_known_to_lists_reports_and_pages(near, upstream):
     digest, _ = fetch(near, upstream)
@@ -167,6 +181,8 @@ def test_the_page_says_whose_near_cache_it_is_and_operators_how_much_it_has(near
     document = home(near)
     assert "near cache of" in document and f"127.0.0.1:{upstream.port}" in document and "<strong>second</strong>" in document
     assert "Of what was fetched" not in document
+    figures = re.findall("<dt>([^<]*fetched)</dt><dd>([^<]*)</dd>", document)
+    assert [what.split()[0] for what, _ in figures] == ["keys", "blobs", "fetched"] and all(number != "0" for _, number in figures)
     document = home(near, context=near.tls())
     assert re.search("Of what was fetched, .*blobs? with .* are here, and the lists of .*keys?", document)
     for link in re.findall(r'href="(/-/page/report/(?:near_cache|upstream_faults|fetched_keys))"', document):

@@ -19,6 +19,7 @@ from .demo import (
     write_client_configuration,
 )
 from .nginx import SNIPPETS, Nginx, check_ports, find_nginx, write_site
+from .options import Options
 from .postgresql import Postgres, find_postgres, make_cluster, open_database, processes_in
 from .processes import Process, ProcessRecord, end
 from .roundtrip import round_trip, wait_until_ready
@@ -42,14 +43,15 @@ def serve(settings: Settings) -> None:
         signals.interrupt()
         check_ports(settings)
         find_postgres(state.pgdata)
-        prepare(settings, state, users)
+        options = Options.read(state.options, state.run / "fetch.sock")
+        prepare(settings, options, state, users)
         with listening_sockets(state, users) as sockets:
             supervisor = Supervisor(state, signals)
             try:
-                client, steps = start(settings, state, users, sockets, supervisor)
+                client, steps = start(settings, options, state, users, sockets, supervisor)
                 signals.only_count()
                 write_environment(client, state)
-                say(welcome(settings, state, client, time.monotonic() - begun, steps), to=sys.stdout)
+                say(welcome(settings, options, state, client, time.monotonic() - begun, steps), to=sys.stdout)
                 while not signals.requests:
                     supervisor.wait(0.25)
                 say("shacache: ends when the requests in flight are answered; Ctrl-C again hastens it")
@@ -59,21 +61,21 @@ def serve(settings: Settings) -> None:
                 supervisor.stop()
 
 
-def prepare(settings: Settings, state: State, users: Users) -> None:
+def prepare(settings: Settings, options: Options, state: State, users: Users) -> None:
     """All that needs nothing to run."""
     # Every connection is two descriptors; the customary soft limit of 1024 serves programs that use select().
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
     state.make_directories(users)
     users.reach([state.root, settings.programs, SNIPPETS, PAGE])
-    write_configuration(settings, state)
+    write_configuration(settings, state, options)
     finish(users, users.web, [settings.programs / "shacached", "--config", state.configuration, "--check-config"])
     write_site(settings, state, users)
     make_cluster(state, users)
 
 
 def start(
-    settings: Settings, state: State, users: Users, sockets: Sockets, supervisor: Supervisor
+    settings: Settings, options: Options, state: State, users: Users, sockets: Sockets, supervisor: Supervisor
 ) -> tuple[Client, list[str]]:
     """Everything in its order, up to the round trip; returns what that did."""
     admin, client = Admin(settings.programs / "shacache-admin", state.configuration, users), Client.of(settings, state)
@@ -90,7 +92,7 @@ def start(
     for number in range(1, settings.workers + 1):
         supervisor.add(Worker(number, settings, state, users, sockets))
     supervisor.add(Page(settings, state, users, sockets))
-    if settings.upstreams:
+    if settings.upstreams or options.upstreams:
         supervisor.add(Fetcher(settings, state, users, sockets))
     supervisor.add(Nginx(settings, state, users))
     wait_until_ready(settings, supervisor)

@@ -23,6 +23,7 @@ class Settings:
     anonymous: bool
     direct: bool
     upstreams: list[tuple[str, str]]  # the URLs of blobs and of the directory of each
+    upstream_authority: Path | None  # by which these are known
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -36,9 +37,12 @@ class Settings:
             anonymous=_switch(environ, "ANONYMOUS"),
             direct=_switch(environ, "DIRECT"),
             upstreams=_upstreams(environ),
+            upstream_authority=Path(environ["UPSTREAM_CA"]) if environ.get("UPSTREAM_CA") else None,
         )
         if settings.http_port == settings.https_port:
             raise Failure(f"HTTPS_PORT {settings.https_port}: the same as HTTP_PORT")
+        if settings.upstream_authority and not settings.upstreams:
+            raise Failure("UPSTREAM_CA: goes with UPSTREAM, or UPSTREAM_SHACACHE and UPSTREAM_SHADIR")
         return settings
 
 

@@ -29,7 +29,9 @@ class State:
         self.store = root / "store"
         self.log = root / "log"
         self.nginx = root / "nginx"
+        self.upstream_authority = self.tls / "upstream-ca.crt"
         self.configuration = root / "shacache.toml"
+        self.options = root / "options.toml"
         self.env = root / "env"
 
     @contextmanager

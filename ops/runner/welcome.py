@@ -4,6 +4,7 @@ there exactly while the cache is ready."""
 from urllib.parse import quote
 
 from .demo import Client
+from .options import Options
 from .postgresql import DATABASE
 from .settings import REPOSITORY, Settings
 from .state import State, write_file
@@ -44,12 +45,26 @@ or with the client that SlapOS uses:
   {client}/venv/bin/networkcache-upload -c {c.configuration} -k try:client -f {file} file={file.name}
   {client}/venv/bin/networkcache-download -c {c.configuration} -k try:client -l
   {client}/venv/bin/networkcache-download -c {c.configuration} -k try:client | cmp - {file} && echo the same bytes
-
+{near}
 Ctrl-C ends it. Scripts find all of this in {env}.
 """
 
 
-def welcome(settings: Settings, state: State, client: Client, seconds: float, steps: list[str]) -> str:
+NEAR = """
+As a near cache, which keeps what others have (docs/operate.md, "A proximity cache"):
+
+  {admin} mirror {upstream} --config {configuration}   # fetches ahead all that its feed has
+  {admin} report near-cache --config {configuration}   # what it saved
+  {admin} collect fetched --config {configuration}     # keeps to [fetching] bytes, if that is set
+
+Its options and other upstreams come from {options}, if that is there: [fetching], [[upstream]] and
+other tables as in {example}.
+"""
+
+
+def welcome(
+    settings: Settings, options: Options, state: State, client: Client, seconds: float, steps: list[str]
+) -> str:
     """`seconds` is how long the start took, `steps` what the round trip did."""
     notes = ""
     if settings.anonymous:
@@ -58,6 +73,7 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         notes += "DIRECT     nginx serves the blobs itself\n"
     for blobs, _ in settings.upstreams:
         notes += f"UPSTREAM   what is missing is fetched from {blobs}\n"
+    upstreams = options.upstreams + [f"upstream-{number}" for number, _ in enumerate(settings.upstreams, 1)]
     return TEXT.format(
         seconds=seconds,
         page=f"http://localhost:{settings.http_port}/",
@@ -68,6 +84,15 @@ def welcome(settings: Settings, state: State, client: Client, seconds: float, st
         env=state.env,
         shacache=settings.programs / "shacache",
         notes=notes,
+        near=NEAR.format(
+            upstream=upstreams[0],
+            admin=settings.programs / "shacache-admin",
+            configuration=state.configuration,
+            options=state.options,
+            example=REPOSITORY / "ops/shacache.toml",
+        )
+        if upstreams
+        else "",
         file=REPOSITORY / "README.md",
     )
 

@@ -10,27 +10,33 @@ from pathlib import Path
 from typing import Iterator
 
 from .commands import Users
+from .options import Options
 from .postgresql import DATABASE
 from .settings import PAGE, Settings
 from .state import State, write_file
 from .supervisor import Service
 
 
-def write_configuration(settings: Settings, state: State) -> None:
+def write_configuration(settings: Settings, state: State, options: Options) -> None:
     """shacache.toml, of all programs."""
+    authority = ""
+    if settings.upstream_authority:
+        # Where every user of this run may read it.
+        write_file(state.upstream_authority, settings.upstream_authority.read_text())
+        authority = f'ca-file = "{state.upstream_authority}"\n'
     upstreams = "".join(
         f"""
 [[upstream]]
 name = "upstream-{number}"
 shacache = "{blobs}"
 shadir = "{directory}"
-"""
+{authority}"""
         for number, (blobs, directory) in enumerate(settings.upstreams, 1)
     )
     write_file(
         state.configuration,
         f"""\
-# Written by make run at each start.
+# Written by make run at each start; what is in {state.options} is added.
 [database]
 connection = "host={state.postgres_socket} dbname={DATABASE}"
 
@@ -50,9 +56,7 @@ key = "{state.ca / "ca.key"}"
 directory = "{state.metrics}"
 certificates = ["{state.tls / "server.crt"}", "{state.tls / "clients-ca.crt"}"]
 
-[fetching]
-socket = "{state.run / "fetch.sock"}"
-{upstreams}""",
+{options.text}{upstreams}""",
     )
 
 

@@ -83,14 +83,13 @@ extension FetchedKeys {
             )
         }
         guard source != nil || rows.count > 0 else { return nil }
-        var (list, fetched) = (PairList(), 0)
-        for row in rows where !row.bool(2) {
+        var list = PairList()
+        var provenance = source.map { Provenance(upstream: $0.text(0)!, age: $0.int(1)!) }
+        for (index, row) in rows.filter({ !$0.bool(2) }).enumerated() {
             row.withBytes(0) { metadata in row.withBytes(1) { signature in list.append(metadata, signature) } }
-            if row.bool(3) { fetched += 1 }
+            if row.bool(3) { provenance?.add(index + 1) }
         }
-        return KeyList(
-            bytes: list.json,
-            provenance: source.map { Provenance(upstream: $0.text(0)!, age: $0.int(1)!, entries: fetched) })
+        return KeyList(bytes: list.json, provenance: provenance)
     }
 
     private func pairs(of key: Key) throws -> Rows {

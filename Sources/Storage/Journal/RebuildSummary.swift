@@ -1,4 +1,5 @@
 import Postgres
+import ShaCache
 
 /// What a rebuild made, and what it could not know.
 public struct RebuildSummary: Encodable {
@@ -79,7 +80,7 @@ public struct RebuildSummary: Encodable {
     /// For people.
     public var sentence: String {
         """
-        \(entries) entries (\(hiddenEntries) withdrawn), \(blobs) blobs (\(hiddenBlobs) withdrawn; \(bytes >> 20) MiB), \
+        \(entries) entries (\(hiddenEntries) withdrawn), \(blobs) blobs (\(hiddenBlobs) withdrawn; \(sizeText(bytes))), \
         \(withdrawals) withdrawals, \(accounts) accounts, \(signers) signers
         """
     }

@@ -58,6 +58,10 @@ extension Reports {
         public let blobs: Int
         public let bytes: Int
         public let entries: Int
+
+        public init(blobs: Int, bytes: Int, entries: Int) {
+            (self.blobs, self.bytes, self.entries) = (blobs, bytes, entries)
+        }
     }
 
     /// Accepted uploads, downloads, new bytes and bytes sent on each of the last days, today's the last.
