@@ -104,7 +104,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-fetcher",
             dependencies: [
-                "Configuration", "FastCGI", "Fetching", "Metrics", "OpenSSL", "Serving", "Storage", "System",
+                "CLinux", "Configuration", "FastCGI", "Fetching", "Metrics", "OpenSSL", "Serving", "Storage", "System",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),

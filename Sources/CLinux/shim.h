@@ -38,3 +38,4 @@ char *strptime(const char *text, const char *format, struct tm *time);
 // Macros of <malloc.h> that are taken for numbers with a sign.
 static const int m_trim_threshold = M_TRIM_THRESHOLD;
 static const int m_mmap_threshold = M_MMAP_THRESHOLD;
+static const int m_arena_max = M_ARENA_MAX;

@@ -33,7 +33,7 @@ struct Feeding {
         guard source.flush() else { return source.giveUp() }
         var offset = range.lowerBound
         while offset < range.upperBound {
-            switch fetch.wait(atMost: Self.interval, for: { Self.state(of: $0, beyond: offset) }) {
+            switch fetch.waitFed(atMost: Self.interval, for: { Self.state(of: $0, beyond: offset) }) {
             case .available(let end):
                 let next = min(end, range.upperBound, offset + Self.pieceSize)
                 guard source.send(offset..<next, of: file.body.descriptor) else { return source.giveUp() }

@@ -12,6 +12,11 @@ final class Fetch: Sendable {
     /// have read, and a client of HTTP/2 not got, when an answer is cut.
     static let heldBack = 64 << 10
 
+    /// So many clients are fed at least, even if they don't keep up: more than there are processors.
+    private static let busyClients = 2 * processorCount
+    /// Of what hasn't moved for so long, nothing is expected.
+    private static let stall = Duration.seconds(1)
+
     enum Phase {
         case asking, receiving
         /// Its hash is right.
@@ -47,12 +52,37 @@ final class Fetch: Sendable {
         fileprivate(set) var isOver = false
         /// Whether some of it was sent to a client.
         fileprivate var isFed = false
+        /// How many clients are being sent bytes that lie there, and don't wait for more of them.
+        fileprivate var busyClients = 0
+        /// When its bytes began to come, and how many were there before.
+        fileprivate var begin: (time: ContinuousClock.Instant, received: Int)?
+        fileprivate var lastArrival = ContinuousClock.now
 
         var isVerified: Bool {
             switch phase {
             case .verified, .stored: true
             case .asking, .receiving, .failed: false
             }
+        }
+
+        /// Whether one more client is fed out of the file that grows. Otherwise it waits, since that nginx sends it a
+        /// whole file costs a third of that. As long as those that are fed keep up with the upstream, nothing is gained
+        /// by waiting.
+        ///
+        /// - Parameter deadline: when it has waited long enough.
+        func mayFeed(until deadline: ContinuousClock.Instant, at now: ContinuousClock.Instant) -> Bool {
+            guard busyClients >= Fetch.busyClients, now < deadline else { return true }
+            guard !isVerified, received != size else { return false }
+            return expectedEnd(at: now).map { $0 > deadline } ?? true
+        }
+
+        /// When all of it has come, if it comes on as it did; nil: that can't be told.
+        private func expectedEnd(at now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+            guard let begin, let size, received > begin.received, lastArrival.duration(to: now) < Fetch.stall else {
+                return nil
+            }
+            let share = Double(size - begin.received) / Double(received - begin.received)
+            return begin.time + begin.time.duration(to: now) * share
         }
 
         /// How many bytes may be sent by now.
@@ -81,15 +111,34 @@ final class Fetch: Sendable {
 
     /// Binds this fetch to the upstream that it has: from now on, a client has some of its bytes.
     ///
-    /// - Returns: nil when it isn't coming any more.
-    func beginFeeding() -> (file: FetchedFile, size: Int)? {
+    /// - Parameter deadline: when that one has waited long enough.
+    /// - Returns: nil when it isn't coming any more, or the client is to wait; otherwise `endFeeding` follows.
+    func beginFeeding(
+        until deadline: ContinuousClock.Instant, at now: ContinuousClock.Instant = .now
+    ) -> (file: FetchedFile, size: Int)? {
         progress.changeQuietly { progress in
-            guard let file = progress.file, let size = progress.isVerified ? progress.received : progress.size else {
-                return nil
-            }
+            guard let file = progress.file, let size = progress.isVerified ? progress.received : progress.size,
+                progress.mayFeed(until: deadline, at: now)
+            else { return nil }
             progress.isFed = true
+            progress.busyClients += 1
             return (file, size)
         }
+    }
+
+    func endFeeding() { progress.changeQuietly { $0.busyClients -= 1 } }
+
+    /// The same as `wait`, for a client that is fed: while it waits, it isn't busy.
+    func waitFed<Result>(atMost limit: Duration, for body: (Progress) -> Result?) -> Result? {
+        var isWaiting = false
+        let result = progress.wait(atMost: limit) { progress in
+            let result = body(progress)
+            progress.busyClients += (isWaiting ? 1 : 0) - (result == nil ? 1 : 0)
+            isWaiting = result == nil
+            return result
+        }
+        if isWaiting { progress.changeQuietly { $0.busyClients += 1 } }
+        return result
     }
 
     /// Whether no upstream has answered yet.
@@ -100,11 +149,18 @@ final class Fetch: Sendable {
     // MARK: The thread that fetches
 
     /// - Parameter size: nil when the upstream doesn't say it.
-    func beginReceiving(_ file: FetchedFile, size: Int?, received: Int) {
-        change { ($0.phase, $0.file, $0.size, $0.received) = (.receiving, file, size, received) }
+    func beginReceiving(
+        _ file: FetchedFile, size: Int?, received: Int, at now: ContinuousClock.Instant = .now
+    ) {
+        change { progress in
+            (progress.phase, progress.file, progress.size, progress.received) = (.receiving, file, size, received)
+            progress.begin = progress.begin ?? (now, received)
+        }
     }
 
-    func noteReceived(_ count: Int) { change { $0.received = count } }
+    func noteReceived(_ count: Int, at now: ContinuousClock.Instant = .now) {
+        change { ($0.received, $0.lastArrival) = (count, now) }
+    }
 
     /// Wakes whoever waits, unless all of the blob is held back: then they wait for its hash.
     private func change(_ body: (inout Progress) -> Void) {
@@ -153,6 +209,7 @@ final class Fetch: Sendable {
         progress.changeQuietly { progress in
             guard !progress.isFed else { return false }
             (progress.phase, progress.file, progress.size, progress.received) = (.asking, nil, nil, 0)
+            progress.begin = nil
             return true
         }
     }

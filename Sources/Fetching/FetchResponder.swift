@@ -25,6 +25,8 @@ public final class FetchResponder: Sendable {
     /// How long something small is waited for, so that it can be sent as a whole.
     private static let patience = Duration.seconds(1)
     private static let small = 1 << 20
+    /// How long one of many clients waits until it can be sent a whole file, where that is to be expected by then.
+    private static let crowdPatience = Duration.seconds(10)
     /// How long a client waits for its turn. The deployed clients wait a minute for an answer.
     private static let turn = Duration.seconds(40)
     /// How often it is looked whether the client is still there.
@@ -137,20 +139,22 @@ public final class FetchResponder: Sendable {
         _ request: FetchRequest, with fetch: Fetch, _ delivery: BlobDelivery, _ source: borrowing FastCGIRequest
     ) {
         let start = ContinuousClock.now
+        let deadline = start + Self.crowdPatience
         var hasTurn = false
         defer { if hasTurn { clients.subtract(1, ordering: .relaxed) } }
         while true {
             hasTurn = hasTurn || takeTurn()
             let isPatient = start.duration(to: .now) < Self.patience
             let answer = fetch.wait(atMost: Self.interval) {
-                Self.answer(at: $0, canFeed: hasTurn, isPatient: isPatient)
+                Self.answer(at: $0, canFeed: hasTurn && $0.mayFeed(until: deadline, at: .now), isPatient: isPatient)
             }
             switch answer {
             case .redirection:
                 return source.redirect(to: delivery.location(of: LocalBlobs.place(of: fetch.digest)), fetch.digest)
             case .feeding:
-                // Not when it begins anew with another upstream.
-                if let (file, size) = fetch.beginFeeding() {
+                // Not when it begins anew with another upstream, or others came first.
+                if let (file, size) = fetch.beginFeeding(until: deadline) {
+                    defer { fetch.endFeeding() }
                     fetcher.recorder.add(to: .fedClients)
                     defer { fetcher.recorder.add(-1, to: .fedClients) }
                     return Feeding(fetch, file, size: size, fetcher.recorder).feed(

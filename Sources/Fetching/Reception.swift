@@ -84,7 +84,10 @@ final class Reception {
     /// Whether all that came is the blob; then its clients may have all of it.
     ///
     /// - Throws: `StoreError` when they can't be read again, or `CutFile`.
-    func verify() throws -> Bool { try hash.finish() == fetch.digest }
+    func verify() throws -> Bool {
+        fetch.noteReceived(count)
+        return try hash.finish() == fetch.digest
+    }
 }
 
 /// Nobody waits for it any more.

@@ -133,9 +133,13 @@ final class UpstreamServer: Sendable {
         var text: [UInt8] = []
         // The session keeps what receives it, until it is used again.
         defer { text = [] }
-        let head = try ask(request(.get, url, loop: loop), atMost: limit) { _, _, bytes in
+        let head = try ask(request(.get, url, loop: loop), atMost: limit) { _, part, bytes in
             guard .now < end else { throw UpstreamFailure(.interrupted, "\(url): takes more than \(time)") }
-            if text.count <= Self.long, text.count + bytes.count > Self.long { try beforeLong() }
+            if text.count <= Self.long, text.count + bytes.count > Self.long {
+                try beforeLong()
+                // Which is no more than the limit, or would have been refused.
+                text.reserveCapacity(part.size ?? 0)
+            }
             text.append(contentsOf: bytes)
         }.head
         return (head, text)

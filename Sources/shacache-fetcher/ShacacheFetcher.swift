@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Configuration
 import FastCGI
 import Fetching
@@ -36,7 +37,16 @@ struct ShacacheFetcher: ParsableCommand {
         }
     }
 
+    /// The allocator would share out hundreds of threads to up to eight arenas for each processor. And the first long list
+    /// that is freed would raise the size from which memory is mapped by itself: those after it would leave holes in the
+    /// arenas (mallopt(3)).
+    private func returnFreedMemory() {
+        mallopt(m_arena_max, CInt(processorCount))
+        mallopt(m_mmap_threshold, 256 << 10)
+    }
+
     private func serve(_ configuration: Configuration) throws {
+        returnFreedMemory()
         let process = ServerProcess("shacache-fetcher", logLevel: configuration.log.level)
         try configuration.checkUpstreamFiles()
         let listener = try Sockets.inherited().named("fetch")

@@ -19,6 +19,7 @@ from stack import Database, eventually
 
 SEEDS = count()
 HELD_BACK = 64 << 10  # of a blob, until its hash is right (Fetch.heldBack)
+FED = 256  # clients at once (the option `clients`)
 
 
 def bytes_of(size):
@@ -108,7 +109,8 @@ def crowd(near, upstream, stuck=200, slow=500):
             connection.request("GET", f"/shacache/{name}")
             connections.append(connection)
         eventually(lambda: len(upstream.requests) - before > stuck, seconds=60)
-        # All has come that fits between them: a crowd that is there, not one that arrives.
+        # All has come that fits between them: a crowd that is there, not one that arrives, or waits for what has stopped.
+        eventually(lambda: scrape(near).sum("shacache_fed_clients") >= min(slow, FED), seconds=60)
         eventually(lambda: is_still(near), seconds=60)
         yield gate.set, large
     finally:

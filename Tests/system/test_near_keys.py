@@ -290,7 +290,7 @@ def test_lists_that_are_trees_of_very_many_values_take_little_memory_and_delay_n
         assert [near.entries(key) for key in small] == [[pair("1")]] * 5
         seconds = time.monotonic() - begin
         assert {str(lookup.result()) for lookup in lookups} <= {"[]", "None"}
-    assert seconds < 5 and memory(fetcher(near))[0] < 200 * MIB, (seconds, memory(fetcher(near))[0] // MIB)
+    assert seconds < 5 and memory(fetcher(near))[0] < 80 * MIB, (seconds, memory(fetcher(near))[0] // MIB)
 
 
 def test_a_cache_that_is_its_own_upstream_asks_once(tmp_path):
