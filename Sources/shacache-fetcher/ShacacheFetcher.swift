@@ -55,7 +55,7 @@ struct ShacacheFetcher: ParsableCommand {
                 return {}
             }
         }
-        process.serve(with: threads)
+        try process.serve(with: threads)
         fetcher.writeRecord()
     }
 }
