@@ -86,8 +86,10 @@ install: install-client install-server ## Install programs, guides, nginx snippe
 
 install-server:
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shacached $(BIN)/shacache-page $(BIN)/shacache-fetcher $(BIN)/shacache-admin
+	install -D -t $(DESTDIR)$(PREFIX)/bin ops/shacache-setup
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/shacached.1 \
 	  docs/man/shacache-page.1 docs/man/shacache-fetcher.1 docs/man/shacache-admin.1
+	ln -sf shacache-admin.1 $(DESTDIR)$(PREFIX)/share/man/man1/shacache-setup.1
 	install -D -m 644 -t $(DESTDIR)/etc/nginx/shacache nginx/*.conf
 	install -D -m 644 -t $(DESTDIR)/usr/share/shacache/sql sql/*.sql
 	for kind in functions views report page; do \

@@ -53,7 +53,9 @@ let package = Package(
 
         .target(
             name: "Serving",
-            dependencies: ["FastCGI", "Metrics", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "FastCGI", "Metrics", "ShaCache", "System", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
 
         .target(
@@ -111,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "ShaCache",
+                "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "Serving", "ShaCache",
                 "Storage", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
@@ -151,7 +153,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ServingTests",
-            dependencies: ["Serving", "ShaCache", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "FastCGI", "Fixtures", "Serving", "ShaCache", "System", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "FetchingTests", dependencies: ["Fetching", "Fixtures", "ShaCache", "Storage"],

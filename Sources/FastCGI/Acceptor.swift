@@ -4,48 +4,21 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// The threads of a server process. Each owns what its work needs, and takes one request after the other.
-public struct ThreadPool {
-    private let shutdown = Shutdown()
-    private let atWork = DispatchGroup()
-
-    public init() {}
-
-    /// What a thread does with a request, and, when its client has the answer, afterwards.
-    public typealias Responder = (borrowing FastCGIRequest) -> () -> Void
-
-    /// - Parameter makeResponder: called once in each thread, for what that thread alone is to own.
-    public func start(_ count: Int, on listener: Listener, _ makeResponder: @escaping @Sendable () -> Responder) {
-        for _ in 0..<count {
-            atWork.enter()
-            Thread { [shutdown, atWork] in
-                let acceptor = Acceptor(listener: listener, shutdown: shutdown)
-                let respond = makeResponder()
-                while let conclude = acceptor.next({ respond($0) }) { conclude() }
-                atWork.leave()
-            }.start()
-        }
-    }
-
-    /// Returns when every thread has answered what it had accepted.
-    public func finish() {
-        shutdown.request()
-        atWork.wait()
-    }
-}
-
 /// Takes one request after the other from a listener, for one thread.
 public final class Acceptor {
     /// libfcgi keeps the address, so it is allocated and never moves.
     private let request: UnsafeMutablePointer<FCGX_Request>
     private let shutdown: Shutdown
+    private let progress: AcceptProgress?
 
     /// Once in each process: libfcgi takes SIGTERM, SIGUSR1 and SIGPIPE here.
     private static let library: Void = { FCGX_Init() }()
 
-    public init(listener: Listener, shutdown: Shutdown) {
+    /// - Parameter progress: where it notes that it is ready for a request, as often as it is.
+    public init(listener: Listener, shutdown: Shutdown, progress: AcceptProgress? = nil) {
         Self.library
         self.shutdown = shutdown
+        self.progress = progress
         request = .allocate(capacity: 1)
         FCGX_InitRequest(request, listener.descriptor, FCGI_FAIL_ACCEPT_ON_INTR)
     }
@@ -59,14 +32,20 @@ public final class Acceptor {
     ///
     /// - Returns: what `body` returned; nil when a shutdown was requested.
     public func next<Result>(_ body: (borrowing FastCGIRequest) -> Result) -> Result? {
+        progress?.note()
         while !shutdown.isRequested {
             let result = FCGX_Accept_r(request)
             if result == 0 {
                 defer { finish() }
                 return body(FastCGIRequest(request))
             }
-            // Nothing came in time, or a signal. Anything else, such as a lack of descriptors, lasts for a while.
-            if result != -EAGAIN && result != -EINTR { usleep(100_000) }
+            if result == -EAGAIN || result == -EINTR {
+                // Nothing came in time, or a signal.
+                progress?.note()
+            } else {
+                // Anything else, such as a lack of descriptors, lasts for a while.
+                usleep(100_000)
+            }
         }
         return nil
     }

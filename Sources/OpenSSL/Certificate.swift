@@ -90,6 +90,14 @@ public final class Certificate: @unchecked Sendable {
 }
 
 extension Certificate {
+    /// Whether clients take it for a server of that name or address.
+    public func isFor(host: String) -> Bool {
+        let isIt =
+            host.isAddress
+            ? X509_check_ip_asc(handle, host, 0) : X509_check_host(handle, host, host.utf8.count, 0, nil)
+        return isIt == 1
+    }
+
     /// The digest that its issuer signed it with, where OpenSSL's security levels forbid it in TLS; else nil.
     public var brokenDigest: String? {
         var digest = NID_undef
@@ -120,5 +128,14 @@ extension Certificate {
         guard index >= 0 else { return "no basicConstraints" }
         return X509_EXTENSION_get_critical(X509_get_ext(handle, index)) == 1
             ? nil : "basicConstraints that aren't critical"
+    }
+}
+
+extension String {
+    /// Whether it is an IP address, which certificates name in another way than hosts.
+    var isAddress: Bool {
+        guard let octets = a2i_IPADDRESS(self) else { return false }
+        ASN1_OCTET_STRING_free(octets)
+        return true
     }
 }

@@ -33,6 +33,8 @@ public struct CertificateAuthority {
         case authority
         /// Proves an account to the server, and can't serve as a server's certificate.
         case client
+        /// Proves to clients that a server is the host that they mean.
+        case server(host: String)
         /// Carries the key that checks an entry's signature: of such a certificate only the key counts.
         case signer
 
@@ -58,6 +60,14 @@ public struct CertificateAuthority {
                     (NID_ext_key_usage, "clientAuth"),
                     (NID_subject_key_identifier, "hash"),
                 ]
+            case .server(let host):
+                [
+                    (NID_basic_constraints, "critical,CA:FALSE"),
+                    (NID_key_usage, "critical,digitalSignature"),
+                    (NID_ext_key_usage, "serverAuth"),
+                    (NID_subject_key_identifier, "hash"),
+                    (NID_subject_alt_name, "\(host.isAddress ? "IP" : "DNS"):\(host)"),
+                ]
             }
         }
     }
@@ -78,6 +88,15 @@ public struct CertificateAuthority {
     /// A client certificate for a key that we made.
     public func issue(commonName: String, key: PrivateKey, days: Int) throws -> Certificate {
         try certify(key.handle, commonName: commonName, days: days)
+    }
+
+    /// A server's certificate for a key that we made.
+    ///
+    /// - Parameter host: the name or address by which clients reach it.
+    public func issueForServer(host: String, key: PrivateKey, days: Int) throws -> Certificate {
+        try Self.build(
+            commonName: host, publicKey: key.handle, profile: .server(host: host), days: days, issuer: certificate,
+            signer: self.key)
     }
 
     /// A client certificate for a key that we never see.

@@ -38,14 +38,41 @@ public struct ServerProcess {
 
     /// Returns when a signal has come, and the threads have answered what they had accepted.
     ///
+    /// systemd is told when the threads take requests, when they take no more, and in between that they get on (sd_notify(3)).
+    ///
     /// - Parameters:
-    ///   - interval: in seconds.
-    ///   - upkeep: done at once, and then in each interval.
-    public func serve(with threads: ThreadPool, every interval: Int = Int(Int32.max), _ upkeep: () -> Void = {}) {
+    ///   - interval: of the upkeep.
+    ///   - upkeep: done at once, and then in each interval, beside the requests; nil: there is none.
+    /// - Throws: when the system has no thread for the upkeep.
+    public func serve(
+        with threads: ThreadPool, every interval: Duration = .seconds(3600), _ upkeep: (@Sendable () -> Void)? = nil
+    ) throws {
+        let manager = ServiceManager()
+        let upkeep = try upkeep.map { try Upkeep(every: interval, $0) }
+        threads.waitUntilAccepting()
+        manager.tell(.ready)
         log.info("started")
-        repeat { upkeep() } while !ending.arrive(withinSeconds: interval)
+        // As sd_watchdog_enabled(3) advises.
+        let pause = manager.watchdogTimeout.map { $0 / 2 } ?? .seconds(Int32.max)
+        while !ending.arrive(within: pause) { tellWhetherAlive(threads, manager) }
+        manager.tell(.stopping)
         log.info("draining")
         threads.finish()
+        upkeep?.finish()
         log.info("stopped")
     }
+
+    /// Of 24 threads of a worker, one that waits for a slow disk is no reason to end it, nor are all for some minutes.
+    private func tellWhetherAlive(_ threads: ThreadPool, _ manager: ServiceManager) {
+        let stall = threads.stall
+        guard stall < Self.stallLimit else {
+            let seconds = Int(stall / .seconds(1))
+            return log.critical("hangs", metadata: ["seconds": .stringConvertible(seconds)])
+        }
+        manager.tell(.alive)
+    }
+
+    /// How long all threads of a socket may be at their requests before they count as hanging: as long as a worker may take to
+    /// finish what it has begun (TimeoutStopSec of shacached@.service). Hashing the largest image takes minutes.
+    private static let stallLimit = Duration.seconds(15 * 60)
 }

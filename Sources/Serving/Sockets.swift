@@ -51,8 +51,9 @@ struct SignalSet {
     }
 
     /// Waits until one of them arrives, or the time is over.
-    func arrive(withinSeconds seconds: Int) -> Bool {
-        let limit = timespec(tv_sec: seconds, tv_nsec: 0)
+    func arrive(within pause: Duration) -> Bool {
+        let (seconds, attoseconds) = pause.components
+        let limit = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
         return withUnsafePointer(to: set) { set in
             withUnsafePointer(to: limit) { limit in
                 var arrived: Int32

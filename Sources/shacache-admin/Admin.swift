@@ -43,7 +43,7 @@ struct Admin: ParsableCommand {
                 name: "Health",
                 subcommands: [
                     StatusCommand.self, ReportCommand.self, CheckCommand.self, ScrubCommand.self, SurveyCommand.self,
-                    MaintainCommand.self, IngestLogCommand.self, HostCommand.self,
+                    MaintainCommand.self, IngestLogCommand.self, HostCommand.self, SetupCommand.self,
                 ]),
             CommandGroup(
                 name: "Safety",

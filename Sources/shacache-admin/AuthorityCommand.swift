@@ -25,19 +25,25 @@ struct AuthorityCommand: ParsableCommand {
         func validate() throws { try Validity.check(days) }
 
         func run() throws {
-            let files = try options.configuration().authorityFiles()
-            let key = try PrivateKey.generate()
-            let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
-            try write([
-                NewFile(key, at: files.key, passphrase: files.passphrase()),
-                NewFile(certificate, at: files.certificate),
-            ])
+            let configuration = try options.configuration()
+            try configuration.createAuthority(name: name, days: days)
+            let files = try configuration.authorityFiles()
             options.report("wrote \(files.key) and \(files.certificate)")
         }
     }
 }
 
 extension Configuration {
+    /// Makes the files that [ca] names.
+    func createAuthority(name: String, days: Int) throws {
+        let files = try authorityFiles()
+        let key = try PrivateKey.generate()
+        let certificate = try CertificateAuthority.create(name: name, key: key, days: days)
+        try write([
+            NewFile(key, at: files.key, passphrase: files.passphrase()), NewFile(certificate, at: files.certificate),
+        ])
+    }
+
     func authorityFiles() throws -> CertificateAuthorityFiles {
         guard let ca else { throw CommandError("the configuration has no section [ca]") }
         return ca

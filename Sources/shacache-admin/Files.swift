@@ -93,7 +93,23 @@ func write(_ files: [NewFile]) throws {
 
 private func remove(_ files: some Sequence<NewFile>) { for file in files { unlink(file.path) } }
 
-private func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
+func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
+
+/// Gives a file other contents, at once and durably. Its owner and mode stay; one that wasn't there is ours.
+///
+/// - Parameter mode: of one that wasn't there.
+func replace(_ path: String, with contents: some Sequence<UInt8>, mode: mode_t = 0o644) throws {
+    let temporary = "\(path).\(getpid())"
+    defer { unlink(temporary) }
+    let file = try Descriptor(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, named: path)
+    try Array(contents).withUnsafeBytes { try file.writeAll($0) }
+    if let old = try? Descriptor(path).status() {
+        try systemCall("give the owner to", path) { fchown(file.number, old.st_uid, old.st_gid) }
+        try systemCall("give the mode to", path) { fchmod(file.number, old.st_mode & 0o7777) }
+    }
+    let rename = try DurableRename(in: path.parentDirectory)
+    try rename.move(temporary.lastPathComponent, to: path.lastPathComponent, file: file)
+}
 
 extension Certificates {
     /// Records a certificate and writes the files that deliver it, both or neither.

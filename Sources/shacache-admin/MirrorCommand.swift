@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Exchange
 import Fetching
+import Serving
 import ShaCache
 import Storage
 import System
@@ -63,13 +64,18 @@ struct MirrorCommand: ParsableCommand {
         func run() throws {
             let configuration = try options.configuration()
             let line = ProgressLine()
+            let manager = ServiceManager()
             // Names and words of others can't steer the terminal.
             let say: @Sendable (String) -> Void = { text in line.interrupt { options.report(text.visible) } }
             let reporter = Mirror.Reporter(
                 failed: { item, failure in say("\(failure.isAbsent ? "absent" : "failed"): \(item): \(failure.reason)")
                 },
                 note: say,
-                progress: { time, sums in line.show { (time.map { "\(Timestamp($0)): " } ?? "") + sums.sentence } })
+                progress: { time, sums in
+                    // In each round of the thread that reads, also while the upstream is away.
+                    if follow { manager.tell(.ready, .alive) }
+                    line.show { (time.map { "\(Timestamp($0)): " } ?? "") + sums.sentence }
+                })
             let database = configuration.adminDatabase
             let mirror = Mirror(
                 Mirror.Settings(

@@ -66,7 +66,7 @@ struct ShacacheFetcher: ParsableCommand {
                 return {}
             }
         }
-        process.serve(with: threads)
+        try process.serve(with: threads)
         fetcher.writeRecord()
     }
 }

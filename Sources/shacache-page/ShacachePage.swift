@@ -59,7 +59,7 @@ struct ShacachePage: ParsableCommand {
                 upstreams: configuration.upstreams, templates: templates, statistics: statistics)
             return { request in answer(request, pages, log) }
         }
-        process.serve(with: threads)
+        try process.serve(with: threads)
     }
 }
 

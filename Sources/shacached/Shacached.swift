@@ -75,9 +75,9 @@ struct Shacached: ParsableCommand {
             log.error(
                 "signatures can't be checked, so entries with one can't be taken", metadata: ["cause": "\(error)"])
         }
-        process.serve(with: threads, every: Self.sweepInterval) {
-            sweep(store, log)
-            reconcile(BlobRepository(store, Session(configuration.workerDatabase)), log)
+        try process.serve(with: threads, every: Self.sweepInterval) {
+            Self.sweep(store, log)
+            Self.reconcile(BlobRepository(store, Session(configuration.workerDatabase)), log)
         }
     }
 
@@ -88,10 +88,10 @@ struct Shacached: ParsableCommand {
         mallopt(m_trim_threshold, 8 << 20)
     }
 
-    /// Seconds. What is swept costs space only.
-    private static let sweepInterval = 3600
+    /// What is swept costs space only.
+    private static let sweepInterval = Duration.seconds(3600)
 
-    private func reconcile(_ blobs: BlobRepository, _ log: Logger) {
+    private static func reconcile(_ blobs: BlobRepository, _ log: Logger) {
         for outcome in blobs.reconcile() {
             switch outcome {
             case .hidden(let digest): log.warning("hidden again", metadata: ["sha512": "\(digest)"])
@@ -104,7 +104,7 @@ struct Shacached: ParsableCommand {
         }
     }
 
-    private func sweep(_ store: LocalBlobs, _ log: Logger) {
+    private static func sweep(_ store: LocalBlobs, _ log: Logger) {
         do {
             let removed = try store.sweep()
             if removed > 0 { log.notice("swept", metadata: ["leftovers": "\(removed)"]) }

@@ -53,6 +53,37 @@ import Testing
         #expect(String(decoding: client.answer().output, as: UTF8.self).hasSuffix("second"))
         successor.finish()
     }
+
+    /// Fails when requests that are answered, or none that come, count for nothing.
+    @Test func `a socket hangs when all of its threads are at work, and gets on with the first that is ready`() {
+        let (pool, begun, mayEnd) = (ThreadPool(), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        pool.start(2, on: Listener(inherited: socket.descriptor)) {
+            { request in
+                begun.signal()
+                mayEnd.wait()
+                request.send(status: "200 OK", headers: [], body: [])
+                return {}
+            }
+        }
+        pool.waitUntilAccepting()
+        let clients = [WireClient(to: socket.path), WireClient(to: socket.path)]
+        clients[0].send([:])
+        begun.wait()
+        // The other one waits for requests.
+        waitUntil { [stall = pool.stall] in pool.stall < stall }
+        clients[1].send([:])
+        begun.wait()
+        waitUntil { pool.stall > .seconds(2) }
+        let stall = pool.stall
+        mayEnd.signal()
+        waitUntil { pool.stall < stall }
+        mayEnd.signal()
+        pool.finish()
+    }
+
+    private func waitUntil(_ condition: () -> Bool) {
+        while !condition() { Thread.sleep(forTimeInterval: 0.01) }
+    }
 }
 
 private final class Counter: Sendable {

@@ -49,13 +49,6 @@ def test_every_installed_file_that_is_named_to_operators_is_there(tree):
     assert [name for name in named if not (tree / name.lstrip("/")).exists()] == []
 
 
-def test_the_guide_fills_in_the_whole_site(tree):
-    (command,) = re.findall(r"sed -e .*?site\.conf\.in", INSTALL, re.DOTALL)
-    command = command.replace("/usr/share", f"{tree}/usr/share")
-    site = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
-    assert "listen 443 ssl;" in site and "@" not in re.sub("#.*", "", site)
-
-
 # Without it, each start of a worker makes the shared sockets block, and others' threads may hang in accept() (systemd.service(5)).
 def test_sockets_that_workers_share_never_block(tree):
     for unit in "shacached@.service", "shacache-page.service", "shacache-fetcher.service":

@@ -17,6 +17,7 @@ from exposition import scrape
 from faulty import Corrupting, Gated
 from impostor import reply
 from nearby import asked, bytes_of, configure, fetcher, get, leftovers, name_of, restart, tables
+from notices import Notices
 from slapproxy import SlapproxyCache
 from stack import Database, Stack, eventually
 
@@ -365,6 +366,16 @@ def test_one_that_follows_waits_for_an_upstream_that_is_away(near, upstream, fee
         feed.refuse = None
         eventually(lambda: is_here(near, second[1]))
         assert "its feed can be read again" in log.read_text()
+
+
+# Fails when it tells so only of what it gets.
+def test_one_that_follows_tells_systemd_that_it_gets_on_also_while_the_upstream_is_away(near, feed, monkeypatch):
+    with Notices() as notices:
+        monkeypatch.setenv("NOTIFY_SOCKET", notices.name)
+        with following(near):
+            assert notices.next()[1] == "READY=1\nWATCHDOG=1"
+            feed.refuse = 503
+            notices.skip(5)
 
 
 def test_one_that_follows_tries_what_is_due(near, upstream, feed):

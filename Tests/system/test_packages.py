@@ -1,5 +1,6 @@
 """`make deb`: what is in the packages, and what they do to a fresh machine from its first installation to its purge."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,6 @@ import threading
 import time
 
 import pytest
-from guides import guide
 from machine import Machine
 from stack import REPOSITORY, eventually
 
@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 OLD_NAMES = "networkcache-upload", "networkcache-download", "generate-signature-key"
-SERVER_PROGRAMS = "shacached", "shacache-page", "shacache-fetcher", "shacache-admin"
+SERVER_PROGRAMS = "shacached", "shacache-page", "shacache-fetcher", "shacache-admin", "shacache-setup"
 # What a server has before, so that the machine needs no network. nginx is started, as Debian does.
 THERE = ("systemd-sysv", "dbus", "nginx", "postgresql", "postgresql-client", "openssl", "curl", "rsync", "logrotate", "sudo")
 
@@ -129,7 +129,7 @@ def test_version_and_changelogs_name_the_same_release():
 
 def test_installed_they_make_users_and_directories_and_start_nothing(machine, packages):
     done = machine.shell("apt-get install --yes --no-install-recommends /root/*.deb")
-    assert "/usr/share/doc/shacache/install.md says how to set a cache up" in done.stdout
+    assert "shacache-setup makes a cache of this machine" in done.stdout
     passwd = machine.run("getent", "passwd", "shacache", "shacache-page").stdout.splitlines()
     assert [line.split(":")[5:] for line in passwd] == [
         ["/srv/shacache", "/usr/sbin/nologin"], ["/var/lib/shacache-page", "/usr/sbin/nologin"]]
@@ -157,31 +157,148 @@ def test_systemd_takes_their_units(machine):
     assert done.stdout + done.stderr == ""
 
 
-def blocks(section):
-    """The commands of a section of the guide, a block each."""
-    text = re.search(rf"^#+ {re.escape(section)}\n(.*?)(?=^#+ |\Z)", guide("install"), re.MULTILINE | re.DOTALL)[1]
-    return [re.sub("^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)]
+SETUP = "shacache-setup", "--name", "Example cache", "--url", "cache.example.org", "--workers", "2"
 
 
-def test_the_guide_makes_a_cache_of_it(machine):
-    hba, ident, database = blocks("The database")[:3]
-    (cluster,) = (machine.tree / "etc/postgresql").glob("*/main")
-    (cluster / "pg_hba.conf").write_text(hba + (cluster / "pg_hba.conf").read_text())
-    with open(cluster / "pg_ident.conf", "a") as file:
-        file.write(ident)
-    machine.shell("cp /usr/share/shacache/shacache.toml /etc/shacache/; systemctl start postgresql")
-    machine.shell(database)
+def made(machine):
+    """What setup has changed."""
+    files = "/etc/shacache/shacache.toml", "/etc/shacache/ca.crt", "/etc/nginx/conf.d/shacache.conf"
+    return [file for file in files if (machine.tree / file[1:]).exists()] + units(machine, "--all")
+
+
+def refused(machine, *options):
+    """The lines of a setup that can't be, and that has changed nothing."""
+    done = machine.run(*SETUP, *options, check=False)
+    assert done.returncode == 1 and made(machine) == []
+    return "".join(line for line in done.stderr.splitlines(keepends=True) if not line.startswith("ok: "))
+
+
+# Each fails when steps that nobody can bring about aren't looked at first.
+
+
+@pytest.mark.parametrize("options, problem", [
+    (("--database", "nonsense=1"), "database: .*invalid connection option"),
+    (("--database", "host=/run/postgresql port=5999 dbname=shacache"), "no cluster of PostgreSQL listens on port 5999"),
+    (("--certificate", "/root/none.crt", "--key", "/root/none.key"), "/root/none.crt: no such file"),
+    (("--certificate", "/root/other.crt", "--key", "/root/other.key"), "the certificate is not for cache.example.org"),
+    (("--certificate", "/root/other.crt", "--key", "/root/given.key"), "the key is not the certificate's"),
+])
+def test_setup_takes_no_option_that_cannot_be(machine, options, problem):
+    for name, host in ("given", "cache.example.org"), ("other", "elsewhere.example.org"):
+        make_server_certificate(machine, name, host)
+    said = refused(machine, *options)
+    assert re.search(problem, said), said
+    assert len(said.splitlines()) <= 2
+
+
+def make_server_certificate(machine, name, host):
     machine.shell(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 9 "
-        "-keyout YOUR-SERVER.key -out YOUR-SERVER.crt; " + blocks("Certificates")[0])
-    main, site = blocks("nginx")[:2]
-    configuration = machine.tree / "etc/nginx/nginx.conf"
-    text = re.sub(r"^user .*;|^worker_processes .*;|^events \{[^}]*\}", "", configuration.read_text(), flags=re.MULTILINE)
-    configuration.write_text(main + text)
-    machine.shell(site.replace("@LOCAL_WRITERS@##", "@LOCAL_WRITERS@#include shacache/local-writers.conf;#"))
-    machine.shell(blocks("Workers, timers, page")[0])
-    machine.run("shacache-admin", "account", "add", "local")
+        f"test -e /root/{name}.crt || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={host} "
+        f"-addext subjectAltName=DNS:{host} -addext keyUsage=critical,digitalSignature,keyCertSign -days 9 "
+        f"-keyout /root/{name}.key -out /root/{name}.crt")
+
+
+def test_setup_says_what_listens_on_a_port_that_it_needs(machine):
+    listen = "@open = IO::Socket::INET->new(LocalPort => 443, Listen => 1) or die; sleep"
+    machine.run("systemd-run", "--unit=taken", "perl", "-MIO::Socket::INET", "-e", listen)
+    eventually(lambda: "port 443 is taken by perl (pid " in refused(machine))
+    machine.run("systemctl", "stop", "taken")
+
+
+def test_setup_wants_the_nginx_of_debian(machine):
+    status = machine.tree / "var/lib/dpkg/status"
+    text = status.read_text()
+    status.write_text(text.replace("Debian Nginx Maintainers", "NGINX Packaging").replace("@alioth-lists.debian.net", "@nginx.test"))
+    try:
+        assert "nginx is not Debian's: its package is of NGINX Packaging" in refused(machine)
+    finally:
+        status.write_text(text)
+
+
+def test_setup_wants_room(machine):
+    machine.shell("mount -t tmpfs -o size=64k tmpfs /srv/shacache; mkdir /srv/shacache/incoming; "
+                  "head -c 64k /dev/zero >/srv/shacache/full || true")
+    try:
+        assert "room: /srv/shacache: " in refused(machine)
+    finally:
+        machine.run("umount", "/srv/shacache")
+
+
+def test_setup_makes_a_cache_of_it(machine):
+    said = machine.run(*SETUP).stderr.splitlines()
+    assert [line for line in said if not re.match("(ok|done): ", line)] == [
+        "the cache is ready; /usr/share/doc/shacache/operate.md goes on from here"]
+    assert said[-2].startswith("ok: round trip: uploaded")
     assert machine.run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost/-/ready").stdout == "200"
+    assert "0" not in pids(machine).values()
+
+
+def test_setup_done_again_changes_nothing(machine):
+    files = ["etc/nginx/nginx.conf", "etc/nginx/conf.d/shacache.conf", "etc/shacache/shacache.toml", "etc/shacache/ca.crt",
+             "etc/shacache/tls/server.crt", "etc/shacache/tls/clients-ca.crt"]
+    before = [(machine.tree / file).stat().st_mtime_ns for file in files], pids(machine)
+    said = machine.run(*SETUP).stderr
+    assert "done: " not in said
+    assert ([(machine.tree / file).stat().st_mtime_ns for file in files], pids(machine)) == before
+    assert "change it there" in machine.run("shacache-setup", "--name", "Another", check=False).stderr
+
+
+def wrong(machine):
+    """{step: what is wrong with it, and what to do}."""
+    done = machine.run("shacache-setup", "--check", "--json", check=False)
+    rows = {row["step"]: row["detail"] for row in json.loads(done.stdout) if row["state"] == "wrong"}
+    assert done.returncode == (1 if rows else 0)
+    return rows
+
+
+@pytest.mark.parametrize("breaking, step, advice, mending", [
+    ("systemctl stop shacache-scrub.timer", "timers", "systemctl enable --now shacache-scrub.timer", "shacache-setup"),
+    ("systemctl disable --quiet shacache-page", "page", "systemctl enable --now shacache-page", "shacache-setup"),
+    ("mv /etc/shacache/tls/server.key /root", "server's certificate", "server.key", "mv /root/server.key /etc/shacache/tls"),
+    ("sed -i 's/^user .*/user www-data;/' /etc/nginx/nginx.conf", "nginx", "shacache-setup sets it", "shacache-setup"),
+    ("sed -i '/shacache/d' /etc/postgresql/*/main/pg_ident.conf", "access to the database", "shacache-setup", "shacache-setup"),
+    ("systemctl stop nginx", "nginx", "systemctl restart nginx", "systemctl start nginx"),
+])
+def test_a_check_says_what_is_wrong_and_what_to_do(machine, breaking, step, advice, mending):
+    assert wrong(machine) == {}
+    machine.shell(breaking)
+    assert advice in wrong(machine)[step]
+    machine.shell(mending)
+    assert wrong(machine) == {}
+
+
+def test_setup_puts_a_given_certificate_in_place(machine):
+    options = "--certificate", "/root/given.crt", "--key", "/root/given.key", "--authority", "/root/given.crt"
+    assert "set authority = " in machine.run("shacache-setup", *options, check=False).stderr
+    machine.shell("sed -i 's#^authority = .*#authority = \"/etc/shacache/tls/server-ca.crt\"#' /etc/shacache/shacache.toml")
+    said = machine.run("shacache-setup", *options).stderr
+    assert "done: server's certificate" in said and "ok: round trip" in said
+    # nginx has it by now: what clients see of it is what was given.
+    shown = machine.shell("openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509").stdout
+    assert shown.strip() in (machine.tree / "root/given.crt").read_text()
+
+
+def test_this_machine_may_upload_without_a_certificate(machine):
+    # For what follows.
+    site = machine.tree / "etc/nginx/conf.d/shacache.conf"
+    site.write_text(site.read_text().replace(
+        "geo $shacache_local_writer {", "geo $shacache_local_writer {\n    include shacache/local-writers.conf;"))
+    machine.shell("shacache-admin account add local; nginx -t -q && systemctl reload nginx")
+    eventually(lambda: machine.shell("echo blob | curl -sS --data-binary @- http://localhost/shacache/").stdout.strip().isalnum())
+
+
+# Fails without WatchdogSec.
+def test_a_worker_that_hangs_is_started_again(machine):
+    directory = machine.tree / "etc/systemd/system/shacached@.service.d"
+    directory.mkdir()
+    # The unit's own minute, in less.
+    (directory / "watchdog.conf").write_text("[Service]\nWatchdogSec=20s\n")
+    machine.shell("systemctl daemon-reload; systemctl restart shacached@1")
+    hanging = pids(machine)["shacached@1"]
+    machine.run("kill", "-STOP", hanging)
+    eventually(lambda: pids(machine)["shacached@1"] not in {"0", hanging}, 120)
+    shutil.rmtree(directory)
+    machine.shell("systemctl daemon-reload; systemctl restart shacached@1")
 
 
 # Each with all that its unit forbids: system calls, capabilities, directories. The fetcher has no upstream, and nothing to mirror.
