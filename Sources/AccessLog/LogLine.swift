@@ -52,7 +52,7 @@ struct LogLine {
             if let count = download(bufferSize: bufferSize) { sums.countBlob(count, of: digest, on: day) }
         case .entries(let key):
             if let count = lookup { sums.countKey(count, of: key, on: day) }
-        case .blobs, .existence, .live, .ready, .metrics, .feed, nil: return
+        case .blobs, .existence, .live, .ready, .metrics, .feed, .accountRequests, .accountRequest, nil: return
         }
     }
 

@@ -35,6 +35,26 @@ func fileStatus(_ path: String, following: Bool = true) throws(SystemError) -> s
 
 func unlink(_ path: String) { _ = path.withFileName { Glibc.unlink($0) } }
 
+/// Makes a file that is there whole, or not at all, whenever this process is killed; never in the place of another.
+func createFile(_ path: String, mode: mode_t, _ text: String) throws {
+    let temporary = "\(path).\(getpid())"
+    defer { unlink(temporary) }
+    let file = try Descriptor(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, named: path)
+    try Array(text.utf8).withUnsafeBytes { try file.writeAll($0) }
+    try file.synchronize()
+    try systemCall("make", path: path) { new in temporary.withFileName { link($0, new) } }
+    try Descriptor(path.parentDirectory, flags: O_DIRECTORY).synchronize()
+}
+
+/// Makes a directory, and those above it, unless they are there.
+func makeDirectories(_ path: String) throws {
+    guard !isDirectory(path) else { return }
+    // With its slash, it would be its own parent.
+    let name = path.utf8.reversed().drop { $0 == UInt8(ascii: "/") }.reversed()
+    try makeDirectories(String(decoding: name, as: UTF8.self).parentDirectory)
+    try systemCall("make", path: path) { mkdir($0, 0o755) }
+}
+
 /// The absolute path without links, `.` and `..`.
 func realPath(_ path: String) throws(SystemError) -> String {
     var real: UnsafeMutablePointer<CChar>?

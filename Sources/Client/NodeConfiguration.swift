@@ -40,6 +40,8 @@ public struct NodeConfiguration: Sendable {
 
     /// The file that was read; nil when there is none.
     public let file: String?
+    /// Where that is, or would be.
+    let path: String
     private var settings: [ConfigurationOption: ConfiguredValue]
     /// What in the file will surprise its reader.
     public let warnings: [String]
@@ -49,9 +51,11 @@ public struct NodeConfiguration: Sendable {
     /// - Parameters:
     ///   - file: must be there. nil reads `/etc/opt/slapos/slapos.cfg` if there is one.
     ///   - overrides: `NAME=VALUE`, which count before the file.
-    public init(file: String?, overrides: [String] = []) throws {
+    ///   - mayBeMissing: whether a file that is named need not be there either.
+    public init(file: String?, overrides: [String] = [], mayBeMissing: Bool = false) throws {
         let path = file ?? Self.defaultFile
-        let isThere = file != nil || exists(path)
+        self.path = path
+        let isThere = file != nil && !mayBeMissing || exists(path)
         self.file = isThere ? path : nil
         let read = isThere ? try Self.open(path) : nil
         settings = read.map { Self.settings($0, path) } ?? [:]
@@ -62,6 +66,7 @@ public struct NodeConfiguration: Sendable {
     /// Without a file: of a cache that is only read from, at these URLs.
     public init(readingBlobsFrom cache: String, entriesFrom directory: String) {
         file = nil
+        path = Self.defaultFile
         warnings = []
         settings = [
             .downloadCacheURL: ConfiguredValue(value: cache, source: ""),

@@ -15,16 +15,19 @@ struct OptionFile {
     private var sections: [String: [String: LocatedValue]] = [:]
     /// Duplicate options, by section: the later one counts here, and Python refuses the whole file.
     private(set) var duplicates: [String: [(name: String, line: Int)]] = [:]
+    private let lines: [Substring]
+    /// Of the first header of each section, counted from 1.
+    private var headers: [String: Int] = [:]
 
     init(_ text: String) {
         var reader = OptionFileParser()
         // To Swift, CR LF is one character, and another than LF.
         let isEnd: (Character) -> Bool = { ["\n", "\r\n", "\r"].contains($0) }
-        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated() {
-            reader.read(String(line), number: index + 1)
-        }
+        lines = text.split(omittingEmptySubsequences: false, whereSeparator: isEnd)
+        for (index, line) in lines.enumerated() { reader.read(String(line), number: index + 1) }
         sections = reader.sections
         duplicates = reader.duplicates
+        headers = reader.headers
     }
 
     func has(section: String) -> Bool { sections[section] != nil }
@@ -65,8 +68,38 @@ struct OptionFile {
     }
 }
 
+extension OptionFile {
+    /// The file's text with options that it lacks, or has without a value, in one section. All else stays as it is, but
+    /// that lines end with LF.
+    ///
+    /// - Parameter options: names in lower case, and values of one line.
+    func text(setting options: [(name: String, value: String)], in section: String) -> String {
+        var lines = self.lines.map(String.init)
+        var added: [String] = []
+        for (name, value) in options {
+            let assignment = "\(name) = \(value.replacing("%", with: "%%"))"
+            let spellings = [name, name.replacing("-", with: "_")]
+            if let old = spellings.lazy.compactMap({ self.sections[section]?[$0] }).first {
+                lines[old.line - 1] = self.lines[old.line - 1].indentation + assignment
+            } else {
+                added.append(assignment)
+            }
+        }
+        guard let header = headers[section] else {
+            if lines.last == "" { lines.removeLast() }
+            return (lines + (lines.isEmpty ? [] : [""]) + ["[\(section)]"] + added + [""]).joined(separator: "\n")
+        }
+        // Lines that are indented less than the next option would have it for a part of their value.
+        let next = self.lines[header...].first { !$0.trimmed.isEmpty && !"#;".contains($0.trimmed.first!) }
+        let indentation = next.map { $0.trimmed.hasPrefix("[") ? "" : $0.indentation } ?? ""
+        lines.insert(contentsOf: added.map { indentation + $0 }, at: header)
+        return lines.joined(separator: "\n")
+    }
+}
+
 private struct OptionFileParser {
     var sections: [String: [String: OptionFile.LocatedValue]] = [:]
+    var headers: [String: Int] = [:]
     var duplicates: [String: [(name: String, line: Int)]] = [:]
     private var section: String?
     private var option: String?
@@ -82,6 +115,7 @@ private struct OptionFileParser {
         } else if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             section = String(text[text.index(after: text.startIndex)..<end]).trimmed
             sections[section!, default: [:]] = sections[section!] ?? [:]
+            headers[section!] = headers[section!] ?? number
             option = nil
         } else {
             indentation = depth
@@ -103,6 +137,10 @@ private struct OptionFileParser {
         sections[section]?[name] = OptionFile.LocatedValue(value: value, line: number)
         option = name
     }
+}
+
+extension Substring {
+    fileprivate var indentation: String { String(prefix { $0.isWhitespace }) }
 }
 
 extension StringProtocol {

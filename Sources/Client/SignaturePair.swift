@@ -28,10 +28,10 @@ public struct SignaturePair {
     /// - Parameter certificateFile: nil writes only the key.
     public func write(key keyFile: String, certificate certificateFile: String?) throws {
         try Self.checkFree(key: keyFile, certificate: certificateFile)
-        try create(keyFile, mode: 0o600, key.pem())
+        try createFile(keyFile, mode: 0o600, key.pem())
         guard let certificateFile else { return }
         do {
-            try create(certificateFile, mode: 0o644, certificate.pem())
+            try createFile(certificateFile, mode: 0o644, certificate.pem())
         } catch {
             unlink(keyFile)
             throw error
@@ -45,17 +45,6 @@ public struct SignaturePair {
 
     /// A dangling link too.
     private static func isTaken(_ path: String) -> Bool { (try? fileStatus(path, following: false)) != nil }
-
-    private func create(_ path: String, mode: mode_t, _ text: String) throws {
-        let file = try Descriptor(path, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
-        do {
-            try Array(text.utf8).withUnsafeBytes { try file.writeAll($0) }
-            try file.synchronize()
-        } catch {
-            unlink(path)
-            throw error
-        }
-    }
 }
 
 /// What the older form of generate-signature-key reads from `slapos.cfg`.

@@ -18,6 +18,7 @@ public struct Configuration: Decodable, Sendable {
     public let metrics: Metrics
     public let log: Log
     public let feed: FeedSection
+    public let accountRequests: AccountRequestsSection
     /// In the order of the file; without any, nothing is ever removed.
     public internal(set) var retention: [RetentionPolicy]
     public let collection: CollectionSection
@@ -31,6 +32,7 @@ public struct Configuration: Decodable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection, fetching
         case upstreams = "upstream"
+        case accountRequests = "account-requests"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -45,6 +47,7 @@ public struct Configuration: Decodable, Sendable {
         metrics = try sections.section(.metrics)
         log = try sections.section(.log)
         feed = try sections.section(.feed)
+        accountRequests = try sections.section(.accountRequests)
         collection = try sections.section(.collection)
         fetching = try sections.section(.fetching)
         upstreams = try sections.decodeIfPresent([Upstream].self, forKey: .upstreams) ?? []

@@ -102,19 +102,8 @@ public struct CertificateAuthority {
     /// A client certificate for a key that we never see.
     ///
     /// Of the request only the key counts, and the proof that its sender holds it: the name is ours to give.
-    /// - Parameter request: PKCS#10 in PEM.
-    /// - Throws: `OpenSSLError` also when the key is too weak for the deployed clients' TLS (RSA under 2048 bits).
-    public func sign(request: [UInt8], commonName: String, days: Int) throws -> Certificate {
-        let request = try withReader(request) { bio in
-            try require(PEM_read_bio_X509_REQ(bio, nil, nil, nil), "read a certificate signing request")
-        }
-        defer { X509_REQ_free(request) }
-        let key = try require(X509_REQ_get0_pubkey(request), "read the request's key")
-        try check(X509_REQ_verify(request, key), "verify that the request was signed by its own key")
-        guard EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key) >= 2048 else {
-            throw OpenSSLError("sign the request: an RSA key under 2048 bits can't be used for TLS")
-        }
-        return try certify(key, commonName: commonName, days: days)
+    public func sign(_ request: CertificateRequest, commonName: String, days: Int) throws -> Certificate {
+        try certify(request.publicKey().handle, commonName: commonName, days: days)
     }
 
     /// A client certificate for the key of one that we made before: its owner keeps the key.

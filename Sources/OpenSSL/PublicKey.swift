@@ -27,6 +27,24 @@ public final class PublicKey: @unchecked Sendable {
 
     public var isRSA: Bool { EVP_PKEY_get_base_id(handle) == EVP_PKEY_RSA }
 
+    /// The SHA-256 of the DER form.
+    public func fingerprint() throws -> [UInt8] { Hash.digest(.sha256, of: try der()) }
+
+    /// Whether every TLS library of today takes it in a certificate, and at a bounded cost: RSA of 2048 to 8192 bits, EC
+    /// on the curves P-256, P-384 and P-521, and Ed25519.
+    public var isCommonInTLS: Bool {
+        switch EVP_PKEY_get_base_id(handle) {
+        case EVP_PKEY_RSA: return (2048...8192).contains(bits)
+        case EVP_PKEY_EC:
+            var name = [CChar](repeating: 0, count: 64)
+            // Fails for a curve without a name.
+            guard EVP_PKEY_get_group_name(handle, &name, name.count, nil) == 1 else { return false }
+            let curve = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            return ["prime256v1", "secp384r1", "secp521r1"].contains(curve)
+        default: return EVP_PKEY_get_base_id(handle) == EVP_PKEY_ED25519
+        }
+    }
+
     public var bits: Int { Int(EVP_PKEY_get_bits(handle)) }
 
     /// How many bytes a signature has at most; with RSA, each has so many.

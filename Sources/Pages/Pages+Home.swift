@@ -18,7 +18,7 @@ extension Pages {
         var model: Templates.Model = [
             "downloads": address.downloads, "uploads": address.uploads,
             "option": ["downloads": option[0], "uploads": option[1]],
-            "hasAuthority": site.authority != nil,
+            "hasAuthority": site.authority != nil, "takesAccountRequests": takesAccountRequests,
             // Or else what Debian's ca-certificates keeps: the deployed clients don't go without one.
             "authority": site.authority == nil
                 ? "/etc/ssl/certs/ca-certificates.crt" : "/etc/opt/slapos/ssl/cache-ca.crt",

@@ -4,7 +4,13 @@ import Storage
 extension Pages {
     func reports(_ view: View) throws -> PageAnswer {
         guard view.visitor.isOperator else { return closed(view) }
-        return render("reports", title: "Reports", view, ["reports": Report.all.map(\.model)])
+        let waiting = try AccountRequests(session).countWaiting()
+        return render(
+            "reports", title: "Reports", view,
+            [
+                "reports": Report.all.map(\.model), "haveRequests": waiting > 0,
+                "requests": waiting == 1 ? "1 request for an account waits" : "\(waiting) requests for accounts wait",
+            ])
     }
 
     func report(_ name: String, _ form: Form, _ view: View) throws -> PageAnswer {

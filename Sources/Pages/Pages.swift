@@ -10,6 +10,8 @@ public final class Pages {
     let browsing: Browsing
     let answers: Reports
     let site: Configuration.Site
+    /// Whether who has no account may ask for one here.
+    let takesAccountRequests: Bool
     /// In the order in which they are asked.
     let upstreams: [Upstream]
     let templates: Templates
@@ -17,13 +19,14 @@ public final class Pages {
 
     /// - Parameter statistics: those that all threads share.
     public init(
-        session: Session, site: Configuration.Site, upstreams: [Upstream], templates: Templates,
-        statistics: HomeStatisticsCache
+        session: Session, site: Configuration.Site, takesAccountRequests: Bool, upstreams: [Upstream],
+        templates: Templates, statistics: HomeStatisticsCache
     ) {
         self.session = session
         browsing = Browsing(session)
         answers = Reports(session)
         self.site = site
+        self.takesAccountRequests = takesAccountRequests
         self.upstreams = upstreams
         self.templates = templates
         self.statistics = statistics

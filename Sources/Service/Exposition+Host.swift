@@ -34,6 +34,14 @@ extension Exposition {
             database.expiries.filter { Double($0.at) < soon }.map { Sample(Double($0.at), ("account", $0.account)) })
     }
 
+    /// - Parameter most: how many may wait; nil: none are taken.
+    mutating func addAccountRequests(_ figures: AccountRequestFigures?, most: Int?) {
+        addFamily(.accountRequestLimit, most.map { [Sample(Double($0))] } ?? [])
+        guard let figures else { return }
+        addFamily(.accountRequests, [Sample(Double(figures.waiting))])
+        addFamily(.oldestAccountRequest, figures.oldest.map { [Sample(Double($0))] } ?? [])
+    }
+
     /// What commands of `shacache-admin` have left in the database.
     mutating func addUpkeep(_ database: DatabaseFigures) {
         addFamily(.lastRun, database.runs.map { $0.sample($0.at) })
@@ -173,6 +181,13 @@ extension Family {
     fileprivate static let accountExpiry = Family(
         "shacache_account_expiry_timestamp_seconds", .gauge,
         "When an account's last certificate expires, of those that do within 60 days, in seconds since 1970.")
+    fileprivate static let accountRequests = Family(
+        "shacache_account_requests_waiting", .gauge, "Requests for accounts that wait for an operator.")
+    fileprivate static let accountRequestLimit = Family(
+        "shacache_account_requests_limit", .gauge, "How many may wait.")
+    fileprivate static let oldestAccountRequest = Family(
+        "shacache_account_request_oldest_timestamp_seconds", .gauge,
+        "Since when the first of them waits, in seconds since 1970; not there when none does.")
     fileprivate static let lastRun = Family(
         "shacache_last_run_timestamp_seconds", .gauge,
         "When a command that timers run last succeeded, in seconds since 1970.")

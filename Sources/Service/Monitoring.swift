@@ -106,6 +106,7 @@ struct DatabaseFigures: Sendable {
     private(set) var loggedBytes: [(kind: String, bytes: Int)] = []
     private(set) var entriesOfFullestKey: Int?
     private(set) var mirrors: [MirrorFigures] = []
+    private(set) var accountRequests: AccountRequestFigures?
 
     init() {}
 
@@ -125,6 +126,7 @@ struct DatabaseFigures: Sendable {
             loggedBytes = try DownloadCounters(session).sentBytes()
             entriesOfFullestKey = try CacheSummary(session).entriesOfFullestKey()
             mirrors = try MirrorFigures.all(asking: session)
+            accountRequests = try AccountRequestFigures(asking: session)
         } catch let error as DatabaseError where error.isTransient && !error.tookTooLong {
             isUp = false
         } catch {

@@ -14,8 +14,8 @@ public struct Request: Sendable {
     public var transferEncoding = ""
     /// The file in the spool that holds the body; empty when the body is.
     public var bodyFile = ""
-    /// The body of a list, which comes with the request.
-    public var list: [UInt8] = []
+    /// The body of a list or of a request for an account, which comes with the request.
+    public var body: [UInt8] = []
 
     public var range = ""
     public var ifMatch = ""
@@ -48,6 +48,8 @@ public struct Request: Sendable {
         /// Which of many blobs and keys are there.
         case existence
         case feed
+        /// Somebody asks for an account, or what became of that.
+        case accountRequest = "account_request"
         /// A health check, from an address that the operator allows; or the metrics, from any.
         case health
     }
@@ -58,6 +60,7 @@ public struct Request: Sendable {
         case .health: try Route.findHealth(target)
         case .existence: try Route.findExistence(target, below: mount)
         case .feed: try Route.findFeed(target)
+        case .accountRequest: try Route.findAccountRequest(target)
         case .request, .admission: try Route.find(target, below: mount)
         }
     }
@@ -99,6 +102,9 @@ enum Operation {
     case checkReadiness(uploads: Bool)
     case showMetrics
     case readFeed
+    case requestAccount
+    /// - Parameter key: the SHA-256 of the public key.
+    case checkAccountRequest(key: [UInt8])
 
     enum Upload {
         /// - Parameter expected: the name that the request gives it.
@@ -129,6 +135,8 @@ enum Operation {
         case (.get, .ready(let uploads)), (.head, .ready(let uploads)): self = .checkReadiness(uploads: uploads)
         case (.get, .metrics), (.head, .metrics): self = .showMetrics
         case (.get, .feed), (.head, .feed): self = .readFeed
+        case (.post, .accountRequests): self = .requestAccount
+        case (.get, .accountRequest(let key)), (.head, .accountRequest(let key)): self = .checkAccountRequest(key: key)
         default: return nil
         }
     }

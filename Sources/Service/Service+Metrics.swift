@@ -12,6 +12,7 @@ extension Service {
         exposition.addWorkers(monitoring.snapshots)
         exposition.addStore(store)
         exposition.addDatabase(database)
+        exposition.addAccountRequests(database.accountRequests, most: accountRequests?.limits.waiting)
         exposition.addUpkeep(database)
         exposition.addFetched(database)
         if let fetcherAnswers = monitoring.fetcherAnswers { exposition.addFetcher(isUp: fetcherAnswers()) }
@@ -121,6 +122,7 @@ extension Route {
         case .live, .ready: "health"
         case .metrics: "metrics"
         case .feed: "feed"
+        case .accountRequests, .accountRequest: "account request"
         }
     }
 }

@@ -115,7 +115,7 @@ extension Service {
     /// - Parameter found: gets what was there, for the record of use.
     /// - Throws: `Refusal.malformedRequest` when a line names neither a blob nor a key; `.listTooLong`.
     func existing(_ request: Request, prefix: [UInt8], found: inout FoundNames) throws -> Response {
-        let names = try ExistenceList.names(in: request.list)
+        let names = try ExistenceList.names(in: request.body)
         if request.isLimited, let pause = lists.take(names.count, from: request.clientAddress) {
             return .tooManyNames(pause: pause)
         }
@@ -172,7 +172,7 @@ extension Request {
             }
             switch route {
             case .blob, .entries: return route!
-            case .blobs, .existence, .live, .ready, .metrics, .feed, nil:
+            case .blobs, .existence, .live, .ready, .metrics, .feed, .accountRequests, .accountRequest, nil:
                 throw Refusal.malformedRequest("line \(index + 1) of the list names neither a blob nor a key")
             }
         }

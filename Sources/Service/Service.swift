@@ -13,6 +13,8 @@ public final class Service {
     let listing: Entries
     let rules: UploadRules
     let feedReaders: FeedReaders
+    /// nil: none are taken.
+    let accountRequests: AccountRequestTerms?
     /// Whether what isn't here may be fetched.
     let hasUpstreams: Bool
     let keyAges: FetchedKeys.Limits
@@ -29,13 +31,14 @@ public final class Service {
     ///   - groups: of the process.
     ///   - refusals: how many refusals go on record.
     ///   - feedReaders: the clients that may read the feed.
+    ///   - accountRequests: nil when none are taken.
     ///   - lists: how many names one address may ask for in lists.
     ///   - monitoring: where everything is counted.
     public init(
         store: LocalBlobs, session: Session, groups: Groups = Groups(), rules: UploadRules,
         hasUpstreams: Bool = false, keyAges: FetchedKeys.Limits = FetchedKeys.Limits(),
-        feedReaders: FeedReaders = .operators, refusals: RefusalRateLimiter,
-        lists: ClientBuckets = .forLists(),
+        feedReaders: FeedReaders = .operators, accountRequests: AccountRequestTerms? = nil,
+        refusals: RefusalRateLimiter, lists: ClientBuckets = .forLists(),
         monitoring: Monitoring
     ) {
         self.store = store
@@ -44,6 +47,7 @@ public final class Service {
         listing = Entries(session, in: store, groups: groups.entries)
         self.rules = rules
         self.feedReaders = feedReaders
+        self.accountRequests = accountRequests
         self.hasUpstreams = hasUpstreams
         self.keyAges = keyAges
         self.refusals = refusals
@@ -136,6 +140,9 @@ public final class Service {
         case .checkReadiness(let uploads): return AnsweredRequest(to: request, .success(readiness(for: uploads)))
         case .showMetrics: return AnsweredRequest(to: request, Result { try metrics(for: request) })
         case .readFeed: return AnsweredRequest(to: request, Result { try feed(for: request) })
+        case .requestAccount: return AnsweredRequest(to: request, Result { try requestAccount(request) })
+        case .checkAccountRequest(let key):
+            return AnsweredRequest(to: request, Result { try accountRequest(of: key, for: request) })
         }
     }
 }

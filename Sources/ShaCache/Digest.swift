@@ -44,16 +44,19 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     /// What clients are told that ask for a blob which isn't there.
     public var absence: String { "no blob has the SHA-512 \(self)" }
 
-    public var bytes: [UInt8] {
-        let digits = Array(description.utf8)
-        return stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }
-    }
+    public var bytes: [UInt8] { decodedHex(Array(description.utf8))! }
 }
 
 /// Lowercase hexadecimal.
 public func hex(_ bytes: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
     return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
+/// - Returns: nil when they aren't pairs of hexadecimal digits, in either case.
+public func decodedHex(_ digits: [UInt8]) -> [UInt8]? {
+    guard digits.count.isMultiple(of: 2), digits.allSatisfy(\.isHexDigit) else { return nil }
+    return stride(from: 0, to: digits.count, by: 2).map { digits[$0].nibble << 4 | digits[$0 + 1].nibble }
 }
 
 extension UInt8 {

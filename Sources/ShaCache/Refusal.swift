@@ -133,12 +133,14 @@ extension Refusal: CustomStringConvertible {
 public enum Status: Int, CaseIterable, Sendable {
     case ok = 200
     case created = 201
+    case accepted = 202
     case noContent = 204
     case notModified = 304
     case badRequest = 400
     case forbidden = 403
     case notFound = 404
     case methodNotAllowed = 405
+    case conflict = 409
     case lengthRequired = 411
     case preconditionFailed = 412
     case contentTooLarge = 413
@@ -152,12 +154,14 @@ public enum Status: Int, CaseIterable, Sendable {
         switch self {
         case .ok: "OK"
         case .created: "Created"
+        case .accepted: "Accepted"
         case .noContent: "No Content"
         case .notModified: "Not Modified"
         case .badRequest: "Bad Request"
         case .forbidden: "Forbidden"
         case .notFound: "Not Found"
         case .methodNotAllowed: "Method Not Allowed"
+        case .conflict: "Conflict"
         case .lengthRequired: "Length Required"
         case .preconditionFailed: "Precondition Failed"
         case .contentTooLarge: "Content Too Large"

@@ -13,6 +13,12 @@ public enum Route: Sendable {
     case metrics
     /// What was accepted and hidden, for those who keep a copy.
     case feed
+    /// Where those who have no account ask for one.
+    case accountRequests
+    /// What became of such a request.
+    ///
+    /// - Parameter key: the SHA-256 of the public key that it is for.
+    case accountRequest(key: [UInt8])
 
     /// Of what clients upload and download: the same for the worker, which answers, and for the access log's reader.
     ///
@@ -32,6 +38,18 @@ public enum Route: Sendable {
     /// - Returns: nil when it names nothing.
     public static func findFeed(_ target: [UInt8]) throws(Refusal) -> Route? {
         try path(of: target).elementsEqual("/-/feed".utf8) ? .feed : nil
+    }
+
+    /// Of requests for accounts.
+    ///
+    /// - Returns: nil when it names nothing.
+    public static func findAccountRequest(_ target: [UInt8]) throws(Refusal) -> Route? {
+        let path = try path(of: target)
+        let root = AccountRequest.path.utf8
+        guard path.count > root.count else { return path.elementsEqual(root) ? .accountRequests : nil }
+        let digits = Array(path.dropFirst(root.count + 1))
+        guard path.starts(with: "\(AccountRequest.path)/".utf8), digits.count == 64 else { return nil }
+        return decodedHex(digits).map { .accountRequest(key: $0) }
     }
 
     /// Of lists that ask what is there: beside the mounts, too, and below the directory's, where the same path names a

@@ -32,7 +32,8 @@ struct Admin: ParsableCommand {
             CommandGroup(
                 name: "Uploader",
                 subcommands: [
-                    AccountCommand.self, CertificateCommand.self, AuthorityCommand.self, SignerCommand.self,
+                    AccountCommand.self, RequestCommand.self, CertificateCommand.self, AuthorityCommand.self,
+                    SignerCommand.self,
                 ]),
             CommandGroup(
                 name: "Content",

@@ -53,7 +53,7 @@ struct CertificateCommand: ParsableCommand {
         func run() throws {
             let authority = try options.configuration().authority()
             let certificate = try authority.sign(
-                request: contents(of: request), commonName: account, days: validity.days)
+                CertificateRequest(pem: contents(of: request)), commonName: account, days: validity.days)
             try Certificates(options.session()).handOver(certificate, of: account, origin: .signed, by: options.actor) {
                 [try NewFile(certificate, at: out)]
             }

@@ -11,7 +11,8 @@ struct MaintainCommand: ParsableCommand {
         discussion: """
             Makes the record's partitions for this month and the next two, adds up the days that are over, so that \
             reports stay fast, and drops the months that are older than retention-months in shacache.toml says; of \
-            downloads, adds up the days of the months that are older than daily-download-months says. Then it looks \
+            downloads, adds up the days of the months that are older than daily-download-months says; and forgets the \
+            requests for accounts that are older than [account-requests] keep says. Then it looks \
             whether what each account has stored is what the sums say, as account recount does. A timer runs it \
             every day (shacache-maintain.timer); running it again, or twice at once, does no harm. It gives up when a \
             report that runs is in the way: then it is to be run again later.
@@ -36,7 +37,8 @@ struct MaintainCommand: ParsableCommand {
         guard !recount else { return try recountDays(Maintenance(session)) }
         let record = configuration.record
         let changes = try Maintenance(session).run(
-            recordMonths: record.retentionMonths, downloadMonths: record.dailyDownloadMonths)
+            recordMonths: record.retentionMonths, downloadMonths: record.dailyDownloadMonths,
+            requestSeconds: configuration.accountRequests.keep)
         try conclude(session)
         try reportChanges(changes.parts)
     }

@@ -27,12 +27,7 @@ struct PinCommand: ParsableCommand {
         var softwareRelease: String?
         @Option(
             help: "Why, in a line: for those who want to remove the pin.",
-            transform: {
-                guard let reason = Reason($0) else {
-                    throw ValidationError("a reason takes one line of 1 to \(Reason.lengthLimit) characters")
-                }
-                return reason
-            })
+            transform: reasonOption)
         var reason: Reason
 
         func validate() throws {

@@ -34,11 +34,13 @@ struct StatusCommand: ParsableCommand {
         let free = hasStore ? try configuration.withStore { try $0.free() } : nil
         let expiring = try Certificates(session).expiring()
         let warnings = try warnings(configuration, of: expiring)
+        let asking = configuration.accountRequests.isEnabled ? try AccountRequests(session).countWaiting() : nil
         warnOfUselessAuthority(configuration)
         if hasStore { warnOfFetcher(configuration) }
         try printSummary(
             CacheSummary(session).table().adding([
                 ("expiring_within_\(Certificates.noticeDays)_days", .number("\(expiring.count)")),
+                ("account_requests_waiting", asking.map { .number("\($0)") }),
                 ("authority_not_after", configuration.authorityEnd.map { .text("\(Timestamp($0))") }),
                 ("free_bytes", free.map { .number("\($0.bytes)") }),
                 ("free_inodes", free.map { .number("\($0.inodes)") }), ("schema", .number("\(schema)")),

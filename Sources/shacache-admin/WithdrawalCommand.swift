@@ -46,16 +46,19 @@ extension WithdrawalResult {
     var sentence: String { "withdrawal \(number): \(count == 1 ? "1 entry is" : "\(count) entries are") hidden" }
 }
 
+/// The value of an option.
+func reasonOption(_ text: String) throws -> Reason {
+    guard let reason = Reason(text) else {
+        throw ValidationError("a reason takes one line of 1 to \(Reason.lengthLimit) characters")
+    }
+    return reason
+}
+
 /// Why something is withdrawn.
 struct ReasonOption: ParsableArguments {
     @Option(
         help: "Why, in a line: uploaders are told.",
-        transform: {
-            guard let reason = Reason($0) else {
-                throw ValidationError("a reason takes one line of 1 to \(Reason.lengthLimit) characters")
-            }
-            return reason
-        })
+        transform: reasonOption)
     var reason: Reason
 }
 

@@ -45,18 +45,23 @@ struct ClientOptions: ParsableArguments {
         guard timeout.map(timeouts.contains) ?? true else { throw ValidationError("--timeout takes 1 to 3600 seconds") }
     }
 
-    func configuration() throws -> NodeConfiguration {
-        try NodeConfiguration(file: config ?? environmentVariable("SHACACHE_CONFIG"), overrides: overrides)
+    func configuration(mayBeMissing: Bool = false) throws -> NodeConfiguration {
+        try NodeConfiguration(
+            file: config ?? environmentVariable("SHACACHE_CONFIG"), overrides: overrides, mayBeMissing: mayBeMissing)
     }
 
     /// Runs a command's work, reports its errors, and ends with their exit code.
     ///
-    /// - Parameter warnsOfConfiguration: false for a command that reports its warnings itself.
-    func perform(warnsOfConfiguration: Bool = true, _ work: (Job) throws -> Void) throws {
+    /// - Parameters:
+    ///   - warnsOfConfiguration: false for a command that reports its warnings itself.
+    ///   - makesConfiguration: whether the configuration that is named need not be there yet.
+    func perform(
+        warnsOfConfiguration: Bool = true, makesConfiguration: Bool = false, _ work: (Job) throws -> Void
+    ) throws {
         let terminal = Terminal(quiet ? .quiet : verbose ? .verbose : .normal)
         do {
             try Hash.Algorithm.requireSHA2()
-            let configuration = try configuration()
+            let configuration = try configuration(mayBeMissing: makesConfiguration)
             if warnsOfConfiguration { for warning in configuration.warnings { terminal.warn(warning) } }
             try work(Job(options: self, configuration: configuration, terminal: terminal))
         } catch let ended as ExitError {

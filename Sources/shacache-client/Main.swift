@@ -20,7 +20,7 @@ struct Shacache: ParsableCommand {
         version: Version.current,
         subcommands: [
             UploadCommand.self, DownloadCommand.self, LookupCommand.self, WithdrawCommand.self, BinaryCacheCommand.self,
-            GenerateSignatureKeyCommand.self, DoctorCommand.self, ConfigCommand.self,
+            AccountCommand.self, GenerateSignatureKeyCommand.self, DoctorCommand.self, ConfigCommand.self,
         ])
 }
 

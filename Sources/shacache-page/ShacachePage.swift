@@ -56,7 +56,8 @@ struct ShacachePage: ParsableCommand {
         threads.start(Self.threads, on: listener) {
             let pages = Pages(
                 session: Session(configuration.pageDatabase, bulkhead: bulkhead), site: configuration.site,
-                upstreams: configuration.upstreams, templates: templates, statistics: statistics)
+                takesAccountRequests: configuration.accountRequests.isEnabled, upstreams: configuration.upstreams,
+                templates: templates, statistics: statistics)
             return { request in answer(request, pages, log) }
         }
         try process.serve(with: threads)

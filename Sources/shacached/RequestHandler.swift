@@ -51,8 +51,9 @@ struct RequestHandler: Sendable {
         let service = Service(
             store: store, session: Session(configuration.workerDatabase, bulkhead: bulkhead), groups: groups,
             rules: configuration.uploads.rules, hasUpstreams: !configuration.upstreams.isEmpty,
-            keyAges: configuration.fetching.keyAges, feedReaders: configuration.feed.readers, refusals: refusals,
-            lists: lists, monitoring: monitoring)
+            keyAges: configuration.fetching.keyAges, feedReaders: configuration.feed.readers,
+            accountRequests: configuration.accountRequestTerms, refusals: refusals, lists: lists, monitoring: monitoring
+        )
         return { source in
             let request = Request(source)
             // Or each scrape would count itself.
@@ -84,6 +85,14 @@ struct RequestHandler: Sendable {
     }
 }
 
+extension Configuration {
+    fileprivate var accountRequestTerms: AccountRequestTerms? {
+        guard accountRequests.isEnabled else { return nil }
+        return AccountRequestTerms(
+            limits: accountRequests.limits, downloadURL: site.downloadURL, uploadURL: site.uploadURL)
+    }
+}
+
 extension Request {
     /// Every parameter that nginx's snippets set (`fastcgi_param`), and no other: what a client sends reaches the
     /// worker under no name that they did not choose.
@@ -96,7 +105,11 @@ extension Request {
         contentLength = source.text("CONTENT_LENGTH")
         transferEncoding = source.text("TRANSFER_ENCODING")
         bodyFile = source.text("BODY_FILE")
-        if purpose == .existence { list = source.body(upTo: ExistenceList.byteLimit + 1) }
+        switch purpose {
+        case .existence: body = source.body(upTo: ExistenceList.byteLimit + 1)
+        case .accountRequest: body = source.body(upTo: AccountRequest.byteLimit + 1)
+        case .request, .admission, .feed, .health: break
+        }
         range = source.text("RANGE")
         ifMatch = source.text("IF_MATCH")
         ifNoneMatch = source.text("IF_NONE_MATCH")

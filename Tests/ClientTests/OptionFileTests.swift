@@ -68,4 +68,28 @@ struct OptionFileTests {
         #expect(OptionFile("[s]\n\(chain)\na9 = end").option("a0", in: "s")?.value == "end")
         #expect(OptionFile("[s]\na = x%(b)s\nb = %(a)s").option("a", in: "s")?.value.hasPrefix("xxx") == true)
     }
+
+    /// What is written is read again, by Python's parser too, and nothing else has changed.
+    @Test(arguments: [
+        ("", "[s]\na = 1%%\nb-c = 2\n"),
+        ("[t]\nx = 1", "[t]\nx = 1\n\n[s]\na = 1%%\nb-c = 2\n"),
+        ("[t]\nx = 1\n", "[t]\nx = 1\n\n[s]\na = 1%%\nb-c = 2\n"),
+        ("[s]\nx = 1\n  2\n[t]\n", "[s]\na = 1%%\nb-c = 2\nx = 1\n  2\n[t]\n"),
+        ("[s]\n# y\n\n  x = 1\n  a =\n  z = 2", "[s]\n  b-c = 2\n# y\n\n  x = 1\n  a = 1%%\n  z = 2"),
+        ("[s]\nb_c =\n# y\na:\n[t]\na = 3\n", "[s]\nb-c = 2\n# y\na = 1%%\n[t]\na = 3\n"),
+        ("[s]\n", "[s]\na = 1%%\nb-c = 2\n"), ("[s]", "[s]\na = 1%%\nb-c = 2"),
+        ("[s]\n[t]\n  x = 1\n", "[s]\na = 1%%\nb-c = 2\n[t]\n  x = 1\n"),
+        ("[s]\r\nx = 1\r\n", "[s]\na = 1%%\nb-c = 2\nx = 1\n"),
+    ])
+    func `options that are lacking are set`(_ old: String, _ new: String) throws {
+        let text = OptionFile(old).text(setting: [("a", "1%"), ("b-c", "2")], in: "s")
+        #expect(text == new)
+        let file = OptionFile(text)
+        #expect(["a", "b-c"].map { file.option($0, in: "s")?.value } == ["1%", "2"])
+        let path = "\(directory.path)/file"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        let printed = try output(of: "python3", "\(repository)/Tests/ClientTests/options.py", path, "s")
+        let python = try JSONDecoder().decode([String: String].self, from: printed)
+        #expect([python["a"], python["b-c"]] == ["1%", "2"])
+    }
 }

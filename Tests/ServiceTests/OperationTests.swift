@@ -13,6 +13,8 @@ struct OperationTests {
         request.target = Array(target.utf8)
         if target == "/-/feed" {
             request.purpose = .feed
+        } else if target.hasPrefix("/-/account-request") {
+            request.purpose = .accountRequest
         } else if target.hasPrefix("/-/") || target == "/metrics" {
             request.purpose = .health
         }
@@ -23,6 +25,7 @@ struct OperationTests {
         ("/shacache", "POST, OPTIONS"), ("/shacache/\(name)", "GET, HEAD, PUT, DELETE, OPTIONS"),
         ("/shadir/k", "GET, HEAD, PUT, DELETE, OPTIONS"), ("/-/live", "GET, HEAD"), ("/-/ready", "GET, HEAD"),
         ("/metrics", "GET, HEAD"), ("/-/feed", "GET, HEAD"),
+        ("/-/account-request", "POST"), ("/-/account-request/\(name.prefix(64))", "GET, HEAD"),
     ])
     func `each route allows its methods`(_ target: String, _ methods: String) throws {
         #expect(try route(target).allowedMethods == methods)
@@ -57,8 +60,11 @@ struct OperationTests {
 
 struct NginxAnswersTests {
     /// nginx can't answer with a status out of a variable. One that is missing there would become a 503.
-    /// Of these two, one is for downloads, and one for lists.
-    @Test(arguments: Status.allCases.filter { $0.isError && ![.preconditionFailed, .tooManyRequests].contains($0) })
+    /// Of these three, one is for downloads, one for lists, and one for requests for accounts.
+    @Test(
+        arguments: Status.allCases.filter {
+            $0.isError && ![.conflict, .preconditionFailed, .tooManyRequests].contains($0)
+        })
     func `nginx passes on every status by which an upload is refused before its body`(_ status: Status) throws {
         let snippet = try String(contentsOfFile: "\(repository)/nginx/uploads.conf", encoding: .utf8)
         let number = status.rawValue

@@ -132,7 +132,7 @@ def database(tmp_path_factory):
         database = Database(stack)
         # What other rows name is never deleted (refuse_to_forget), but for here.
         keepers = [f"ALTER TABLE shacache.{table} %s TRIGGER USER" for table in ("account", "certificate", "signer")]
-        emptying = "TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.visibility_change, shacache.key_count, shacache.entry_before_blob, shacache.upload_day, shacache.closed_day, shacache.audit, shacache.import, shacache.collection, shacache.collection_sum, shacache.trash, shacache.pin, shacache.upstream, shacache.upstream_day, shacache.upstream_fault, shacache.upstream_absence, shacache.mirror, shacache.mirror_item, shacache.fetched_key, shacache.fetched_entry, shacache.fetched_total RESTART IDENTITY"
+        emptying = "TRUNCATE shacache.upload, shacache.entry, shacache.blob, shacache.signer, shacache.certificate, shacache.account, shacache.account_usage, shacache.withdrawal, shacache.visibility_change, shacache.key_count, shacache.entry_before_blob, shacache.upload_day, shacache.closed_day, shacache.audit, shacache.import, shacache.collection, shacache.collection_sum, shacache.trash, shacache.pin, shacache.upstream, shacache.upstream_day, shacache.upstream_fault, shacache.upstream_absence, shacache.mirror, shacache.mirror_item, shacache.fetched_key, shacache.fetched_entry, shacache.fetched_total, shacache.account_request RESTART IDENTITY"
         database.run("; ".join([*(k % "DISABLE" for k in keepers), emptying, *(k % "ENABLE" for k in keepers)]))
         yield database
 

@@ -199,6 +199,9 @@ CHECKS = {
         FROM (SELECT *, answered_at AS at FROM shacache.fetched_key) AS known JOIN shacache.upstream ON upstream.id = upstream_id
         LEFT JOIN shacache.fetched_entry USING (key)
         WHERE {DAYS} GROUP BY 1, 2, 3, 5, 6, 7 ORDER BY at DESC, key"""),
+    "account_requests": ("number, name, contact, asked_at, decided_at, reason", f"""
+        SELECT id, name, contact, at, decided_at, reason FROM (SELECT *, created_at AS at FROM shacache.account_request) AS asked
+        WHERE {DAYS} AND coalesce(name = {{account}}, {{account}}::text IS NULL) ORDER BY decided_at IS NOT NULL, decided_at, id"""),
     "pins": ("*", f"""
         SELECT id, at, actor, reason, key, entry_id, encode(sha512, 'hex') AS h, software_url, removed_at, removed_by
         FROM shacache.pin WHERE {DAYS}

@@ -760,4 +760,6 @@ def test_the_guide_names_every_metric(two, account):
         "shacache_upstream_keys_total", "shacache_upstream_errors_total", "shacache_upstream_downloads_total",
         "shacache_upstream_sent_bytes_total", "shacache_upstream_away", "shacache_fetcher_up",
         "shacache_mirror_current_timestamp_seconds", "shacache_mirror_items"}
-    assert sorted(named) == sorted(fetching | set(scrape(two).families))
+    # And where nobody may ask for an account, of these.
+    asking = {"shacache_account_requests_limit", "shacache_account_request_oldest_timestamp_seconds"}
+    assert sorted(named) == sorted(fetching | asking | set(scrape(two).families))

@@ -574,7 +574,7 @@ def test_only_the_owner_and_the_collector_may_delete_what_cannot_be_fetched_agai
     assert {right for right in rights if right[2] not in ("SELECT", "INSERT")} == {
         ("shacache_worker", f"shacache.{table}", "DELETE") for table in (
             "fetched_entry", "fetched_key", "upstream_absence", "upstream_fault")} | {
-        ("shacache_admin", f"shacache.{table}", "DELETE") for table in ("mirror", "mirror_item")}
+        ("shacache_admin", f"shacache.{table}", "DELETE") for table in ("account_request", "mirror", "mirror_item")}
 
 
 # Fails when the collector is granted more than what a collection removes.

@@ -10,15 +10,16 @@ public struct Accounts {
     public func add(
         _ name: String, comment: String, by actor: String, alter: (inout Account) -> Void = { _ in }
     ) throws {
-        try session.audit.transaction(changing: name) {
-            let made = try session.connection.run(
-                """
-                INSERT INTO shacache.account (name, comment) VALUES (\(name), \(comment)) RETURNING to_json(account)
-                """)
-            let changes = try save(try made.first!.account(0), alter)
-            let detail = ([comment] + changes).filter { !$0.isEmpty }.joined(separator: "; ")
-            try session.audit.append("account add", of: name, by: actor, detail: detail)
-        }
+        try session.audit.transaction(changing: name) { try insert(name, comment: comment, by: actor, alter: alter) }
+    }
+
+    /// In a transaction that does more.
+    func insert(_ name: String, comment: String, by actor: String, alter: (inout Account) -> Void) throws {
+        let made = try session.connection.run(
+            "INSERT INTO shacache.account (name, comment) VALUES (\(name), \(comment)) RETURNING to_json(account)")
+        let changes = try save(try made.first!.account(0), alter)
+        let detail = ([comment] + changes).filter { !$0.isEmpty }.joined(separator: "; ")
+        try session.audit.append("account add", of: name, by: actor, detail: detail)
     }
 
     /// Takes effect on the account's next request. What it has stored stays, also beyond a new limit.

@@ -15,21 +15,28 @@ public struct Certificates {
         _ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String,
         handOver: () throws -> Void = {}
     ) throws {
-        let fingerprint = try certificate.fingerprint()
-        try session.audit.change(
-            "certificate add", of: account, by: actor,
-            detail: "\(origin.rawValue) \(hex(fingerprint)) \(certificate.subject)"
-        ) {
-            if let owner = try owner(of: fingerprint) {
-                throw AdministrationError.exists("a certificate like this, of account", owner)
-            }
-            try lockAllInUse()
-            for other in try records() where try other.isRevoked && other.hasKey(of: certificate) {
-                throw AdministrationError.keyWasRevoked(other.fingerprint)
-            }
-            try insert(certificate, fingerprint, of: account, origin)
+        try session.audit.transaction(changing: account) {
+            try insert(certificate, of: account, origin: origin, by: actor)
             try handOver()
         }
+    }
+
+    /// In a transaction that does more.
+    ///
+    /// - Throws: as `add`.
+    func insert(_ certificate: Certificate, of account: String, origin: CertificateOrigin, by actor: String) throws {
+        let fingerprint = try certificate.fingerprint()
+        if let owner = try owner(of: fingerprint) {
+            throw AdministrationError.exists("a certificate like this, of account", owner)
+        }
+        try lockAllInUse()
+        for other in try records() where try other.isRevoked && other.hasKey(of: certificate) {
+            throw AdministrationError.keyWasRevoked(other.fingerprint)
+        }
+        try insert(certificate, fingerprint, of: account, origin)
+        try session.audit.append(
+            "certificate add", of: account, by: actor,
+            detail: "\(origin.rawValue) \(hex(fingerprint)) \(certificate.subject)")
     }
 
     /// - Returns: the name of the account that has the certificate already.

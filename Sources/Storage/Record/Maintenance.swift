@@ -21,12 +21,14 @@ public struct Maintenance {
     /// - Parameters:
     ///   - months: how many months of the record are kept before the current one; nil keeps all.
     ///   - downloadMonths: how many months before the current one keep single days of downloads; nil: all.
+    ///   - requestSeconds: how long requests for accounts wait, and are kept when they are decided.
     /// - Throws: `DatabaseError` of kind `rejected`, SQLSTATE 55P03, when a running report locks what has to change.
-    public func run(recordMonths months: Int?, downloadMonths: Int?) throws -> Changes {
+    public func run(recordMonths months: Int?, downloadMonths: Int?, requestSeconds: Int) throws -> Changes {
         let made = try datesUntilNone(of: "SELECT shacache.make_missing_upload_month()")
         let closed = try dates(of: "SELECT shacache.close_upload_days()")
         let dropped = try months.map { try dates(of: "SELECT shacache.drop_upload_months(\($0))") } ?? []
         try session.connection.run("SELECT shacache.forget_entries_with_blob()")
+        try AccountRequests(session).forget(olderThan: requestSeconds)
         try session.connection.run("SELECT shacache.fold_missed_keys(\(Self.missedKeyDays))")
         let folded =
             try downloadMonths.map { try datesUntilNone(of: "SELECT shacache.fold_download_month(\($0))") } ?? []

@@ -59,6 +59,9 @@ extension Report {
     /// By name.
     public static let all: [Report] = [
         Report(
+            "account_requests", "Who asks for an account, from where, and what came of it?",
+            obeys: everything, [.account: "the name that was asked for"]),
+        Report(
             "accounts", "Who may upload, who does, how much, and how much of it is refused?",
             obeys: everything, [.until: "in what was uploaded"]),
         Report(

@@ -15,7 +15,7 @@ public struct SchemaIsOlder: Error, CustomStringConvertible {
 /// The schema of the database.
 public struct Migrations {
     /// The number of the newest migration, which this code needs.
-    public static let needed = 21
+    public static let needed = 22
 
     let session: Session
     private var connection: Connection { session.connection }

@@ -10,6 +10,8 @@ public enum AdministrationError: Error, CustomStringConvertible {
     case badPrefix
     /// A key that leaked has leaked for all its certificates.
     case keyWasRevoked(_ fingerprint: String)
+    /// Of requests for accounts.
+    case decided(_ number: Int)
     /// Of withdrawals.
     case cannotLift(_ number: Int, _ why: String)
 
@@ -20,6 +22,7 @@ public enum AdministrationError: Error, CustomStringConvertible {
         case .ambiguous(let what, let name): "more than one \(what) begins with \(name)"
         case .badPrefix: "a key prefix can't be empty"
         case .keyWasRevoked(let fingerprint): "\(fingerprint), which is for the same key, is revoked"
+        case .decided(let number): "request \(number) was decided already"
         case .cannotLift(let number, let why): "withdrawal \(number) can't be lifted: \(why)"
         case .badName(let name):
             "\(name) can't be a name: it takes up to 63 of a-z, 0-9, dot, dash and underscore, and begins with one of the first two"

@@ -23,6 +23,8 @@ enum LockOrder {
     case migration
     /// (3, 0), by `begin_maintenance` in SQL: one maintenance of the record at a time. With none of the others.
     case maintenance
+    /// (9, 0): one new request for an account at a time, since each counts those that wait. With none of the others.
+    case requestingAccount
     /// (2, 0): one repair of the accounts' sums at a time, or two would add one difference twice.
     case usageRepair
     /// (4, 0). Shared by transactions that store entries, until they end; taken alone by one that revokes a signer.
@@ -41,11 +43,12 @@ enum LockOrder {
         switch self {
         case .migration: 0
         case .maintenance: 1
-        case .usageRepair: 2
-        case .storingEntries, .revokingSigner: 3
-        case .key: 4
-        case .blob: 5
-        case .account: 6
+        case .requestingAccount: 2
+        case .usageRepair: 3
+        case .storingEntries, .revokingSigner: 4
+        case .key: 5
+        case .blob: 6
+        case .account: 7
         }
     }
 
@@ -53,6 +56,7 @@ enum LockOrder {
         switch self {
         case .migration: "SELECT pg_advisory_xact_lock(5, 0)"
         case .maintenance: "SELECT pg_advisory_xact_lock(3, 0)"
+        case .requestingAccount: "SELECT pg_advisory_xact_lock(9, 0)"
         case .usageRepair: "SELECT pg_advisory_xact_lock(2, 0)"
         case .storingEntries: "SELECT pg_advisory_xact_lock_shared(4, 0)"
         case .revokingSigner: "SELECT pg_advisory_xact_lock(4, 0)"
