@@ -113,7 +113,8 @@ let package = Package(
         .executableTarget(
             name: "shacache-admin",
             dependencies: [
-                "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "Serving", "ShaCache",
+                "AccessLog", "Archives", "Configuration", "Exchange", "Fetching", "HTTP", "OpenSSL", "Serving",
+                "ShaCache",
                 "Storage", "System", "TextTable",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: settings),
@@ -142,7 +143,7 @@ let package = Package(
         .testTarget(name: "PagesTests", dependencies: ["Fixtures", "Pages"], swiftSettings: settings),
         .testTarget(name: "MetricsTests", dependencies: ["Fixtures", "Metrics"], swiftSettings: settings),
         .testTarget(name: "SystemTests", dependencies: ["Fixtures", "System"], swiftSettings: settings),
-        .testTarget(name: "FastCGITests", dependencies: ["FastCGI", "Fixtures"], swiftSettings: settings),
+        .testTarget(name: "FastCGITests", dependencies: ["FastCGI", "Fixtures", "System"], swiftSettings: settings),
         .testTarget(name: "ArchivesTests", dependencies: ["Archives", "Fixtures"], swiftSettings: settings),
         .testTarget(name: "GzipTests", dependencies: ["Fixtures", "Gzip"], swiftSettings: settings),
         .testTarget(

@@ -1,5 +1,6 @@
 import Fixtures
 import Glibc
+import System
 
 @testable import FastCGI
 

@@ -295,7 +295,7 @@ def test_a_worker_that_hangs_is_started_again(machine):
     (directory / "watchdog.conf").write_text("[Service]\nWatchdogSec=20s\n")
     machine.shell("systemctl daemon-reload; systemctl restart shacached@1")
     hanging = pids(machine)["shacached@1"]
-    machine.run("kill", "-STOP", hanging)
+    machine.shell(f"kill -STOP {hanging}")
     eventually(lambda: pids(machine)["shacached@1"] not in {"0", hanging}, 120)
     shutil.rmtree(directory)
     machine.shell("systemctl daemon-reload; systemctl restart shacached@1")
