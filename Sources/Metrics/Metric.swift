@@ -219,7 +219,7 @@ extension Label {
     private static let other = "other"
 
     static let route = Label(
-        name: "route", values: ["blob", "blobs", "key", "list", "feed", "health", "metrics", other])
+        name: "route", values: ["blob", "blobs", "key", "list", "feed", "account request", "health", "metrics", other])
     static let method = Label(name: "method", values: ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", other])
     static let status = Label(
         name: "status",

@@ -70,7 +70,7 @@ class Applicant(Node):
     def fetch(self, *words, **options):
         return self.run("account", "fetch", *words, **options)
 
-    def options(self):
+    def written(self):
         """As slapgrid reads them."""
         parser = configparser.ConfigParser()
         parser.read(self.config)
@@ -129,7 +129,7 @@ def test_who_asks_gets_an_account_and_uploads(asked, applicant):
     # The name is the one that was asked for, whatever the request's own subject is, and the key is its owner's.
     assert openssl("x509", "-in", applicant.certificate, "-noout", "-subject") == f"subject=CN = {applicant.name}\n".encode()
     assert applicant.key.read_bytes() == key
-    options, https = applicant.options(), applicant.server[1].removesuffix("/shacache")
+    options, https = applicant.written(), applicant.server[1].removesuffix("/shacache")
     assert (options["shadir-key-file"], options["shacache-cert-file"]) == (str(applicant.key), str(applicant.certificate))
     assert (options["upload-binary-dir-url"], options["shacache-ca-file"]) == (f"{https}/shadir", asked.env["CA_FILE"])
     # Once more by either command, and nothing has changed.
@@ -178,7 +178,7 @@ def test_what_is_set_in_the_configuration_stays(asked, applicant):
     assert_ended(applicant.ask(), DONE)
     asked.admin("request", "approve", number_of(asked, applicant.name))
     assert_ended(applicant.fetch(), DONE, "download-cache-url was set in the configuration, and stays")
-    options = applicant.options()
+    options = applicant.written()
     assert options["download-cache-url"] == "http://near.example.org/c" and options["shacache-key-file"] == "own/my.key"
     assert options["upload-cache-url"] == applicant.server[1] and options["shadir-key-file"] == str(applicant.key)
     assert applicant.config.read_text().startswith("[slapos]\nsoftware_root = /opt\n[networkcache]\n")
