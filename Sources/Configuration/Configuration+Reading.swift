@@ -10,6 +10,14 @@ public struct ConfigurationError: Error, CustomStringConvertible {
 }
 
 extension Configuration {
+    /// The file that was read. A class, since what a configuration says of itself has no text of a file.
+    final class Origin: Sendable {
+        let path: String
+        let lines: OptionLines
+
+        init(path: String, lines: OptionLines) { (self.path, self.lines) = (path, lines) }
+    }
+
     /// - Throws: `ConfigurationError`, also for options that don't exist: a misspelt one must not be ignored.
     public init(file path: String) throws {
         do {
@@ -39,7 +47,7 @@ extension Configuration {
             // First: a misspelt one is why another is missing.
             try unknown.refuse(lines)
             self = try decoded.get()
-            (self.path, self.lines) = (path, lines)
+            origin = Origin(path: path, lines: lines)
             try placeRetention(lines)
             try checkUpstreams(lines)
         } catch {

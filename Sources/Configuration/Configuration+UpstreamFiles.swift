@@ -28,12 +28,16 @@ extension Configuration {
         do {
             try body(contentsOfFile(file))
         } catch {
-            let place = lines.place(of: [
-                OptionName(stringValue: "upstream"), OptionName(intValue: number), OptionName(stringValue: option),
-            ])
             let what = error is SystemError ? "\(error)" : "\(file): \(error)"
-            throw ConfigurationError(description: "\(path): \(place): \(what)")
+            throw ConfigurationError(description: "\(place(of: option, number)): \(what)")
         }
+    }
+
+    private func place(of option: String, _ number: Int) -> String {
+        let names: [OptionName] = [
+            OptionName(stringValue: "upstream"), OptionName(intValue: number), OptionName(stringValue: option),
+        ]
+        return origin.map { "\($0.path): \($0.lines.place(of: names))" } ?? "upstream.\(option)"
     }
 }
 

@@ -25,9 +25,8 @@ public struct Configuration: Decodable, Sendable {
     /// In the order in which they are asked; without any, nothing is fetched.
     public let upstreams: [Upstream]
     public let fetching: Fetching
-    /// The file's path, and its lines: what is found later can say where.
-    var path = ""
-    var lines = OptionLines("")
+    /// What is found later can say where.
+    var origin: Origin?
 
     private enum CodingKeys: String, CodingKey {
         case database, store, worker, uploads, record, site, ca, metrics, log, feed, retention, collection, fetching

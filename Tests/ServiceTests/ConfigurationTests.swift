@@ -171,7 +171,7 @@ struct ConfigurationTests {
         ("UP key = \"/c.key\"", "line 9: upstream.key: goes with certificate"),
         ("UP url = \"/c.key\"", "line 9: unknown option upstream.url"),
         ("UP UP", "line 9: the upstream far: there is another one of that name"),
-        ("[fetching]\nclients = 0", "fetching.clients: must be 1 or more"),
+        ("[fetching]\nclients = 0", "line 6: fetching.clients: must be a number from 1 to 1000"),
     ])
     func `what is wrong with an upstream is named, with its line`(_ addition: String, _ words: String) {
         #expect {
