@@ -509,6 +509,7 @@ COUNTERS = [f"account_usage.{column}" for column in ("blobs", "bytes")]
                 *(f"account.{column}" for column in (
                     "blob_size_limit", "blobs_limit", "bytes_limit", "disabled_at", "entries_per_day_limit",
                     "entries_per_key_limit", "key_prefixes", "roles")),
+                *(f"account_request.{column}" for column in ("decided_at", "fingerprint", "reason")),
                 *COUNTERS, "blob.last_referenced_at", "blob.withdrawal_id",
                 *(f"blob_download.{column}" for column in ("bytes", "partial", "probes", "whole")),
                 "certificate.revoked_at",
