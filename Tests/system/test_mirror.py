@@ -468,6 +468,8 @@ def far(tmp_path_factory):
         far.admin("account", "add", "near")
         far.admin("account", "set", "near", "--role", "operator")
         far.admin("certificate", "issue", "near", "--out", far.state)
+        # shacache-fetcher reads it, too, which isn't root.
+        (far.state / "near.key").chmod(0o644)
         yield far
 
 
