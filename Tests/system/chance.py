@@ -41,6 +41,7 @@ def made_by_chance(random):
         (f"sha256('{n}')", random.randint(1, 4), "''", "''", "''", "now() - interval '9 years'",
          f"now() + {random.uniform(-90, 90)} * interval '1 day'", "'issued'", random.choice(["NULL", "NULL", "now()"]))
         for n in range(40))
+    yield from account_requests(random)
 
 
 def rows(values):
@@ -193,6 +194,13 @@ def pinned(random):
         yield ("INSERT INTO shacache.pin (at, actor, reason, key, entry_id, sha512, software_url, removed_at, removed_by) VALUES "
                f"({days_ago(random.uniform(0, 70))}, 'root', 'why {number}', "
                f"{', '.join(str(value) if index == only else 'NULL' for index, value in enumerate(what))}, {removed})")
+
+
+def account_requests(random):
+    """Of names that have an account, and others: some wait, some were refused."""
+    yield "INSERT INTO shacache.account_request (key_sha256, name, contact, request, client_address, created_at, decided_at, reason) VALUES " + rows(
+        (f"sha256('{n}')", f"'{random.choice([*ACCOUNTS, 'new'])}'", f"'contact {n}'", "''", "'192.0.2.1'", days_ago(random.uniform(1, 70)),
+         *random.choice([("NULL::timestamptz", "NULL"), (days_ago(random.uniform(0, 1)), f"'why {n}'")])) for n in range(40))
 
 
 def fetched(random):
