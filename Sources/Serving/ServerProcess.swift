@@ -47,15 +47,15 @@ public struct ServerProcess {
     public func serve(
         with threads: ThreadPool, every interval: Duration = .seconds(3600), _ upkeep: (@Sendable () -> Void)? = nil
     ) throws {
-        let manager = ServiceManager()
+        let systemd = SystemdNotifier()
         let upkeep = try upkeep.map { try Upkeep(every: interval, $0) }
         threads.waitUntilAccepting()
-        manager.tell(.ready)
+        systemd.tell(.ready)
         log.info("started")
         // As sd_watchdog_enabled(3) advises.
-        let pause = manager.watchdogTimeout.map { $0 / 2 } ?? .seconds(Int32.max)
-        while !ending.arrive(within: pause) { tellWhetherAlive(threads, manager) }
-        manager.tell(.stopping)
+        let pause = systemd.watchdogTimeout.map { $0 / 2 } ?? .seconds(Int32.max)
+        while !ending.arrive(within: pause) { tellWhetherAlive(threads, systemd) }
+        systemd.tell(.stopping)
         log.info("draining")
         threads.finish()
         upkeep?.finish()
@@ -63,13 +63,13 @@ public struct ServerProcess {
     }
 
     /// Of 24 threads of a worker, one that waits for a slow disk is no reason to end it, nor are all for some minutes.
-    private func tellWhetherAlive(_ threads: ThreadPool, _ manager: ServiceManager) {
+    private func tellWhetherAlive(_ threads: ThreadPool, _ systemd: SystemdNotifier) {
         let stall = threads.stall
         guard stall < Self.stallLimit else {
             let seconds = Int(stall / .seconds(1))
             return log.critical("hangs", metadata: ["seconds": .stringConvertible(seconds)])
         }
-        manager.tell(.alive)
+        systemd.tell(.alive)
     }
 
     /// How long all threads of a socket may be at their requests before they count as hanging: as long as a worker may take to

@@ -64,7 +64,7 @@ struct MirrorCommand: ParsableCommand {
         func run() throws {
             let configuration = try options.configuration()
             let line = ProgressLine()
-            let manager = ServiceManager()
+            let systemd = SystemdNotifier()
             // Names and words of others can't steer the terminal.
             let say: @Sendable (String) -> Void = { text in line.interrupt { options.report(text.visible) } }
             let reporter = Mirror.Reporter(
@@ -73,7 +73,7 @@ struct MirrorCommand: ParsableCommand {
                 note: say,
                 progress: { time, sums in
                     // In each round of the thread that reads, also while the upstream is away.
-                    if follow { manager.tell(.ready, .alive) }
+                    if follow { systemd.tell(.ready, .alive) }
                     line.show { (time.map { "\(Timestamp($0)): " } ?? "") + sums.sentence }
                 })
             let database = configuration.adminDatabase

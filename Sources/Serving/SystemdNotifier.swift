@@ -3,7 +3,7 @@ import System
 
 /// Tells systemd how this process fares: datagrams to the socket that NOTIFY_SOCKET names (sd_notify(3)). Where that names
 /// none, nothing is told.
-public struct ServiceManager: Sendable {
+public struct SystemdNotifier: Sendable {
     private let socket: String
     /// Whoever hears nothing for so long ends this process and starts another (sd_watchdog_enabled(3)); nil: nobody does.
     let watchdogTimeout: Duration?
